@@ -1,0 +1,56 @@
+"""Agents acting: frozen policies of a population, in NumPy, for a vector environment.
+
+Batches of a few observations cost PyTorch more in dispatch than in arithmetic, so agents act in NumPy and learn in
+PyTorch, through the same network function.
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from jaxtyping import Float
+
+from dpg.agent import gaussian, networks, normalization
+from dpg.agent.normalization import Moments
+from dpg.agent.population import Population
+
+
+@dataclass(frozen=True)
+class Actor:
+    """P frozen policies with their observation normalisers. Environment `k` of a vector belongs to member `k // E`."""
+
+    arrays: dict[str, np.ndarray]
+    obs_moments: Moments
+    obs_clip: float | None
+
+    @classmethod
+    def of(cls, population: Population) -> Self:
+        """The policies of a population as they stand."""
+        arrays = population.architecture.policy_layout.unflatten(population.policy)
+        # Copies: matmul is faster on contiguous weights, and `put` must not reach the population.
+        copies = {name: np.array(array) for name, array in arrays.items()}
+        moments = population.obs_moments
+        own = Moments(moments.count.copy(), moments.mean.copy(), moments.variance.copy())
+        return cls(copies, own, population.architecture.obs_clip)
+
+    @property
+    def size(self) -> int:
+        """P, the number of policies."""
+        return len(self.obs_moments.count)
+
+    def put(self, index: int, other: "Actor", member: int) -> None:
+        """Replace policy `index`, in place, by policy `member` of another actor: an environment changes hands."""
+        for name, array in self.arrays.items():
+            array[index] = other.arrays[name][member]
+        for name in ("count", "mean", "variance"):
+            getattr(self.obs_moments, name)[index] = getattr(other.obs_moments, name)[member]
+
+    def act(
+        self, obs: Float[np.ndarray, "PE O"], noise: Float[np.ndarray, "PE A"] | None
+    ) -> Float[np.ndarray, "PE A"]:
+        """Actions in float32 for raw observations: sampled from standard normal `noise`, or the means without it."""
+        grouped = obs.reshape(self.size, -1, obs.shape[-1])
+        mean = networks.mlp(self.arrays, normalization.normalize(self.obs_moments, grouped, self.obs_clip))
+        if noise is not None:
+            mean = gaussian.sample(mean, self.arrays["log_std"], noise.reshape(mean.shape))
+        return mean.reshape(len(obs), -1)

@@ -1,0 +1,76 @@
+"""Tanh multilayer perceptrons as functions of named arrays.
+
+Arrays `w0, b0, w1, b1, ...` hold the layers, weights as (inputs, outputs). Inputs are (..., B, inputs): the last two
+axes are the batch and the features, and leading axes of arrays and inputs broadcast (a population). NumPy and PyTorch
+alike.
+"""
+
+from typing import Any, Literal
+
+import numpy as np
+
+from dpg.numerics.arrays import namespace
+from dpg.numerics.vectors import Layout
+
+Init = Literal["orthogonal", "xavier"]
+Arrays = dict[str, Any]
+
+
+def mlp_shapes(sizes: tuple[int, ...]) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    """Names and shapes of the arrays of a network whose layers have these sizes, inputs first."""
+    shapes: list[tuple[str, tuple[int, ...]]] = []
+    for index, (inputs, outputs) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+        shapes += [(f"w{index}", (inputs, outputs)), (f"b{index}", (outputs,))]
+    return tuple(shapes)
+
+
+def layer_inputs(arrays: Arrays, x: Any) -> tuple[list[Any], Any]:
+    """The input of every layer, and the network's output (..., B, outputs). The last layer is linear."""
+    tanh = namespace(x).tanh
+    depth = sum(name.startswith("w") for name in arrays)
+    inputs = [x]
+    for index in range(depth):
+        z = inputs[-1] @ arrays[f"w{index}"] + arrays[f"b{index}"][..., None, :]
+        if index == depth - 1:
+            return inputs, z
+        inputs.append(tanh(z))
+    raise ValueError("a network needs at least one layer")
+
+
+def mlp(arrays: Arrays, x: Any) -> Any:
+    """The network's output (..., B, outputs)."""
+    return layer_inputs(arrays, x)[1]
+
+
+def init_mlp(
+    rng: np.random.Generator, sizes: tuple[int, ...], scheme: Init, hidden_gain: float, output_gain: float
+) -> dict[str, np.ndarray]:
+    """Initial float32 arrays: weights by `scheme`, biases zero.
+
+    `orthogonal` (Saxe et al., arXiv:1312.6120) scales by the gains. `xavier` (Glorot and Bengio 2010) draws uniformly
+    with variance 2 / (inputs + outputs) and takes no gain, as the paper's minimal variant does.
+    """
+    arrays: dict[str, np.ndarray] = {}
+    layers = len(sizes) - 1
+    for index, (inputs, outputs) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+        if scheme == "orthogonal":
+            gain = output_gain if index == layers - 1 else hidden_gain
+            weight = gain * _orthogonal(rng, inputs, outputs)
+        else:
+            bound = np.sqrt(6.0 / (inputs + outputs))
+            weight = rng.uniform(-bound, bound, size=(inputs, outputs))
+        arrays[f"w{index}"] = weight.astype(np.float32)
+        arrays[f"b{index}"] = np.zeros(outputs, dtype=np.float32)
+    return arrays
+
+
+def _orthogonal(rng: np.random.Generator, rows: int, columns: int) -> np.ndarray:
+    tall = rng.standard_normal((max(rows, columns), min(rows, columns)))
+    q, r = np.linalg.qr(tall)
+    q = q * np.sign(np.diagonal(r))  # makes the distribution uniform over orthogonal matrices
+    return q if rows >= columns else q.T
+
+
+def layout(sizes: tuple[int, ...], extra: tuple[tuple[str, tuple[int, ...]], ...] = ()) -> Layout:
+    """The vector layout of a network and of `extra` arrays after it."""
+    return Layout(mlp_shapes(sizes) + extra)

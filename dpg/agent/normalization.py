@@ -1,0 +1,62 @@
+"""Running moments as explicit state: `update` apart from `apply`, so that a measurement can freeze them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+# Added to variances before the root: the floor of a standard deviation is 1e-4. Modern MuJoCo leaves dimensions that
+# vary by rounding noise alone; dividing by (std + 1e-8) would turn them into unit noise (README, departures).
+EPSILON = 1e-8
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Count, mean and population variance of what was seen, for each member P and feature F, in float64."""
+
+    count: Float[np.ndarray, " P"]
+    mean: Float[np.ndarray, "P F"]
+    variance: Float[np.ndarray, "P F"]
+
+    @property
+    def std(self) -> Float[np.ndarray, "P F"]:
+        """sqrt(variance + 1e-8)."""
+        return np.sqrt(self.variance + EPSILON)
+
+
+def identity(members: int, features: int) -> Moments:
+    """Nothing seen yet: mean 0, variance 1."""
+    return Moments(np.zeros(members), np.zeros((members, features)), np.ones((members, features)))
+
+
+def update(moments: Moments, values: Float[np.ndarray, "P B F"]) -> Moments:
+    """Moments of what was seen before and `values` together (Chan, Golub and LeVeque 1979)."""
+    added = values.shape[-2]
+    values = values.astype(np.float64)
+    mean = values.mean(axis=-2)
+    variance = values.var(axis=-2)
+    seen = moments.count[:, None]
+    total = seen + added
+    delta = mean - moments.mean
+    merged_mean = moments.mean + delta * (added / total)
+    # With nothing seen, the placeholder mean and variance have weight zero.
+    merged_variance = (moments.variance * seen + variance * added + delta**2 * (seen * added / total)) / total
+    return Moments(moments.count + added, merged_mean, merged_variance)
+
+
+def normalize(
+    moments: Moments, values: Float[np.ndarray, "P B F"], clip: float | None
+) -> Float[np.ndarray, "P B F"]:
+    """(values - mean) / std, clipped to +-`clip`, in float32 as the networks take it."""
+    scaled = (values - moments.mean[:, None, :]) / moments.std[:, None, :]
+    if clip is not None:
+        np.clip(scaled, -clip, clip, out=scaled)
+    return scaled.astype(np.float32)
+
+
+def scale(
+    moments: Moments, values: Float[np.ndarray, "P B"], clip: float | None
+) -> Float[np.ndarray, "P B"]:
+    """values / std without centring, clipped to +-`clip`: how rewards are scaled. The moments have one feature."""
+    scaled = values / moments.std
+    return scaled if clip is None else np.clip(scaled, -clip, clip)

@@ -1,0 +1,42 @@
+"""Adam (arXiv:1412.6980) on explicit state, for a population of vectors with a learning rate each.
+
+`torch.optim.Adam` holds its state inside and one learning rate a parameter group; a population needs its state to be a
+value, for snapshots, and members with different rates side by side. The arithmetic is PyTorch's.
+"""
+
+from typing import Self
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from dpg.agent.population import AdamState
+
+BETA1, BETA2 = 0.9, 0.999
+
+
+class Adam:
+    """An Adam optimiser at work on (P, D) vectors; `state` is its state as a value."""
+
+    def __init__(self, state: AdamState, lr: Float[np.ndarray, " P"], eps: float) -> None:
+        self._first = torch.from_numpy(state.first.copy())
+        self._second = torch.from_numpy(state.second.copy())
+        self._steps = state.steps
+        self._lr = torch.from_numpy(lr.astype(np.float32))[:, None]
+        self._eps = eps
+
+    def descend(self, vectors: Float[Tensor, "P D"], gradient: Float[Tensor, "P D"]) -> Float[Tensor, "P D"]:
+        """The vectors after one step against `gradient`."""
+        self._steps += 1
+        self._first.lerp_(gradient, 1 - BETA1)
+        self._second.mul_(BETA2).addcmul_(gradient, gradient, value=1 - BETA2)
+        correction1 = 1 - BETA1**self._steps
+        correction2 = 1 - BETA2**self._steps
+        denominator = self._second.sqrt().div_(correction2**0.5).add_(self._eps)
+        return vectors - (self._lr / correction1) * self._first / denominator
+
+    @property
+    def state(self) -> AdamState:
+        """The moments and the number of steps, to go on from."""
+        return AdamState(self._first.numpy(), self._second.numpy(), self._steps)

@@ -1,0 +1,146 @@
+"""What an agent learns from: its streams seen through its normalisers and its value net."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from typing import Self
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from dpg.agent import gaussian, networks, normalization
+from dpg.agent.population import Population
+from dpg.runtime.config import Algorithm, Common
+from dpg.streams import advantages
+from dpg.streams.rollout import Streams
+
+
+@dataclass(frozen=True)
+class Appraisal:
+    """N streams of a population in the units that its value nets are trained in."""
+
+    reward: Float[np.ndarray, "N T"]
+    value: Float[np.ndarray, "N T"]
+    next_value: Float[np.ndarray, "N T"]
+    done: Bool[np.ndarray, "N T"]
+
+    def advantage(self, common: Common, pairs: int | None = None) -> Float[np.ndarray, "N n"]:
+        """GAE of the first `pairs` pairs, as if the streams had been cut there."""
+        cut = np.s_[:, :pairs]
+        return advantages.gae(
+            self.reward[cut],
+            self.value[cut],
+            self.next_value[cut],
+            self.done[cut],
+            common.gamma,
+            common.gae_lambda,
+        )
+
+
+def appraise(population: Population, streams: Streams, common: Common, config: Algorithm) -> Appraisal:
+    """Scaled rewards and values of streams; stream k belongs to member k // (N / P)."""
+    num_streams, num_pairs = streams.reward.shape
+    members = population.size
+    obs = population.normalize_obs(streams.obs.reshape(members, -1, streams.obs.shape[-1]))
+    value = values(population, obs).reshape(num_streams, num_pairs)
+    next_value = np.zeros_like(value)
+    next_value[:, :-1] = np.where(streams.done[:, :-1], 0.0, value[:, 1:])
+    stream, step = streams.end_at.T
+    owners = population.select(stream // (num_streams // members))
+    end_value = values(owners, owners.normalize_obs(streams.end_obs[:, None, :]))[:, 0]
+    if common.time_limit == "terminal":
+        end_value = np.where(streams.truncated[stream, step], 0.0, end_value)
+    next_value[stream, step] = end_value
+    reward = scale_reward(population, streams.reward.reshape(members, -1), config)
+    return Appraisal(reward.reshape(num_streams, num_pairs), value, next_value, streams.done)
+
+
+def values(population: Population, obs: Float[np.ndarray, "P B O"]) -> Float[np.ndarray, "P B"]:
+    """The value nets at normalised observations, in float64."""
+    arrays = population.architecture.value_layout.unflatten(population.value)
+    return networks.mlp(arrays, obs)[..., 0].astype(np.float64)
+
+
+def scale_reward(
+    population: Population, reward: Float[np.ndarray, "P B"], config: Algorithm
+) -> Float[np.ndarray, "P B"]:
+    """Rewards in the units that the value net is trained in."""
+    if config.reward_scaling:
+        return normalization.scale(population.return_moments, reward, config.reward_clip)
+    if config.reward_clip is not None:
+        return np.clip(reward, -config.reward_clip, config.reward_clip)
+    return reward
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B pairs an agent, as tensors, with all that the updates need. Advantages are not normalised."""
+
+    obs: Float[Tensor, "P B O"]
+    action: Float[Tensor, "P B A"]
+    advantage: Float[Tensor, "P B"]
+    value: Float[Tensor, "P B"]
+    value_target: Float[Tensor, "P B"]
+    old_mean: Float[Tensor, "P B A"]
+    old_log_std: Float[Tensor, "P A"]
+    old_log_prob: Float[Tensor, "P B"]
+
+    def minibatches(self, seeds: list[np.random.Generator], count: int) -> Iterator[Self]:
+        """One epoch: every pair once, in `count` parts of (nearly) equal size, shuffled for each agent by its own."""
+        pairs = self.obs.shape[1]
+        order = torch.from_numpy(np.stack([rng.permutation(pairs) for rng in seeds]))
+        rows = torch.arange(len(order))[:, None]
+        per_pair = {
+            field.name: getattr(self, field.name)[rows, order].tensor_split(count, dim=1)
+            for field in fields(self)
+            if field.name != "old_log_std"
+        }
+        for index in range(count):
+            parts = {name: pieces[index] for name, pieces in per_pair.items()}
+            yield type(self)(**parts, old_log_std=self.old_log_std)
+
+    def subset(self, rows: Int[Tensor, "P n"]) -> Self:
+        """Some pairs of each agent."""
+        first = torch.arange(len(rows))[:, None]
+        parts = {
+            field.name: getattr(self, field.name)[first, rows]
+            for field in fields(self)
+            if field.name != "old_log_std"
+        }
+        return type(self)(**parts, old_log_std=self.old_log_std)
+
+
+def prepare(population: Population, streams: Streams, common: Common, config: Algorithm) -> Batch:
+    """The batch that a population learns from: all pairs of an agent's streams, with GAE and value targets.
+
+    The value target is V_old + A_GAE (paper, eq. 4).
+    """
+    members = population.size
+    appraisal = appraise(population, streams, common, config)
+    advantage = appraisal.advantage(common)
+
+    def tensor(array: np.ndarray) -> Tensor:
+        return torch.from_numpy(array.reshape(members, -1).astype(np.float32))
+
+    obs = torch.from_numpy(population.normalize_obs(streams.obs.reshape(members, -1, streams.obs.shape[-1])))
+    action = torch.from_numpy(streams.action.reshape(members, -1, streams.action.shape[-1]))
+    mean, log_std = distribution(population, torch.from_numpy(population.policy), obs)
+    return Batch(
+        obs=obs,
+        action=action,
+        advantage=tensor(advantage),
+        value=tensor(appraisal.value),
+        value_target=tensor(appraisal.value + advantage),
+        old_mean=mean,
+        old_log_std=log_std,
+        old_log_prob=gaussian.log_prob(mean, log_std, action),
+    )
+
+
+def distribution(
+    population: Population, policy: Float[Tensor, "P D"], obs: Float[Tensor, "P B O"]
+) -> tuple[Float[Tensor, "P B A"], Float[Tensor, "P A"]]:
+    """Means and log standard deviations of the policies at normalised observations."""
+    arrays = population.architecture.policy_layout.unflatten(policy)
+    return networks.mlp(arrays, obs), arrays["log_std"]

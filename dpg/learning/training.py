@@ -1,0 +1,155 @@
+"""Training as a generator: one record an iteration. Who listens (tables, tracking, progress) is not its business."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+import numpy as np
+import torch
+from gymnasium.vector import VectorEnv
+
+from dpg.agent import gaussian, normalization
+from dpg.agent.acting import Actor
+from dpg.agent.population import Architecture, Population, initialize
+from dpg.agent.snapshot import Recipe
+from dpg.learning.batch import Batch, distribution, prepare, values
+from dpg.learning.update import objective, update_policy, update_value
+from dpg.runtime.errors import UserError
+from dpg.runtime.seeding import Seed
+from dpg.streams.advantages import return_so_far
+from dpg.streams.rollout import Streams, collect, episode_returns
+
+
+class DivergenceError(UserError):
+    """An agent's training has gone where it cannot come back from; the message names agent and iteration."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """What one agent's iteration was like. One row of `history.csv`."""
+
+    agent: int
+    iteration: int
+    pairs: int
+    mean_return: float
+    mean_length: float
+    num_episodes: int
+    objective: float
+    kl: float
+    entropy: float
+    value_loss: float
+    explained_variance: float
+
+
+def agent_seed(recipe: Recipe, agent: int) -> Seed:
+    """The root of everything random in an agent's training."""
+    return Seed(recipe.seed) / "train" / recipe.env_id / recipe.algorithm / f"agent={agent}"
+
+
+def iteration_seed(recipe: Recipe, agent: int, iteration: int) -> Seed:
+    """The root of everything random in one iteration of an agent."""
+    return agent_seed(recipe, agent) / f"iteration={iteration}"
+
+
+def begin(recipe: Recipe, envs: VectorEnv, agents: list[int]) -> Population:
+    """Agents at iteration 0: initial networks, and normalisers that have seen one warm-up stream of T pairs."""
+    obs_space, action_space = envs.single_observation_space, envs.single_action_space
+    assert obs_space.shape is not None and action_space.shape is not None
+    architecture = Architecture(
+        obs_dim=obs_space.shape[0],
+        action_dim=action_space.shape[0],
+        policy_hidden=recipe.common.policy_hidden,
+        value_hidden=recipe.common.value_hidden,
+        obs_clip=recipe.config.obs_clip,
+    )
+    seeds = [agent_seed(recipe, agent) for agent in agents]
+    population = initialize(architecture, recipe.config.init, [seed / "init" for seed in seeds])
+    warm_up = collect(
+        Actor.of(population),
+        envs,
+        [seed / "warm-up" for seed in seeds],
+        recipe.common.timesteps,
+        clip_actions=recipe.common.clip_actions,
+    )
+    return see(population, warm_up, recipe)
+
+
+def see(population: Population, streams: Streams, recipe: Recipe) -> Population:
+    """The population with the streams added to its normalisers' statistics."""
+    members = population.size
+    obs = streams.obs.reshape(members, -1, streams.obs.shape[-1])
+    so_far = return_so_far(streams.reward, streams.done, recipe.common.gamma)
+    return replace(
+        population,
+        obs_moments=normalization.update(population.obs_moments, obs),
+        return_moments=normalization.update(population.return_moments, so_far.reshape(members, -1, 1)),
+    )
+
+
+def train(
+    population: Population, envs: VectorEnv, recipe: Recipe, agents: list[int], until: int
+) -> Iterator[tuple[Population, list[Record]]]:
+    """Run iterations until `until` has been reached; yield the population after each, and its agents' records.
+
+    Raises:
+        DivergenceError: an update left an agent with parameters that are not finite, or too far from where it was.
+    """
+    while population.iteration < until:
+        seeds = [iteration_seed(recipe, agent, population.iteration) for agent in agents]
+        streams = collect(
+            Actor.of(population),
+            envs,
+            [seed / "batch" for seed in seeds],
+            recipe.common.timesteps,
+            clip_actions=recipe.common.clip_actions,
+        )
+        batch = prepare(population, streams, recipe.common, recipe.config)
+        updated = update_value(population, batch, recipe, seeds)
+        updated = update_policy(updated, batch, recipe, seeds)
+        records = _records(population, updated, streams, batch, recipe, agents)
+        _check(updated, records, recipe)
+        population = replace(see(updated, streams, recipe), iteration=population.iteration + 1)
+        yield population, records
+
+
+def _records(
+    before: Population, after: Population, streams: Streams, batch: Batch, recipe: Recipe, agents: list[int]
+) -> list[Record]:
+    returns, lengths = episode_returns(streams)
+    policy = torch.from_numpy(after.policy)
+    mean, log_std = distribution(after, policy, batch.obs)
+    columns = {
+        "objective": objective(after, policy, batch, recipe),
+        "kl": gaussian.kl(batch.old_mean, batch.old_log_std, mean, log_std).mean(-1),
+        "entropy": gaussian.entropy(log_std),
+    }
+    target = batch.value_target.numpy().astype(np.float64)
+    error = values(after, batch.obs.numpy()) - target
+    variance = target.var(axis=-1)
+    columns |= {
+        "value_loss": (error**2).mean(axis=-1),
+        "explained_variance": 1 - error.var(axis=-1) / np.where(variance > 0, variance, np.nan),
+    }
+    return [
+        Record(
+            agent=agent,
+            iteration=before.iteration,
+            pairs=(before.iteration + 1) * recipe.common.timesteps,
+            mean_return=float(np.mean(returns[row])) if len(returns[row]) else float("nan"),
+            mean_length=float(np.mean(lengths[row])) if len(lengths[row]) else float("nan"),
+            num_episodes=len(returns[row]),
+            **{name: float(column[row]) for name, column in columns.items()},
+        )
+        for row, agent in enumerate(agents)
+    ]
+
+
+def _check(population: Population, records: list[Record], recipe: Recipe) -> None:
+    for row, record in enumerate(records):
+        where = f"{recipe.env_id}, {recipe.algorithm}, agent {record.agent}, iteration {record.iteration}"
+        if not (np.isfinite(population.policy[row]).all() and np.isfinite(population.value[row]).all()):
+            raise DivergenceError(f"{where}: the parameters are not finite; try a lower learning rate")
+        limit = recipe.common.divergence_kl
+        if not record.kl <= limit:
+            raise DivergenceError(
+                f"{where}: the update moved the policy by a mean KL of {record.kl:.3g} nats, more than "
+                f"common.divergence_kl ({limit:g}); try a lower learning rate"
+            )

@@ -1,0 +1,41 @@
+"""The two updates of an iteration, for whichever algorithm a recipe names."""
+
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor
+
+from dpg.agent.population import Population
+from dpg.agent.snapshot import Recipe
+from dpg.learning import ppo, trpo, value_fit
+from dpg.learning.batch import Batch
+from dpg.runtime.config import PPO
+from dpg.runtime.seeding import Seed
+
+
+def learning_rate(recipe: Recipe, base: float, population: Population) -> Float[np.ndarray, " P"]:
+    """The rate of this iteration: `base`, or falling linearly to zero over the recipe's iterations."""
+    left = 1 - population.iteration / recipe.iterations if recipe.config.anneal else 1.0
+    return np.full(population.size, base * left)
+
+
+def update_value(population: Population, batch: Batch, recipe: Recipe, seeds: list[Seed]) -> Population:
+    """phi_i to phi_{i+1}. All value epochs come before the policy's."""
+    rate = learning_rate(recipe, recipe.config.value_lr, population)
+    return value_fit.fit(population, batch, recipe.config, rate, seeds)
+
+
+def update_policy(population: Population, batch: Batch, recipe: Recipe, seeds: list[Seed]) -> Population:
+    """theta_i to theta_{i+1}."""
+    if isinstance(recipe.config, PPO):
+        rate = learning_rate(recipe, recipe.config.lr, population)
+        return ppo.update_policy(population, batch, recipe.config, rate, seeds)
+    return trpo.update_policy(population, batch, recipe.config, seeds)
+
+
+def objective(
+    population: Population, policy: Float[Tensor, "P D"], batch: Batch, recipe: Recipe
+) -> Float[Tensor, " P"]:
+    """What the algorithm maximises, at other policy vectors, on a batch of this population."""
+    if isinstance(recipe.config, PPO):
+        return ppo.objective(population, policy, batch, recipe.config)
+    return trpo.objective(population, policy, batch, recipe.config)

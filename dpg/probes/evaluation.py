@@ -1,0 +1,92 @@
+"""Returns of snapshots on fresh whole episodes, with sampled and with deterministic actions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dpg.agent.snapshot import Snapshot
+from dpg.envs.make import make_vector
+from dpg.numerics.statistics import mean_interval
+from dpg.runtime.config import Statistics
+from dpg.runtime.seeding import Seed
+from dpg.streams import episodes
+
+MAX_ENVS = 16
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One snapshot and one way of acting."""
+
+    snapshot: Snapshot
+    actions: str
+    num_episodes: int
+    seed: int
+
+    @property
+    def node(self) -> Seed:
+        """The root of everything random in the shard."""
+        recipe = self.snapshot.recipe
+        node = Seed(self.seed) / "evaluation" / recipe.env_id / recipe.algorithm / f"agent={self.snapshot.agent}"
+        return node / f"iteration={self.snapshot.iteration}" / self.actions
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One row of `evaluation.csv`: raw undiscounted returns of whole episodes; intervals resample episodes."""
+
+    env: str
+    algorithm: str
+    agent: int
+    iteration: int
+    actions: str
+    episodes: int
+    pairs: int
+    mean_return: float
+    low: float
+    high: float
+    mean_length: float
+
+
+def plan(snapshots: Sequence[Snapshot], num_episodes: int, seed: int) -> list[Shard]:
+    """Both ways of acting, for every snapshot."""
+    return [
+        Shard(snapshot, actions, num_episodes, seed)
+        for snapshot in snapshots
+        for actions in ("sampled", "deterministic")
+    ]
+
+
+def measure(shard: Shard) -> episodes.Episodes:
+    """Run a shard's episodes."""
+    recipe = shard.snapshot.recipe
+    envs = make_vector(recipe.env_id, min(shard.num_episodes, MAX_ENVS))
+    result = episodes.run(
+        shard.snapshot.state,
+        envs,
+        [[shard.node / f"episode={index}" for index in range(shard.num_episodes)]],
+        clip_actions=recipe.common.clip_actions,
+        deterministic=shard.actions == "deterministic",
+    )
+    envs.close()
+    return result
+
+
+def tabulate(shard: Shard, result: episodes.Episodes, statistics: Statistics) -> Evaluation:
+    """The row of one shard."""
+    rng = (shard.node / "bootstrap").generator()
+    interval = mean_interval(result.return_[0], statistics.confidence, statistics.resamples, rng)
+    return Evaluation(
+        env=shard.snapshot.recipe.env_id,
+        algorithm=shard.snapshot.recipe.algorithm,
+        agent=shard.snapshot.agent,
+        iteration=shard.snapshot.iteration,
+        actions=shard.actions,
+        episodes=shard.num_episodes,
+        pairs=int(result.length.sum()),
+        mean_return=interval.mean,
+        low=interval.low,
+        high=interval.high,
+        mean_length=float(np.mean(result.length)),
+    )

@@ -1,0 +1,128 @@
+"""Sufficient statistics of streams, from which gradient estimates of every size follow (paper, eq. 1, 14, 15).
+
+An estimate from N pairs is what training would compute from N pairs: the gradient at theta_i of the surrogate,
+g = mean of grad log pi(a|s) A_hat, with A_hat the GAE advantage from the snapshot's value net, normalised by the
+estimate's own mean and deviation. Up to T pairs it is the head of one stream; beyond, whole streams pooled.
+
+Pooling is exact: with n, sum A, sum A^2, S = sum grad log pi and G = sum grad log pi A of a set of streams,
+g = (G - mu S) / (n sigma). So one pass over the streams serves every size, and memory does not grow with their number.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from dpg.agent.score import Score
+from dpg.agent.snapshot import Snapshot
+from dpg.learning.batch import appraise
+from dpg.streams.rollout import Streams
+
+
+class Sums(NamedTuple):
+    """Sufficient statistics of sets of pairs, one set an entry K; sums of the statistics are those of the union."""
+
+    pairs: Float[np.ndarray, " K"]
+    episodes: Float[np.ndarray, " K"]
+    advantage: Float[np.ndarray, " K"]
+    advantage_squared: Float[np.ndarray, " K"]
+    score: Float[np.ndarray, "K D"]
+    weighted_score: Float[np.ndarray, "K D"]
+
+    def __add__(self, other: "Sums") -> "Sums":  # type: ignore[override]
+        return Sums(*(a + b for a, b in zip(self, other, strict=True)))
+
+    @property
+    def mean(self) -> Float[np.ndarray, " K"]:
+        """mu(A)."""
+        return self.advantage / self.pairs
+
+    @property
+    def std(self) -> Float[np.ndarray, " K"]:
+        """sigma(A)."""
+        return np.sqrt(np.maximum(self.advantage_squared / self.pairs - self.mean**2, 0.0))
+
+    def gradient(self) -> Float[np.ndarray, "K D"]:
+        """g = (G - mu S) / (n sigma); zero where the advantages do not vary."""
+        numerator = self.weighted_score - self.mean[:, None] * self.score
+        scale = (self.pairs * self.std)[:, None]
+        return np.divide(numerator, scale, out=np.zeros_like(numerator), where=scale > 0)
+
+
+class Products(NamedTuple):
+    """Sums over streams of |G|^2, G.S and |S|^2, from which the spread of the streams' own gradients follows."""
+
+    streams: int
+    gg: float
+    gs: float
+    ss: float
+
+    def __add__(self, other: "Products") -> "Products":  # type: ignore[override]
+        return Products(*(a + b for a, b in zip(self, other, strict=True)))
+
+
+class Spread(NamedTuple):
+    """Unbiased |g|^2 and trace of the covariance of one stream's gradient, and the reliability of the mean of N."""
+
+    gradient_squared: float
+    trace: float
+    reliability: float
+
+
+def spread(total: Sums, products: Products) -> Spread:
+    """The spread of the gradients of the N >= 2 streams whose union is `total` (one entry).
+
+    With g_k the gradient of stream k under the union's mu and sigma, and g their mean: trace = sum |g_k - g|^2 / (N-1),
+    |g|^2 - trace / N is unbiased for the squared norm of the expectation, and its ratio to |g|^2 is the reliability
+    of g. NaN where the advantages do not vary.
+    """
+    if not total.std[0] > 0:
+        return Spread(float("nan"), float("nan"), float("nan"))
+    mu, n = float(total.mean[0]), products.streams
+    scale = float(total.pairs[0] * total.std[0]) / n
+    squared_norms = (products.gg - 2 * mu * products.gs + mu**2 * products.ss) / scale**2
+    g = total.gradient()[0]
+    squared = float(g @ g)
+    trace = (squared_norms - n * squared) / (n - 1)
+    unbiased = squared - trace / n
+    return Spread(unbiased, trace, unbiased / squared if squared > 0 else float("nan"))
+
+
+def reduce_streams(
+    snapshot: Snapshot, streams: Streams, sizes: tuple[int, ...], first_stream: int = 0
+) -> tuple[Sums, Products]:
+    """Statistics of each size's share of the streams: its first pairs in stream 0, or whole streams 0 .. size/T - 1."""
+    state, recipe = snapshot.state, snapshot.recipe
+    num_streams, timesteps = streams.reward.shape
+    appraisal = appraise(state, streams, recipe.common, recipe.config)
+    obs = state.normalize_obs(streams.obs.reshape(1, -1, streams.obs.shape[-1]))
+    score = Score.of(
+        state.architecture, state.policy[0], obs.reshape(num_streams, timesteps, -1), streams.action
+    )
+
+    def stream_sums(pairs: int) -> Sums:
+        advantage = appraisal.advantage(recipe.common, pairs)
+        return Sums(
+            pairs=np.full(num_streams, float(pairs)),
+            episodes=streams.done[:, :pairs].sum(axis=1).astype(np.float64),
+            advantage=advantage.sum(axis=1),
+            advantage_squared=(advantage**2).sum(axis=1),
+            score=score.sum(np.ones_like(advantage)),
+            weighted_score=score.sum(advantage),
+        )
+
+    whole = stream_sums(timesteps)
+    rows = []
+    for size in sizes:
+        if size < timesteps:
+            sums, share = stream_sums(size), np.arange(num_streams) + first_stream == 0
+        else:
+            sums, share = whole, np.arange(num_streams) + first_stream < size // timesteps
+        rows.append([part[share].sum(axis=0) for part in sums])
+    products = Products(
+        streams=num_streams,
+        gg=float((whole.weighted_score**2).sum()),
+        gs=float((whole.weighted_score * whole.score).sum()),
+        ss=float((whole.score**2).sum()),
+    )
+    return Sums(*(np.stack(column) for column in zip(*rows, strict=True))), products

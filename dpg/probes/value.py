@@ -1,0 +1,165 @@
+"""What the value net learns: its error on its own target and on the true returns (paper, fig. 4, 13, 14; eq. 3, 4).
+
+At snapshot i the iteration's own batch is collected again, from the same seeds, and its value update run, which gives
+V = V_phi_{i+1}. V is scored on that batch and on fresh held-out streams, against two targets: `gae`, V_phi_i(s) + A_GAE,
+what it was fitted to; and `returns`, the discounted return, in the reward units that the net is trained in.
+Streams are recorded H pairs longer than they are scored, so that returns are known to one part in a hundred.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+from scipy import stats
+
+from dpg.agent.acting import Actor
+from dpg.agent.population import Population
+from dpg.agent.snapshot import Snapshot
+from dpg.envs.make import make_vector
+from dpg.learning.batch import appraise, prepare, values
+from dpg.learning.training import iteration_seed
+from dpg.learning.update import update_value
+from dpg.runtime.seeding import Seed
+from dpg.streams import advantages
+from dpg.streams.rollout import Streams, collect
+
+STREAMS_AT_ONCE = 8
+TRIM = 0.05
+# Targets this small beside their deviation make a relative error explode; their share is reported.
+NEAR_ZERO = 1e-3
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One snapshot, and the pairs to hold out."""
+
+    snapshot: Snapshot
+    heldout_pairs: int
+    seed: int
+
+    @property
+    def num_pairs(self) -> int:
+        """Pairs that the shard collects."""
+        common = self.snapshot.recipe.common
+        streams = 1 + self.heldout_pairs // common.timesteps
+        return streams * (common.timesteps + advantages.horizon(common.gamma))
+
+
+@dataclass(frozen=True)
+class PredictionError:
+    """One row of `value.csv`: the errors of one snapshot's updated value net on one split against one target.
+
+    `pairs` are those whose target is known, `trajectories` the complete episodes among the pairs that were scored.
+    Relative errors are |V - y| / |y|.
+    """
+
+    env: str
+    algorithm: str
+    agent: int
+    iteration: int
+    split: str
+    target: str
+    pairs: int
+    trajectories: int
+    mean_relative_error: float
+    trimmed_relative_error: float
+    median_relative_error: float
+    near_zero_share: float
+    explained_variance: float
+
+
+def measure(shard: Shard) -> list[PredictionError]:
+    """The rows of one snapshot."""
+    snapshot = shard.snapshot
+    recipe, state = snapshot.recipe, snapshot.state
+    training_seed = iteration_seed(recipe, snapshot.agent, snapshot.iteration)
+    node = Seed(shard.seed) / "value" / recipe.env_id / recipe.algorithm / f"agent={snapshot.agent}"
+    node = node / f"iteration={snapshot.iteration}"
+    heldout_seeds = [node / f"stream={k}" for k in range(shard.heldout_pairs // recipe.common.timesteps)]
+    train = _long_streams(snapshot, [training_seed / "batch"])
+    heldout = _long_streams(snapshot, heldout_seeds)
+    batch = prepare(state, train.head(recipe.common.timesteps), recipe.common, recipe.config)
+    updated = update_value(state, batch, recipe, [training_seed])
+    return [
+        row
+        for split, streams in (("train", train), ("heldout", heldout))
+        for row in _score(snapshot, updated, split, streams)
+    ]
+
+
+def _long_streams(snapshot: Snapshot, seeds: Sequence[Seed]) -> Streams:
+    """Streams H pairs longer than T; each begins with the stream of T pairs from the same seed."""
+    common = snapshot.recipe.common
+    pairs = common.timesteps + advantages.horizon(common.gamma)
+    actor = Actor.of(snapshot.state)
+    parts = []
+    for first in range(0, len(seeds), STREAMS_AT_ONCE):
+        group = seeds[first : first + STREAMS_AT_ONCE]
+        envs = make_vector(snapshot.recipe.env_id, len(group))
+        parts.append(collect(actor, envs, group, pairs, clip_actions=common.clip_actions))
+        envs.close()
+    return Streams.concatenate(parts)
+
+
+def _score(snapshot: Snapshot, updated: Population, split: str, streams: Streams) -> list[PredictionError]:
+    recipe, state = snapshot.recipe, snapshot.state
+    common, timesteps = recipe.common, recipe.common.timesteps
+    scored = streams.head(timesteps)
+    appraisal = appraise(state, scored, common, recipe.config)
+    obs = updated.normalize_obs(scored.obs.reshape(1, -1, scored.obs.shape[-1]))
+    predicted = values(updated, obs).reshape(scored.reward.shape)
+    reward = appraise(state, streams, common, recipe.config).reward
+    terminated = streams.done if common.time_limit == "terminal" else streams.terminated
+    returns = advantages.discounted_return(reward, streams.done, np.zeros_like(reward), common.gamma)
+    known = advantages.return_is_known(terminated, streams.done, advantages.horizon(common.gamma))
+    targets = {
+        "gae": (appraisal.value + appraisal.advantage(common), np.ones_like(scored.done)),
+        "returns": (returns[:, :timesteps], known[:, :timesteps]),
+    }
+    return [
+        _errors(snapshot, split, name, predicted, target, usable, int(scored.done.sum()))
+        for name, (target, usable) in targets.items()
+    ]
+
+
+def _errors(
+    snapshot: Snapshot,
+    split: str,
+    target_name: str,
+    predicted: Float[np.ndarray, "N T"],
+    target: Float[np.ndarray, "N T"],
+    usable: Bool[np.ndarray, "N T"],
+    trajectories: int,
+) -> PredictionError:
+    v, y = predicted[usable], target[usable]
+    relative = relative_errors(v, y)
+    finite = relative[np.isfinite(relative)]
+    enough = len(finite) > 0
+    return PredictionError(
+        env=snapshot.recipe.env_id,
+        algorithm=snapshot.recipe.algorithm,
+        agent=snapshot.agent,
+        iteration=snapshot.iteration,
+        split=split,
+        target=target_name,
+        pairs=len(y),
+        trajectories=trajectories,
+        mean_relative_error=float(finite.mean()) if enough else float("nan"),
+        trimmed_relative_error=float(stats.trim_mean(finite, TRIM)) if enough else float("nan"),
+        median_relative_error=float(np.median(finite)) if enough else float("nan"),
+        near_zero_share=float(np.mean(np.abs(y) < NEAR_ZERO * y.std())) if len(y) else float("nan"),
+        explained_variance=explained_variance(v, y),
+    )
+
+
+def relative_errors(predicted: Float[np.ndarray, " n"], target: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """|V - y| / |y|; infinite where y is zero and V is not."""
+    error = np.abs(predicted - target)
+    return np.divide(error, np.abs(target), out=np.where(error > 0, np.inf, 0.0), where=target != 0)
+
+
+def explained_variance(predicted: Float[np.ndarray, " n"], target: Float[np.ndarray, " n"]) -> float:
+    """1 - var(y - V) / var(y); NaN where y does not vary."""
+    variance = target.var() if len(target) else 0.0
+    return float(1 - (target - predicted).var() / variance) if variance > 0 else float("nan")

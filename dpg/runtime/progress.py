@@ -1,0 +1,56 @@
+"""Progress that a person can read: a bar with rate and time left on a terminal, plain lines elsewhere."""
+
+import sys
+import time
+from types import TracebackType
+from typing import Self
+
+from tqdm import tqdm
+
+SECONDS_BETWEEN_LINES = 10.0
+
+
+class Progress:
+    """Counts work done against `total`, in `unit`s, on standard error."""
+
+    def __init__(self, description: str, total: int, unit: str = "pairs") -> None:
+        self._description = description
+        self._unit = unit
+        self._total = total
+        self._done = 0
+        self._started = self._printed = time.monotonic()
+        interactive = sys.stderr.isatty()
+        self._bar = (
+            tqdm(total=total, desc=description, unit=f" {unit}", unit_scale=True, file=sys.stderr)
+            if interactive
+            else None
+        )
+
+    def advance(self, amount: int) -> None:
+        """`amount` more units are done."""
+        self._done += amount
+        if self._bar is not None:
+            self._bar.update(amount)
+            return
+        now = time.monotonic()
+        if now - self._printed >= SECONDS_BETWEEN_LINES or self._done == self._total:
+            self._printed = now
+            print(self._line(now - self._started), file=sys.stderr, flush=True)
+
+    def _line(self, elapsed: float) -> str:
+        rate = self._done / max(elapsed, 1e-9)
+        left = (self._total - self._done) / max(rate, 1e-9)
+        return (
+            f"{self._description}: {self._done / max(self._total, 1):4.0%}, {self._done:,} of {self._total:,} "
+            f"{self._unit}, {rate:,.0f} {self._unit}/s, {tqdm.format_interval(elapsed)} gone, "
+            f"{tqdm.format_interval(left)} left"
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.close()

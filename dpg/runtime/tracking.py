@@ -1,0 +1,191 @@
+"""The MLflow sink: what a stage tells about itself. Used by `stages/` alone, and by nothing that computes.
+
+`MLFLOW_TRACKING_URI` wins where it is set. By default runs go to SQLite in the project (`mlflow.db`, artifacts in
+`mlartifacts/`), under `DVC_ROOT`: experiments that DVC runs in a temporary copy keep their runs.
+"""
+
+import contextlib
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+# A server that is down is to be noticed in seconds, before hours are spent.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param
+from mlflow.exceptions import MlflowException
+
+from dpg.runtime.errors import UserError
+
+EXPERIMENT = "deep-policy-gradients"
+BATCH = 1000  # metrics that MLflow takes in one call
+PARAM_BATCH = 100
+PACKAGES = ("dpg", "torch", "mujoco", "gymnasium", "numpy", "scipy", "mlflow", "dvc")
+
+
+class TrackingError(UserError):
+    """The tracking store cannot be used; the message says which and what to do."""
+
+
+class Run:
+    """One MLflow run. Metrics are buffered; a store that fails on the way is reported and does not stop the work."""
+
+    def __init__(self, client: MlflowClient, experiment_id: str, name: str, tags: Mapping[str, str]) -> None:
+        self._client = client
+        self._experiment_id = experiment_id
+        self._tags = dict(tags)
+        self._metrics: list[Metric] = []
+        run = client.create_run(experiment_id, run_name=name, tags=self._tags)
+        self.id: str = run.info.run_id
+
+    def child(self, name: str, tags: Mapping[str, str]) -> "Run":
+        """A run nested under this one, with its tags and some of its own."""
+        return Run(self._client, self._experiment_id, name, self._tags | tags | {"mlflow.parentRunId": self.id})
+
+    def log_params(self, params: Mapping[str, Any]) -> None:
+        """Parameters, flat and dotted."""
+        entries = [Param(name, _text(value)) for name, value in flatten(params).items()]
+        with self._spared():
+            for first in range(0, len(entries), PARAM_BATCH):
+                self._client.log_batch(self.id, params=entries[first : first + PARAM_BATCH])
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
+        """Metrics at a step, counted in environment steps; values that are not finite are left out."""
+        now = int(time.time() * 1000)
+        finite = {name: value for name, value in metrics.items() if abs(value) < float("inf")}
+        self._metrics += [Metric(name, float(value), now, step) for name, value in finite.items()]
+        if len(self._metrics) >= BATCH:
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what is buffered."""
+        metrics, self._metrics = self._metrics, []
+        with self._spared():
+            for first in range(0, len(metrics), BATCH):
+                self._client.log_batch(self.id, metrics=metrics[first : first + BATCH])
+
+    def log_artifacts(self, directory: Path, under: str) -> None:
+        """Every file of a directory, as artifacts under a folder of that name."""
+        with self._spared():
+            self._client.log_artifacts(self.id, str(directory), under)
+
+    def end(self, status: str) -> None:
+        """Close the run as FINISHED, FAILED or KILLED."""
+        self.flush()
+        with self._spared():
+            self._client.set_terminated(self.id, status)
+
+    @contextlib.contextmanager
+    def _spared(self) -> Iterator[None]:
+        try:
+            yield
+        except (MlflowException, OSError) as error:
+            print(f"warning: MLflow run {self.id} lost something: {error}", file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def stage_run(stage: str, params: Mapping[str, Any], tags: Mapping[str, str], record: Path) -> Iterator[Run]:
+    """A run for one execution of a stage; its id is left in `record`, which no computing stage reads.
+
+    Raises:
+        TrackingError: the store cannot be reached; raised at the start, before any work.
+    """
+    uri = tracking_uri()
+    try:
+        client, experiment_id = _open(uri)
+        dvc_name = os.environ.get("DVC_STAGE", stage)
+        run = Run(client, experiment_id, dvc_name, {"stage": stage, **tags, **_provenance()})
+    except Exception as error:
+        hint = "is its server up? Unset MLFLOW_TRACKING_URI to track in the project's own mlflow.db"
+        raise TrackingError(f"the MLflow store {uri} cannot be used: {error}\n{hint}") from error
+    run.log_params(params)
+    started = time.monotonic()
+    try:
+        yield run
+    except BaseException as error:
+        run.end("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+        raise
+    run.log_metrics({"stage_seconds": time.monotonic() - started}, step=0)
+    run.end("FINISHED")
+    record.parent.mkdir(parents=True, exist_ok=True)
+    record.write_text(json.dumps({"run_id": run.id, "tracking_uri": uri}, indent=2) + "\n")
+
+
+def root() -> Path:
+    """The project's root; in an experiment that DVC runs in a temporary copy, the original's."""
+    return Path(os.environ.get("DVC_ROOT", ".")).resolve()
+
+
+def tracking_uri() -> str:
+    """`MLFLOW_TRACKING_URI`, or SQLite in the project."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root() / 'mlflow.db'}"
+
+
+def flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one, with dotted names."""
+    flat: dict[str, Any] = {}
+    for name, value in params.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat
+
+
+def _open(uri: str) -> tuple[MlflowClient, str]:
+    local = uri.startswith("sqlite:")
+    # Several stages that start on a missing database would crash in its migration: one at a time.
+    with FileLock(root() / "mlflow.db.lock") if local else contextlib.nullcontext():
+        client = MlflowClient(tracking_uri=uri)
+        name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
+        experiment = client.get_experiment_by_name(name)
+        if experiment is not None:
+            return client, str(experiment.experiment_id)
+        location = (root() / "mlartifacts").as_uri() if local else None
+        return client, str(client.create_experiment(name, artifact_location=location))
+
+
+def _provenance() -> dict[str, str]:
+    tags = {f"version.{package}": version(package) for package in PACKAGES}
+    tags |= {
+        "version.python": platform.python_version(),
+        "hardware.machine": platform.machine(),
+        "hardware.cpu": _cpu(),
+        "hardware.cores": str(os.cpu_count()),
+        "git.commit": _git("rev-parse", "HEAD"),
+    }
+    for name in ("DVC_STAGE", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV", "DVC_ROOT"):
+        if name in os.environ:
+            tags[name.lower().replace("_", ".", 1)] = os.environ[name]
+    return {name: value for name, value in tags.items() if value}
+
+
+def _git(*arguments: str) -> str:
+    try:
+        return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def _cpu() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor()
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value) if isinstance(value, list | tuple | dict | bool) or value is None else str(value)

@@ -1,0 +1,101 @@
+"""Whole episodes from a population: what returns are measured on.
+
+The episodes of every member are settled beforehand, and each is run to its end, however long: stopping at a count of
+pairs would favour short ones. An environment that finishes takes up the next episode on the list.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from gymnasium.spaces import Box
+from gymnasium.vector import VectorEnv
+from jaxtyping import Float, Int
+
+from dpg.agent.acting import Actor
+from dpg.agent.population import Population
+from dpg.envs.make import EnvError, reset_some
+from dpg.runtime.seeding import Seed
+
+# Noise is drawn this many steps at a time, for the environments that need it.
+NOISE_BLOCK = 256
+
+
+@dataclass(frozen=True)
+class Episodes:
+    """E episodes of each of P members: raw undiscounted returns, and lengths in pairs."""
+
+    return_: Float[np.ndarray, "P E"]
+    length: Int[np.ndarray, "P E"]
+
+
+class _Episode:
+    """An episode under way in one environment."""
+
+    def __init__(self, member: int, number: int, seed: Seed) -> None:
+        self.member = member
+        self.number = number
+        self.env_seed = (seed / "env").integer()
+        self.step = 0
+        self._rng = (seed / "actions").generator()
+        self._noise = np.empty(0)
+
+    def next_noise(self, action_dim: int) -> Float[np.ndarray, " A"]:
+        offset = self.step % NOISE_BLOCK
+        if offset == 0:
+            self._noise = self._rng.standard_normal((NOISE_BLOCK, action_dim), np.float32)
+        self.step += 1
+        return self._noise[offset]
+
+
+def run(
+    population: Population,
+    envs: VectorEnv,
+    seeds: Sequence[Sequence[Seed]],
+    *,
+    clip_actions: bool,
+    deterministic: bool = False,
+) -> Episodes:
+    """Run episode e of member p from `seeds[p][e]`, for all p and e.
+
+    Members that share seeds meet the same initial states and the same action noise (common random numbers).
+
+    Raises:
+        EnvError: a return is not finite; the message names the episode.
+    """
+    action_space = envs.single_action_space
+    assert isinstance(action_space, Box)
+    low, high, action_dim = action_space.low, action_space.high, action_space.shape[0]
+    return_ = np.zeros((population.size, len(seeds[0])))
+    length = np.zeros(return_.shape, np.int64)
+    pending = (_Episode(p, e, seed) for p, row in enumerate(seeds) for e, seed in enumerate(row))
+    # One entry an environment; None once there is nothing left for it to do.
+    running = [next(pending, None) for _ in range(envs.num_envs)]
+    source = Actor.of(population)
+    actor = Actor.of(population.select(np.array([episode.member if episode else 0 for episode in running])))
+    obs, _ = envs.reset(seed=[episode.env_seed if episode else 0 for episode in running])
+    noise = np.zeros((envs.num_envs, action_dim), np.float32)
+    while any(running):
+        if not deterministic:
+            for index, episode in enumerate(running):
+                if episode:
+                    noise[index] = episode.next_noise(action_dim)
+        action = actor.act(obs, None if deterministic else noise)
+        obs, reward, terminated, truncated, _ = envs.step(np.clip(action, low, high) if clip_actions else action)
+        for index, episode in enumerate(running):
+            if episode:
+                return_[episode.member, episode.number] += reward[index]
+                length[episode.member, episode.number] += 1
+        done = terminated | truncated
+        if done.any():
+            env_seeds: list[int | None] = [None] * envs.num_envs
+            for index in np.flatnonzero(done):
+                episode = running[index] = next(pending, None) if running[index] else None
+                if episode:
+                    env_seeds[index] = episode.env_seed
+                    actor.put(index, source, episode.member)
+            obs = reset_some(envs, done, env_seeds)
+    if not np.isfinite(return_).all():
+        member, number = np.argwhere(~np.isfinite(return_))[0]
+        raise EnvError(f"the return of an episode is not finite ({seeds[member][number]})")
+    return Episodes(return_, length)

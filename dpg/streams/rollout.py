@@ -1,0 +1,151 @@
+"""Streams of state-action pairs from a population.
+
+A stream is an environment reset to the task's initial distribution and run with sampled actions for a fixed number of
+pairs, episode after episode; the last episode is cut. Streams are the unit of independence: each has its own seeds, so
+it is the same stream whatever others are collected beside it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from gymnasium.spaces import Box
+from gymnasium.vector import VectorEnv
+from jaxtyping import Bool, Float, Int
+
+from dpg.agent.acting import Actor
+from dpg.envs.make import EnvError, reset_some
+from dpg.runtime.seeding import Seed
+
+
+@dataclass(frozen=True)
+class Streams:
+    """N streams of T pairs, as the environment gave them: raw observations and rewards, unclipped actions.
+
+    `end_obs[k]` is the observation that followed pair `end_at[k] = (stream, t)`, for every pair at which an episode
+    was truncated and for the last pair of a stream whose episode was cut there: what a bootstrap value is taken at.
+    """
+
+    obs: Float[np.ndarray, "N T O"]
+    action: Float[np.ndarray, "N T A"]
+    reward: Float[np.ndarray, "N T"]
+    terminated: Bool[np.ndarray, "N T"]
+    truncated: Bool[np.ndarray, "N T"]
+    end_obs: Float[np.ndarray, "K O"]
+    end_at: Int[np.ndarray, "K 2"]
+
+    def __post_init__(self) -> None:
+        shape = self.reward.shape
+        for name in ("obs", "action", "terminated", "truncated"):
+            found = getattr(self, name).shape[:2]
+            if found != shape:
+                raise ValueError(f"{name} has streams x pairs {found}, rewards have {shape}")
+
+    @property
+    def done(self) -> Bool[np.ndarray, "N T"]:
+        """Pairs after which an episode ended, either way."""
+        return self.terminated | self.truncated
+
+    @property
+    def num_episodes(self) -> Int[np.ndarray, " N"]:
+        """Complete episodes in each stream."""
+        return self.done.sum(axis=1)
+
+    def head(self, pairs: int) -> "Streams":
+        """The first `pairs` pairs of every stream, as if the streams had been cut there."""
+        length = self.reward.shape[1]
+        if pairs > length:
+            raise ValueError(f"streams of {length} pairs have no first {pairs}")
+        kept = self.end_at[:, 1] < pairs
+        going_on = np.flatnonzero(~self.done[:, pairs - 1]) if pairs < length else np.empty(0, np.int64)
+        cut_at = np.stack([going_on, np.full_like(going_on, pairs - 1)], axis=1)
+        cut_obs = self.obs[going_on, min(pairs, length - 1)]
+        return Streams(
+            *(getattr(self, name)[:, :pairs] for name in ("obs", "action", "reward", "terminated", "truncated")),
+            end_obs=np.concatenate([self.end_obs[kept], cut_obs]),
+            end_at=np.concatenate([self.end_at[kept], cut_at]),
+        )
+
+    @classmethod
+    def concatenate(cls, parts: Sequence["Streams"]) -> "Streams":
+        """The streams of several collections, in order."""
+        offsets = np.cumsum([0] + [len(part.reward) for part in parts[:-1]])
+        shifted = [part.end_at + [offset, 0] for part, offset in zip(parts, offsets, strict=True)]
+        names = ("obs", "action", "reward", "terminated", "truncated", "end_obs")
+        joined = (np.concatenate([getattr(part, name) for part in parts]) for name in names)
+        return cls(*joined, end_at=np.concatenate(shifted))
+
+
+def collect(
+    actor: Actor, envs: VectorEnv, seeds: Sequence[Seed], num_pairs: int, *, clip_actions: bool
+) -> Streams:
+    """One stream of `num_pairs` pairs from every environment; environment k acts for member k // (N / P).
+
+    Raises:
+        EnvError: an observation or a reward is not finite; the message names the stream and the step.
+    """
+    num_streams = envs.num_envs
+    if len(seeds) != num_streams or num_streams % actor.size:
+        raise ValueError(f"{num_streams} streams need as many seeds, and a multiple of {actor.size} members")
+    action_space = envs.single_action_space
+    assert isinstance(action_space, Box)
+    low, high = action_space.low, action_space.high
+    action_dim = low.shape[0]
+    noise = np.stack(
+        [(seed / "actions").generator().standard_normal((num_pairs, action_dim), np.float32) for seed in seeds],
+        axis=1,
+    )
+    obs, _ = envs.reset(seed=[(seed / "env").integer() for seed in seeds])
+    record_obs = np.empty((num_streams, num_pairs, obs.shape[1]))
+    record_action = np.empty((num_streams, num_pairs, action_dim), np.float32)
+    reward = np.empty((num_streams, num_pairs))
+    terminated = np.empty((num_streams, num_pairs), bool)
+    truncated = np.empty((num_streams, num_pairs), bool)
+    end_obs: list[np.ndarray] = []
+    end_at: list[tuple[int, int]] = []
+    for t in range(num_pairs):
+        action = actor.act(obs, noise[t])
+        record_obs[:, t] = obs
+        record_action[:, t] = action
+        obs, reward[:, t], terminated[:, t], truncated[:, t], _ = envs.step(
+            np.clip(action, low, high) if clip_actions else action
+        )
+        bootstrapped = ~terminated[:, t] & (truncated[:, t] | (t == num_pairs - 1))
+        if bootstrapped.any():
+            for stream in np.flatnonzero(bootstrapped):
+                end_obs.append(obs[stream].copy())
+                end_at.append((int(stream), t))
+        done = terminated[:, t] | truncated[:, t]
+        if done.any() and t < num_pairs - 1:
+            obs = reset_some(envs, done)
+    streams = Streams(
+        record_obs,
+        record_action,
+        reward,
+        terminated,
+        truncated,
+        np.array(end_obs).reshape(-1, record_obs.shape[-1]),
+        np.array(end_at, dtype=np.int64).reshape(-1, 2),
+    )
+    _check_finite(streams, seeds, envs)
+    return streams
+
+
+def episode_returns(streams: Streams) -> tuple[list[Float[np.ndarray, " K"]], list[Int[np.ndarray, " K"]]]:
+    """Raw undiscounted returns and lengths of the complete episodes of each stream."""
+    returns, lengths = [], []
+    for reward, done in zip(streams.reward, streams.done, strict=True):
+        ends = np.flatnonzero(done) + 1
+        cumulative = np.concatenate([[0.0], np.cumsum(reward)])[np.concatenate([[0], ends])]
+        returns.append(np.diff(cumulative))
+        lengths.append(np.diff(np.concatenate([[0], ends])))
+    return returns, lengths
+
+
+def _check_finite(streams: Streams, seeds: Sequence[Seed], envs: VectorEnv) -> None:
+    for name in ("obs", "reward"):
+        values = getattr(streams, name)
+        finite = np.isfinite(values).reshape(*values.shape[:2], -1).all(axis=-1)
+        if not finite.all():
+            stream, step = np.argwhere(~finite)[0]
+            raise EnvError(f"the {name} at step {step} is not finite ({seeds[stream]})")

@@ -1,0 +1,59 @@
+"""Pick the snapshots of one cell that are studied, evaluate them on whole episodes, and export them."""
+
+import shutil
+from collections.abc import Sequence
+
+from dpg.agent.snapshot import filename, load_all
+from dpg.probes import evaluation
+from dpg.runtime import config, tracking
+from dpg.runtime.config import CheckpointBudget
+from dpg.runtime.outputs import publish, write_table
+from dpg.runtime.progress import Progress
+from dpg.runtime.shards import map_shards
+from stages import edge
+from stages.cell import Cell
+
+
+def nearest(fractions: Sequence[float], available: Sequence[int], iterations: int) -> list[int]:
+    """The available iterations closest to fractions of the training, each once."""
+    chosen = (min(available, key=lambda iteration: abs(iteration - f * iterations)) for f in fractions)
+    return sorted(set(chosen))
+
+
+def main(env: str, algorithm: str) -> None:
+    """Choose, evaluate and export the checkpoints of one cell."""
+    cell = Cell(env, algorithm)
+    params = config.load()
+    budget: CheckpointBudget = params.budget.checkpoint
+    snapshots = load_all(cell.snapshots)
+    recipe = snapshots[0].recipe
+    # An iteration starts from every snapshot but the last, which only ends one.
+    available = sorted({s.iteration for s in snapshots if s.iteration < recipe.iterations})
+    agents = sorted({s.agent for s in snapshots})
+    studied = nearest(budget.fractions, available, recipe.iterations)
+    curve = [iteration for iteration in available if iteration % budget.curve_every == 0]
+    shards = evaluation.plan([s for s in snapshots if s.iteration in studied], budget.eval_episodes, params.seed)
+    logged = {"seed": params.seed, "checkpoint": budget.model_dump(), "statistics": params.statistics.model_dump()}
+    with (
+        tracking.stage_run("checkpoint", logged, cell.tags, cell.record("checkpoint")) as run,
+        publish(cell.studied, cell.curve, cell.tables("checkpoint")) as (studied_out, curve_out, tables),
+        Progress(f"checkpoint {cell}", len(shards) * budget.eval_episodes, "episodes") as progress,
+    ):
+        for iterations, target in ((studied, studied_out), (curve, curve_out)):
+            for agent in agents:
+                for iteration in iterations:
+                    shutil.copyfile(cell.snapshots / filename(agent, iteration), target / filename(agent, iteration))
+        results = map_shards(evaluation.measure, shards, progress=progress, work=lambda shard: shard.num_episodes)
+        rows = [
+            evaluation.tabulate(shard, result, params.statistics)
+            for shard, result in zip(shards, results, strict=True)
+        ]
+        table = write_table(rows, tables / "evaluation.csv")
+        for (iteration, actions), group in table.groupby(["iteration", "actions"]):
+            step = int(iteration) * recipe.common.timesteps
+            run.log_metrics({f"evaluation.{actions}_return": group["mean_return"].mean()}, step)
+        run.log_artifacts(tables, "tables")
+
+
+if __name__ == "__main__":
+    edge.run(main)

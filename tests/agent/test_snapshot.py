@@ -1,0 +1,169 @@
+"""Snapshots hold an agent whole, and files that are not snapshots are refused with the reason."""
+
+import json
+from dataclasses import fields, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+from safetensors.numpy import save_file
+
+from dpg.agent import normalization, snapshot
+from dpg.agent.snapshot import Snapshot, SnapshotError
+
+
+@pytest.fixture
+def one(make_population, make_recipe) -> Snapshot:
+    """An agent at iteration 150 whose every array holds arbitrary numbers."""
+    population = make_population(1, obs_clip=10.0)
+    rng = np.random.default_rng(0)
+    policy, value = population.policy_adam, population.value_adam
+    state = replace(
+        population,
+        policy_adam=replace(policy, first=rng.standard_normal(policy.first.shape).astype(np.float32), steps=480),
+        value_adam=replace(value, second=rng.random(value.second.shape).astype(np.float32), steps=960),
+        obs_moments=normalization.update(population.obs_moments, rng.standard_normal((1, 20, 3))),
+        return_moments=normalization.update(population.return_moments, rng.standard_normal((1, 20, 1))),
+        iteration=150,
+    )
+    return Snapshot(3, make_recipe("ppo"), state)
+
+
+def rewrite(path: Path, arrays: dict | None = None, header: dict | None = None, text: str | None = None) -> None:
+    """Change a snapshot's file as someone else, or an older version, might have written it."""
+    with safe_open(path, framework="numpy") as file:
+        found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        metadata = file.metadata()["dpg"]
+    if header is not None:
+        metadata = json.dumps(header_of(path) | header)
+    changed = {name: array for name, array in (found | (arrays or {})).items() if array is not None}
+    save_file(changed, path, metadata={"dpg": text if text is not None else metadata})
+
+
+def header_of(path: Path) -> dict:
+    with safe_open(path, framework="numpy") as file:
+        return json.loads(file.metadata()["dpg"])
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(SnapshotError) as caught:
+        snapshot.load(path)
+    assert str(path) in str(caught.value)
+    return str(caught.value)
+
+
+def assert_identical(a: object, b: object) -> None:
+    for field in fields(a):  # type: ignore[arg-type]
+        left, right = getattr(a, field.name), getattr(b, field.name)
+        if isinstance(left, np.ndarray):
+            assert (left.dtype, left.shape, left.tobytes()) == (right.dtype, right.shape, right.tobytes()), field.name
+        elif hasattr(left, "__dataclass_fields__"):
+            assert_identical(left, right)
+        else:
+            assert left == right, field.name
+
+
+@pytest.mark.parametrize("algorithm", ["ppo", "ppo_m", "trpo"])
+def test_a_snapshot_comes_back_bit_for_bit(one, make_recipe, tmp_path, algorithm):
+    one = replace(one, recipe=make_recipe(algorithm))
+    path = snapshot.save(one, tmp_path)
+    found = snapshot.load(path)
+    assert_identical(found.state, one.state)
+    assert (found.agent, found.iteration, found.recipe) == (3, 150, one.recipe)
+    assert type(found.recipe.config) is type(one.recipe.config)
+
+
+def test_the_file_is_named_after_agent_and_iteration_and_nothing_else_is_left(one, tmp_path):
+    assert snapshot.save(one, tmp_path) == tmp_path / "agent03-iteration00150.safetensors"
+    assert [path.name for path in tmp_path.iterdir()] == ["agent03-iteration00150.safetensors"]
+
+
+def test_the_same_snapshot_is_the_same_bytes(one, tmp_path):
+    """So that content-addressed storage and DVC see no change where there is none."""
+    first, second = tmp_path / "a", tmp_path / "b"
+    first.mkdir()
+    second.mkdir()
+    assert snapshot.save(one, first).read_bytes() == snapshot.save(one, second).read_bytes()
+
+
+def test_a_snapshot_of_several_agents_is_refused(one, make_population, tmp_path):
+    with pytest.raises(ValueError, match="one agent, not 2"):
+        snapshot.save(replace(one, state=make_population(2)), tmp_path)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    assert "no such snapshot" in refusal(tmp_path / "agent00-iteration00000.safetensors")
+
+
+@pytest.mark.parametrize("kept", [0, 5, 300, -1], ids=["empty", "length only", "within the header", "last byte lost"])
+def test_a_truncated_file_is_refused(one, tmp_path, kept):
+    path = snapshot.save(one, tmp_path)
+    path.write_bytes(path.read_bytes()[:kept])
+    assert "not a whole safetensors file" in refusal(path)
+
+
+def test_anothers_safetensors_file_is_refused(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    save_file({"policy": np.zeros((1, 4), np.float32)}, path, metadata={"format": "pt"})
+    text = refusal(path)
+    assert "a dpg header is expected" in text
+    assert "['format']" in text
+    save_file({"policy": np.zeros((1, 4), np.float32)}, path)
+    assert "found []" in refusal(path)
+
+
+def test_another_format_number_is_refused(one, tmp_path):
+    path = snapshot.save(one, tmp_path)
+    rewrite(path, header={"format": 99})
+    assert "format 1 is expected; found 99" in refusal(path)
+
+
+def test_a_header_that_names_an_unknown_algorithm_is_refused(one, tmp_path):
+    path = snapshot.save(one, tmp_path)
+    rewrite(path, header={"recipe": header_of(path)["recipe"] | {"algorithm": "sac"}})
+    text = refusal(path)
+    assert "algorithm" in text
+    assert "sac" in text
+
+
+@pytest.mark.parametrize("part", ["architecture", "recipe", "adam_steps", "iteration", "agent"])
+def test_a_header_that_lacks_a_part_is_refused_by_the_parts_name(one, tmp_path, part):
+    path = snapshot.save(one, tmp_path)
+    rewrite(path, text=json.dumps({key: value for key, value in header_of(path).items() if key != part}))
+    assert part in refusal(path)
+
+
+@pytest.mark.parametrize("text", ["{", "[1]"], ids=["not JSON", "not a mapping"])
+def test_a_header_that_cannot_be_read_is_refused(one, tmp_path, text):
+    path = snapshot.save(one, tmp_path)
+    rewrite(path, text=text)
+    refusal(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "array"),
+    [
+        ("policy", np.zeros((1, 7), np.float32)),
+        ("value_adam.second", np.zeros((2, 41), np.float32)),
+        ("obs_moments.mean", np.zeros((1, 4))),
+        ("return_moments.count", None),
+        ("log_std", np.zeros(2, np.float32)),
+    ],
+    ids=["policy", "value moments", "obs mean", "missing", "unexpected"],
+)
+def test_arrays_that_do_not_fit_the_header_are_named_with_what_was_expected_and_found(one, tmp_path, name, array):
+    path = snapshot.save(one, tmp_path)
+    with safe_open(path, framework="numpy") as file:
+        expected = file.get_tensor(name).shape if name in file.keys() else None  # noqa: SIM118
+    rewrite(path, arrays={name: array})
+    assert f"{name}: {expected} expected, {None if array is None else array.shape} found" in refusal(path)
+
+
+def test_arrays_of_another_precision_are_refused(one, tmp_path):
+    """A float64 policy would be trained on in float64: not the same agent."""
+    path = snapshot.save(one, tmp_path)
+    rewrite(path, arrays={"policy": one.state.policy.astype(np.float64)})
+    text = refusal(path)
+    assert "policy" in text
+    assert "float64" in text

@@ -1,0 +1,127 @@
+"""Shapes and types of `dpg` checked at every call, and the few fixtures that the wings share."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import settings
+from jaxtyping import install_import_hook
+
+# Before the first import of `dpg`: its annotations become assertions. beartype cannot resolve `Self` on a method that it
+# sees without its class, so that one hint is left unchecked.
+install_import_hook(
+    "dpg",
+    "beartype.beartype(conf=beartype.BeartypeConf("
+    "hint_overrides=beartype.FrozenDict({__import__('typing').Self: object})))",
+)
+
+from dpg.agent.population import Architecture, Population, initialize  # noqa: E402
+from dpg.agent.snapshot import Recipe  # noqa: E402
+from dpg.runtime.config import Params, load  # noqa: E402
+from dpg.runtime.seeding import Seed  # noqa: E402
+from dpg.streams.rollout import Streams  # noqa: E402
+
+torch.set_num_threads(1)
+
+# The same examples every time, whatever the machine's speed.
+settings.register_profile("suite", deadline=None, derandomize=True, database=None)
+settings.load_profile("suite")
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def params() -> Params:
+    """The repository's own `params.yaml`."""
+    return load(ROOT / "params.yaml")
+
+
+@pytest.fixture(scope="session")
+def make_recipe(params: Params) -> Callable[..., Recipe]:
+    """A recipe of small networks and batches; `common` and `config` say what differs from `params.yaml` beyond that."""
+    small_common = {"timesteps": 128, "policy_hidden": (16,), "value_hidden": (16,)}
+    small_value = {"value_epochs": 2, "value_minibatches": 4}
+    small_policy = {"epochs": 2, "minibatches": 4}
+
+    def make(
+        algorithm: str = "ppo",
+        *,
+        env_id: str = "InvertedPendulum-v5",
+        iterations: int = 4,
+        common: dict[str, Any] | None = None,
+        config: dict[str, Any] | None = None,
+    ) -> Recipe:
+        small = small_value if algorithm == "trpo" else small_value | small_policy
+        return Recipe(
+            env_id=env_id,
+            algorithm=algorithm,
+            common=params.common.model_copy(update=small_common | (common or {})),
+            config=params.algorithm(algorithm).model_copy(update=small | (config or {})),
+            iterations=iterations,
+            seed=0,
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_population() -> Callable[..., Population]:
+    """Freshly initialised agents with one small hidden layer; member i comes from the seed called i."""
+
+    def make(
+        members: int = 2,
+        *,
+        obs_dim: int = 3,
+        action_dim: int = 2,
+        policy_hidden: tuple[int, ...] = (8,),
+        value_hidden: tuple[int, ...] = (8,),
+        obs_clip: float | None = None,
+    ) -> Population:
+        architecture = Architecture(obs_dim, action_dim, policy_hidden, value_hidden, obs_clip)
+        return initialize(architecture, "xavier", [Seed(0) / "test" / member for member in range(members)])
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_streams() -> Callable[..., Streams]:
+    """Streams of Gaussian noise, with episodes that end where `terminated` and `truncated` list (stream, t).
+
+    As an environment would have it, the pair after an end starts a new episode, and what follows every truncation and
+    every cut is in `end_obs`.
+    """
+
+    def make(
+        num_streams: int = 2,
+        num_pairs: int = 12,
+        *,
+        obs_dim: int = 3,
+        action_dim: int = 2,
+        terminated: tuple[tuple[int, int], ...] = (),
+        truncated: tuple[tuple[int, int], ...] = (),
+        seed: int = 0,
+    ) -> Streams:
+        rng = np.random.default_rng(seed)
+        terminated_mask, truncated_mask = np.zeros((2, num_streams, num_pairs), bool)
+        for at in terminated:
+            terminated_mask[at] = True
+        for at in truncated:
+            truncated_mask[at] = True
+        ends = truncated_mask & ~terminated_mask
+        ends[:, -1] = ~terminated_mask[:, -1]
+        # In the order in which `collect` meets them: by step, then by stream.
+        end_at = np.argwhere(ends.T)[:, ::-1].astype(np.int64)
+        return Streams(
+            obs=rng.standard_normal((num_streams, num_pairs, obs_dim)),
+            action=rng.standard_normal((num_streams, num_pairs, action_dim)).astype(np.float32),
+            reward=rng.standard_normal((num_streams, num_pairs)),
+            terminated=terminated_mask,
+            truncated=truncated_mask,
+            end_obs=rng.standard_normal((len(end_at), obs_dim)),
+            end_at=end_at,
+        )
+
+    return make

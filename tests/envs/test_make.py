@@ -1,0 +1,67 @@
+"""The door to environments: what comes through it can be trained on, and resets when it is told to."""
+
+import numpy as np
+import pytest
+
+from dpg.envs.make import EnvError, make_vector, reset_some, space_dims
+
+
+def test_dimensions_of_a_task():
+    assert space_dims("InvertedPendulum-v5") == (4, 1)
+    assert space_dims("Hopper-v5") == (11, 3)
+
+
+@pytest.mark.parametrize(
+    ("env_id", "said"),
+    [
+        ("CartPole-v1", "CartPole-v1: the action space must be a Box of one axis, not Discrete"),
+        ("FrozenLake-v1", "FrozenLake-v1: the observation space must be a Box of one axis, not Discrete"),
+        ("NoSuchTask-v0", "NoSuchTask-v0 cannot be made"),
+        ("Hopper-v99", "Hopper-v99 cannot be made"),
+        ("no_such_package:Task-v0", "no_such_package:Task-v0 cannot be made"),
+    ],
+)
+def test_what_cannot_be_trained_on_is_refused_with_the_reason(env_id, said):
+    with pytest.raises(EnvError) as caught:
+        make_vector(env_id, 2)
+    assert said in str(caught.value)
+
+
+def test_the_step_that_ends_an_episode_returns_its_true_last_observation():
+    """With autoreset it would be, or be followed by, the first observation of the next episode."""
+    envs = make_vector("InvertedPendulum-v5", 1)
+    envs.reset(seed=0)
+    for _ in range(1000):
+        obs, _, terminated, _, _ = envs.step(np.ones((1, 1), np.float32))
+        if terminated[0]:
+            break
+    assert terminated[0]
+    assert abs(obs[0, 1]) > 0.2  # the pole's angle beyond which the task ends; resets start within 0.01
+    envs.close()
+
+
+def test_resetting_some_leaves_the_others_where_they_are():
+    envs = make_vector("Hopper-v5", 3)
+    envs.reset(seed=[0, 1, 2])
+    action = 0.1 * np.ones((3, 3), np.float32)
+    before = envs.step(action)[0].copy()
+    after = reset_some(envs, np.array([False, True, False])).copy()
+    np.testing.assert_array_equal(after[[0, 2]], before[[0, 2]])
+    assert not np.any(after[1] == before[1])
+
+    # Nor does it move what is hidden behind the observations: the others step as if nothing had happened.
+    undisturbed = make_vector("Hopper-v5", 3)
+    undisturbed.reset(seed=[0, 1, 2])
+    undisturbed.step(action)
+    np.testing.assert_array_equal(envs.step(action)[0][[0, 2]], undisturbed.step(action)[0][[0, 2]])
+    envs.close()
+    undisturbed.close()
+
+
+def test_a_seeded_reset_repeats_an_episodes_start():
+    envs = make_vector("Hopper-v5", 2)
+    first = envs.reset(seed=[5, 6])[0].copy()
+    envs.step(np.zeros((2, 3), np.float32))
+    again = reset_some(envs, np.array([True, False]), [5, None])
+    np.testing.assert_array_equal(again[0], first[0])
+    envs.close()

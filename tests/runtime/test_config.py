@@ -1,0 +1,231 @@
+"""Every mistake in `params.yaml` is refused in one line that names the parameter, its value and what is allowed."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+from ruamel.yaml import YAML
+
+from dpg.runtime.config import ConfigError, load, parse
+
+PARAMS = Path(__file__).resolve().parents[2] / "params.yaml"
+
+
+@pytest.fixture
+def raw() -> dict[str, Any]:
+    """`params.yaml` as a plain mapping, at scale `laptop`."""
+    return YAML(typ="safe", pure=True).load(PARAMS) | {"scale": "laptop"}
+
+
+def put(raw: dict[str, Any], name: str, value: object) -> dict[str, Any]:
+    changed = copy.deepcopy(raw)
+    *path, last = name.split(".")
+    section = changed
+    for part in path:
+        section = section[part]
+    section[last] = value
+    return changed
+
+
+def message(raw: object) -> str:
+    with pytest.raises(ConfigError) as caught:
+        parse(raw)
+    return str(caught.value)
+
+
+def test_the_repositorys_params_load_and_hold_what_the_file_says(raw):
+    params = load(PARAMS)
+    assert params.common.gamma == raw["common"]["gamma"]
+    assert params.common.policy_hidden == tuple(raw["common"]["policy_hidden"])
+    assert params.ppo_m.reward_clip is None
+    assert params.trpo.max_kl == raw["trpo"]["max_kl"]
+
+
+def test_budget_is_the_chosen_scales(raw):
+    for scale in ("smoke", "laptop", "paper"):
+        assert parse(raw | {"scale": scale}).budget.train.iterations == raw["scales"][scale]["train"]["iterations"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("common.gamma", 1.0, "less than 1"),
+        ("common.gamma", -0.1, "greater than or equal to 0"),
+        ("common.gamma", float("nan"), "finite number"),
+        ("ppo.lr", float("inf"), "finite number"),
+        ("common.gamma", "high", "valid number"),
+        ("common.gamma", True, "valid number"),
+        ("common.gamma", None, "valid number"),
+        ("common.timesteps", True, "valid integer"),
+        ("common.timesteps", 2000.0, "valid integer"),
+        ("common.timesteps", "2000", "valid integer"),
+        ("common.timesteps", 1, "greater than or equal to 2"),
+        ("common.clip_actions", 1, "valid boolean"),
+        ("common.clip_actions", "yes", "valid boolean"),
+        ("common.time_limit", "ignore", "'bootstrap' or 'terminal'"),
+        ("common", 3, "valid dictionary"),
+        ("ppo.reward_clip", -10.0, "greater than 0"),
+        ("ppo.init", "zeros", "'orthogonal' or 'xavier'"),
+        ("trpo.fisher_fraction", 0.0, "greater than 0"),
+        ("trpo.fisher_fraction", 1.5, "less than or equal to 1"),
+        ("trpo.accept_ratio", 1.0, "less than 1"),
+        ("statistics.resamples", 10, "greater than or equal to 100"),
+        ("seed", -1, "greater than or equal to 0"),
+        ("scale", "desktop", "'smoke', 'laptop' or 'paper'"),
+        ("landscape.step_range", [3.0, 0.0], "must increase"),
+        ("figures.formats", ["png", "png"], "twice"),
+        ("figures.formats", [], "at least 1 item"),
+        ("envs", "Hopper-v4", "tuple"),
+        ("envs", [], "at least 1 item"),
+        ("envs", ["Hopper-v4", "Hopper-v4"], "twice"),
+        ("algorithms", ["ppo", "ppo"], "twice"),
+        ("scales.paper.checkpoint.fractions", [0.3, 0.0], "must increase"),
+        ("scales.paper.gradient.sizes", [100, 100], "must increase"),
+        ("scales.smoke.gradient.repeats", 2, "greater than or equal to 3"),
+    ],
+)
+def test_a_value_that_is_not_allowed_is_named_with_what_is(raw, name, value, allowed):
+    text = message(put(raw, name, value))
+    assert f"{name} = {value!r}: " in text
+    assert allowed in text
+    assert "1 mistake:" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "entry", "allowed"),
+    [
+        ("envs", ["Hopper-v4", "Hoper-v4"], "envs.1 = 'Hoper-v4'", "close to it: Hopper-v4"),
+        ("envs", ["no such task"], "envs.0 = 'no such task'", "Gymnasium id that is installed"),
+        ("algorithms", ["ppo2"], "algorithms.0 = 'ppo2'", "'ppo', 'ppo_m' or 'trpo'"),
+        ("common.policy_hidden", [64, 0], "common.policy_hidden.1 = 0", "greater than or equal to 1"),
+        ("scales.smoke.landscape.grid", [3, 1], "scales.smoke.landscape.grid.1 = 1", "greater than or equal to 2"),
+        ("scales.smoke.landscape.grid", [3], "scales.smoke.landscape.grid.1", "is missing"),
+    ],
+)
+def test_a_mistake_inside_a_list_is_named_by_its_entry(raw, name, value, entry, allowed):
+    text = message(put(raw, name, value))
+    assert f"{entry}: " in text
+    assert allowed in text
+
+
+@pytest.mark.parametrize(
+    ("name", "suggestion"),
+    [("common.gama", "common.gamma"), ("ppo.learning_rate", None), ("sede", "seed"), ("scales.smoke.trian", "train")],
+)
+def test_a_misspelt_key_is_refused_with_a_suggestion(raw, name, suggestion):
+    text = message(put(raw, name, 0.5))
+    assert f"{name} = 0.5: no such parameter" in text
+    assert "allowed: " in text
+    assert ("did you mean" in text) == (suggestion is not None)
+    assert suggestion is None or suggestion in text
+
+
+@pytest.mark.parametrize("name", ["common.gamma", "trpo", "scales.paper.gradient.true_pairs"])
+def test_a_missing_key_is_named(raw, name):
+    changed = copy.deepcopy(raw)
+    *path, last = name.split(".")
+    section = changed
+    for part in path:
+        section = section[part]
+    del section[last]
+    assert f"{name}: is missing" in message(changed)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("scales.laptop.train.snapshot_every", 7, "must divide train.iterations"),
+        ("scales.laptop.checkpoint.curve_every", 7, "must be a multiple of train.snapshot_every"),
+        ("scales.laptop.landscape.agents", 999, "must be at most train.agents"),
+        ("scales.laptop.gradient.true_pairs", 5, "must be at least the largest of gradient.sizes"),
+        ("ppo.minibatches", 10**6, "must be at most common.timesteps"),
+        ("trpo.value_minibatches", 10**6, "must be at most common.timesteps"),
+    ],
+)
+def test_values_that_disagree_are_named(raw, name, value, allowed):
+    text = message(put(raw, name, value))
+    assert f"{name} = {value}: {allowed}" in text
+
+
+def test_sizes_beyond_an_iteration_must_be_whole_iterations(raw):
+    timesteps = raw["common"]["timesteps"]
+    sizes = [timesteps // 2, timesteps, timesteps + 1]
+    text = message(put(raw, "scales.laptop.gradient.sizes", sizes))
+    assert f"scales.laptop.gradient.sizes = {timesteps + 1}: " in text
+    assert f"multiples of it ({timesteps})" in text
+
+
+def test_update_pairs_must_be_whole_iterations(raw):
+    timesteps = raw["common"]["timesteps"]
+    text = message(put(raw, "scales.laptop.landscape.update_pairs", timesteps + 1))
+    assert f"scales.laptop.landscape.update_pairs = {timesteps + 1}: " in text
+    assert f"({timesteps})" in text
+
+
+def test_only_the_chosen_scale_must_fit_the_iteration_length(raw):
+    """A user who changes `timesteps` for a smoke run need not repair the budgets that the run does not read."""
+    sizes = [100, raw["common"]["timesteps"] + 1]
+    changed = put(raw, "scales.paper.gradient.sizes", sizes)
+    assert parse(changed).scales.paper.gradient.sizes == tuple(sizes)
+    assert "scales.paper.gradient.sizes" in message(changed | {"scale": "paper"})
+
+
+def test_every_mistake_is_told_at_once(raw):
+    text = message(put(put(raw, "common.gamma", 2), "ppo.epochs", 0))
+    assert "2 mistakes:" in text
+    assert "common.gamma = 2: " in text
+    assert "ppo.epochs = 0: " in text
+
+
+def test_numerals_that_yaml_reads_as_strings_are_numbers(raw):
+    """`dvc exp run -S ppo.lr=0.00001` writes 1e-05, which YAML 1.1 readers take for a string."""
+    assert parse(put(raw, "ppo.lr", "1e-05")).ppo.lr == 1e-5
+
+
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_a_numeral_string_is_checked_as_a_number(raw, value):
+    assert "ppo.lr = " in message(put(raw, "ppo.lr", value))
+
+
+def test_null_switches_a_clip_off(raw):
+    assert parse(put(raw, "ppo.obs_clip", None)).ppo.obs_clip is None
+
+
+def test_the_algorithms_block_by_name(raw):
+    params = parse(raw)
+    assert params.algorithm("trpo") is params.trpo
+    with pytest.raises(ConfigError, match="'sac'.*ppo, ppo_m, trpo"):
+        params.algorithm("sac")
+
+
+@pytest.mark.parametrize("section", ["", "common", "ppo", "scales.smoke.train"])
+def test_objects_are_frozen(raw, section):
+    found: Any = parse(raw)
+    for part in section.split(".") if section else []:
+        found = getattr(found, part)
+    field = next(iter(type(found).model_fields))
+    with pytest.raises(ValidationError, match="frozen"):
+        setattr(found, field, getattr(found, field))
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(ConfigError, match=r"nowhere\.yaml: there is no such file"):
+        load(tmp_path / "nowhere.yaml")
+
+
+@pytest.mark.parametrize("text", ["common: [1, 2", "seed: 1\nseed: 2\n"], ids=["unclosed", "key given twice"])
+def test_what_is_not_yaml_is_refused(tmp_path, text):
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=r"params\.yaml is not valid YAML"):
+        load(path)
+
+
+@pytest.mark.parametrize("text", ["", "- 1\n"], ids=["empty", "a list"])
+def test_a_file_that_is_no_mapping_is_refused(tmp_path, text):
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match="valid dictionary"):
+        load(path)
