@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dpg.agent.snapshot import filename, load_all
 from dpg.probes import evaluation
 from dpg.runtime import config, tracking
-from dpg.runtime.config import CheckpointBudget
 from dpg.runtime.outputs import publish, write_table
 from dpg.runtime.progress import Progress
+from dpg.runtime.schema import CheckpointBudget
 from dpg.runtime.shards import map_shards
 from stages import edge
 from stages.cell import Cell
@@ -45,13 +45,11 @@ def main(env: str, algorithm: str) -> None:
                     shutil.copyfile(cell.snapshots / filename(agent, iteration), target / filename(agent, iteration))
         results = map_shards(evaluation.measure, shards, progress=progress, work=lambda shard: shard.num_episodes)
         rows = [
-            evaluation.tabulate(shard, result, params.statistics)
-            for shard, result in zip(shards, results, strict=True)
+            evaluation.tabulate(shard, result, params.statistics) for shard, result in zip(shards, results, strict=True)
         ]
         table = write_table(rows, tables / "evaluation.csv")
-        for (iteration, actions), group in table.groupby(["iteration", "actions"]):
-            step = int(iteration) * recipe.common.timesteps
-            run.log_metrics({f"evaluation.{actions}_return": group["mean_return"].mean()}, step)
+        for actions, group in table.groupby("actions"):
+            run.log_curve(f"evaluation.{actions}_return", group, "mean_return", recipe.common.timesteps)
         run.log_artifacts(tables, "tables")
 
 

@@ -35,9 +35,9 @@ def main(env: str, algorithm: str) -> None:
         table = write_table(similarity, tables / "similarity.csv")
         write_table(noise, tables / "noise.csv")
         timesteps = snapshots[0].recipe.common.timesteps
-        for (iteration, against), group in table[table["pairs"] == timesteps].groupby(["iteration", "against"]):
-            name = f"gradient.cosine_to_{'true' if against == 'true' else 'each_other'}"
-            run.log_metrics({name: group["cosine"].mean()}, step=int(iteration) * timesteps)
+        for against, group in table[table["pairs"] == timesteps].groupby("against"):
+            metric = f"gradient.cosine_to_{str(against).replace(' ', '_')}"
+            run.log_curve(metric, group, "cosine", timesteps)
         run.log_artifacts(tables, "tables")
 
 

@@ -24,9 +24,7 @@ def main(env: str, algorithm: str) -> None:
     snapshots = [s for s in load_all(cell.studied) if s.agent < budget.agents]
     lengths = episode_lengths(read_table(cell.tables("checkpoint") / "evaluation.csv"))
     grid = Grid.of(plane_params, budget)
-    plane_shards = [
-        PlaneShard(s, grid, budget.update_pairs, plane_params.random_norm, params.seed) for s in snapshots
-    ]
+    plane_shards = [PlaneShard(s, grid, budget.update_pairs, plane_params.random_norm, params.seed) for s in snapshots]
     logged = {"seed": params.seed, "landscape": plane_params.model_dump() | budget.model_dump()}
     with (
         tracking.stage_run("landscape", logged, cell.tags, cell.record("landscape")) as run,

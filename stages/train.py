@@ -14,6 +14,7 @@ from dpg.learning.training import Record
 from dpg.runtime import config, tracking
 from dpg.runtime.outputs import publish, write_table
 from dpg.runtime.progress import Progress
+from dpg.runtime.schema import AlgorithmName
 from dpg.runtime.shards import map_shards
 from stages import edge
 from stages.cell import Cell
@@ -41,13 +42,14 @@ def run_shard(shard: Shard) -> tuple[Population, list[Record]]:
     agents = list(shard.agents)
     population = shard.population or training.begin(shard.recipe, envs, agents)
     records: list[Record] = []
-    for population, rows in training.train(population, envs, shard.recipe, agents, shard.until):
+    for trained, rows in training.train(population, envs, shard.recipe, agents, shard.until):
+        population = trained
         records += rows
     envs.close()
     return population, records
 
 
-def main(env: str, algorithm: str) -> None:
+def main(env: str, algorithm: AlgorithmName) -> None:
     """Train one cell."""
     cell = Cell(env, algorithm)
     params = config.load()
@@ -82,8 +84,7 @@ def main(env: str, algorithm: str) -> None:
         history: list[Record] = []
         for until in range(0, budget.iterations + 1, budget.snapshot_every):
             shards = [
-                Shard(recipe, group, population, until)
-                for group, population in zip(groups, populations, strict=True)
+                Shard(recipe, group, population, until) for group, population in zip(groups, populations, strict=True)
             ]
             results = list(map_shards(run_shard, shards, progress=progress, work=lambda shard: shard.num_pairs))
             populations = [population for population, _ in results]

@@ -27,14 +27,9 @@ def main(env: str, algorithm: str) -> None:
         results = map_shards(value.measure, shards, progress=progress, work=lambda shard: shard.num_pairs)
         table = write_table(list(chain.from_iterable(results)), tables / "value.csv")
         timesteps = snapshots[0].recipe.common.timesteps
-        for (iteration, split, target), group in table.groupby(["iteration", "split", "target"]):
-            run.log_metrics(
-                {
-                    f"value.{split}_{target}_relative_error": group["mean_relative_error"].mean(),
-                    f"value.{split}_{target}_explained_variance": group["explained_variance"].mean(),
-                },
-                step=int(iteration) * timesteps,
-            )
+        for (split, target), group in table.groupby(["split", "target"]):
+            for column in ("mean_relative_error", "explained_variance"):
+                run.log_curve(f"value.{split}_{target}_{column}", group, column, timesteps)
         run.log_artifacts(tables, "tables")
 
 

@@ -1,0 +1,1 @@
+"""What an agent is: networks, a Gaussian head, running normalisers, and snapshots of them."""

@@ -45,9 +45,7 @@ class Actor:
         for name in ("count", "mean", "variance"):
             getattr(self.obs_moments, name)[index] = getattr(other.obs_moments, name)[member]
 
-    def act(
-        self, obs: Float[np.ndarray, "PE O"], noise: Float[np.ndarray, "PE A"] | None
-    ) -> Float[np.ndarray, "PE A"]:
+    def act(self, obs: Float[np.ndarray, "PE O"], noise: Float[np.ndarray, "PE A"] | None) -> Float[np.ndarray, "PE A"]:
         """Actions in float32 for raw observations: sampled from standard normal `noise`, or the means without it."""
         grouped = obs.reshape(self.size, -1, obs.shape[-1])
         mean = networks.mlp(self.arrays, normalization.normalize(self.obs_moments, grouped, self.obs_clip))

@@ -5,6 +5,7 @@ axes are the batch and the features, and leading axes of arrays and inputs broad
 alike.
 """
 
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -19,7 +20,7 @@ Arrays = dict[str, Any]
 def mlp_shapes(sizes: tuple[int, ...]) -> tuple[tuple[str, tuple[int, ...]], ...]:
     """Names and shapes of the arrays of a network whose layers have these sizes, inputs first."""
     shapes: list[tuple[str, tuple[int, ...]]] = []
-    for index, (inputs, outputs) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+    for index, (inputs, outputs) in enumerate(pairwise(sizes)):
         shapes += [(f"w{index}", (inputs, outputs)), (f"b{index}", (outputs,))]
     return tuple(shapes)
 
@@ -52,7 +53,7 @@ def init_mlp(
     """
     arrays: dict[str, np.ndarray] = {}
     layers = len(sizes) - 1
-    for index, (inputs, outputs) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+    for index, (inputs, outputs) in enumerate(pairwise(sizes)):
         if scheme == "orthogonal":
             gain = output_gain if index == layers - 1 else hidden_gain
             weight = gain * _orthogonal(rng, inputs, outputs)

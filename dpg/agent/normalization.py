@@ -44,9 +44,7 @@ def update(moments: Moments, values: Float[np.ndarray, "P B F"]) -> Moments:
     return Moments(moments.count + added, merged_mean, merged_variance)
 
 
-def normalize(
-    moments: Moments, values: Float[np.ndarray, "P B F"], clip: float | None
-) -> Float[np.ndarray, "P B F"]:
+def normalize(moments: Moments, values: Float[np.ndarray, "P B F"], clip: float | None) -> Float[np.ndarray, "P B F"]:
     """(values - mean) / std, clipped to +-`clip`, in float32 as the networks take it."""
     scaled = (values - moments.mean[:, None, :]) / moments.std[:, None, :]
     if clip is not None:
@@ -54,9 +52,7 @@ def normalize(
     return scaled.astype(np.float32)
 
 
-def scale(
-    moments: Moments, values: Float[np.ndarray, "P B"], clip: float | None
-) -> Float[np.ndarray, "P B"]:
+def scale(moments: Moments, values: Float[np.ndarray, "P B"], clip: float | None) -> Float[np.ndarray, "P B"]:
     """values / std without centring, clipped to +-`clip`: how rewards are scaled. The moments have one feature."""
     scaled = values / moments.std
     return scaled if clip is None else np.clip(scaled, -clip, clip)

@@ -2,8 +2,9 @@
 
 Every estimate of a policy gradient is such a sum, and estimates of many sample sizes, baselines and normalisations
 differ in the weights alone. The gradient of log pi with respect to a layer's weights is an outer product, of the
-layer's input and of the back-propagated error of its output (Goodfellow, arXiv:1510.01799): one forward and one backward
-pass give the two factors for every pair, and each further set of weights costs one matrix product a layer. In float64.
+layer's input and of the back-propagated error of its output (Goodfellow, arXiv:1510.01799): one forward and one
+backward pass give the two factors for every pair, and each further set of weights costs one matrix product a layer.
+In float64.
 """
 
 from dataclasses import dataclass
@@ -21,8 +22,8 @@ class Score:
     """The factors of the scores of N streams of T pairs under one policy."""
 
     layout: Layout
-    inputs: tuple[Float[np.ndarray, "N T I"], ...]
-    errors: tuple[Float[np.ndarray, "N T J"], ...]
+    inputs: tuple[Float[np.ndarray, "N T _"], ...]
+    errors: tuple[Float[np.ndarray, "N T _"], ...]
     log_std: Float[np.ndarray, "N T A"]
 
     @classmethod

@@ -5,25 +5,20 @@ are, how the agent was trained, and what the snapshot lacks. Random numbers need
 by iteration (`dpg.runtime.seeding`). Nothing is pickled.
 """
 
-import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from dpg.agent.normalization import Moments
 from dpg.agent.population import AdamState, Architecture, Population
-from dpg.runtime.config import PPO, TRPO, Common
 from dpg.runtime.errors import UserError
-
-FORMAT = 1
-ARCHITECTURE = TypeAdapter(Architecture)
-
+from dpg.runtime.schema import PPO, TRPO, AlgorithmName, Common
 
 class SnapshotError(UserError):
     """A file is not a usable snapshot; the message says what was expected and what was found."""
@@ -35,11 +30,27 @@ class Recipe(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     env_id: str
-    algorithm: Literal["ppo", "ppo_m", "trpo"]
+    algorithm: AlgorithmName
     common: Common
     config: PPO | TRPO
     iterations: int
     seed: int
+
+
+class Header(BaseModel):
+    """The JSON header of a snapshot's file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal[1] = 1
+    agent: int
+    iteration: int
+    architecture: Architecture
+    normalizers: tuple[str, ...] = ("obs", "return")
+    lacks: tuple[str, ...] = ()
+    policy_adam_steps: int
+    value_adam_steps: int
+    recipe: Recipe
 
 
 @dataclass(frozen=True)
@@ -63,25 +74,24 @@ def filename(agent: int, iteration: int) -> str:
 
 def save(snapshot: Snapshot, directory: Path) -> Path:
     """Write a snapshot under its own name; the file appears whole or not at all."""
-    if snapshot.state.size != 1:
-        raise ValueError(f"a snapshot holds one agent, not {snapshot.state.size}")
-    header = {
-        "format": FORMAT,
-        "agent": snapshot.agent,
-        "iteration": snapshot.iteration,
-        "architecture": asdict(snapshot.state.architecture),
-        "normalizers": ["obs", "return"],
-        "lacks": [],
-        "adam_steps": {
-            "policy": snapshot.state.policy_adam.steps,
-            "value": snapshot.state.value_adam.steps,
-        },
-        "recipe": snapshot.recipe.model_dump(mode="json"),
-    }
+    state = snapshot.state
+    if state.size != 1:
+        raise ValueError(f"a snapshot holds one agent, not {state.size}")
+    header = Header(
+        agent=snapshot.agent,
+        iteration=snapshot.iteration,
+        architecture=state.architecture,
+        policy_adam_steps=state.policy_adam.steps,
+        value_adam_steps=state.value_adam.steps,
+        recipe=snapshot.recipe,
+    )
     path = directory / filename(snapshot.agent, snapshot.iteration)
     partial = path.with_suffix(".partial")
-    save_file(_arrays(snapshot.state), partial, metadata={"dpg": json.dumps(header, sort_keys=True)})
-    os.replace(partial, path)
+    try:
+        save_file(_arrays(state), partial, metadata={"dpg": header.model_dump_json()})
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
     return path
 
 
@@ -101,27 +111,22 @@ def load(path: Path) -> Snapshot:
         raise SnapshotError(f"{path}: not a whole safetensors file ({error})") from None
     if "dpg" not in metadata:
         raise SnapshotError(f"{path}: a dpg header is expected in the metadata; found {sorted(metadata)}")
-    header: dict[str, Any] = json.loads(metadata["dpg"])
-    if header.get("format") != FORMAT:
-        raise SnapshotError(f"{path}: format {FORMAT} is expected; found {header.get('format')}")
     try:
-        architecture = ARCHITECTURE.validate_python(header["architecture"])
-        recipe = Recipe.model_validate_json(json.dumps(header["recipe"]))
+        header = Header.model_validate_json(metadata["dpg"])
     except ValidationError as error:
-        raise SnapshotError(f"{path}: the header does not hold what this version expects:\n{error}") from None
-    _check_arrays(path, arrays, architecture)
-    steps = header["adam_steps"]
+        raise SnapshotError(f"{path}: the header is not what this version expects: {error}") from None
+    _check_arrays(path, arrays, header.architecture)
     state = Population(
-        architecture=architecture,
+        architecture=header.architecture,
         policy=arrays["policy"],
         value=arrays["value"],
-        policy_adam=AdamState(arrays["policy_adam.first"], arrays["policy_adam.second"], steps["policy"]),
-        value_adam=AdamState(arrays["value_adam.first"], arrays["value_adam.second"], steps["value"]),
+        policy_adam=AdamState(arrays["policy_adam.first"], arrays["policy_adam.second"], header.policy_adam_steps),
+        value_adam=AdamState(arrays["value_adam.first"], arrays["value_adam.second"], header.value_adam_steps),
         obs_moments=_moments(arrays, "obs_moments"),
         return_moments=_moments(arrays, "return_moments"),
-        iteration=header["iteration"],
+        iteration=header.iteration,
     )
-    return Snapshot(header["agent"], recipe, state)
+    return Snapshot(header.agent, header.recipe, state)
 
 
 def load_all(directory: Path) -> list[Snapshot]:
@@ -156,19 +161,14 @@ def _moments(arrays: dict[str, np.ndarray], name: str) -> Moments:
 
 
 def _check_arrays(path: Path, arrays: dict[str, np.ndarray], architecture: Architecture) -> None:
-    policy = (1, architecture.policy_layout.size)
-    value = (1, architecture.value_layout.size)
-    expected = {
-        "policy": policy,
-        "policy_adam.first": policy,
-        "policy_adam.second": policy,
-        "value": value,
-        "value_adam.first": value,
-        "value_adam.second": value,
-    }
+    policy = ((1, architecture.policy_layout.size), "float32")
+    value = ((1, architecture.value_layout.size), "float32")
+    expected = {f"policy{part}": policy for part in ("", "_adam.first", "_adam.second")}
+    expected |= {f"value{part}": value for part in ("", "_adam.first", "_adam.second")}
     for name, features in (("obs_moments", architecture.obs_dim), ("return_moments", 1)):
-        expected |= {f"{name}.count": (1,), f"{name}.mean": (1, features), f"{name}.variance": (1, features)}
-    found = {name: array.shape for name, array in arrays.items()}
+        expected[f"{name}.count"] = ((1,), "float64")
+        expected |= {f"{name}.{part}": ((1, features), "float64") for part in ("mean", "variance")}
+    found = {name: (array.shape, str(array.dtype)) for name, array in arrays.items()}
     if found != expected:
         wrong = sorted(name for name in expected | found if expected.get(name) != found.get(name))
         details = "; ".join(f"{name}: {expected.get(name)} expected, {found.get(name)} found" for name in wrong)

@@ -1,0 +1,1 @@
+"""Where agents act: vector environments, behind one door."""

@@ -5,10 +5,13 @@ returns the true next observation of an episode that ends, and the caller resets
 `reset(options={"reset_mask": ...})`. Nothing outside `dpg.envs` knows what simulates.
 """
 
+from collections.abc import Sequence
+
 import gymnasium as gym
 import numpy as np
 from gymnasium.spaces import Box
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+from jaxtyping import Bool, Float
 
 from dpg.runtime.errors import UserError
 
@@ -39,16 +42,13 @@ def make_vector(env_id: str, num_envs: int) -> VectorEnv:
     )
 
 
-def space_dims(env_id: str) -> tuple[int, int]:
-    """Numbers in an observation and in an action."""
-    envs = make_vector(env_id, 1)
-    obs_space, action_space = envs.single_observation_space, envs.single_action_space
-    envs.close()
-    assert obs_space.shape is not None and action_space.shape is not None
-    return obs_space.shape[0], action_space.shape[0]
+def reset(
+    envs: VectorEnv, seeds: Sequence[int | None], mask: Bool[np.ndarray, " E"] | None = None
+) -> Float[np.ndarray, "E O"]:
+    """Reset the environments in `mask` (default: all); a seed of None goes on with the environment's generator.
 
-
-def reset_some(envs: VectorEnv, mask: np.ndarray, seeds: list[int | None] | None = None) -> np.ndarray:
-    """Reset the environments in `mask` and return all observations (E, O), the others' unchanged."""
-    obs, _ = envs.reset(seed=seeds, options={"reset_mask": mask})
+    Returns all observations: those outside the mask as they were.
+    """
+    options = None if mask is None else {"reset_mask": mask}
+    obs, _ = envs.reset(seed=list(seeds), options=options)  # pyright: ignore[reportArgumentType]: a seed each is allowed
     return obs

@@ -4,8 +4,6 @@
 value, for snapshots, and members with different rates side by side. The arithmetic is PyTorch's.
 """
 
-from typing import Self
-
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -39,4 +37,4 @@ class Adam:
     @property
     def state(self) -> AdamState:
         """The moments and the number of steps, to go on from."""
-        return AdamState(self._first.numpy(), self._second.numpy(), self._steps)
+        return AdamState(self._first.numpy().copy(), self._second.numpy().copy(), self._steps)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dpg.agent import gaussian, networks, normalization
 from dpg.agent.population import Population
-from dpg.runtime.config import Algorithm, Common
+from dpg.runtime.schema import Algorithm, Common
 from dpg.streams import advantages
 from dpg.streams.rollout import Streams
 
@@ -104,9 +104,7 @@ class Batch:
         """Some pairs of each agent."""
         first = torch.arange(len(rows))[:, None]
         parts = {
-            field.name: getattr(self, field.name)[first, rows]
-            for field in fields(self)
-            if field.name != "old_log_std"
+            field.name: getattr(self, field.name)[first, rows] for field in fields(self) if field.name != "old_log_std"
         }
         return type(self)(**parts, old_log_std=self.old_log_std)
 

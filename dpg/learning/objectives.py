@@ -8,6 +8,13 @@ from typing import Any
 from dpg.numerics.arrays import namespace
 
 
+def normalize(advantage: Any) -> Any:
+    """(A - mean) / std over the batch (paper, eq. 15); zero, but for rounding, where the advantages do not vary."""
+    centred = advantage - advantage.mean(-1)[..., None]
+    std = namespace(advantage).sqrt((centred * centred).mean(-1))[..., None]
+    return centred / (std + 1e-8)
+
+
 def surrogate_objective(log_prob: Any, old_log_prob: Any, advantage: Any) -> Any:
     """Mean of rho A, with rho = pi(a|s) / pi_old(a|s) (paper, eq. 14 and 18)."""
     ratio = namespace(log_prob).exp(log_prob - old_log_prob)

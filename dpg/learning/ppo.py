@@ -11,8 +11,8 @@ from dpg.agent import gaussian
 from dpg.agent.population import Population
 from dpg.learning.adam import Adam
 from dpg.learning.batch import Batch, distribution
-from dpg.learning.objectives import clipped_surrogate_objective
-from dpg.runtime.config import PPO
+from dpg.learning.objectives import clipped_surrogate_objective, normalize
+from dpg.runtime.schema import PPO
 from dpg.runtime.seeding import Seed
 
 
@@ -20,7 +20,7 @@ def objective(population: Population, policy: Float[Tensor, "P D"], batch: Batch
     """What PPO maximises: the clipped surrogate (paper, eq. 17) of advantages normalised over the batch."""
     mean, log_std = distribution(population, policy, batch.obs)
     log_prob = gaussian.log_prob(mean, log_std, batch.action)
-    advantage = normalized(batch.advantage)
+    advantage = normalize(batch.advantage)
     surrogate = clipped_surrogate_objective(log_prob, batch.old_log_prob, advantage, config.clip_eps)
     return surrogate + config.entropy_coef * gaussian.entropy(log_std)
 
@@ -41,10 +41,3 @@ def update_policy(
             (gradient,) = torch.autograd.grad(objective(population, theta, minibatch, config).sum(), theta)
             theta = adam.descend(theta.detach(), -gradient)
     return replace(population, policy=theta.detach().numpy(), policy_adam=adam.state)
-
-
-def normalized(advantage: Float[Tensor, "P B"]) -> Float[Tensor, "P B"]:
-    """(A - mean) / std over the batch (paper, eq. 15)."""
-    centred = advantage - advantage.mean(-1, keepdim=True)
-    std = centred.square().mean(-1, keepdim=True).sqrt()
-    return centred / (std + 1e-8)

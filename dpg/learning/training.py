@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+
 import numpy as np
 import torch
 from gymnasium.vector import VectorEnv

@@ -10,18 +10,17 @@ from torch import Tensor
 from dpg.agent import gaussian
 from dpg.agent.population import Population
 from dpg.learning.batch import Batch, distribution
-from dpg.learning.objectives import surrogate_objective
-from dpg.learning.ppo import normalized
+from dpg.learning.objectives import normalize, surrogate_objective
 from dpg.numerics.vectors import conjugate_gradient, dot
-from dpg.runtime.config import TRPO
+from dpg.runtime.schema import TRPO
 from dpg.runtime.seeding import Seed
 
 
-def objective(population: Population, policy: Float[Tensor, "P D"], batch: Batch, config: TRPO) -> Float[Tensor, " P"]:
-    """What TRPO maximises in its trust region: the surrogate (paper, eq. 14) of advantages normalised over the batch."""
+def objective(population: Population, policy: Float[Tensor, "P D"], batch: Batch) -> Float[Tensor, " P"]:
+    """What TRPO maximises in its trust region: the surrogate (paper, eq. 14), advantages normalised over the batch."""
     mean, log_std = distribution(population, policy, batch.obs)
     log_prob = gaussian.log_prob(mean, log_std, batch.action)
-    return surrogate_objective(log_prob, batch.old_log_prob, normalized(batch.advantage))
+    return surrogate_objective(log_prob, batch.old_log_prob, normalize(batch.advantage))
 
 
 def update_policy(population: Population, batch: Batch, config: TRPO, seeds: list[Seed]) -> Population:
@@ -31,7 +30,7 @@ def update_policy(population: Population, batch: Batch, config: TRPO, seeds: lis
     is halved until it passes (`line_search`). `lr` is unused: the trust region sets the length.
     """
     theta = torch.from_numpy(population.policy).requires_grad_()
-    value = objective(population, theta, batch, config)
+    value = objective(population, theta, batch)
     (gradient,) = torch.autograd.grad(value.sum(), theta)
     theta, value = theta.detach(), value.detach()
     states = fisher_states(batch, config, seeds)
@@ -88,7 +87,7 @@ def line_search(
             candidate = theta + step
             mean, log_std = distribution(population, candidate, batch.obs)
             divergence = gaussian.kl(batch.old_mean, batch.old_log_std, mean, log_std).mean(-1)
-            gain = objective(population, candidate, batch, config) - value
+            gain = objective(population, candidate, batch) - value
             expected = dot(gradient, step)
             passes = (gain > 0) & (divergence <= config.max_kl) & (gain > config.accept_ratio * expected)
             accepted = searching & passes

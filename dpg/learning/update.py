@@ -8,7 +8,7 @@ from dpg.agent.population import Population
 from dpg.agent.snapshot import Recipe
 from dpg.learning import ppo, trpo, value_fit
 from dpg.learning.batch import Batch
-from dpg.runtime.config import PPO
+from dpg.runtime.schema import PPO
 from dpg.runtime.seeding import Seed
 
 
@@ -38,4 +38,4 @@ def objective(
     """What the algorithm maximises, at other policy vectors, on a batch of this population."""
     if isinstance(recipe.config, PPO):
         return ppo.objective(population, policy, batch, recipe.config)
-    return trpo.objective(population, policy, batch, recipe.config)
+    return trpo.objective(population, policy, batch)

@@ -11,7 +11,7 @@ from dpg.agent.population import Population
 from dpg.learning.adam import Adam
 from dpg.learning.batch import Batch
 from dpg.learning.objectives import clipped_value_loss, value_loss
-from dpg.runtime.config import Algorithm
+from dpg.runtime.schema import Algorithm
 from dpg.runtime.seeding import Seed
 
 

@@ -34,9 +34,10 @@ def mean_interval(
 def pairwise_interval(
     similarity: Float[np.ndarray, "N N"], confidence: float, resamples: int, rng: np.random.Generator
 ) -> Interval:
-    """The mean of a symmetric N x N similarity over its distinct pairs, and its interval, which resamples the N members.
+    """The mean of a symmetric N x N similarity over its distinct pairs, and its interval, from resampled members.
 
-    A resample holds members twice; a member's similarity with its own copy is not a measurement and is left out.
+    A resample holds members twice; a member's similarity with its own copy is not a measurement and is left out. Two
+    members have one similarity, which tells nothing of how far another would lie: no interval.
     """
     members = len(similarity)
 
@@ -48,6 +49,8 @@ def pairwise_interval(
         return np.divide(total, count, out=np.full(len(indices), np.nan), where=count > 0)
 
     point = float(np.mean(similarity[~np.eye(members, dtype=bool)])) if members > 1 else float("nan")
+    if members < 3:
+        return Interval(point, float("nan"), float("nan"))
     return bootstrap(point, resampled_means, members, confidence, resamples, rng)
 
 

@@ -42,10 +42,7 @@ class Layout:
             pieces = np.split(vector, np.cumsum(self.sizes)[:-1], axis=-1)
         else:
             pieces = vector.split(self.sizes, dim=-1)
-        return {
-            name: piece.reshape(leading + shape)
-            for (name, shape), piece in zip(self.shapes, pieces, strict=True)
-        }
+        return {name: piece.reshape(leading + shape) for (name, shape), piece in zip(self.shapes, pieces, strict=True)}
 
     def flatten(self, arrays: dict[str, np.ndarray]) -> np.ndarray:
         """The vector (..., D) of named arrays (..., *shape)."""
@@ -77,9 +74,7 @@ def dot(a: Any, b: Any) -> Any:
     return (a * b).sum(-1)
 
 
-def conjugate_gradient(
-    product: Callable[[Any], Any], b: Any, steps: int, tolerance: float = 1e-10
-) -> Any:
+def conjugate_gradient(product: Callable[[Any], Any], b: Any, steps: int, tolerance: float = 1e-10) -> Any:
     """x with A x = b, for each member of a population of symmetric positive definite A, by `steps` iterations.
 
     `product` maps x (..., D) to A x. A member whose squared residual falls below `tolerance` stays where it is.

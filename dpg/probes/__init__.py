@@ -1,0 +1,1 @@
+"""What is measured: snapshots in, tidy rows out."""

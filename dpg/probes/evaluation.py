@@ -8,7 +8,7 @@ import numpy as np
 from dpg.agent.snapshot import Snapshot
 from dpg.envs.make import make_vector
 from dpg.numerics.statistics import mean_interval
-from dpg.runtime.config import Statistics
+from dpg.runtime.schema import Statistics
 from dpg.runtime.seeding import Seed
 from dpg.streams import episodes
 

@@ -5,6 +5,7 @@ The paper's figures 1, 2, 10 and 11. `dpg.probes.stream_sums` says what an estim
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Float
@@ -15,7 +16,7 @@ from dpg.envs.make import make_vector
 from dpg.numerics.statistics import Interval, mean_interval, pairwise_interval
 from dpg.numerics.vectors import cosine, cosine_matrix
 from dpg.probes.stream_sums import Products, Sums, reduce_streams, spread
-from dpg.runtime.config import GradientBudget, Statistics
+from dpg.runtime.schema import GradientBudget, Statistics
 from dpg.runtime.seeding import Seed
 from dpg.streams.rollout import collect
 
@@ -188,8 +189,8 @@ def tabulate(collected: Collected, statistics: Statistics, seed: int) -> tuple[l
                 random_floor=float(1 / np.sqrt(len(true_gradient))),
             )
 
-        pairwise = pairwise_interval(among, statistics.confidence, statistics.resamples, rng)
-        rows.append(row("each other", pairwise, among[np.triu_indices(len(among), 1)], float("nan")))
+        among_interval = pairwise_interval(among, statistics.confidence, statistics.resamples, rng)
+        rows.append(row("each other", among_interval, among[np.triu_indices(len(among), 1)], float("nan")))
         against = mean_interval(to_true, statistics.confidence, statistics.resamples, rng)
         corrected = against.mean / np.sqrt(quality.reliability) if quality.reliability > 0 else float("nan")
         rows.append(row("true", against, to_true, float(corrected)))
@@ -210,11 +211,11 @@ def tabulate(collected: Collected, statistics: Statistics, seed: int) -> tuple[l
 
 
 def _pairs_for(rows: Sequence[Similarity], against: str, level: float) -> float:
-    """Pairs at which the mean cosine reaches `level`, interpolated in log pairs; NaN where the sizes do not get there."""
+    """Pairs at which the mean cosine reaches `level`, interpolated in log pairs; NaN where no size gets there."""
     curve = [(row.pairs, row.cosine) for row in rows if row.against == against]
     if curve[0][1] >= level:
         return float(curve[0][0])
-    for (pairs, low), (next_pairs, high) in zip(curve, curve[1:], strict=False):
+    for (pairs, low), (next_pairs, high) in pairwise(curve):
         if low < level <= high:
             share = (level - low) / (high - low)
             return float(np.exp(np.log(pairs) + share * (np.log(next_pairs) - np.log(pairs))))

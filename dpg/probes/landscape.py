@@ -1,9 +1,9 @@
 """Reward and surrogate on one plane of parameters (paper, fig. 6 to 8 and 16 to 26; eq. 14, 17).
 
 At snapshot i, theta(a, b) = theta_i + a * step + b * xi: `step` is the algorithm's whole policy update from a batch of
-`update_pairs` pairs, its length kept, so that a = 1 is one full step; xi is a Gaussian direction scaled to a given norm.
-The surrogate is what the algorithm maximises, on the update's own batch. The reward is the mean return of whole episodes,
-whose number is settled beforehand.
+`update_pairs` pairs, its length kept, so that a = 1 is one full step; xi is a Gaussian direction scaled to a given
+norm. The surrogate is what the algorithm maximises, on the update's own batch. The reward is the mean return of whole
+episodes, whose number is settled beforehand.
 """
 
 import math
@@ -21,7 +21,7 @@ from dpg.envs.make import make_vector
 from dpg.learning.batch import prepare
 from dpg.learning.update import objective, update_policy
 from dpg.numerics.statistics import standard_error
-from dpg.runtime.config import LandscapeBudget, LandscapePlane
+from dpg.runtime.schema import LandscapeBudget, LandscapePlane
 from dpg.runtime.seeding import Seed
 from dpg.streams import episodes
 from dpg.streams.rollout import Streams, collect
@@ -142,9 +142,7 @@ def plan_rewards(
     """The shards of one landscape. Episodes a point: what `pairs_per_point` holds at the snapshot's mean length."""
     num_episodes = max(2, math.ceil(pairs_per_point / mean_length))
     return [
-        RewardShard(
-            snapshot, theta[first : first + points_per_shard], first, num_episodes, common_random_numbers, seed
-        )
+        RewardShard(snapshot, theta[first : first + points_per_shard], first, num_episodes, common_random_numbers, seed)
         for first in range(0, len(theta), points_per_shard)
     ]
 

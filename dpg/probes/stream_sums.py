@@ -58,7 +58,7 @@ class Products(NamedTuple):
     ss: float
 
     def __add__(self, other: "Products") -> "Products":  # type: ignore[override]
-        return Products(*(a + b for a, b in zip(self, other, strict=True)))
+        return Products(self.streams + other.streams, self.gg + other.gg, self.gs + other.gs, self.ss + other.ss)
 
 
 class Spread(NamedTuple):
@@ -96,9 +96,7 @@ def reduce_streams(
     num_streams, timesteps = streams.reward.shape
     appraisal = appraise(state, streams, recipe.common, recipe.config)
     obs = state.normalize_obs(streams.obs.reshape(1, -1, streams.obs.shape[-1]))
-    score = Score.of(
-        state.architecture, state.policy[0], obs.reshape(num_streams, timesteps, -1), streams.action
-    )
+    score = Score.of(state.architecture, state.policy[0], obs.reshape(num_streams, timesteps, -1), streams.action)
 
     def stream_sums(pairs: int) -> Sums:
         advantage = appraisal.advantage(recipe.common, pairs)

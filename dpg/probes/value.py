@@ -1,9 +1,9 @@
 """What the value net learns: its error on its own target and on the true returns (paper, fig. 4, 13, 14; eq. 3, 4).
 
 At snapshot i the iteration's own batch is collected again, from the same seeds, and its value update run, which gives
-V = V_phi_{i+1}. V is scored on that batch and on fresh held-out streams, against two targets: `gae`, V_phi_i(s) + A_GAE,
-what it was fitted to; and `returns`, the discounted return, in the reward units that the net is trained in.
-Streams are recorded H pairs longer than they are scored, so that returns are known to one part in a hundred.
+V = V_phi_{i+1}. V is scored on that batch and on fresh held-out streams, against two targets: `gae`,
+V_phi_i(s) + A_GAE, what it was fitted to; and `returns`, the discounted return, in the units that the net is trained
+in. Streams are recorded H pairs longer than they are scored, so that returns are known to one part in a hundred.
 """
 
 from collections.abc import Sequence

@@ -1,0 +1,1 @@
+"""What carries the work: parameters, seeds, shards, progress, outputs, tracking."""

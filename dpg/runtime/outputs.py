@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -18,7 +18,7 @@ class MissingOutputError(UserError):
 
 
 @contextmanager
-def publish(*targets: Path) -> Iterator[list[Path]]:
+def publish(*targets: Path) -> Generator[list[Path]]:
     """Fresh directories to write in, which become the targets when the block ends well and vanish when it does not."""
     partials = [target.with_name(f".{target.name}.partial") for target in targets]
     for partial in partials:

@@ -8,7 +8,7 @@ hold them all and does not depend on how many workers there were. The width of t
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import joblib
 from threadpoolctl import threadpool_limits
@@ -52,7 +52,8 @@ def map_shards(
         with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
             # max_nbytes: large arguments are sent, not memory-mapped, so that shards may write to their inputs' copies.
             parallel = joblib.Parallel(n_jobs=jobs, return_as="generator", pre_dispatch="2*n_jobs", max_nbytes=None)
-            results = parallel(joblib.delayed(_on_one_thread)(function, shard) for shard in shards)
+            tasks = (joblib.delayed(_on_one_thread)(function, shard) for shard in shards)
+            results = cast("Iterator[Result]", parallel(tasks))
     for shard, result in zip(shards, results, strict=True):
         progress.advance(work(shard))
         yield result

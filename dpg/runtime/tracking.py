@@ -11,7 +11,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 
+import pandas as pd
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param
 from mlflow.exceptions import MlflowException
@@ -52,7 +53,7 @@ class Run:
 
     def child(self, name: str, tags: Mapping[str, str]) -> "Run":
         """A run nested under this one, with its tags and some of its own."""
-        return Run(self._client, self._experiment_id, name, self._tags | tags | {"mlflow.parentRunId": self.id})
+        return Run(self._client, self._experiment_id, name, self._tags | dict(tags) | {"mlflow.parentRunId": self.id})
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Parameters, flat and dotted."""
@@ -68,6 +69,12 @@ class Run:
         self._metrics += [Metric(name, float(value), now, step) for name, value in finite.items()]
         if len(self._metrics) >= BATCH:
             self.flush()
+
+    def log_curve(self, metric: str, table: pd.DataFrame, column: str, timesteps: int) -> None:
+        """The mean of a column over training, as a metric; `timesteps` are the pairs of one iteration."""
+        means = table.groupby("iteration")[column].mean()
+        for iteration, value in zip(means.index.to_numpy(), means.to_numpy(), strict=True):
+            self.log_metrics({metric: float(value)}, step=int(iteration) * timesteps)
 
     def flush(self) -> None:
         """Send what is buffered."""
@@ -88,7 +95,7 @@ class Run:
             self._client.set_terminated(self.id, status)
 
     @contextlib.contextmanager
-    def _spared(self) -> Iterator[None]:
+    def _spared(self) -> Generator[None]:
         try:
             yield
         except (MlflowException, OSError) as error:
@@ -96,7 +103,7 @@ class Run:
 
 
 @contextlib.contextmanager
-def stage_run(stage: str, params: Mapping[str, Any], tags: Mapping[str, str], record: Path) -> Iterator[Run]:
+def stage_run(stage: str, params: Mapping[str, Any], tags: Mapping[str, str], record: Path) -> Generator[Run]:
     """A run for one execution of a stage; its id is left in `record`, which no computing stage reads.
 
     Raises:

@@ -1,0 +1,1 @@
+"""What acting leaves: streams of state-action pairs, episodes, returns and advantages."""

@@ -54,9 +54,7 @@ def return_is_known(terminated: Mask, done: Mask, steps: int) -> Mask:
     return known
 
 
-def gae(
-    reward: Real, value: Real, next_value: Real, done: Mask, gamma: float, gae_lambda: float
-) -> Real:
+def gae(reward: Real, value: Real, next_value: Real, done: Mask, gamma: float, gae_lambda: float) -> Real:
     """Generalised advantage estimates (arXiv:1506.02438, eq. 16): A_t = delta_t + gamma lambda A_{t+1}.
 
     delta_t = r_t + gamma V(s_{t+1}) - V(s_t). `next_value` is V(s_{t+1}), zero where the episode terminated there;
@@ -70,10 +68,3 @@ def gae(
         following = delta[..., t] + carry[..., t] * following
         result[..., t] = following
     return result
-
-
-def normalize(advantage: Real) -> Real:
-    """(A - mean) / std over the last axis (paper, eq. 15); zero where the advantages do not vary."""
-    centred = advantage - advantage.mean(axis=-1, keepdims=True)
-    std = advantage.std(axis=-1, keepdims=True)
-    return np.divide(centred, std, out=np.zeros_like(centred), where=std > 0)

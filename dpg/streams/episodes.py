@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 
 from dpg.agent.acting import Actor
 from dpg.agent.population import Population
-from dpg.envs.make import EnvError, reset_some
+from dpg.envs.make import EnvError, reset
 from dpg.runtime.seeding import Seed
 
 # Noise is drawn this many steps at a time, for the environments that need it.
@@ -66,6 +66,8 @@ def run(
     action_space = envs.single_action_space
     assert isinstance(action_space, Box)
     low, high, action_dim = action_space.low, action_space.high, action_space.shape[0]
+    if len(seeds) != population.size or len({len(row) for row in seeds}) != 1:
+        raise ValueError(f"{population.size} members need as many rows of seeds, of one length; found {len(seeds)}")
     return_ = np.zeros((population.size, len(seeds[0])))
     length = np.zeros(return_.shape, np.int64)
     pending = (_Episode(p, e, seed) for p, row in enumerate(seeds) for e, seed in enumerate(row))
@@ -73,7 +75,7 @@ def run(
     running = [next(pending, None) for _ in range(envs.num_envs)]
     source = Actor.of(population)
     actor = Actor.of(population.select(np.array([episode.member if episode else 0 for episode in running])))
-    obs, _ = envs.reset(seed=[episode.env_seed if episode else 0 for episode in running])
+    obs = reset(envs, [episode.env_seed if episode else 0 for episode in running])
     noise = np.zeros((envs.num_envs, action_dim), np.float32)
     while any(running):
         if not deterministic:
@@ -89,12 +91,12 @@ def run(
         done = terminated | truncated
         if done.any():
             env_seeds: list[int | None] = [None] * envs.num_envs
-            for index in np.flatnonzero(done):
+            for index in map(int, np.flatnonzero(done)):
                 episode = running[index] = next(pending, None) if running[index] else None
                 if episode:
                     env_seeds[index] = episode.env_seed
                     actor.put(index, source, episode.member)
-            obs = reset_some(envs, done, env_seeds)
+            obs = reset(envs, env_seeds, done)
     if not np.isfinite(return_).all():
         member, number = np.argwhere(~np.isfinite(return_))[0]
         raise EnvError(f"the return of an episode is not finite ({seeds[member][number]})")

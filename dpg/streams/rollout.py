@@ -14,7 +14,7 @@ from gymnasium.vector import VectorEnv
 from jaxtyping import Bool, Float, Int
 
 from dpg.agent.acting import Actor
-from dpg.envs.make import EnvError, reset_some
+from dpg.envs.make import EnvError, reset
 from dpg.runtime.seeding import Seed
 
 
@@ -70,15 +70,13 @@ class Streams:
     def concatenate(cls, parts: Sequence["Streams"]) -> "Streams":
         """The streams of several collections, in order."""
         offsets = np.cumsum([0] + [len(part.reward) for part in parts[:-1]])
-        shifted = [part.end_at + [offset, 0] for part, offset in zip(parts, offsets, strict=True)]
+        shifted = [part.end_at + np.array([offset, 0]) for part, offset in zip(parts, offsets, strict=True)]
         names = ("obs", "action", "reward", "terminated", "truncated", "end_obs")
         joined = (np.concatenate([getattr(part, name) for part in parts]) for name in names)
         return cls(*joined, end_at=np.concatenate(shifted))
 
 
-def collect(
-    actor: Actor, envs: VectorEnv, seeds: Sequence[Seed], num_pairs: int, *, clip_actions: bool
-) -> Streams:
+def collect(actor: Actor, envs: VectorEnv, seeds: Sequence[Seed], num_pairs: int, *, clip_actions: bool) -> Streams:
     """One stream of `num_pairs` pairs from every environment; environment k acts for member k // (N / P).
 
     Raises:
@@ -95,7 +93,7 @@ def collect(
         [(seed / "actions").generator().standard_normal((num_pairs, action_dim), np.float32) for seed in seeds],
         axis=1,
     )
-    obs, _ = envs.reset(seed=[(seed / "env").integer() for seed in seeds])
+    obs = reset(envs, [(seed / "env").integer() for seed in seeds])
     record_obs = np.empty((num_streams, num_pairs, obs.shape[1]))
     record_action = np.empty((num_streams, num_pairs, action_dim), np.float32)
     reward = np.empty((num_streams, num_pairs))
@@ -117,7 +115,7 @@ def collect(
                 end_at.append((int(stream), t))
         done = terminated[:, t] | truncated[:, t]
         if done.any() and t < num_pairs - 1:
-            obs = reset_some(envs, done)
+            obs = reset(envs, [None] * num_streams, done)
     streams = Streams(
         record_obs,
         record_action,
@@ -127,7 +125,7 @@ def collect(
         np.array(end_obs).reshape(-1, record_obs.shape[-1]),
         np.array(end_at, dtype=np.int64).reshape(-1, 2),
     )
-    _check_finite(streams, seeds, envs)
+    _check_finite(streams, seeds)
     return streams
 
 
@@ -142,10 +140,14 @@ def episode_returns(streams: Streams) -> tuple[list[Float[np.ndarray, " K"]], li
     return returns, lengths
 
 
-def _check_finite(streams: Streams, seeds: Sequence[Seed], envs: VectorEnv) -> None:
+def _check_finite(streams: Streams, seeds: Sequence[Seed]) -> None:
     for name in ("obs", "reward"):
         values = getattr(streams, name)
         finite = np.isfinite(values).reshape(*values.shape[:2], -1).all(axis=-1)
         if not finite.all():
             stream, step = np.argwhere(~finite)[0]
             raise EnvError(f"the {name} at step {step} is not finite ({seeds[stream]})")
+    finite = np.isfinite(streams.end_obs).all(axis=-1)
+    if not finite.all():
+        stream, step = streams.end_at[np.argmin(finite)]
+        raise EnvError(f"the obs after step {step} is not finite ({seeds[stream]})")

@@ -1,0 +1,58 @@
+# The one door. `make repro` and `make test` set up all that they need: Python 3.11+ with venv, and make.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(abspath $(VENV))/bin
+READY := $(VENV)/.ready
+# DVC's stages call `python`: it must be the environment's.
+export PATH := $(BIN):$(PATH)
+export MLFLOW_DISABLE_TELEMETRY := true
+
+.DEFAULT_GOAL := help
+.PHONY: help setup repro test check format lock ui clean
+
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY)  ## Make .venv with the exact versions of requirements.lock
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or later is needed; set PYTHON=/path/to/it"; exit 1; }
+	@echo "==> making $(VENV) (once; some minutes, mostly PyTorch)"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@git rev-parse --git-dir >/dev/null 2>&1 || \
+		{ echo "==> no git repository here: telling DVC so"; $(BIN)/dvc config --local core.no_scm true; }
+	@touch $(READY)
+
+repro: setup  ## Run the pipeline that params.yaml states, from nothing to reports/
+	@echo "==> dvc repro: only what is stale runs"
+	dvc repro
+	@echo "==> figures: $(abspath reports/figures)"
+
+test: setup  ## Run the test suite
+	@echo "==> pytest (about ten minutes on two cores, most of it the pipeline at the smoke scale)"
+	$(BIN)/python -m pytest
+
+check: setup  ## Format, lint, types, layers: under a minute
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(BIN)/basedpyright
+
+format: setup  ## Format the code, and mend what the linter can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: setup  ## Write the versions of .venv to requirements.lock
+	@{ sed -n '/^#/p' requirements.lock; $(BIN)/pip freeze --exclude-editable | sed 's/+cpu$$//'; } > requirements.new
+	@mv requirements.new requirements.lock
+
+ui: setup  ## Open MLflow on http://127.0.0.1:5000
+	$(BIN)/mlflow ui --host 127.0.0.1 --port 5000 --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$(abspath mlflow.db)}"
+
+clean:  ## Remove the environment and caches; results stay
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

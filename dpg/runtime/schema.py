@@ -1,0 +1,321 @@
+"""The types of `params.yaml`: every section as a frozen object, every value with what is allowed.
+
+`dpg.runtime.config` reads the file into them.
+"""
+
+import difflib
+from typing import Annotated, Any, Literal, Self, get_args
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+AlgorithmName = Literal["ppo", "ppo_m", "trpo"]
+ScaleName = Literal["smoke", "laptop", "paper"]
+FigureFormat = Literal["png", "pdf", "svg"]
+
+
+def _numeral_to_number(value: object) -> object:
+    """YAML 1.1 readers take `1e-05`, which DVC writes, for a string: read such numerals as numbers."""
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+def _list_to_tuple(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _increasing(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    if list(values) != sorted(set(values)):
+        raise PydanticCustomError("increasing", "must increase from each entry to the next")
+    return values
+
+
+def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    if len(set(values)) != len(values):
+        raise PydanticCustomError("distinct", "must not name an entry twice")
+    return values
+
+
+def _registered(env_id: str) -> str:
+    import gymnasium
+
+    if env_id not in gymnasium.registry:
+        close = difflib.get_close_matches(env_id, gymnasium.registry, n=3)
+        raise PydanticCustomError(
+            "environment",
+            "must be a Gymnasium id that is installed{hint}",
+            {"hint": f"; close to it: {', '.join(close)}" if close else ""},
+        )
+    return env_id
+
+
+Real = Annotated[float, BeforeValidator(_numeral_to_number), Field(allow_inf_nan=False)]
+Positive = Annotated[Real, Field(gt=0)]
+NonNegative = Annotated[Real, Field(ge=0)]
+Fraction = Annotated[Real, Field(gt=0, le=1)]
+Discount = Annotated[Real, Field(ge=0, lt=1)]
+Count = Annotated[int, Field(ge=1)]
+Hidden = Annotated[tuple[Count, ...], BeforeValidator(_list_to_tuple)]
+Range = Annotated[tuple[Real, Real], BeforeValidator(_list_to_tuple), AfterValidator(_increasing)]
+EnvId = Annotated[str, AfterValidator(_registered)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Common(_Section):
+    """What all the algorithms share (paper, Table 1)."""
+
+    timesteps: Annotated[int, Field(ge=2)]
+    gamma: Discount
+    gae_lambda: Annotated[Real, Field(ge=0, le=1)]
+    policy_hidden: Hidden
+    value_hidden: Hidden
+    time_limit: Literal["bootstrap", "terminal"]
+    clip_actions: bool
+    divergence_kl: Positive
+
+
+class Algorithm(_Section):
+    """What every algorithm's block holds: the value fit, and the extras that PPO-M and TRPO switch off."""
+
+    value_lr: NonNegative
+    value_epochs: Annotated[int, Field(ge=0)]
+    value_minibatches: Count
+    adam_eps: Positive
+    reward_scaling: bool
+    reward_clip: Positive | None
+    obs_clip: Positive | None
+    init: Literal["orthogonal", "xavier"]
+    anneal: bool
+    value_clip: Positive | None
+
+
+class PPO(Algorithm):
+    """Proximal policy optimisation, and PPO-M, which has the extras off (paper, Table 1)."""
+
+    lr: NonNegative
+    epochs: Count
+    minibatches: Count
+    clip_eps: Positive
+    entropy_coef: NonNegative
+
+
+class TRPO(Algorithm):
+    """Trust region policy optimisation (paper, Table 1)."""
+
+    max_kl: Positive
+    cg_steps: Count
+    cg_damping: NonNegative
+    fisher_fraction: Fraction
+    backtracks: Count
+    accept_ratio: Annotated[Real, Field(ge=0, lt=1)]
+
+
+class Statistics(_Section):
+    """How intervals are made."""
+
+    confidence: Annotated[Real, Field(gt=0, lt=1)]
+    resamples: Annotated[int, Field(ge=100)]
+
+
+class LandscapePlane(_Section):
+    """The plane that a landscape spans (MEASUREMENTS, section 5)."""
+
+    step_range: Range
+    random_range: Range
+    random_norm: Positive
+    common_random_numbers: bool
+
+
+class Figures(_Section):
+    """How figures are written."""
+
+    formats: Annotated[
+        tuple[FigureFormat, ...],
+        BeforeValidator(_list_to_tuple),
+        AfterValidator(_distinct),
+        Field(min_length=1),
+    ]
+    dpi: Annotated[int, Field(ge=30, le=1200)]
+
+
+class TrainBudget(_Section):
+    """Agents of a cell, the groups that they train in, and how long."""
+
+    agents: Count
+    group_size: Count
+    iterations: Count
+    snapshot_every: Count
+
+
+class CheckpointBudget(_Section):
+    """Which snapshots are studied, as fractions of the training, and how they are evaluated."""
+
+    fractions: Annotated[
+        tuple[Annotated[Real, Field(ge=0, lt=1)], ...],
+        BeforeValidator(_list_to_tuple),
+        AfterValidator(_increasing),
+        Field(min_length=1),
+    ]
+    curve_every: Count
+    eval_episodes: Annotated[int, Field(ge=2)]
+
+
+class GradientBudget(_Section):
+    """Sample sizes of the gradient estimates, in pairs."""
+
+    repeats: Annotated[int, Field(ge=3)]
+    sizes: Annotated[
+        tuple[Annotated[int, Field(ge=2)], ...],
+        BeforeValidator(_list_to_tuple),
+        AfterValidator(_increasing),
+        Field(min_length=1),
+    ]
+    true_pairs: Count
+
+
+class ValueBudget(_Section):
+    """Pairs on which value predictions are scored."""
+
+    heldout_pairs: Count
+
+
+class LandscapeBudget(_Section):
+    """Grid points and the pairs behind each."""
+
+    agents: Count
+    grid: Annotated[
+        tuple[Annotated[int, Field(ge=2)], Annotated[int, Field(ge=2)]],
+        BeforeValidator(_list_to_tuple),
+    ]
+    update_pairs: Count
+    pairs_per_point: Count
+
+
+class Budget(_Section):
+    """One scale: a budget for every stage."""
+
+    train: TrainBudget
+    checkpoint: CheckpointBudget
+    gradient: GradientBudget
+    value: ValueBudget
+    landscape: LandscapeBudget
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        train, checkpoint = self.train, self.checkpoint
+        if train.iterations % train.snapshot_every:
+            raise _mismatch(
+                "train.snapshot_every",
+                train.snapshot_every,
+                f"must divide train.iterations ({train.iterations})",
+            )
+        if checkpoint.curve_every % train.snapshot_every:
+            raise _mismatch(
+                "checkpoint.curve_every",
+                checkpoint.curve_every,
+                f"must be a multiple of train.snapshot_every ({train.snapshot_every})",
+            )
+        if self.landscape.agents > train.agents:
+            raise _mismatch("landscape.agents", self.landscape.agents, f"must be at most train.agents ({train.agents})")
+        if self.gradient.true_pairs < self.gradient.sizes[-1]:
+            raise _mismatch(
+                "gradient.true_pairs",
+                self.gradient.true_pairs,
+                f"must be at least the largest of gradient.sizes ({self.gradient.sizes[-1]})",
+            )
+        return self
+
+
+class Scales(_Section):
+    """The three budgets."""
+
+    smoke: Budget
+    laptop: Budget
+    paper: Budget
+
+
+class Params(_Section):
+    """The whole of `params.yaml`."""
+
+    scale: ScaleName
+    seed: Annotated[int, Field(ge=0)]
+    envs: Annotated[tuple[EnvId, ...], BeforeValidator(_list_to_tuple), AfterValidator(_distinct), Field(min_length=1)]
+    algorithms: Annotated[
+        tuple[AlgorithmName, ...],
+        BeforeValidator(_list_to_tuple),
+        AfterValidator(_distinct),
+        Field(min_length=1),
+    ]
+    common: Common
+    ppo: PPO
+    ppo_m: PPO
+    trpo: TRPO
+    statistics: Statistics
+    landscape: LandscapePlane
+    figures: Figures
+    scales: Scales
+
+    @property
+    def budget(self) -> Budget:
+        """The budget of the chosen scale."""
+        return getattr(self.scales, self.scale)
+
+    def algorithm(self, name: AlgorithmName) -> PPO | TRPO:
+        """The block of the algorithm called `name`."""
+        return getattr(self, name)
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        timesteps = self.common.timesteps
+        scale = f"scales.{self.scale}"
+        for size in self.budget.gradient.sizes:
+            if size > timesteps and size % timesteps:
+                raise _mismatch(
+                    f"{scale}.gradient.sizes",
+                    size,
+                    f"beyond common.timesteps, sizes must be multiples of it ({timesteps})",
+                )
+        if self.budget.gradient.true_pairs % (2 * timesteps):
+            raise _mismatch(
+                f"{scale}.gradient.true_pairs",
+                self.budget.gradient.true_pairs,
+                f"must be a multiple of twice common.timesteps ({2 * timesteps}): two halves of whole streams",
+            )
+        if self.budget.value.heldout_pairs % timesteps:
+            raise _mismatch(
+                f"{scale}.value.heldout_pairs",
+                self.budget.value.heldout_pairs,
+                f"must be a multiple of common.timesteps ({timesteps})",
+            )
+        if self.budget.landscape.update_pairs % timesteps:
+            raise _mismatch(
+                f"{scale}.landscape.update_pairs",
+                self.budget.landscape.update_pairs,
+                f"must be a multiple of common.timesteps ({timesteps})",
+            )
+        for axis, points in zip(("step_range", "random_range"), self.budget.landscape.grid, strict=True):
+            low, high = getattr(self.landscape, axis)
+            position = -low / (high - low) * (points - 1)
+            if not (low <= 0 <= high and abs(position - round(position)) < 1e-9):
+                raise _mismatch(
+                    f"landscape.{axis}", [low, high], f"must have 0 among its {points} evenly spaced points"
+                )
+        for name in get_args(AlgorithmName):
+            block = getattr(self, name)
+            for key in ("minibatches", "value_minibatches"):
+                if getattr(block, key, 1) > timesteps:
+                    raise _mismatch(
+                        f"{name}.{key}", getattr(block, key), f"must be at most common.timesteps ({timesteps})"
+                    )
+        return self
+
+
+def _mismatch(name: str, value: object, allowed: str) -> PydanticCustomError:
+    return PydanticCustomError("mismatch", "{allowed}", {"allowed": allowed, "name": name, "value": str(value)})

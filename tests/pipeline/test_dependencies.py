@@ -1,0 +1,70 @@
+"""What dvc.yaml declares, held against what the stages truly import."""
+
+from pathlib import Path
+
+import grimp
+import pytest
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parents[2]
+STAGES = YAML(typ="safe", pure=True).load(ROOT / "dvc.yaml")["stages"]
+# Tracking is left out on purpose: it cannot change a result.
+LEFT_OUT = {"dpg.runtime.tracking"}
+
+
+@pytest.fixture(scope="module")
+def imports():
+    return grimp.build_graph("dpg", "stages", cache_dir=None)
+
+
+def source(module: str) -> str:
+    return module.replace(".", "/") + ".py"
+
+
+def true_files(imports, stage: str) -> set[str]:
+    """Files of the project that a stage imports, its own included; `__init__` files hold docstrings alone."""
+    modules = imports.find_upstream_modules(f"stages.{stage}") | {f"stages.{stage}"}
+    kept = {module for module in modules - LEFT_OUT if not (ROOT / module.replace(".", "/")).is_dir()}
+    # What only tracking imports is left out with it.
+    through_others = {
+        module
+        for module in kept
+        if module == f"stages.{stage}" or any(other in kept for other in imports.find_modules_that_directly_import(module))
+    }
+    return {source(module) for module in through_others}
+
+
+def code_dependencies(stage: str) -> set[str]:
+    return {dep for dep in STAGES[stage]["deps"] if dep.startswith(("dpg/", "stages/"))}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_import_is_declared_and_nothing_else(imports, stage):
+    declared = code_dependencies(stage)
+    true = true_files(imports, stage)
+
+    def covers(dep: str, file: str) -> bool:
+        return file == dep or file.startswith(dep + "/")
+
+    missing = {file for file in true if not any(covers(dep, file) for dep in declared)}
+    idle = {dep for dep in declared if not any(covers(dep, file) for file in true)}
+    assert not missing, f"stages.{stage} imports what dvc.yaml does not declare"
+    assert not idle, f"dvc.yaml declares for {stage} what it does not import"
+
+
+def test_the_check_sees_a_missing_declaration(imports):
+    """The check above can fail: a stage that is known to import a file is not covered without it."""
+    assert "dpg/probes/gradient.py" in true_files(imports, "gradient")
+    assert "dpg/probes/gradient.py" not in true_files(imports, "value")
+
+
+def test_package_files_import_nothing():
+    """So that a stage's dependencies are as narrow as its imports."""
+    for path in [*ROOT.glob("dpg/**/__init__.py"), *ROOT.glob("stages/**/__init__.py")]:
+        assert "import " not in path.read_text().split('"""')[-1], path
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_stages_run_as_modules(stage):
+    """Run as a file, a stage would import the live working copy in an experiment's temporary one."""
+    assert STAGES[stage]["cmd"].startswith(f"python -m stages.{stage}")

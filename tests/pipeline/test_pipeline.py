@@ -1,0 +1,196 @@
+"""The whole pipeline at the smoke scale in a fresh clone, with real DVC and MLflow."""
+
+import json
+import math
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+
+ROOT = Path(__file__).parents[2]
+ENV = "Hopper-v4"
+CELL_STAGES = ["train", "checkpoint", "gradient", "value", "landscape"]
+
+
+def shell(*command: str, cwd: Path, expect: int = 0, **variables: str) -> str:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "DVC_", "DPG_"))}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        command, cwd=cwd, env=inherited | {"PATH": path} | variables, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == expect, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def clone(target: Path, **overrides: str) -> Path:
+    """The project as it stands, uncommitted changes too, committed in a repository of its own."""
+    listed = shell("git", "ls-files", "--cached", "--others", "--exclude-standard", cwd=ROOT)
+    for name in listed.splitlines():
+        if (ROOT / name).is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, target / name)
+    params = target / "params.yaml"
+    for name, value in overrides.items():
+        text, count = re.subn(rf"^{name}: .*$", f"{name}: {value}", params.read_text(), flags=re.MULTILINE)
+        assert count == 1
+        params.write_text(text)
+    for command in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "as it stands"]):
+        shell("git", "-c", "user.name=t", "-c", "user.email=t@t", *command, cwd=target)
+    return target
+
+
+def ran(output: str) -> set[str]:
+    return set(re.findall(r"Running stage '([^']+)'", output))
+
+
+def chain(*algorithms: str, stages: list[str] | None = None) -> set[str]:
+    return {f"{stage}@{ENV}-{algorithm}" for algorithm in algorithms for stage in stages or CELL_STAGES}
+
+
+def runs(project: Path) -> pd.DataFrame:
+    client = MlflowClient(f"sqlite:///{project}/mlflow.db")
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    found = client.search_runs(experiments, max_results=1000)
+    return pd.DataFrame(
+        [{"id": run.info.run_id, "status": run.info.status, **run.data.tags, "metrics": run.data.metrics} for run in found]
+    )
+
+
+def digest(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A clone in which the pipeline has run for two algorithms."""
+    target = clone(tmp_path_factory.mktemp("clone") / "project", scale="smoke", algorithms="[ppo, trpo]")
+    output = shell("dvc", "repro", cwd=target)
+    assert ran(output) == {"params", "figures"} | chain("ppo", "trpo")
+    return target
+
+
+def test_a_second_repro_runs_nothing(project):
+    assert ran(shell("dvc", "repro", cwd=project)) == set()
+
+
+def test_tables_hold_finite_numbers(project):
+    """Blank are only what may be: returns of iterations without an end, and what a tiny scale cannot reach."""
+    may_be_blank = {
+        "mean_return", "mean_length", "corrected_cosine", "noise_scale_pairs", "pairwise_pairs_for_090", "true_pairs_for_090",
+        "mean_relative_error", "trimmed_relative_error", "median_relative_error", "near_zero_share", "explained_variance",
+    }  # fmt: skip
+    tables = sorted((project / "data" / "tables").rglob("*.csv"))
+    assert len(tables) == 2 * 6
+    for path in tables:
+        table = pd.read_csv(path)
+        assert len(table) > 0, path
+        assert set(table["env"]) == {ENV}
+        numbers = table.drop(columns=[name for name in may_be_blank if name in table]).select_dtypes("number")
+        assert numbers.map(math.isfinite).all(axis=None), path
+
+
+def test_sample_sizes_stand_in_the_tables(project):
+    similarity = pd.read_csv(project / "data/tables/gradient" / ENV / "ppo" / "similarity.csv")
+    assert set(similarity["pairs"]) == {200, 1000, 2000, 4000}
+    assert (similarity["repeats"] == 3).all()
+    noise = pd.read_csv(project / "data/tables/gradient" / ENV / "ppo" / "noise.csv")
+    assert (noise["true_pairs"] == 8000).all()
+
+
+def test_figures_and_metrics_are_there(project):
+    figures = project / "reports" / "figures"
+    names = {path.stem for path in figures.glob("*.png")}
+    for number in ("fig01", "fig02", "fig04", "fig07", "fig09", "fig13"):
+        assert any(name.startswith(number) for name in names), number
+    assert {path.stem for path in figures.glob("*.pdf")} == {path.stem for path in figures.glob("*.svg")} == names
+    metrics = json.loads((project / "reports" / "metrics.json").read_text())
+    assert math.isfinite(metrics[ENV]["ppo"]["final_return"])
+
+
+def test_every_stage_left_a_run_with_provenance(project):
+    found = runs(project)
+    stages = found[found["dvc.stage"].notna() & found.get("mlflow.parentRunId", pd.Series(dtype=str)).isna()]
+    assert set(stages["dvc.stage"]) == {"figures"} | chain("ppo", "trpo")
+    assert (found["status"] == "FINISHED").all()
+    assert found["git.commit"].str.fullmatch("[0-9a-f]{40}").all()
+    assert found["version.mujoco"].notna().all()
+    agents = found[found["agent"].notna()]
+    assert len(agents) == 2 * 2
+    # The same metric names for every algorithm.
+    names = [set(metrics) for metrics in agents["metrics"]]
+    assert names[0] >= {"mean_return", "kl", "entropy", "objective", "value_loss", "explained_variance"}
+    assert all(other == names[0] for other in names)
+    for cell in chain("ppo", "trpo"):
+        stage, algorithm = cell.split("@")[0], cell.rsplit("-", 1)[1]
+        record = json.loads((project / "data" / "runs" / stage / ENV / f"{algorithm}.json").read_text())
+        assert record["run_id"] in set(found["id"])
+
+
+def test_metrics_step_in_environment_steps(project):
+    found = runs(project)
+    agent = found[found["agent"].notna()].iloc[0]
+    history = MlflowClient(f"sqlite:///{project}/mlflow.db").get_metric_history(agent["id"], "kl")
+    assert [metric.step for metric in history] == [2000 * (i + 1) for i in range(6)]
+
+
+def test_a_temporary_experiment_reruns_one_chain_and_keeps_its_runs(project):
+    before = len(runs(project))
+    output = shell("dvc", "exp", "run", "--temp", "-n", "faster", "-S", "ppo.lr=1.25e-4", cwd=project)
+    assert ran(output) == {"params", "figures"} | chain("ppo")
+    found = runs(project)
+    named = found[found["dvc.exp_name"] == "faster"]
+    assert len(found) - before == len(named) == 5 + 2 + 1  # five stages, two agents, the figures
+    table = json.loads(shell("dvc", "exp", "show", "--json", cwd=project))
+    assert "faster" in json.dumps(table)
+
+
+def test_a_landscape_parameter_reruns_landscapes_and_figures(project):
+    output = shell("dvc", "exp", "run", "-S", "landscape.random_norm=1.0", cwd=project)
+    assert ran(output) == {"params", "figures"} | chain("ppo", "trpo", stages=["landscape"])
+
+
+def test_a_figure_parameter_reruns_figures(project):
+    output = shell("dvc", "exp", "run", "-S", "figures.dpi=80", cwd=project)
+    assert ran(output) == {"params", "figures"}
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [("ppo.lr=-1", ["ppo.lr", "-1", "0"]), ("scale=huge", ["scale", "huge", "smoke"]), ("envs=[Hoper-v4]", ["Hopper-v4"])],
+)
+def test_a_bad_parameter_stops_everything_and_touches_nothing(project, override, words):
+    before = digest(project / "data")
+    name, value = override.split("=")
+    path = project / "params.yaml"
+    good = path.read_text()
+    try:
+        if "." in name:
+            path.write_text(good.replace("lr: 1.0e-4                   # policy", f"lr: {value} # policy", 1))
+        else:
+            path.write_text(re.sub(rf"^{name}: .*$", f"{name}: {value}", good, flags=re.MULTILINE))
+        assert path.read_text() != good
+        output = shell("dvc", "repro", cwd=project, expect=255)
+    finally:
+        path.write_text(good)
+    assert all(word in output for word in words), output
+    assert "Traceback" not in output
+    assert ran(output) == {"params"}
+    after = digest(project / "data")
+    before.pop("params.txt")
+    after.pop("params.txt", None)
+    assert after == before
+
+
+def test_the_same_parameters_give_the_same_bytes_on_one_worker(project, tmp_path):
+    """Whatever the number of workers, and in another folder."""
+    other = clone(tmp_path / "other", scale="smoke", algorithms="[ppo]")
+    shell("dvc", "repro", cwd=other, DPG_JOBS="1")
+    for folder in ("train", "checkpoint", *(f"tables/{stage}" for stage in ("train", "checkpoint", "gradient", "value"))):
+        theirs, ours = other / "data" / folder / ENV / "ppo", project / "data" / folder / ENV / "ppo"
+        assert digest(theirs) == digest(ours), folder
