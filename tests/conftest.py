@@ -10,8 +10,8 @@ import torch
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
-# Before the first import of `dpg`: its annotations become assertions. beartype cannot resolve `Self` on a method that it
-# sees without its class, so that one hint is left unchecked.
+# Before the first import of `dpg`: its annotations become assertions. beartype cannot resolve `Self` on a method that
+# it sees without its class, so that one hint is left unchecked.
 install_import_hook(
     "dpg",
     "beartype.beartype(conf=beartype.BeartypeConf("

@@ -106,7 +106,7 @@ def _map_arrays(node: Node, function: Callable[[np.ndarray], np.ndarray]) -> Nod
         value = getattr(node, field.name)
         if isinstance(value, np.ndarray):
             changed[field.name] = function(value)
-        elif isinstance(value, AdamState):  # noqa: SIM114: the type checker wants one type at a time
+        elif isinstance(value, AdamState):  # noqa: SIM114 (the type checker wants one type at a time)
             changed[field.name] = _map_arrays(value, function)
         elif isinstance(value, Moments):
             changed[field.name] = _map_arrays(value, function)

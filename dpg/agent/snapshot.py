@@ -20,6 +20,7 @@ from dpg.agent.population import AdamState, Architecture, Population
 from dpg.runtime.errors import UserError
 from dpg.runtime.schema import PPO, TRPO, AlgorithmName, Common
 
+
 class SnapshotError(UserError):
     """A file is not a usable snapshot; the message says what was expected and what was found."""
 
@@ -163,7 +164,9 @@ def _moments(arrays: dict[str, np.ndarray], name: str) -> Moments:
 def _check_arrays(path: Path, arrays: dict[str, np.ndarray], architecture: Architecture) -> None:
     policy = ((1, architecture.policy_layout.size), "float32")
     value = ((1, architecture.value_layout.size), "float32")
-    expected = {f"policy{part}": policy for part in ("", "_adam.first", "_adam.second")}
+    expected: dict[str, tuple[tuple[int, ...], str]] = {
+        f"policy{part}": policy for part in ("", "_adam.first", "_adam.second")
+    }
     expected |= {f"value{part}": value for part in ("", "_adam.first", "_adam.second")}
     for name, features in (("obs_moments", architecture.obs_dim), ("return_moments", 1)):
         expected[f"{name}.count"] = ((1,), "float64")

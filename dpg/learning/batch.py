@@ -47,13 +47,23 @@ def appraise(population: Population, streams: Streams, common: Common, config: A
     next_value = np.zeros_like(value)
     next_value[:, :-1] = np.where(streams.done[:, :-1], 0.0, value[:, 1:])
     stream, step = streams.end_at.T
-    owners = population.select(stream // (num_streams // members))
-    end_value = values(owners, owners.normalize_obs(streams.end_obs[:, None, :]))[:, 0]
+    end_value = _end_values(population, streams)
     if common.time_limit == "terminal":
         end_value = np.where(streams.truncated[stream, step], 0.0, end_value)
     next_value[stream, step] = end_value
     reward = scale_reward(population, streams.reward.reshape(members, -1), config)
     return Appraisal(reward.reshape(num_streams, num_pairs), value, next_value, streams.done)
+
+
+def _end_values(population: Population, streams: Streams) -> Float[np.ndarray, " K"]:
+    """Values of the observations at which streams were truncated or cut."""
+    owner = streams.end_at[:, 0] // (len(streams.reward) // population.size)
+    result = np.empty(len(owner))
+    for index in range(population.size):
+        mine = owner == index
+        member = population.member(index)
+        result[mine] = values(member, member.normalize_obs(streams.end_obs[None, mine]))[0]
+    return result
 
 
 def values(population: Population, obs: Float[np.ndarray, "P B O"]) -> Float[np.ndarray, "P B"]:
@@ -137,8 +147,8 @@ def prepare(population: Population, streams: Streams, common: Common, config: Al
 
 
 def distribution(
-    population: Population, policy: Float[Tensor, "P D"], obs: Float[Tensor, "P B O"]
+    population: Population, policy: Float[Tensor, "P D"], obs: Float[Tensor, "#P B O"]
 ) -> tuple[Float[Tensor, "P B A"], Float[Tensor, "P A"]]:
-    """Means and log standard deviations of the policies at normalised observations."""
+    """Means and log standard deviations of P policies at normalised observations, their own or one set for all."""
     arrays = population.architecture.policy_layout.unflatten(policy)
     return networks.mlp(arrays, obs), arrays["log_std"]

@@ -9,10 +9,12 @@ from dpg.numerics.arrays import namespace
 
 
 def normalize(advantage: Any) -> Any:
-    """(A - mean) / std over the batch (paper, eq. 15); zero, but for rounding, where the advantages do not vary."""
-    centred = advantage - advantage.mean(-1)[..., None]
-    std = namespace(advantage).sqrt((centred * centred).mean(-1))[..., None]
-    return centred / (std + 1e-8)
+    """(A - mean) / std over the batch (paper, eq. 15); zero where the advantages vary by rounding alone."""
+    xp = namespace(advantage)
+    mean = advantage.mean(-1)[..., None]
+    centred = advantage - mean
+    std = xp.sqrt((centred * centred).mean(-1))[..., None]
+    return xp.where(std > 1e-6 * xp.abs(mean), centred / (std + 1e-8), centred * 0)
 
 
 def surrogate_objective(log_prob: Any, old_log_prob: Any, advantage: Any) -> Any:

@@ -62,7 +62,7 @@ def cosine_matrix(vectors: Float[np.ndarray, "*batch N D"]) -> Float[np.ndarray,
     return np.divide(gram, scale, out=np.full_like(gram, np.nan), where=scale > 0)
 
 
-def cosine(a: Float[np.ndarray, "*batch D"], b: Float[np.ndarray, "*batch D"]) -> Float[np.ndarray, "*batch"]:
+def cosine(a: Float[np.ndarray, "*#batch D"], b: Float[np.ndarray, "*#batch D"]) -> Float[np.ndarray, "*#batch"]:
     """Cosine between vectors; NaN where one is zero."""
     dot = np.sum(a * b, axis=-1)
     scale = np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1)
@@ -77,15 +77,16 @@ def dot(a: Any, b: Any) -> Any:
 def conjugate_gradient(product: Callable[[Any], Any], b: Any, steps: int, tolerance: float = 1e-10) -> Any:
     """x with A x = b, for each member of a population of symmetric positive definite A, by `steps` iterations.
 
-    `product` maps x (..., D) to A x. A member whose squared residual falls below `tolerance` stays where it is.
+    `product` maps x (..., D) to A x. A member whose squared residual falls to `tolerance` of |b|^2 stays where it is.
     (Hestenes and Stiefel 1952; Nocedal and Wright, algorithm 5.2.)
     """
     where = namespace(b).where
     x = b * 0
     residual, direction = b, b
     squared = dot(residual, residual)
+    enough = tolerance * squared
     for _ in range(steps):
-        active = squared > tolerance
+        active = squared > enough
         image = product(direction)
         curvature = dot(direction, image)
         alpha = where(active, squared / where(active, curvature, curvature * 0 + 1), squared * 0)

@@ -30,7 +30,9 @@ def load(path: str | Path = "params.yaml") -> Params:
         raw: object = YAML(typ="safe", pure=True).load(Path(path))
     except FileNotFoundError:
         raise ConfigError(f"{path}: there is no such file; run from the project's root") from None
-    except YAMLError as error:
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from None
+    except (YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid YAML: {error}") from None
     return parse(raw, source=str(path))
 

@@ -49,4 +49,4 @@ def read_table(path: Path) -> pd.DataFrame:
     """
     if not path.exists():
         raise MissingOutputError(f"{path} is missing: run `dvc repro` to make it")
-    return pd.read_csv(path, float_precision="round_trip")
+    return pd.read_csv(path)

@@ -73,7 +73,8 @@ def test_orthogonal_weights_have_orthogonal_columns_or_rows_of_the_gains_length(
 def test_orthogonal_weights_point_in_every_direction():
     """QR alone fixes signs: the first entry would always be of one sign. 200 draws; chance of failure under 1e-8."""
     firsts = [
-        networks.init_mlp(np.random.default_rng(seed), (3, 3), "orthogonal", 1.0, 1.0)["w0"][0, 0] for seed in range(200)
+        networks.init_mlp(np.random.default_rng(seed), (3, 3), "orthogonal", 1.0, 1.0)["w0"][0, 0]
+        for seed in range(200)
     ]
     assert 60 <= np.sum(np.array(firsts) > 0) <= 140
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from dpg.agent import networks
 from dpg.agent.acting import Actor
 from dpg.agent.normalization import update
 from dpg.agent.population import Architecture, Population, initialize, stack
@@ -122,6 +123,15 @@ def test_each_environment_is_acted_for_by_its_member(population):
     for env in range(6):
         alone = Actor.of(population.member(env // 2)).act(obs[env : env + 1], noise[env : env + 1])
         np.testing.assert_allclose(together[env], alone[0], rtol=1e-5, atol=1e-6)
+
+
+def test_agents_act_on_observations_as_their_networks_were_taught_to_see_them(population):
+    """Normalised by the member's own moments, and clipped: the policy that acts is the one whose ratio is taken."""
+    obs = np.random.default_rng(5).normal(0, 30, (3, 3))
+    seen = population.normalize_obs(obs[:, None, :])
+    expected = networks.mlp(ARCHITECTURE.policy_layout.unflatten(population.policy), seen)[:, 0]
+    np.testing.assert_allclose(Actor.of(population).act(obs, None), expected, rtol=1e-5, atol=1e-7)
+    assert np.any(np.abs(seen) == 5)  # the clip is reached
 
 
 def test_actions_without_noise_are_the_means_and_noise_is_scaled_by_the_deviation(population):

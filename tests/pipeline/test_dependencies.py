@@ -29,7 +29,8 @@ def true_files(imports, stage: str) -> set[str]:
     through_others = {
         module
         for module in kept
-        if module == f"stages.{stage}" or any(other in kept for other in imports.find_modules_that_directly_import(module))
+        if module == f"stages.{stage}"
+        or any(other in kept for other in imports.find_modules_that_directly_import(module))
     }
     return {source(module) for module in through_others}
 

@@ -58,7 +58,10 @@ def runs(project: Path) -> pd.DataFrame:
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
     found = client.search_runs(experiments, max_results=1000)
     return pd.DataFrame(
-        [{"id": run.info.run_id, "status": run.info.status, **run.data.tags, "metrics": run.data.metrics} for run in found]
+        [
+            {"id": run.info.run_id, "status": run.info.status, **run.data.tags, "metrics": run.data.metrics}
+            for run in found
+        ]
     )
 
 
@@ -82,8 +85,9 @@ def test_a_second_repro_runs_nothing(project):
 def test_tables_hold_finite_numbers(project):
     """Blank are only what may be: returns of iterations without an end, and what a tiny scale cannot reach."""
     may_be_blank = {
-        "mean_return", "mean_length", "corrected_cosine", "noise_scale_pairs", "pairwise_pairs_for_090", "true_pairs_for_090",
-        "mean_relative_error", "trimmed_relative_error", "median_relative_error", "near_zero_share", "explained_variance",
+        "mean_return", "mean_length", "corrected_cosine", "noise_scale_pairs", "pairwise_pairs_for_090",
+        "true_pairs_for_090", "mean_relative_error", "trimmed_relative_error", "median_relative_error",
+        "near_zero_share", "explained_variance",
     }  # fmt: skip
     tables = sorted((project / "data" / "tables").rglob("*.csv"))
     assert len(tables) == 2 * 6
@@ -162,7 +166,11 @@ def test_a_figure_parameter_reruns_figures(project):
 
 @pytest.mark.parametrize(
     ("override", "words"),
-    [("ppo.lr=-1", ["ppo.lr", "-1", "0"]), ("scale=huge", ["scale", "huge", "smoke"]), ("envs=[Hoper-v4]", ["Hopper-v4"])],
+    [
+        ("ppo.lr=-1", ["ppo.lr", "-1", "0"]),
+        ("scale=huge", ["scale", "huge", "smoke"]),
+        ("envs=[Hoper-v4]", ["Hopper-v4"]),
+    ],
 )
 def test_a_bad_parameter_stops_everything_and_touches_nothing(project, override, words):
     before = digest(project / "data")
@@ -191,6 +199,10 @@ def test_the_same_parameters_give_the_same_bytes_on_one_worker(project, tmp_path
     """Whatever the number of workers, and in another folder."""
     other = clone(tmp_path / "other", scale="smoke", algorithms="[ppo]")
     shell("dvc", "repro", cwd=other, DPG_JOBS="1")
-    for folder in ("train", "checkpoint", *(f"tables/{stage}" for stage in ("train", "checkpoint", "gradient", "value"))):
+    for folder in (
+        "train",
+        "checkpoint",
+        *(f"tables/{stage}" for stage in ("train", "checkpoint", "gradient", "value")),
+    ):
         theirs, ours = other / "data" / folder / ENV / "ppo", project / "data" / folder / ENV / "ppo"
         assert digest(theirs) == digest(ours), folder

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from dpg.runtime.seeding import Seed
 
-
 GOLDEN_INTEGER = 1384532675
 GOLDEN_DRAWS = [867608611, 709710382, 743029595]
 

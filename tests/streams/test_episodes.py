@@ -141,5 +141,5 @@ def exploding() -> Iterator[str]:
 
 
 def test_a_return_that_is_not_finite_is_refused_by_its_episode(make_population, exploding):
-    with pytest.raises(EnvError, match="not finite .*member=1/episode=0"):
+    with pytest.raises(EnvError, match=r"not finite .*member=1/episode=0"):
         measure(exploding, make_population(2, obs_dim=2, action_dim=1), seeds_for(2, 2), num_envs=3)

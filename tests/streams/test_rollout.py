@@ -22,7 +22,9 @@ def with_std(population: Population, std: float) -> Population:
     return population.with_policy(policy)
 
 
-def record(env_id: str, population: Population, seeds: list[Seed], num_pairs: int, clip_actions: bool = True) -> Streams:
+def record(
+    env_id: str, population: Population, seeds: list[Seed], num_pairs: int, clip_actions: bool = True
+) -> Streams:
     envs = make_vector(env_id, len(seeds))
     streams = collect(Actor.of(population), envs, seeds, num_pairs, clip_actions=clip_actions)
     envs.close()
@@ -211,5 +213,5 @@ def test_what_is_not_finite_is_refused_by_stream_and_step(make_population, break
 
 def test_an_observation_that_is_not_finite_at_the_cut_is_refused(make_population, breaking):
     """It is recorded in `end_obs` alone, and a bootstrap value would be taken at it."""
-    with pytest.raises(EnvError, match="is not finite .*stream/1"):
+    with pytest.raises(EnvError, match=r"is not finite .*stream/1"):
         record("Breaks-v0", make_population(1, obs_dim=2, action_dim=1), SEEDS, 5)

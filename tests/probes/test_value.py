@@ -1,0 +1,78 @@
+"""The value probe: the update that it replays, and the errors that it reports."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from dpg.agent.snapshot import Snapshot
+from dpg.envs.make import make_vector
+from dpg.learning import training
+from dpg.learning.batch import prepare
+from dpg.learning.training import iteration_seed
+from dpg.learning.update import update_value
+from dpg.probes import value
+from dpg.streams import advantages
+
+
+@pytest.fixture(scope="module")
+def trained(make_recipe):
+    """Snapshots 2 and 3 of one agent."""
+    recipe = make_recipe("ppo", common={"gamma": 0.9})
+    envs = make_vector(recipe.env_id, 1)
+    populations = list(training.train(training.begin(recipe, envs, [0]), envs, recipe, [0], until=3))
+    return [Snapshot(0, recipe, population) for population, _ in populations[1:]]
+
+
+def test_the_replayed_value_update_is_the_one_that_training_made(trained):
+    before, after = trained
+    seed = iteration_seed(before.recipe, 0, before.iteration)
+    streams = value._long_streams(before, [seed / "batch"])
+    common = before.recipe.common
+    assert streams.reward.shape == (1, common.timesteps + advantages.horizon(0.9))
+    batch = prepare(before.state, streams.head(common.timesteps), common, before.recipe.config)
+    replayed = update_value(before.state, batch, before.recipe, [seed])
+    np.testing.assert_array_equal(replayed.value, after.state.value)
+
+
+def test_rows_for_both_splits_and_targets_with_their_sample_sizes(trained):
+    rows = value.measure(value.Shard(trained[0], heldout_pairs=256, seed=0))
+    assert [(row.split, row.target) for row in rows] == [
+        ("train", "gae"), ("train", "returns"), ("heldout", "gae"), ("heldout", "returns"),
+    ]  # fmt: skip
+    assert [row.pairs for row in rows if row.target == "gae"] == [128, 256]
+    assert all(0 < row.pairs <= 256 and row.trajectories > 0 for row in rows)
+    assert all(np.isfinite(row.mean_relative_error) for row in rows)
+
+
+def test_returns_are_scored_only_where_they_are_known(trained, make_streams):
+    """A stream that is cut: the last H - 1 of T + H - 1 scored pairs would be guesses."""
+    snapshot = trained[0]
+    horizon, timesteps = advantages.horizon(0.9), snapshot.recipe.common.timesteps
+    streams = make_streams(1, timesteps + horizon - 5, obs_dim=4, action_dim=1)
+    rows = value._score(snapshot, snapshot.state, "heldout", streams)
+    assert rows[1].target == "returns"
+    assert rows[1].pairs == timesteps - 5 + 1 - 1
+
+
+def test_a_perfect_prediction_has_no_error(trained, make_streams):
+    """Rewards of zero after value nets of zero: every target is zero, and so is every error."""
+    snapshot = trained[0]
+    silent = replace(snapshot.state, value=np.zeros_like(snapshot.state.value))
+    streams = make_streams(1, 200, obs_dim=4, action_dim=1)
+    streams = replace(streams, reward=np.zeros_like(streams.reward))
+    rows = value._score(Snapshot(0, snapshot.recipe, silent), silent, "train", streams)
+    assert [row.mean_relative_error for row in rows] == [0, 0]
+    assert np.isnan([row.explained_variance for row in rows]).all()
+
+
+def test_relative_errors_by_hand():
+    predicted, target = np.array([1.0, 3.0, 0.0, 1.0]), np.array([2.0, -1.0, 0.0, 0.0])
+    np.testing.assert_array_equal(value.relative_errors(predicted, target), [0.5, 4.0, 0.0, np.inf])
+
+
+def test_explained_variance_by_hand():
+    target = np.array([0.0, 2.0, 4.0])
+    assert value.explained_variance(target + 7, target) == pytest.approx(1)  # a constant offset explains all
+    assert value.explained_variance(np.zeros(3), target) == pytest.approx(0)
+    assert np.isnan(value.explained_variance(target, np.ones(3)))

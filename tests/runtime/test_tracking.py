@@ -1,0 +1,113 @@
+"""Runs in a real MLflow store."""
+
+import json
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+
+from dpg.runtime import tracking
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """One project for all tests: making a store takes seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        root = tmp_path_factory.mktemp("project")
+        patch.setenv("DVC_ROOT", str(root))
+        patch.setenv("DVC_STAGE", "train@Hopper-v4-ppo")
+        for name in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "DVC_EXP_NAME"):
+            patch.delenv(name, raising=False)
+        yield root
+
+
+def client(project) -> MlflowClient:
+    return MlflowClient(f"sqlite:///{project}/mlflow.db")
+
+
+def test_a_stage_leaves_parameters_metrics_tables_tags_and_its_id(project):
+    record = project / "runs" / "ppo.json"
+    params = {"seed": 0, "ppo": {"lr": 1.25e-4, "reward_clip": None, "anneal": True}, "sizes": (100, 200)}
+    (project / "tables").mkdir()
+    (project / "tables" / "history.csv").write_text("a\n1\n")
+    with tracking.stage_run("train", params, {"env": "Hopper-v4"}, record) as run:
+        run.log_metrics({"kl": 0.5, "mean_return": float("nan")}, step=2000)
+        run.log_metrics({"kl": 0.25}, step=4000)
+        run.log_artifacts(project / "tables", "tables")
+        run.child("agent 3", {"agent": "3"}).end("FINISHED")
+    found = client(project).get_run(json.loads(record.read_text())["run_id"])
+    assert found.info.status == "FINISHED"
+    assert found.info.run_name == "train@Hopper-v4-ppo"
+    assert found.data.params == {
+        "seed": "0", "ppo.lr": "0.000125", "ppo.reward_clip": "null", "ppo.anneal": "true", "sizes": "[100, 200]",
+    }  # fmt: skip
+    steps = [(metric.step, metric.value) for metric in client(project).get_metric_history(found.info.run_id, "kl")]
+    assert steps == [(2000, 0.5), (4000, 0.25)]
+    assert "mean_return" not in found.data.metrics
+    assert found.data.tags["stage"] == "train"
+    assert found.data.tags["env"] == "Hopper-v4"
+    assert found.data.tags["version.mujoco"] == "4.0.0"
+    assert [file.path for file in client(project).list_artifacts(found.info.run_id, "tables")] == ["tables/history.csv"]
+    assert (project / "mlartifacts").is_dir()
+    (child,) = client(project).search_runs([found.info.experiment_id], "tags.agent = '3'")
+    assert child.data.tags["mlflow.parentRunId"] == found.info.run_id
+    assert child.data.tags["env"] == "Hopper-v4"
+
+
+def test_means_over_agents_step_in_environment_steps(project):
+    table = pd.DataFrame({"iteration": [0, 0, 30, 30], "cosine": [0.2, 0.4, 0.1, 0.1]})
+    with tracking.stage_run("gradient", {}, {}, project / "r.json") as run:
+        run.log_curve("cosine", table, "cosine", timesteps=2000)
+    history = client(project).get_metric_history(run.id, "cosine")
+    assert [(metric.step, metric.value) for metric in history] == [
+        (0, pytest.approx(0.3)),
+        (60_000, pytest.approx(0.1)),
+    ]
+
+
+@pytest.mark.parametrize(("error", "status"), [(RuntimeError, "FAILED"), (KeyboardInterrupt, "KILLED")])
+def test_a_stage_that_ends_badly_says_so_and_leaves_no_record(project, error, status):
+    record = project / f"{status}.json"
+    with pytest.raises(error), tracking.stage_run("train", {}, {}, record) as run:
+        run.log_metrics({"kl": 1.0}, step=1)
+        raise error
+    found = client(project).get_run(run.id)
+    assert found.info.status == status
+    assert found.data.metrics == {"kl": 1.0}
+    assert not record.exists()
+
+
+def test_a_server_that_cannot_be_reached_stops_the_stage_at_its_start(project, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with (
+        pytest.raises(tracking.TrackingError, match=r"http://127.0.0.1:9 cannot be used"),
+        tracking.stage_run("train", {}, {}, project / "r.json"),
+    ):
+        pytest.fail("the work began")
+
+
+def test_a_store_that_refuses_something_is_said_aloud_and_spares_the_work(project, capsys):
+    with tracking.stage_run("train", {"seed": 0}, {}, project / "r.json") as run:
+        run.log_params({"seed": 1})  # MLflow does not change a parameter
+    assert f"warning: MLflow run {run.id} lost something" in capsys.readouterr().err
+    assert client(project).get_run(run.id).info.status == "FINISHED"
+
+
+def test_four_stages_may_start_at_once_on_a_missing_store(tmp_path, monkeypatch):
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    script = (
+        "from pathlib import Path; from dpg.runtime import tracking\n"
+        "with tracking.stage_run('train', {}, {}, Path('r.json')): pass"
+    )
+    started = [
+        subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+        for _ in range(4)
+    ]
+    errors = [process.communicate()[1] for process in started]
+    assert [process.returncode for process in started] == [0] * 4, errors
+    (experiment,) = [e for e in client(tmp_path).search_experiments() if e.name == tracking.EXPERIMENT]
+    assert len(client(tmp_path).search_runs([experiment.experiment_id])) == 4
