@@ -1,0 +1,263 @@
+"""Reward and surrogate around a snapshot (paper, fig. 7, 8, 16 to 24): `data/tables/landscape`.
+
+One landscape is one agent at one iteration; a figure holds the landscapes of one agent of a cell, one row a checkpoint.
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.contour import QuadContourSet
+from matplotlib.figure import Figure
+from matplotlib.gridspec import GridSpec
+from matplotlib.ticker import MaxNLocator
+from mpl_toolkits.mplot3d.axes3d import Axes3D
+
+from dpg.report import style
+from dpg.report.tables import distinct, select
+
+NAMES = {"surfaces": "fig07_landscape", "cut": "fig07_cut"}
+
+STEP_LABEL = "update step, a"
+RANDOM_LABEL = "random direction, b"
+NORMAL_95 = 1.96  # standard errors in a 95 % interval of a mean of many episodes
+_ORIGIN: dict[str, Any] = {
+    "marker": "o",
+    "markersize": 4.5,
+    "markerfacecolor": "white",
+    "markeredgecolor": "black",
+    "markeredgewidth": 0.9,
+}
+_STEP: dict[str, Any] = {
+    "marker": "D",
+    "markersize": 4,
+    "markerfacecolor": "black",
+    "markeredgecolor": "white",
+    "markeredgewidth": 0.6,
+}
+
+
+@style.paper()
+def draw_surfaces(landscape: pd.DataFrame) -> Figure:
+    """Figures 7 and 8 (and 16 to 24) for one agent: surrogate and reward as surfaces, and the reward from above."""
+    iterations = distinct(landscape, "iteration")
+    head, foot, row_height = 0.4, 0.4, 1.95
+    height = head + foot + row_height * len(iterations)
+    figure = Figure(figsize=(style.WIDTH, height))
+    figure.suptitle(_title(landscape), y=1 - 0.12 / height, va="top")
+    surfaces = figure.add_gridspec(
+        len(iterations),
+        2,
+        left=0.03,
+        right=0.645,
+        top=1 - head / height,
+        bottom=foot / height,
+        wspace=0.13,
+        hspace=0.08,
+    )
+    maps = figure.add_gridspec(
+        len(iterations),
+        1,
+        left=0.75,
+        right=0.898,
+        top=1 - (head + 0.2) / height,
+        bottom=(foot + 0.38) / height,
+        hspace=0.6,
+    )
+    for row, iteration in enumerate(iterations):
+        rows = select(landscape, iteration=iteration)
+        left = _surface(figure, surfaces, row, 0, rows, "surrogate")
+        right = _surface(figure, surfaces, row, 1, rows, "reward")
+        above = figure.add_subplot(maps[row, 0])
+        _contours(figure, above, rows)
+        middle = left.get_position().y0 + left.get_position().height / 2
+        note = f"iteration {iteration}\nstep norm {rows['step_norm'].iloc[0]:.2f}"
+        figure.text(0.012, middle, note, rotation=90, ha="left", va="center", multialignment="center")
+        if row == 0:
+            left.set_title("surrogate objective", y=1.0, pad=0)
+            right.set_title("reward (mean episode return)", y=1.0, pad=0)
+            above.set_title("reward, from above", pad=4)
+    handles = [
+        style.line_handle("snapshot (a = 0, b = 0)", linestyle="none", **_ORIGIN),
+        style.line_handle("one full update step (a = 1, b = 0)", linestyle="none", **_STEP),
+    ]
+    figure.legend(handles=handles, loc="lower center", ncols=2, bbox_to_anchor=(0.5, 0.0))
+    return figure
+
+
+def _surface(figure: Figure, grid: GridSpec, row: int, column: int, rows: pd.DataFrame, height: str) -> Axes3D:
+    """One 3-D surface over the plane, the update step at the back."""
+    axes = figure.add_subplot(grid[row, column], projection="3d", computed_zorder=False)
+    assert isinstance(axes, Axes3D)
+    values = _grid(rows, height)
+    a, b = np.meshgrid(values.index.to_numpy(float), values.columns.to_numpy(float), indexing="ij")
+    z = values.to_numpy(float)
+    axes.plot_surface(
+        a,
+        b,
+        z,
+        cmap=style.COLORMAP,
+        rstride=1,
+        cstride=1,
+        linewidth=0.15,
+        edgecolor="#00000028",
+        antialiased=True,
+        zorder=1,
+    )
+    cut = along_step(rows)
+    along, heights = cut["step"].to_numpy(float), cut[height].to_numpy(float)
+    for at, looks in ((0.0, _ORIGIN), (1.0, _STEP)):
+        if along[0] <= at <= along[-1]:
+            axes.plot([at], [0.0], [float(np.interp(at, along, heights))], linestyle="none", zorder=5, **looks)
+    _dress(axes, "surrogate" if height == "surrogate" else "reward units")
+    return axes
+
+
+def _dress(axes: Any, height_label: str) -> None:
+    # Both objectives mostly fall along the random direction: with b = 0 at the back, the slope faces the reader.
+    axes.view_init(elev=26, azim=-58)
+    axes.invert_yaxis()
+    axes.patch.set_visible(False)
+    axes.set_box_aspect((1, 1, 0.72), zoom=0.98)
+    for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
+        axis.set_major_locator(_ticks(4))
+    axes.tick_params(labelsize=6, pad=-3)
+    axes.tick_params(axis="z", pad=-1)
+    axes.set_xlabel(STEP_LABEL, labelpad=-9, fontsize=6.5)
+    axes.set_ylabel(RANDOM_LABEL, labelpad=-9, fontsize=6.5)
+    axes.set_zlabel(height_label, labelpad=-4, fontsize=6.5)
+
+
+def _contours(figure: Figure, axes: Axes, rows: pd.DataFrame) -> QuadContourSet:
+    """The reward from above, with the snapshot and one full step marked."""
+    values = _grid(rows, "reward")
+    a, b = values.index.to_numpy(float), values.columns.to_numpy(float)
+    z = values.to_numpy(float).T
+    middle = float(np.nanmean(z))
+    levels = 12 if np.nanstd(z) > 1e-9 * abs(middle) else [middle - 1, middle, middle + 1]
+    filled = axes.contourf(a, b, z, levels=levels, cmap=style.COLORMAP)
+    axes.plot([0, 1], [0, 0], color="black", linewidth=1.2, clip_on=False, zorder=4, label="step")
+    axes.plot([0], [0], linestyle="none", clip_on=False, zorder=5, label="origin", **_ORIGIN)
+    axes.plot([1], [0], linestyle="none", clip_on=False, zorder=5, label="full step", **_STEP)
+    axes.set(xlim=(a[0], a[-1]), ylim=(b[0], b[-1]), xlabel=STEP_LABEL, ylabel=RANDOM_LABEL)
+    axes.xaxis.set_major_locator(_ticks(4))
+    axes.yaxis.set_major_locator(_ticks(4))
+    place = axes.get_position()
+    bar = figure.colorbar(
+        filled, cax=figure.add_axes((place.x1 + 0.012, place.y0, 0.012, place.height), label="<colorbar>")
+    )
+    bar.locator = _ticks(5)
+    bar.update_ticks()
+    bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
+    bar.set_label("reward units", labelpad=2)
+    return filled
+
+
+@style.paper()
+def draw_cut(landscape: pd.DataFrame) -> Figure:
+    """The landscapes of figures 7 and 8 along the update step (b = 0): reward with its interval, and the surrogate."""
+    iterations = distinct(landscape, "iteration")
+    columns = min(2, len(iterations))
+    lines = -(-len(iterations) // columns)
+    figure = style.new_figure(style.WIDTH if columns == 2 else style.NARROW, 0.8 + 1.75 * lines)
+    panels = figure.subplots(lines, columns, sharex=True, squeeze=False)
+    color = style.look(landscape["algorithm"].iloc[0]).color
+    for index, axes in enumerate(panels.flat):
+        if index >= len(iterations):
+            axes.set_visible(False)
+            continue
+        cut = along_step(select(landscape, iteration=iterations[index]))
+        _cut(axes, cut, color, outer=index % columns == columns - 1 or index == len(iterations) - 1)
+        axes.set_title(f"iteration {iterations[index]}")
+        if index % columns == 0:
+            axes.set_ylabel("reward units")
+        if index + columns >= len(iterations):
+            axes.tick_params(labelbottom=True)
+            axes.set_xlabel("update step, a (1 = one full step)")
+    figure.suptitle(f"{_title(landscape)}, along the update step")
+    handles = [
+        style.line_handle("reward (left axis), 95% interval", color=color, marker="o", linewidth=1.3),
+        style.line_handle("surrogate (right axis)", color=style.GREY, marker="x", linewidth=1.0, linestyle=(0, (4, 2))),
+        style.line_handle("one full step", color=style.INK, linestyle=":", linewidth=0.9),
+    ]
+    style.legend_below(figure, handles, columns=3)
+    return figure
+
+
+def _cut(axes: Axes, cut: pd.DataFrame, color: str, *, outer: bool) -> None:
+    """Reward with 1.96 standard errors on the left, surrogate on the right."""
+    twin = axes.twinx()
+    twin.plot(
+        cut["step"],
+        cut["surrogate"],
+        color=style.GREY,
+        linestyle=(0, (4, 2)),
+        marker="x",
+        linewidth=1.0,
+        label="surrogate",
+    )
+    twin.spines["right"].set_visible(True)
+    twin.tick_params(axis="y", labelcolor=style.GREY)
+    twin.yaxis.set_major_locator(_ticks(5))
+    if outer:
+        twin.set_ylabel("surrogate objective", color=style.GREY)
+    margin = NORMAL_95 * cut["reward_se"]
+    axes.fill_between(
+        cut["step"], cut["reward"] - margin, cut["reward"] + margin, color=color, alpha=style.BAND, linewidth=0
+    )
+    axes.plot(cut["step"], cut["reward"], color=color, marker="o", linewidth=1.3, label="reward")
+    axes.axvline(1, color=style.INK, linestyle=":", linewidth=0.9, zorder=1, label="full step")
+    axes.yaxis.set_major_locator(_ticks(5))
+    # The reward, which carries the interval, lies over the surrogate.
+    axes.set_zorder(twin.get_zorder() + 1)
+    axes.patch.set_visible(False)
+
+
+def _grid(rows: pd.DataFrame, column: str) -> pd.DataFrame:
+    """A column over the plane: a down, b across; NaN where a point was not measured."""
+    return rows.pivot(index="step", columns="random", values=column)  # noqa: PD010 - a double point is an error
+
+
+def _ticks(most: int) -> MaxNLocator:
+    return MaxNLocator(most, steps=[1, 2, 5, 10])
+
+
+def along_step(rows: pd.DataFrame) -> pd.DataFrame:
+    """The points on the update step, b = 0, in its order; spacing a grid can leave its zero at 1e-17."""
+    distance = rows["random"].abs()
+    return rows[distance == distance.min()].sort_values("step")
+
+
+def _title(landscape: pd.DataFrame) -> str:
+    first = landscape.iloc[0]
+    return f"{first['env']}, {style.look(first['algorithm']).label}, agent {first['agent']}"
+
+
+def caption(landscape: pd.DataFrame) -> str:
+    """What a landscape figure shows, and from how much."""
+    first = landscape.iloc[0]
+    shape = (landscape["step"].nunique(), landscape["random"].nunique())
+    groups = landscape.groupby("iteration")
+    sizes = "; ".join(
+        f"iteration {i}: {rows['trajectories'].iloc[0]} trajectories a point ({_span(rows['pairs'])} pairs), "
+        f"median standard error {rows['reward_se'].median():.3g}, step norm {rows['step_norm'].iloc[0]:.3g}"
+        for i, rows in groups
+    )
+    shared = (
+        "All points share their initial states and action noise, so errors of neighbours are correlated."
+        if first["common_random_numbers"]
+        else "Every point has its own initial states and action noise."
+    )
+    return (
+        "Figures 7 and 8 of the paper (16 to 24 for other cells). Landscapes around the snapshots of agent "
+        f"{first['agent']}, {style.look(first['algorithm']).label} on {first['env']}, on a grid of {shape[0]} x "
+        f"{shape[1]} points: a, in steps of the algorithm's whole policy update from {first['update_pairs']:,} "
+        f"pairs; b, in Gaussian directions of norm {first['random_norm']:g}. Surrogate: what the algorithm "
+        "maximises, on the update's own batch. Reward: mean raw return of whole episodes; on the cut, its 95% "
+        f"interval is 1.96 standard errors over trajectories. {shared} {sizes}."
+    )
+
+
+def _span(counts: pd.Series) -> str:
+    return f"{int(counts.min()):,} to {int(counts.max()):,}"

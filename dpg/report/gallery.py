@@ -1,0 +1,85 @@
+"""Every figure of a report: its file's name, how it is drawn, and its caption."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from matplotlib.figure import Figure
+
+from dpg.report.figures import gradient, landscape, rewards, value
+from dpg.report.tables import Tables, distinct, select
+from dpg.runtime.schema import Statistics
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """One figure, not yet drawn."""
+
+    name: str
+    draw: Callable[[], Figure]
+    caption: str
+
+
+def drawings(tables: Tables, timesteps: int, statistics: Statistics) -> list[Drawing]:
+    """The figures that the tables hold, in the order of the paper's numbers within a task."""
+    found = [
+        Drawing(
+            rewards.NAME,
+            partial(rewards.draw, tables.history, tables.evaluation, statistics),
+            rewards.caption(tables.history, tables.evaluation, statistics),
+        )
+    ]
+    for env in distinct(tables.history, "env"):
+        found += _gradients(tables, env, timesteps, statistics)
+        found += _values(tables, env, statistics)
+        found += _landscapes(tables, env)
+    return found
+
+
+def _gradients(tables: Tables, env: str, timesteps: int, statistics: Statistics) -> list[Drawing]:
+    similarity, noise = select(tables.similarity, env=env), select(tables.noise, env=env)
+    settings = (timesteps, statistics)
+    return [
+        Drawing(
+            f"{gradient.NAMES['each other']}_{env}",
+            partial(gradient.draw_variance, similarity, *settings),
+            gradient.caption(similarity, noise, "each other", *settings),
+        ),
+        Drawing(
+            f"{gradient.NAMES['true']}_{env}",
+            partial(gradient.draw_true, similarity, *settings),
+            gradient.caption(similarity, noise, "true", *settings),
+        ),
+    ]
+
+
+def _values(tables: Tables, env: str, statistics: Statistics) -> list[Drawing]:
+    rows = select(tables.value, env=env)
+    return [
+        Drawing(
+            f"{value.NAMES['heldout']}_{env}",
+            partial(value.draw_heldout, rows, statistics),
+            value.caption(rows, "heldout", statistics),
+        ),
+        Drawing(
+            f"{value.NAMES['train']}_{env}",
+            partial(value.draw_train, rows, statistics),
+            value.caption(rows, "train", statistics),
+        ),
+    ]
+
+
+def _landscapes(tables: Tables, env: str) -> list[Drawing]:
+    """Two figures an agent of every cell; agents after the first are named in the file."""
+    found = []
+    for algorithm in distinct(tables.landscape, "algorithm"):
+        cell = select(tables.landscape, env=env, algorithm=algorithm)
+        for position, agent in enumerate(distinct(cell, "agent")):
+            rows = select(cell, agent=agent)
+            suffix = f"_{env}_{algorithm}" + (f"_agent{agent}" if position else "")
+            text = landscape.caption(rows)
+            found += [
+                Drawing(f"{landscape.NAMES['surfaces']}{suffix}", partial(landscape.draw_surfaces, rows), text),
+                Drawing(f"{landscape.NAMES['cut']}{suffix}", partial(landscape.draw_cut, rows), text),
+            ]
+    return found

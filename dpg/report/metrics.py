@@ -1,0 +1,117 @@
+"""The few numbers that tell two experiments apart: `reports/metrics.json`, and `reports/curves.csv` for DVC's plots."""
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dpg.report.tables import Tables, interval_over_agents, over_agents, select
+from dpg.runtime.schema import Statistics
+
+LAST_ITERATIONS = 5
+
+Number = float | int | None
+
+
+def summarize(tables: Tables, timesteps: int, statistics: Statistics) -> dict[str, dict[str, dict[str, Any]]]:
+    """Numbers by task and algorithm; None where the tables do not have what a number needs."""
+    summary: dict[str, dict[str, dict[str, Any]]] = {}
+    for (env, algorithm), history in tables.history.groupby(["env", "algorithm"], sort=False):
+        cell = {"env": env, "algorithm": algorithm}
+        summary.setdefault(str(env), {})[str(algorithm)] = {
+            **_final_return(history, statistics),
+            "gradient": _gradient(select(tables.similarity, **cell), timesteps),
+            "value": _value(select(tables.value, **cell)),
+            "landscape": _landscape(select(tables.landscape, **cell)),
+        }
+    return summary
+
+
+def _final_return(history: pd.DataFrame, statistics: Statistics) -> dict[str, Number]:
+    """Mean over the last five iterations, per agent; their mean over agents and its interval."""
+    last = history[history["iteration"] > history["iteration"].max() - LAST_ITERATIONS]
+    per_agent = last.groupby("agent")["mean_return"].mean().dropna().to_numpy(np.float64)
+    interval = interval_over_agents(per_agent, statistics)
+    return {
+        "final_return": _number(interval.mean),
+        "final_return_low": _number(interval.low),
+        "final_return_high": _number(interval.high),
+        "agents": len(per_agent),
+    }
+
+
+def _gradient(similarity: pd.DataFrame, timesteps: int) -> dict[str, Number]:
+    """Mean over agents of the cosines of estimates of T pairs, at the first and the last studied snapshot."""
+    at_t = select(similarity, pairs=timesteps)
+    pairwise, true = (_ends(select(at_t, against=against), "cosine") for against in ("each other", "true"))
+    return {
+        "pairwise_cosine_at_T_first": pairwise[0],
+        "pairwise_cosine_at_T_last": pairwise[1],
+        "true_cosine_at_T_last": true[1],
+    }
+
+
+def _value(value: pd.DataFrame) -> dict[str, Number]:
+    """Mean over agents of the mean relative errors on held-out pairs, at the last snapshot of the curve."""
+    return {
+        f"heldout_{target}_error_last": _ends(select(value, split="heldout", target=target), "mean_relative_error")[1]
+        for target in ("gae", "returns")
+    }
+
+
+def _landscape(landscape: pd.DataFrame) -> dict[str, Number]:
+    """Mean over agents of the rank correlation of surrogate and reward over the grid, first and last."""
+    correlations = pd.DataFrame(
+        [
+            {"agent": agent, "iteration": iteration, "correlation": rank_correlation(rows)}
+            for (agent, iteration), rows in landscape.groupby(["agent", "iteration"])
+        ],
+        columns=["agent", "iteration", "correlation"],
+    )
+    first, last = _ends(correlations, "correlation")
+    return {"rank_correlation_first": first, "rank_correlation_last": last}
+
+
+def rank_correlation(rows: pd.DataFrame) -> float:
+    """Spearman's correlation of surrogate and reward over a grid; NaN where one of them is constant."""
+    surrogate, reward = rows["surrogate"].rank(), rows["reward"].rank()
+    if surrogate.nunique() < 2 or reward.nunique() < 2:
+        return float("nan")
+    return float(np.corrcoef(surrogate, reward)[0, 1])
+
+
+def _ends(rows: pd.DataFrame, column: str) -> tuple[Number, Number]:
+    """The mean over agents at the first and at the last iteration."""
+    if rows.empty:
+        return None, None
+    means = rows.groupby("iteration")[column].mean()
+    return _number(means.iloc[0]), _number(means.iloc[-1])
+
+
+def _number(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def to_json(summary: Mapping[str, Any]) -> str:
+    """The same bytes for the same numbers: sorted keys, NaN as null."""
+    return json.dumps(summary, indent=2, sort_keys=True, allow_nan=False) + "\n"
+
+
+def curves(history: pd.DataFrame, statistics: Statistics) -> pd.DataFrame:
+    """Figure 9's curves as a table: `env`, `algorithm`, `pairs`, `mean_return`, `low`, `high`, `agents`."""
+    table = over_agents(history, ["env", "algorithm", "pairs"], "mean_return", statistics)
+    return table.rename(columns={"mean": "mean_return"})
+
+
+def flat(summary: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers that there are, under dotted names."""
+    table: dict[str, float] = {}
+    for name, value in summary.items():
+        if isinstance(value, Mapping):
+            table |= {f"{name}.{inner}": number for inner, number in flat(value).items()}
+        elif value is not None:
+            table[name] = float(value)
+    return table

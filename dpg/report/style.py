@@ -1,0 +1,177 @@
+"""The one place for looks: type, sizes, colours, and how a figure becomes bytes.
+
+No pyplot and no global state: `paper` sets matplotlib's parameters for a block or for a decorated function. Files are
+byte-stable: the same figure gives the same PNG, PDF and SVG, without dates or versions of software in them.
+"""
+
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib import colors
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.legend import Legend
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import EngFormatter, MaxNLocator
+
+WIDTH = 6.75  # inches: the full text width of a conference paper
+PANEL = 3.3  # inches: the most that one panel of a row takes
+NARROW = 4.2  # inches: a figure of one panel, with room for its title and legend
+
+INK = "#222222"
+GREY = "#767676"
+FAINT = "#BDBDBD"
+COLORMAP = "viridis"  # monotone in lightness: it survives grey printing
+BAND = 0.18  # opacity of an interval
+
+_METADATA: dict[str, dict[str, Any]] = {
+    "png": {"Software": None},
+    "pdf": {"Creator": None, "Producer": None, "CreationDate": None},
+    "svg": {"Creator": None, "Date": None},
+}
+
+_RC: Any = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib: the same letters on every machine
+    "font.size": 7.5,
+    "axes.titlesize": 7.5,
+    "axes.labelsize": 7.5,
+    "xtick.labelsize": 6.5,
+    "ytick.labelsize": 6.5,
+    "legend.fontsize": 7,
+    "figure.titlesize": 8.5,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": GREY,
+    "xtick.color": GREY,
+    "ytick.color": GREY,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.formatter.use_mathtext": True,
+    "axes.formatter.limits": (-3, 5),
+    "axes.grid": False,
+    "grid.color": "#E4E4E4",
+    "grid.linewidth": 0.5,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.minor.width": 0.4,
+    "ytick.minor.width": 0.4,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "xtick.minor.size": 1.5,
+    "ytick.minor.size": 1.5,
+    "axes3d.xaxis.panecolor": (1.0, 1.0, 1.0, 0.0),
+    "axes3d.yaxis.panecolor": (1.0, 1.0, 1.0, 0.0),
+    "axes3d.zaxis.panecolor": (1.0, 1.0, 1.0, 0.0),
+    "lines.linewidth": 1.2,
+    "lines.markersize": 3.5,
+    "legend.frameon": False,
+    "legend.handlelength": 2.2,
+    "legend.columnspacing": 1.6,
+    "mathtext.default": "regular",
+    "pdf.fonttype": 42,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "dpg",
+    "path.simplify": False,
+    "figure.constrained_layout.h_pad": 0.04,
+    "figure.constrained_layout.w_pad": 0.04,
+    "savefig.facecolor": "white",
+    "savefig.bbox": None,
+}
+
+
+@dataclass(frozen=True)
+class Look:
+    """How an algorithm is drawn, in every figure."""
+
+    label: str
+    color: str
+    marker: str
+    dashes: tuple[int, tuple[float, ...]] | str
+
+
+# Paul Tol's high-contrast scheme: safe for colour-blind readers, and three clearly different greys.
+_LOOKS = {
+    "ppo": Look("PPO", "#004488", "o", "solid"),
+    "trpo": Look("TRPO", "#BB5566", "^", (0, (5.0, 1.5))),
+    "ppo_m": Look("PPO-M", "#DDAA33", "s", (0, (5.0, 1.2, 1.2, 1.2))),
+}
+_OTHER = ("#000000", "#66CCEE", "#AA3377", "#228833")
+
+
+def look(algorithm: str) -> Look:
+    """The look of an algorithm; one without a look of its own gets one that follows from its name."""
+    if algorithm in _LOOKS:
+        return _LOOKS[algorithm]
+    return Look(algorithm, _OTHER[sum(algorithm.encode()) % len(_OTHER)], "D", (0, (1.5, 1.5)))
+
+
+@contextmanager
+def paper() -> Generator[None]:
+    """Matplotlib's parameters for a figure of a paper, as a context manager or a decorator."""
+    with mpl.rc_context(_RC):
+        yield
+
+
+def tints(color: str, count: int) -> list[str]:
+    """`count` tints of a colour, from itself towards white: one for each agent of an algorithm."""
+    red, green, blue = colors.to_rgb(color)
+    lightest = 0.45
+    shares = [lightest * index / max(count - 1, 1) for index in range(count)]
+    return [colors.to_hex((red + (1 - red) * s, green + (1 - green) * s, blue + (1 - blue) * s)) for s in shares]
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure, in inches, that lays its panels out by itself."""
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def pairs_axis(axes: Axes) -> None:
+    """A linear axis of pairs that starts at zero and reads 50K, 1M."""
+    axes.set_xlim(left=0)
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+
+
+def compact(count: float) -> str:
+    """A count in few letters: 0.4, 12, 3.4k."""
+    scaled, suffix = (count, "") if count < 999.5 else (count / 1000, "k")
+    return f"{scaled:.1f}{suffix}" if scaled < 9.95 else f"{scaled:.0f}{suffix}"
+
+
+def quiet_grid(axes: Axes, axis: str = "y") -> None:
+    """Faint lines behind the data."""
+    axes.set_axisbelow(True)
+    axes.grid(visible=True, axis=axis)  # pyright: ignore[reportArgumentType]
+
+
+def band_handle(color: str, label: str) -> Patch:
+    """A legend entry for an interval."""
+    return Patch(facecolor=color, alpha=BAND * 1.6, linewidth=0, label=label)
+
+
+def line_handle(label: str, **looks: Any) -> Line2D:
+    """A legend entry for a line."""
+    return Line2D([], [], label=label, **looks)
+
+
+def legend_below(figure: Figure, handles: Sequence[Line2D | Patch], columns: int) -> Legend:
+    """One legend for the whole figure, under its panels; of two columns at most where the figure is narrow."""
+    columns = columns if figure.get_figwidth() > NARROW else min(columns, 2)
+    return figure.legend(handles=list(handles), loc="outside lower center", ncols=columns)
+
+
+def save(figure: Figure, directory: Path, name: str, formats: Sequence[str], dpi: int) -> list[Path]:
+    """Write a figure in every format, as the same bytes each time, and return the files."""
+    paths = [directory / f"{name}.{kind}" for kind in formats]
+    with paper():
+        for path, kind in zip(paths, formats, strict=True):
+            figure.savefig(path, format=kind, dpi=dpi, metadata=_METADATA[kind])
+    return paths

@@ -1,0 +1,62 @@
+"""Draw the paper's figures from the tables, and write the numbers that tell two experiments apart."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from dpg.report import metrics, style, tables
+from dpg.report.gallery import drawings
+from dpg.runtime import config, tracking
+from dpg.runtime.outputs import publish, write_table
+from dpg.runtime.progress import Progress
+from stages import edge
+from stages.cell import Cell
+
+REPORTS = Path("reports")
+FIGURES = REPORTS / "figures"
+
+
+def main() -> None:
+    """Draw every figure of every cell, and summarise them."""
+    params = config.load()
+    statistics, timesteps = params.statistics, params.common.timesteps
+    measured = tables.load(
+        params.envs, params.algorithms, lambda env, algorithm, stage: Cell(env, algorithm).tables(stage)
+    )
+    gallery = drawings(measured, timesteps, statistics)
+    summary = metrics.summarize(measured, timesteps, statistics)
+    logged = {
+        "envs": params.envs,
+        "algorithms": params.algorithms,
+        "statistics": statistics.model_dump(),
+        "figures": params.figures.model_dump(),
+    }
+    with (
+        tracking.stage_run("figures", logged, {}, Path("data/runs/figures.json")) as run,
+        publish(FIGURES) as (figures,),
+        Progress("figures", len(gallery), "figures") as progress,
+    ):
+        for drawing in gallery:
+            style.save(drawing.draw(), figures, drawing.name, params.figures.formats, params.figures.dpi)
+            progress.advance(1)
+        captions = {drawing.name: drawing.caption for drawing in gallery}
+        (figures / "captions.json").write_text(json.dumps(captions, indent=2, sort_keys=True) + "\n")
+        write_whole(metrics.to_json(summary), REPORTS / "metrics.json")
+        curves = REPORTS / ".curves.csv.partial"
+        write_table(metrics.curves(measured.history, statistics), curves)
+        os.replace(curves, REPORTS / "curves.csv")
+        run.log_metrics(metrics.flat(summary), step=0)
+        run.log_artifacts(figures, "figures")
+    print(FIGURES, file=sys.stderr)
+
+
+def write_whole(text: str, path: Path) -> None:
+    """A file that is whole or absent."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text)
+    os.replace(partial, path)
+
+
+if __name__ == "__main__":
+    edge.run(main)

@@ -1,0 +1,57 @@
+"""The documentation names what is there."""
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from dpg.learning.training import Record
+from dpg.probes.evaluation import Evaluation
+from dpg.probes.gradient import Noise, Similarity
+from dpg.probes.landscape import Point
+from dpg.probes.value import PredictionError
+
+ROOT = Path(__file__).parents[2]
+TABLES = {
+    "train/history.csv": Record,
+    "checkpoint/evaluation.csv": Evaluation,
+    "gradient/similarity.csv": Similarity,
+    "gradient/noise.csv": Noise,
+    "value/value.csv": PredictionError,
+    "landscape/landscape.csv": Point,
+}
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_every_column_of_a_table_is_documented_and_no_other(table):
+    text = (ROOT / "docs" / "tables.md").read_text()
+    common, *sections = re.split(r"^## ", text, flags=re.MULTILINE)
+    (section,) = [section for section in sections if section.startswith(f"`{table}`")]
+
+    def names(part: str) -> set[str]:
+        first_cells = re.findall(r"^\| (`.*?`) \|", part, flags=re.MULTILINE)
+        return set(re.findall(r"`([a-z_0-9]+)`", " ".join(first_cells)))
+
+    columns = {field.name for field in fields(TABLES[table])} | {"env", "algorithm"}
+    assert names(common) | names(section) == columns
+    assert not names(common) & names(section)
+
+
+def test_files_that_the_readme_names_exist():
+    text = (ROOT / "README.md").read_text()
+    for name in re.findall(r"`((?:dpg|docs|stages|tests)/[\w/]+\.\w+)`|\]\(((?!http)[\w/.]+)\)", text):
+        path = next(part for part in name if part)
+        assert (ROOT / path).exists(), path
+
+
+def test_make_targets_that_the_readme_names_exist():
+    makefile = (ROOT / "Makefile").read_text()
+    for target in set(re.findall(r"^make ([a-z-]+)", (ROOT / "README.md").read_text(), flags=re.MULTILINE)):
+        assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), target
+
+
+def test_every_stage_says_what_it_does():
+    stages = YAML(typ="safe", pure=True).load(ROOT / "dvc.yaml")["stages"]
+    assert all(stage["desc"] for stage in stages.values())

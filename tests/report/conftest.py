@@ -1,0 +1,136 @@
+"""Small tables in the real schema, with numbers that a reader can compute."""
+
+from dataclasses import asdict, fields
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dpg.learning.training import Record
+from dpg.probes.evaluation import Evaluation
+from dpg.probes.gradient import Noise, Similarity
+from dpg.probes.landscape import Point
+from dpg.probes.value import PredictionError
+from dpg.report.tables import SOURCES, Tables
+from dpg.runtime.schema import Statistics
+
+T = 200
+ENV = "Hopper-v4"
+AGENTS = 3
+ITERATIONS = (0, 4)
+SIZES = (50, T, 1000)
+
+
+def row(kind, **values):
+    """A row of `kind`, every field that is not named being one."""
+    blank = {"int": 1, "float": 1.0, "str": "", "bool": True}
+    defaults = {field.name: blank[getattr(field.type, "__name__", str(field.type))] for field in fields(kind)}
+    return asdict(kind(**(defaults | values)))
+
+
+def history(env: str, algorithm: str) -> pd.DataFrame:
+    """Agent k at iteration i: a mean return of 10 i + k."""
+    return pd.DataFrame(
+        [
+            {"env": env, "algorithm": algorithm}
+            | row(Record, agent=k, iteration=i, pairs=(i + 1) * T, mean_return=10.0 * i + k)
+            for k in range(AGENTS)
+            for i in range(8)
+        ]
+    )
+
+
+def evaluation(cell: dict) -> pd.DataFrame:
+    """Agent k at iteration i: a sampled return of 100 i + 3 k, and a deterministic one that no figure shows."""
+    returns = {"sampled": 0.0, "deterministic": 1e6}
+    return pd.DataFrame(
+        [
+            row(Evaluation, **cell, agent=k, iteration=i, actions=actions, mean_return=100.0 * i + 3 * k + extra)
+            for k in range(AGENTS)
+            for i in ITERATIONS
+            for actions, extra in returns.items()
+        ]
+    )
+
+
+def similarity(cell: dict) -> pd.DataFrame:
+    """Agent k: a cosine of pairs / 2000 + k / 10, a tenth more with the true gradient, and ends 0.05 away."""
+    rows = []
+    for k in range(AGENTS):
+        for i in ITERATIONS:
+            for against, extra in (("each other", 0.0), ("true", 0.1)):
+                for pairs in SIZES:
+                    cosine = pairs / 2000 + k / 10 + extra - i / 100
+                    numbers = {"cosine": cosine, "low": cosine - 0.05, "high": cosine + 0.05, "random_floor": 0.02}
+                    numbers["corrected_cosine"] = cosine / 0.9 if against == "true" else np.nan
+                    where = {"agent": k, "iteration": i, "against": against, "pairs": pairs, "repeats": 10}
+                    rows.append(row(Similarity, **cell, **where, **numbers, trajectories=pairs / 20))
+    return pd.DataFrame(rows)
+
+
+def value(cell: dict) -> pd.DataFrame:
+    """Agent k: errors of 1 + k, doubled for returns, quadrupled for held-out pairs; the median is a quarter."""
+    rows = []
+    for k in range(AGENTS):
+        for i in (0, 2, 4):
+            for split, first in (("train", 1.0), ("heldout", 4.0)):
+                for target, second in (("gae", 1.0), ("returns", 2.0)):
+                    error = (1 + k) * first * second
+                    where = {"agent": k, "iteration": i, "split": split, "target": target}
+                    numbers = {"mean_relative_error": error, "median_relative_error": error / 4}
+                    rows.append(row(PredictionError, **cell, **where, **numbers))
+    return pd.DataFrame(rows)
+
+
+def landscape(cell: dict) -> pd.DataFrame:
+    """The reward rises with the surrogate at iteration 0 and falls with it at iteration 4."""
+    rows = []
+    for i, sign in zip(ITERATIONS, (1, -1), strict=True):
+        for a in np.linspace(0, 3, 4):
+            for b in np.linspace(0, 3, 3):
+                surrogate = a - 2.1 * b
+                where = {"agent": 0, "iteration": i, "step": a, "random": b, "update_pairs": T}
+                numbers = {"surrogate": surrogate, "reward": 50 + sign * surrogate**3, "reward_se": 2.0 + a}
+                rows.append(row(Point, **cell, **where, **numbers))
+    return pd.DataFrame(rows)
+
+
+def make_tables(envs=(ENV,), algorithms=("ppo",)) -> Tables:
+    cells = [{"env": env, "algorithm": algorithm} for env in envs for algorithm in algorithms]
+    noise = [row(Noise, **cell, agent=k, iteration=i) for cell in cells for k in range(AGENTS) for i in ITERATIONS]
+    return Tables(
+        history=pd.concat([history(**cell) for cell in cells], ignore_index=True),
+        evaluation=pd.concat([evaluation(cell) for cell in cells], ignore_index=True),
+        similarity=pd.concat([similarity(cell) for cell in cells], ignore_index=True),
+        noise=pd.DataFrame(noise),
+        value=pd.concat([value(cell) for cell in cells], ignore_index=True),
+        landscape=pd.concat([landscape(cell) for cell in cells], ignore_index=True),
+    )
+
+
+@pytest.fixture
+def statistics() -> Statistics:
+    return Statistics(confidence=0.95, resamples=200)
+
+
+@pytest.fixture
+def tables() -> Tables:
+    """One task, one algorithm."""
+    return make_tables()
+
+
+@pytest.fixture
+def many_tables() -> Tables:
+    """Two tasks, three algorithms."""
+    return make_tables((ENV, "Walker2d-v4"), ("ppo", "ppo_m", "trpo"))
+
+
+@pytest.fixture
+def written(tables, tmp_path) -> Path:
+    """The tables of one cell, as files."""
+    for name, (stage, file) in SOURCES.items():
+        folder = tmp_path / stage / ENV / "ppo"
+        folder.mkdir(parents=True, exist_ok=True)
+        getattr(tables, name).to_csv(folder / file, index=False)
+    return tmp_path

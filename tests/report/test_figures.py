@@ -1,0 +1,256 @@
+"""What is drawn is what the tables say, on axes that are named."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from dpg.report import style
+from dpg.report.figures import gradient, landscape, rewards, value
+from dpg.report.gallery import drawings
+from dpg.report.tables import select
+
+T = 200
+
+
+def line(axes: Axes, label: str) -> np.ndarray:
+    """The data of the one line with a label, as (x, y)."""
+    (found,) = [line for line in axes.get_lines() if line.get_label() == label]
+    return np.array([found.get_xdata(), found.get_ydata()], float)
+
+
+def labels(axes: Axes) -> list[str]:
+    return [str(line.get_label()) for line in axes.get_lines()]
+
+
+def panels(figure: Figure) -> list[Axes]:
+    return [axes for axes in figure.axes if axes.get_visible()]
+
+
+def test_every_figure_has_a_name_a_caption_and_no_warnings(many_tables, statistics, tmp_path):
+    gallery = drawings(many_tables, T, statistics)
+    names = [drawing.name for drawing in gallery]
+    assert len(set(names)) == len(names) == 1 + 2 * 4 + 6 * 2
+    assert {"fig09_rewards", "fig01_gradient_variance_Hopper-v4", "fig07_cut_Walker2d-v4_trpo"} <= set(names)
+    for drawing in gallery:
+        figure = drawing.draw()
+        style.save(figure, tmp_path, drawing.name, ["png"], dpi=40)
+        assert figure.get_figwidth() <= style.WIDTH
+        assert "figure" in drawing.caption.lower()
+        assert "nan" not in drawing.caption
+
+
+def test_every_axis_is_labelled(many_tables, statistics):
+    """By itself, or by the label at the edge of its row (y) or column (x) of panels."""
+    for drawing in drawings(many_tables, T, statistics):
+        figure = drawing.draw()
+        figure.draw_without_rendering()
+        places = [(axes, axes.get_position()) for axes in panels(figure)]
+        for axes, place in places:
+            if axes.name == "3d":
+                assert all([axes.get_xlabel(), axes.get_ylabel(), axes.get_zlabel()])
+                continue
+            row = [other.get_ylabel() for other, at in places if abs(at.y0 - place.y0) < 0.01]
+            column = [other.get_xlabel() for other, at in places if abs(at.x0 - place.x0) < 0.01]
+            assert any(row), drawing.name
+            assert any(column) or axes.get_label() == "<colorbar>", drawing.name
+
+
+# Rewards
+
+
+def test_rewards_draw_agents_means_and_evaluations(tables, statistics):
+    (axes,) = panels(rewards.draw(tables.history, tables.evaluation, statistics))
+    pairs = [T * (i + 1) for i in range(8)]
+    np.testing.assert_allclose(line(axes, "mean"), [pairs, [10 * i + 1 for i in range(8)]])
+    np.testing.assert_allclose(line(axes, "agent=2"), [pairs, [10 * i + 2 for i in range(8)]])
+    (container,) = axes.containers
+    points = container.lines[0]
+    # Sampled returns at iterations 0 and 4: 0, 3, 6 and 400, 403, 406; where the batches of those iterations lie.
+    np.testing.assert_allclose(points.get_xydata(), [[T, 3], [5 * T, 403]])
+    assert axes.get_title() == "Hopper-v4"
+
+
+def test_rewards_step_over_iterations_without_episodes(tables, statistics):
+    history = tables.history
+    history.loc[(history["agent"] == 1) & (history["iteration"] == 3), "mean_return"] = np.nan
+    history.loc[history["iteration"] == 5, "mean_return"] = np.nan
+    (axes,) = panels(rewards.draw(history, tables.evaluation, statistics))
+    assert 6 * T not in line(axes, "mean")[0]
+    pairs, returns = line(axes, "mean")
+    assert returns[pairs == 4 * T] == [31.0]  # of 30 and 32: agent 1 is missing
+    assert line(axes, "agent=1")[0].tolist() == [T, 2 * T, 3 * T, 5 * T, 7 * T, 8 * T]
+
+
+def test_rewards_have_a_panel_for_each_task_and_a_line_for_each_algorithm(many_tables, statistics):
+    figure = rewards.draw(many_tables.history, many_tables.evaluation, statistics)
+    assert [axes.get_title() for axes in panels(figure)] == ["Hopper-v4", "Walker2d-v4"]
+    for axes in panels(figure):
+        means = [line for line in axes.get_lines() if line.get_label() == "mean"]
+        assert [line.get_color() for line in means] == [style.look(name).color for name in ("ppo", "ppo_m", "trpo")]
+    (legend,) = figure.legends
+    assert {"PPO", "PPO-M", "TRPO"} <= {text.get_text() for text in legend.get_texts()}
+
+
+def test_a_single_agent_is_drawn_without_an_interval(tables, statistics):
+    alone = {"history": select(tables.history, agent=0), "evaluation": select(tables.evaluation, agent=0)}
+    (axes,) = panels(rewards.draw(**alone, statistics=statistics))
+    np.testing.assert_allclose(line(axes, "mean")[1], [10 * i for i in range(8)])
+    assert "0 agents" not in rewards.caption(**alone, statistics=statistics)
+
+
+# Gradients
+
+
+@pytest.mark.parametrize(
+    ("draw", "against", "extra"), [(gradient.draw_variance, "each other", 0.0), (gradient.draw_true, "true", 0.1)]
+)
+def test_gradients_draw_every_agent_on_a_log_axis(draw, against, extra, tables, statistics):
+    figure = draw(tables.similarity, T, statistics)
+    first, last = panels(figure)
+    assert [axes.get_title() for axes in (first, last)] == ["iteration 0", "iteration 4"]
+    for axes, fall in ((first, 0.0), (last, 0.04)):
+        assert axes.get_xscale() == "log"
+        assert axes.get_ylim()[0] == -0.5
+        assert 1 <= axes.get_ylim()[1] < 1.1
+        for k in range(3):
+            pairs, cosine = line(axes, f"agent={k}")
+            assert pairs.tolist() == [50, T, 1000]
+            np.testing.assert_allclose(cosine, pairs / 2000 + k / 10 + extra - fall)
+        assert set(line(axes, "T")[0]) == {T}
+        assert set(line(axes, "floor")[1]) == {0.02}
+        assert set(line(axes, "zero")[1]) == {0}
+    assert first.get_ylim() == last.get_ylim()
+    bands = first.collections
+    np.testing.assert_allclose(bands[0].get_paths()[0].get_extents().y0, 0.025 + extra - 0.05)
+
+
+def test_the_corrected_cosine_is_drawn_beside_the_true_one(tables, statistics):
+    axes = panels(gradient.draw_true(tables.similarity, T, statistics))[0]
+    corrected = [line for line in axes.get_lines() if line.get_label() == "corrected"]
+    plain = line(axes, "agent=0")
+    np.testing.assert_allclose(corrected[0].get_ydata(), plain[1] / 0.9)
+    assert corrected[0].get_linestyle() == "--"
+
+
+def test_trajectories_are_on_the_companion_axis(tables, statistics):
+    figure = gradient.draw_variance(tables.similarity, T, statistics)
+    (top,) = panels(figure)[0].child_axes
+    assert top.get_xticks().tolist() == [50, T, 1000]
+    assert [label.get_text() for label in top.get_xticklabels()] == ["2.5", "10", "50"]
+
+
+def test_ticks_that_would_collide_are_dropped_but_never_the_first():
+    assert gradient.spaced([2000, 100, 4000]) == [100, 2000]
+    assert gradient.spaced([2000, 100, 1_000_000]) == [100, 2000, 1_000_000]
+
+
+def test_gradients_of_many_algorithms_have_a_row_each(many_tables, statistics):
+    figure = gradient.draw_variance(select(many_tables.similarity, env="Walker2d-v4"), T, statistics)
+    assert [axes.get_ylabel().split("\n")[0] for axes in panels(figure)[::2]] == ["PPO", "PPO-M", "TRPO"]
+
+
+def test_an_agent_that_is_missing_at_a_checkpoint_leaves_the_others(tables, statistics):
+    rows = tables.similarity
+    rows = rows[~((rows["agent"] == 1) & (rows["iteration"] == 4))]
+    first, last = panels(gradient.draw_variance(rows, T, statistics))
+    assert {"agent=0", "agent=1", "agent=2"} <= set(labels(first))
+    assert "agent=1" not in labels(last)
+    assert {"agent=0", "agent=2"} <= set(labels(last))
+
+
+# Value nets
+
+
+@pytest.mark.parametrize(("draw", "scale"), [(value.draw_heldout, 4), (value.draw_train, 1)])
+def test_value_errors_on_two_panels(draw, scale, tables, statistics):
+    left, right = panels(draw(tables.value, statistics))
+    for axes, double in ((left, 1), (right, 2)):
+        np.testing.assert_allclose(line(axes, "mean"), [[0, 2, 4], [2 * scale * double] * 3])
+        np.testing.assert_allclose(line(axes, "median"), [[0, 2, 4], [0.5 * scale * double] * 3])
+        np.testing.assert_allclose(line(axes, "agent=2")[1], [3 * scale * double] * 3)
+        assert axes.get_yscale() == "log"
+        assert axes.yaxis.get_transform().base == 2
+
+
+def test_an_error_that_is_nan_is_left_out(tables, statistics):
+    rows = tables.value
+    missing = (rows["agent"] == 2) & (rows["iteration"] == 2)
+    rows.loc[missing, "mean_relative_error"] = np.nan
+    left, _ = panels(value.draw_train(rows, statistics))
+    np.testing.assert_allclose(line(left, "mean")[1], [2, 1.5, 2])
+    assert line(left, "agent=2")[0].tolist() == [0, 4]
+
+
+# Landscapes
+
+
+def test_surfaces_mark_the_snapshot_and_the_full_step(tables):
+    figure = landscape.draw_surfaces(tables.landscape)
+    solid = [axes for axes in panels(figure) if axes.name == "3d"]
+    assert len(solid) == 4
+    origin, step = (line.get_data_3d() for line in solid[1].get_lines())
+    assert np.ravel(origin).tolist() == [0, 0, 50]
+    assert np.ravel(step).tolist() == [1, 0, 51]  # at iteration 0 the reward is 50 + (a - 2.1 b)^3
+    above = [axes for axes in panels(figure) if "full step" in labels(axes)]
+    assert len(above) == 2
+    for axes in above:
+        assert line(axes, "origin").ravel().tolist() == [0, 0]
+        assert line(axes, "full step").ravel().tolist() == [1, 0]
+        assert (axes.get_xlabel(), axes.get_ylabel()) == ("update step, a", "random direction, b")
+
+
+def test_a_full_step_between_grid_points_is_interpolated(tables):
+    rows = tables.landscape
+    coarse = rows[rows["step"] != 1.0]
+    solid = [axes for axes in panels(landscape.draw_surfaces(coarse)) if axes.name == "3d"]
+    _, step = (line.get_data_3d() for line in solid[0].get_lines())
+    assert np.ravel(step).tolist() == [1, 0, 1]  # of 0 at a = 0 and 2 at a = 2
+
+
+def test_the_cut_draws_reward_with_its_interval_and_surrogate(tables):
+    figure = landscape.draw_cut(tables.landscape)
+    rewards_axes = [axes for axes in panels(figure) if "reward" in labels(axes)]
+    surrogate_axes = [axes for axes in panels(figure) if "surrogate" in labels(axes)]
+    assert [axes.get_title() for axes in rewards_axes] == ["iteration 0", "iteration 4"]
+    assert [axes.get_ylabel() for axes in rewards_axes] == ["reward units", ""]
+    assert [axes.get_ylabel() for axes in surrogate_axes] == ["", "surrogate objective"]
+    a = np.arange(4.0)
+    for axes, twin, sign in zip(rewards_axes, surrogate_axes, (1, -1), strict=True):
+        np.testing.assert_allclose(line(axes, "reward"), [a, 50 + sign * a**3])
+        np.testing.assert_allclose(line(twin, "surrogate"), [a, a], atol=1e-12)
+        assert set(line(axes, "full step")[0]) == {1}
+        (band,) = axes.collections
+        corners = band.get_paths()[0].vertices
+        ends = [[min(at), max(at)] for at in (corners[corners[:, 0] == x][:, 1] for x in a)]
+        expected = 50 + sign * a**3
+        np.testing.assert_allclose(np.transpose(ends), [expected - 1.96 * (2 + a), expected + 1.96 * (2 + a)])
+
+
+def test_the_cut_is_found_where_rounding_left_its_zero_a_little_off(tables):
+    shifted = tables.landscape.copy()
+    shifted.loc[shifted["random"] == 0, "random"] = 5.6e-17
+    exact = [line(axes, "reward") for axes in panels(landscape.draw_cut(tables.landscape)) if "reward" in labels(axes)]
+    found = [line(axes, "reward") for axes in panels(landscape.draw_cut(shifted)) if "reward" in labels(axes)]
+    np.testing.assert_array_equal(found, exact)
+    landscape.draw_surfaces(shifted)
+
+
+def test_landscapes_of_further_agents_have_files_of_their_own(tables, statistics):
+    more = tables.landscape.assign(agent=1)
+    both = replace(tables, landscape=pd.concat([tables.landscape, more], ignore_index=True))
+    names = [drawing.name for drawing in drawings(both, T, statistics)]
+    assert {"fig07_landscape_Hopper-v4_ppo", "fig07_landscape_Hopper-v4_ppo_agent1"} <= set(names)
+
+
+def test_captions_state_sample_sizes(tables, statistics):
+    text = {drawing.name: drawing.caption for drawing in drawings(tables, T, statistics)}
+    assert "PPO: 3 agents" in text["fig09_rewards"]
+    assert "10 independent gradient estimates" in text["fig01_gradient_variance_Hopper-v4"]
+    assert "one line for each of 3 agents" in text["fig02_true_gradient_Hopper-v4"]
+    assert "iteration 4: 10.0" in text["fig01_gradient_variance_Hopper-v4"]  # trajectories in T pairs
+    assert "thin for each of 3 agents" in text["fig04_value_error_Hopper-v4"]
+    assert "4 x 3 points" in text["fig07_landscape_Hopper-v4_ppo"]

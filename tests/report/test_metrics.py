@@ -1,0 +1,76 @@
+"""The numbers that experiments are compared by, against ones computed by hand."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dpg.report import metrics
+
+T = 200
+
+
+def test_numbers_of_a_small_experiment(tables, statistics):
+    cell = metrics.summarize(tables, T, statistics)["Hopper-v4"]["ppo"]
+    # Agent k at iteration i returns 10 i + k: over iterations 3 to 7 it is 50 + k, over agents 0 to 2 it is 51.
+    assert cell["final_return"] == 51.0
+    assert cell["final_return_low"] < 51.0 < cell["final_return_high"]
+    assert cell["agents"] == 3
+    # Agent k at T: 200 / 2000 + k / 10 - i / 100, with the true gradient 0.1 more.
+    assert cell["gradient"]["pairwise_cosine_at_T_first"] == pytest.approx(0.2)
+    assert cell["gradient"]["pairwise_cosine_at_T_last"] == pytest.approx(0.16)
+    assert cell["gradient"]["true_cosine_at_T_last"] == pytest.approx(0.26)
+    # Held-out errors are 4 (1 + k) for the net's own target, twice that for returns.
+    assert cell["value"] == {"heldout_gae_error_last": 8.0, "heldout_returns_error_last": 16.0}
+    assert cell["landscape"]["rank_correlation_first"] == pytest.approx(1.0)
+    assert cell["landscape"]["rank_correlation_last"] == pytest.approx(-1.0)
+
+
+def test_an_iteration_without_episodes_is_left_out_of_its_agent(tables, statistics):
+    history = tables.history
+    history.loc[(history["agent"] == 0) & (history["iteration"] == 7), "mean_return"] = np.nan
+    history.loc[history["agent"] == 2, "mean_return"] = np.nan
+    cell = metrics.summarize(tables, T, statistics)["Hopper-v4"]["ppo"]
+    # Agent 0 over iterations 3 to 6: 45; agent 1 over 3 to 7: 51; agent 2 has nothing.
+    assert cell["final_return"] == 48.0
+    assert cell["agents"] == 2
+
+
+def test_what_was_not_measured_is_null(tables, statistics):
+    cell = metrics.summarize(tables, 123, statistics)["Hopper-v4"]["ppo"]
+    assert set(cell["gradient"].values()) == {None}
+    tables.history["mean_return"] = np.nan
+    tables.landscape["reward"] = 1.0
+    text = metrics.to_json(metrics.summarize(tables, T, statistics))
+    assert "NaN" not in text
+    read = json.loads(text)["Hopper-v4"]["ppo"]
+    assert read["final_return"] is None
+    assert read["agents"] == 0
+    assert read["landscape"]["rank_correlation_first"] is None
+
+
+def test_json_has_the_same_bytes_whatever_the_order(many_tables, statistics):
+    summary = metrics.summarize(many_tables, T, statistics)
+    assert set(summary) == {"Hopper-v4", "Walker2d-v4"}
+    turned = {env: dict(reversed(cells.items())) for env, cells in reversed(summary.items())}
+    assert metrics.to_json(turned) == metrics.to_json(summary)
+
+
+def test_rank_correlation_averages_ties():
+    rows = pd.DataFrame({"surrogate": [1.0, 2.0, 2.0, 4.0], "reward": [1.0, 2.0, 3.0, 4.0]})
+    # Ranks 1, 2.5, 2.5, 4 against 1, 2, 3, 4: covariance 4.5, squares 4.5 and 5.
+    assert metrics.rank_correlation(rows) == pytest.approx(4.5 / np.sqrt(4.5 * 5))
+
+
+def test_curves_hold_every_cell_with_its_agents(many_tables, statistics):
+    curves = metrics.curves(many_tables.history, statistics)
+    assert list(curves.columns) == ["env", "algorithm", "pairs", "mean_return", "low", "high", "agents"]
+    cell = curves[(curves["env"] == "Walker2d-v4") & (curves["algorithm"] == "trpo")]
+    assert cell["pairs"].tolist() == [T * (i + 1) for i in range(8)]
+    assert cell["mean_return"].tolist() == [10.0 * i + 1 for i in range(8)]
+    assert set(cell["agents"]) == {3}
+
+
+def test_flat_names_are_dotted_and_skip_what_is_missing():
+    assert metrics.flat({"a": {"b": 1, "c": None, "d": {"e": 0.5}}}) == {"a.b": 1.0, "a.d.e": 0.5}

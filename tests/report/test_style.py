@@ -1,0 +1,72 @@
+"""Figures become the same bytes each time, in looks that differ also in grey, and leave matplotlib as it was."""
+
+import re
+import subprocess
+import sys
+from itertools import combinations
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib import colors
+
+from dpg.report import style
+from dpg.report.figures import landscape, rewards
+
+
+@pytest.mark.parametrize("kind", ["png", "pdf", "svg"])
+def test_the_same_table_gives_the_same_bytes(kind, tables, statistics, tmp_path):
+    files = []
+    for attempt in ("first", "second"):
+        (tmp_path / attempt).mkdir()
+        for name, figure in (
+            ("flat", rewards.draw(tables.history, tables.evaluation, statistics)),
+            ("solid", landscape.draw_surfaces(tables.landscape)),
+        ):
+            files += style.save(figure, tmp_path / attempt, name, [kind], dpi=50)
+    assert [file.name for file in files] == [f"flat.{kind}", f"solid.{kind}"] * 2
+    assert files[0].read_bytes() == files[2].read_bytes()
+    assert files[1].read_bytes() == files[3].read_bytes()
+
+
+def test_files_name_no_date_and_no_version(tables, statistics, tmp_path):
+    """Bytes that are stable today must also be so tomorrow and after an upgrade that draws alike."""
+    figure = rewards.draw(tables.history, tables.evaluation, statistics)
+    for path in style.save(figure, tmp_path, "figure", ["png", "pdf", "svg"], dpi=50):
+        content = path.read_bytes()
+        assert mpl.__version__.encode() not in content, path.name
+        assert not re.search(rb"CreationDate|Producer|Software|<dc:date>", content), path.name
+
+
+def test_drawing_leaves_matplotlib_as_it_was(tables, statistics):
+    before = dict(mpl.rcParams)
+    rewards.draw(tables.history, tables.evaluation, statistics)
+    assert dict(mpl.rcParams) == before
+
+
+def test_algorithms_differ_in_marker_in_line_and_in_grey():
+    looks = [style.look(name) for name in ("ppo", "ppo_m", "trpo")]
+    greys = [colors.to_rgb(look.color) @ np.array([0.299, 0.587, 0.114]) for look in looks]
+    assert all(abs(a - b) > 0.15 for a, b in combinations(greys, 2))
+    assert len({look.marker for look in looks}) == len({str(look.dashes) for look in looks}) == 3
+
+
+def test_tints_run_from_the_colour_towards_white():
+    tints = style.tints("#004488", 4)
+    assert tints[0] == "#004488"
+    assert [colors.to_rgb(t)[0] for t in tints] == sorted({colors.to_rgb(t)[0] for t in tints})
+    assert style.tints("#004488", 1) == ["#004488"]
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(0.04, "0.0"), (9.94, "9.9"), (12.4, "12"), (999.4, "999"), (3448.0, "3.4k"), (50_000.0, "50k")]
+)
+def test_compact_counts(count, text):
+    assert style.compact(count) == text
+
+
+def test_the_wing_loads_no_simulator_no_torch_and_no_pyplot():
+    heavy = {"torch", "gymnasium", "mujoco", "matplotlib.pyplot", "mlflow"}
+    program = f"import sys, dpg.report.gallery, dpg.report.metrics; print(sorted({heavy} & set(sys.modules)))"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"

@@ -1,0 +1,68 @@
+"""Tables are read cell by cell, and averaged over agents, each once."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dpg.report.tables import load, over_agents
+from dpg.runtime.outputs import MissingOutputError
+
+
+def folder_under(root):
+    return lambda env, algorithm, stage: root / stage / env / algorithm
+
+
+def test_tables_are_read_as_they_were_written(written, tables):
+    read = load(["Hopper-v4"], ["ppo"], folder_under(written))
+    for name in ("history", "evaluation", "similarity", "noise", "value", "landscape"):
+        pd.testing.assert_frame_equal(getattr(read, name), getattr(tables, name))
+
+
+def test_cells_that_are_not_named_are_not_read(written, tables):
+    """Left over from an earlier experiment, they must not enter a figure."""
+    stale = written / "train" / "Hopper-v4" / "trpo"
+    stale.mkdir()
+    tables.history.assign(algorithm="trpo").to_csv(stale / "history.csv", index=False)
+    assert set(load(["Hopper-v4"], ["ppo"], folder_under(written)).history["algorithm"]) == {"ppo"}
+
+
+@pytest.mark.parametrize("missing", ["train/Hopper-v4/ppo/history.csv", "landscape/Hopper-v4/ppo/landscape.csv"])
+def test_a_missing_table_is_named(written, missing):
+    (written / missing).unlink()
+    with pytest.raises(MissingOutputError, match=f"{missing} is missing"):
+        load(["Hopper-v4"], ["ppo"], folder_under(written))
+
+
+def test_means_over_agents_leave_out_what_is_nan_and_count_the_rest(statistics):
+    table = pd.DataFrame(
+        {
+            "pairs": [1, 1, 1, 2, 2, 2, 3, 3, 3],
+            "agent": [0, 1, 2] * 3,
+            "x": [1.0, 2.0, 6.0, 4.0, np.nan, 8.0, np.nan, np.nan, 5.0],
+        }
+    )
+    result = over_agents(table, ["pairs"], "x", statistics)
+    assert result["mean"].tolist() == [3.0, 6.0, 5.0]
+    assert result["agents"].tolist() == [3, 2, 1]
+    assert (result["low"][:2] < result["mean"][:2]).all()
+    assert (result["mean"][:2] < result["high"][:2]).all()
+    assert np.isnan(result["low"][2])
+    assert np.isnan(result["high"][2])
+
+
+def test_a_group_without_values_has_a_mean_of_nan(statistics):
+    table = pd.DataFrame({"pairs": [1, 1], "agent": [0, 1], "x": [np.nan, np.nan]})
+    result = over_agents(table, ["pairs"], "x", statistics)
+    assert np.isnan(result["mean"][0])
+    assert result["agents"][0] == 0
+
+
+def test_an_interval_does_not_depend_on_the_other_groups(tables, statistics):
+    whole = over_agents(tables.history, ["pairs"], "mean_return", statistics)
+    part = over_agents(tables.history[tables.history["iteration"] > 5], ["pairs"], "mean_return", statistics)
+    pd.testing.assert_frame_equal(whole.tail(len(part)).reset_index(drop=True), part)
+
+
+def test_an_agent_cannot_count_twice(tables, statistics):
+    with pytest.raises(ValueError, match="several rows"):
+        over_agents(tables.evaluation, ["iteration"], "mean_return", statistics)
