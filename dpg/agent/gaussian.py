@@ -20,8 +20,13 @@ def sample(mean: Any, log_std: Any, noise: Any) -> Any:
 def log_prob(mean: Any, log_std: Any, action: Any) -> Any:
     """log pi(a|s): -1/2 sum [((a - mean) / std)^2 + 2 log std + log 2 pi]."""
     scaled = (action - mean) * namespace(log_std).exp(-log_std)[..., None, :]
-    constant = log_std.sum(-1)[..., None] + 0.5 * LOG_2PI * mean.shape[-1]
-    return -0.5 * (scaled * scaled).sum(-1) - constant
+    return log_prob_of_squares(scaled * scaled, log_std)
+
+
+def log_prob_of_squares(squared: Any, log_std: Any) -> Any:
+    """log pi(a|s) from ((a - mean) / std)^2, for those who need the squares as well."""
+    constant = log_std.sum(-1)[..., None] + 0.5 * LOG_2PI * squared.shape[-1]
+    return -0.5 * squared.sum(-1) - constant
 
 
 def entropy(log_std: Any) -> Any:

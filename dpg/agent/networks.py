@@ -31,11 +31,39 @@ def layer_inputs(arrays: Arrays, x: Any) -> tuple[list[Any], Any]:
     depth = sum(name.startswith("w") for name in arrays)
     inputs = [x]
     for index in range(depth):
-        z = inputs[-1] @ arrays[f"w{index}"] + arrays[f"b{index}"][..., None, :]
+        z = _affine(inputs[-1], arrays[f"w{index}"], arrays[f"b{index}"])
         if index == depth - 1:
             return inputs, z
         inputs.append(tanh(z))
     raise ValueError("a network needs at least one layer")
+
+
+def _affine(x: Any, weight: Any, bias: Any) -> Any:
+    if not isinstance(x, np.ndarray) and x.ndim == weight.ndim == 3 and len(x) == len(weight):
+        return namespace(x).baddbmm(bias[:, None], x, weight)  # one kernel for product and sum
+    return x @ weight + bias[..., None, :]
+
+
+def layer_errors(arrays: Arrays, inputs: list[Any], error: Any) -> list[Any]:
+    """The errors of every layer's output, back-propagated from the `error` (..., B, outputs) of the network's output.
+
+    Where `error` is the derivative of some sum over the batch with respect to the output, the derivative with respect
+    to layer l's weights is inputs_l^T errors_l, and with respect to its biases the sum of errors_l over the batch.
+    """
+    errors = [error]
+    for index in range(len(inputs) - 1, 0, -1):
+        hidden = inputs[index]
+        errors.insert(0, (errors[0] @ arrays[f"w{index}"].mT) * (1 - hidden * hidden))
+    return errors
+
+
+def gradient(inputs: list[Any], errors: list[Any]) -> Arrays:
+    """The derivative with respect to every array, from the layers' inputs and errors."""
+    arrays: Arrays = {}
+    for index, (x, error) in enumerate(zip(inputs, errors, strict=True)):
+        arrays[f"w{index}"] = x.mT @ error
+        arrays[f"b{index}"] = error.sum(-2)
+    return arrays
 
 
 def mlp(arrays: Arrays, x: Any) -> Any:

@@ -29,10 +29,10 @@ class Adam:
         self._steps += 1
         self._first.lerp_(gradient, 1 - BETA1)
         self._second.mul_(BETA2).addcmul_(gradient, gradient, value=1 - BETA2)
-        correction1 = 1 - BETA1**self._steps
-        correction2 = 1 - BETA2**self._steps
-        denominator = self._second.sqrt().div_(correction2**0.5).add_(self._eps)
-        return vectors - (self._lr / correction1) * self._first / denominator
+        root = (1 - BETA2**self._steps) ** 0.5
+        # m / (1 - beta1^t) / (sqrt(v) / root + eps), with both bias corrections taken out of the long vectors
+        step = self._first / self._second.sqrt().add_(self._eps * root)
+        return vectors - step.mul_(self._lr * (root / (1 - BETA1**self._steps)))
 
     @property
     def state(self) -> AdamState:

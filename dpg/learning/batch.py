@@ -96,27 +96,28 @@ class Batch:
     old_log_std: Float[Tensor, "P A"]
     old_log_prob: Float[Tensor, "P B"]
 
-    def minibatches(self, seeds: list[np.random.Generator], count: int) -> Iterator[Self]:
+    def minibatches(self, rngs: list[np.random.Generator], count: int) -> Iterator[Self]:
         """One epoch: every pair once, in `count` parts of (nearly) equal size, shuffled for each agent by its own."""
-        pairs = self.obs.shape[1]
-        order = torch.from_numpy(np.stack([rng.permutation(pairs) for rng in seeds]))
-        rows = torch.arange(len(order))[:, None]
-        per_pair = {
-            field.name: getattr(self, field.name)[rows, order].tensor_split(count, dim=1)
-            for field in fields(self)
-            if field.name != "old_log_std"
-        }
+        order = np.stack([rng.permutation(self.obs.shape[1]) for rng in rngs])
+        shuffled = self.subset(torch.from_numpy(order))
+        pieces = {name: getattr(shuffled, name).tensor_split(count, dim=1) for name in PER_PAIR}
         for index in range(count):
-            parts = {name: pieces[index] for name, pieces in per_pair.items()}
+            parts = {name: piece[index] for name, piece in pieces.items()}
             yield type(self)(**parts, old_log_std=self.old_log_std)
 
     def subset(self, rows: Int[Tensor, "P n"]) -> Self:
-        """Some pairs of each agent."""
-        first = torch.arange(len(rows))[:, None]
-        parts = {
-            field.name: getattr(self, field.name)[first, rows] for field in fields(self) if field.name != "old_log_std"
-        }
-        return type(self)(**parts, old_log_std=self.old_log_std)
+        """Some pairs of each agent, in the order of `rows`."""
+        members, pairs = self.obs.shape[:2]
+        flat = (rows + pairs * torch.arange(members)[:, None]).reshape(-1)
+
+        def take(values: Tensor) -> Tensor:
+            # index_select on flat pairs: several times faster than indexing by agent and pair
+            return values.reshape(members * pairs, -1).index_select(0, flat).reshape(*rows.shape, *values.shape[2:])
+
+        return type(self)(**{name: take(getattr(self, name)) for name in PER_PAIR}, old_log_std=self.old_log_std)
+
+
+PER_PAIR = tuple(field.name for field in fields(Batch) if field.name != "old_log_std")
 
 
 def prepare(population: Population, streams: Streams, common: Common, config: Algorithm) -> Batch:

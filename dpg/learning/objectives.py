@@ -31,6 +31,15 @@ def clipped_surrogate_objective(log_prob: Any, old_log_prob: Any, advantage: Any
     return xp.minimum(clipped * advantage, ratio * advantage).mean(-1)
 
 
+def clipped_surrogate_slope(log_prob: Any, old_log_prob: Any, advantage: Any, clip_eps: float) -> Any:
+    """The derivative of `clipped_surrogate_objective` with respect to each log_prob: rho A / B, or 0 where clipped."""
+    xp = namespace(log_prob)
+    ratio = xp.exp(log_prob - old_log_prob)
+    gain = ratio * advantage
+    unclipped = gain <= xp.clip(ratio, 1 - clip_eps, 1 + clip_eps) * advantage
+    return gain * unclipped / log_prob.shape[-1]
+
+
 def value_loss(value: Any, target: Any) -> Any:
     """Mean of (V - y)^2 (paper, eq. 4)."""
     error = value - target
@@ -43,3 +52,18 @@ def clipped_value_loss(value: Any, old_value: Any, target: Any, clip: float) -> 
     clipped = old_value + xp.clip(value - old_value, -clip, clip)
     error, clipped_error = value - target, clipped - target
     return xp.maximum(error * error, clipped_error * clipped_error).mean(-1)
+
+
+def value_slope(value: Any, target: Any) -> Any:
+    """The derivative of `value_loss` with respect to each value."""
+    return (2 / value.shape[-1]) * (value - target)
+
+
+def clipped_value_slope(value: Any, old_value: Any, target: Any, clip: float) -> Any:
+    """The derivative of `clipped_value_loss` with respect to each value: 0 where the clipped error is the larger."""
+    xp = namespace(value)
+    change = value - old_value
+    error = value - target
+    clipped_error = old_value + xp.clip(change, -clip, clip) - target
+    followed = (xp.abs(change) <= clip) | (error * error >= clipped_error * clipped_error)
+    return (2 / value.shape[-1]) * error * followed

@@ -9,9 +9,10 @@ from torch import Tensor
 
 from dpg.agent import gaussian
 from dpg.agent.population import Population
+from dpg.agent.score import Score
 from dpg.learning.adam import Adam
 from dpg.learning.batch import Batch, distribution
-from dpg.learning.objectives import clipped_surrogate_objective, normalize
+from dpg.learning.objectives import clipped_surrogate_objective, clipped_surrogate_slope, normalize
 from dpg.runtime.schema import PPO
 from dpg.runtime.seeding import Seed
 
@@ -37,7 +38,16 @@ def update_policy(
     theta = torch.from_numpy(population.policy)
     for _ in range(config.epochs):
         for minibatch in batch.minibatches(rngs, config.minibatches):
-            theta = theta.detach().requires_grad_()
-            (gradient,) = torch.autograd.grad(objective(population, theta, minibatch, config).sum(), theta)
-            theta = adam.descend(theta.detach(), -gradient)
-    return replace(population, policy=theta.detach().numpy(), policy_adam=adam.state)
+            theta = adam.descend(theta, -gradient(population, theta, minibatch, config))
+    return replace(population, policy=theta.numpy(), policy_adam=adam.state)
+
+
+def gradient(population: Population, policy: Float[Tensor, "P D"], batch: Batch, config: PPO) -> Float[Tensor, "P D"]:
+    """The gradient of `objective`: a sum of scores, weighted by the objective's slope in each log-probability."""
+    score = Score.of(population.architecture, policy, batch.obs, batch.action)
+    advantage = normalize(batch.advantage)
+    weights = clipped_surrogate_slope(score.log_prob, batch.old_log_prob, advantage, config.clip_eps)
+    total = score.sum(weights)
+    # The entropy is sum(log_std) + constant, and log_std lies at the vector's end.
+    total[..., -population.architecture.action_dim :] += config.entropy_coef
+    return total

@@ -5,12 +5,13 @@ from dataclasses import replace
 import numpy as np
 import torch
 from jaxtyping import Float
+from torch import Tensor
 
 from dpg.agent import networks
 from dpg.agent.population import Population
 from dpg.learning.adam import Adam
 from dpg.learning.batch import Batch
-from dpg.learning.objectives import clipped_value_loss, value_loss
+from dpg.learning.objectives import clipped_value_loss, clipped_value_slope, value_loss, value_slope
 from dpg.runtime.schema import Algorithm
 from dpg.runtime.seeding import Seed
 
@@ -19,18 +20,37 @@ def fit(
     population: Population, batch: Batch, config: Algorithm, lr: Float[np.ndarray, " P"], seeds: list[Seed]
 ) -> Population:
     """The population after the value epochs of one iteration: phi_i to phi_{i+1}."""
-    layout = population.architecture.value_layout
     adam = Adam(population.value_adam, lr, config.adam_eps)
     rngs = [(seed / "value").generator() for seed in seeds]
     phi = torch.from_numpy(population.value)
     for _ in range(config.value_epochs):
         for minibatch in batch.minibatches(rngs, config.value_minibatches):
-            phi = phi.detach().requires_grad_()
-            value = networks.mlp(layout.unflatten(phi), minibatch.obs)[..., 0]
-            if config.value_clip is None:
-                loss = value_loss(value, minibatch.value_target)
-            else:
-                loss = clipped_value_loss(value, minibatch.value, minibatch.value_target, config.value_clip)
-            (gradient,) = torch.autograd.grad(loss.sum(), phi)
-            phi = adam.descend(phi.detach(), gradient)
-    return replace(population, value=phi.detach().numpy(), value_adam=adam.state)
+            phi = adam.descend(phi, gradient(population, phi, minibatch, config))
+    return replace(population, value=phi.numpy(), value_adam=adam.state)
+
+
+def loss(
+    population: Population, value_vector: Float[Tensor, "P Dv"], batch: Batch, config: Algorithm
+) -> Float[Tensor, " P"]:
+    """What the fit minimises: the squared error, clipped where `value_clip` says so."""
+    arrays = population.architecture.value_layout.unflatten(value_vector)
+    value = networks.mlp(arrays, batch.obs)[..., 0]
+    if config.value_clip is None:
+        return value_loss(value, batch.value_target)
+    return clipped_value_loss(value, batch.value, batch.value_target, config.value_clip)
+
+
+def gradient(
+    population: Population, value_vector: Float[Tensor, "P Dv"], batch: Batch, config: Algorithm
+) -> Float[Tensor, "P Dv"]:
+    """The gradient of `loss`, back-propagated from its slope in each value."""
+    layout = population.architecture.value_layout
+    arrays = layout.unflatten(value_vector)
+    inputs, output = networks.layer_inputs(arrays, batch.obs)
+    value = output[..., 0]
+    if config.value_clip is None:
+        slope = value_slope(value, batch.value_target)
+    else:
+        slope = clipped_value_slope(value, batch.value, batch.value_target, config.value_clip)
+    errors = networks.layer_errors(arrays, inputs, slope[..., None])
+    return layout.flatten(networks.gradient(inputs, errors))

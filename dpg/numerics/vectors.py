@@ -44,14 +44,14 @@ class Layout:
             pieces = vector.split(self.sizes, dim=-1)
         return {name: piece.reshape(leading + shape) for (name, shape), piece in zip(self.shapes, pieces, strict=True)}
 
-    def flatten(self, arrays: dict[str, np.ndarray]) -> np.ndarray:
+    def flatten(self, arrays: dict[str, Any]) -> Any:
         """The vector (..., D) of named arrays (..., *shape)."""
         pieces = []
         for name, shape in self.shapes:
             array = arrays[name]
             leading = array.shape[: array.ndim - len(shape)]
             pieces.append(array.reshape(*leading, prod(shape)))
-        return np.concatenate(pieces, axis=-1)
+        return namespace(pieces[0]).concat(pieces, -1)
 
 
 def cosine_matrix(vectors: Float[np.ndarray, "*batch N D"]) -> Float[np.ndarray, "*batch N N"]:

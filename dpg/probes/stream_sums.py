@@ -96,7 +96,12 @@ def reduce_streams(
     num_streams, timesteps = streams.reward.shape
     appraisal = appraise(state, streams, recipe.common, recipe.config)
     obs = state.normalize_obs(streams.obs.reshape(1, -1, streams.obs.shape[-1]))
-    score = Score.of(state.architecture, state.policy[0], obs.reshape(num_streams, timesteps, -1), streams.action)
+    score = Score.of(
+        state.architecture,
+        state.policy[0].astype(np.float64),
+        obs.reshape(num_streams, timesteps, -1).astype(np.float64),
+        streams.action,
+    )
 
     def stream_sums(pairs: int) -> Sums:
         advantage = appraisal.advantage(recipe.common, pairs)

@@ -14,7 +14,7 @@ def case(request) -> tuple[Architecture, np.ndarray, np.ndarray, np.ndarray]:
     """A policy, and the observations and actions of three streams of seven pairs."""
     architecture = Architecture(3, 2, request.param, (4,), None)
     rng = np.random.default_rng(0)
-    policy = (0.5 * rng.standard_normal(architecture.policy_layout.size)).astype(np.float32)
+    policy = 0.5 * rng.standard_normal(architecture.policy_layout.size)
     return architecture, policy, rng.standard_normal((3, 7, 3)), rng.standard_normal((3, 7, 2))
 
 
@@ -44,7 +44,7 @@ def test_the_mean_score_of_a_policys_own_actions_is_zero():
     """200,000 actions; every component within five standard errors of zero (1 in 10^5 runs would fail by chance)."""
     architecture = Architecture(2, 1, (3,), (3,), None)
     rng = np.random.default_rng(2)
-    policy = (0.5 * rng.standard_normal(architecture.policy_layout.size)).astype(np.float32)
+    policy = 0.5 * rng.standard_normal(architecture.policy_layout.size)
     obs = rng.standard_normal((10, 20_000, 2))
     arrays = architecture.policy_layout.unflatten(policy.astype(np.float64))
     action = gaussian.sample(networks.mlp(arrays, obs), arrays["log_std"], rng.standard_normal((10, 20_000, 1)))

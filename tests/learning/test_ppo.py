@@ -113,3 +113,17 @@ def test_other_seeds_shuffle_otherwise(population, batch, make_recipe):
     other = ppo.update_policy(population, batch, config, rate, [Seed(1), Seed(2)])
     np.testing.assert_array_equal(found.policy, again.policy)
     assert not np.array_equal(found.policy, other.policy)
+
+
+@pytest.mark.parametrize("distance", [0.0, 0.02, 0.5])
+def test_the_gradient_is_the_derivative_of_the_objective(population, batch, make_recipe, distance):
+    """Weighted scores against automatic differentiation; far from the old policy many pairs are clipped."""
+    config = make_recipe("ppo", config={"entropy_coef": 0.3}).config
+    noise = torch.randn(population.policy.shape, generator=torch.Generator().manual_seed(0))
+    theta = (torch.from_numpy(population.policy) + distance * noise).requires_grad_()
+    (expected,) = torch.autograd.grad(ppo.objective(population, theta, batch, config).sum(), theta)
+    found = ppo.gradient(population, theta.detach(), batch, config)
+    np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-4, atol=1e-6)
+    unclipped = config.model_copy(update={"clip_eps": float("inf")})
+    differs = not np.allclose(ppo.gradient(population, theta.detach(), batch, unclipped).numpy(), expected, atol=1e-3)
+    assert differs == (distance > 0)  # clipping is at work away from the old policy: the check could fail

@@ -85,3 +85,15 @@ def test_the_fit_approaches_its_targets_and_leaves_policy_and_input_alone(popula
     np.testing.assert_array_equal(population.value, before)
     np.testing.assert_array_equal(found.policy, policy)
     assert not np.any(found.value_adam.first == replace(population).value_adam.first)
+
+
+@pytest.mark.parametrize("clip", [None, 0.2, 0.01])
+@pytest.mark.parametrize("distance", [0.0, 0.3])
+def test_the_gradient_is_the_derivative_of_the_loss(population, batch, make_recipe, clip, distance):
+    """Back-propagation against automatic differentiation; away from the old net many pairs are clipped."""
+    config = make_recipe("ppo", config={"value_clip": clip}).config
+    noise = torch.randn(population.value.shape, generator=torch.Generator().manual_seed(0))
+    phi = (torch.from_numpy(population.value) + distance * noise).requires_grad_()
+    (expected,) = torch.autograd.grad(value_fit.loss(population, phi, batch, config).sum(), phi)
+    found = value_fit.gradient(population, phi.detach(), batch, config)
+    np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-4, atol=1e-5)

@@ -1,4 +1,4 @@
-"""Pooled sufficient statistics give exactly the estimates that training would compute."""
+"""Pooled sufficient statistics give the estimates that training would compute, to the rounding of float32 values."""
 
 import numpy as np
 import pytest
@@ -47,11 +47,11 @@ def test_whole_streams_pool_to_the_surrogates_gradient(snapshot, streams):
     sums, _ = reduce_streams(snapshot, streams, (12, 24, 36))
     for row, count in enumerate((1, 2, 3)):
         parts = [stream(streams, index) for index in range(count)]
-        np.testing.assert_allclose(sums.gradient()[row], surrogate_gradient(snapshot, parts), rtol=1e-8, atol=1e-12)
+        np.testing.assert_allclose(sums.gradient()[row], surrogate_gradient(snapshot, parts), rtol=1e-5, atol=1e-7)
 
 
 def test_a_head_is_the_estimate_of_the_stream_cut_there(snapshot, streams):
-    """GAE is computed again at the cut. Values are float32, and round otherwise in a shorter batch: hence 1e-5."""
+    """GAE is computed again at the cut: not the whole stream's advantages with the rest left out."""
     for size in (3, 5, 9):
         sums, _ = reduce_streams(snapshot, streams, (size,))
         cut = stream(streams, 0).head(size)
@@ -63,9 +63,9 @@ def test_shards_of_the_streams_add_up(snapshot, streams):
     parts = [reduce_streams(snapshot, stream(streams, index), (5, 12, 36), first_stream=index) for index in range(3)]
     total = parts[0][0] + parts[1][0] + parts[2][0]
     for name, ours, theirs in zip(Sums._fields, total, whole, strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-12, err_msg=name)
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5, err_msg=name)
     products = parts[0][1] + parts[1][1] + parts[2][1]
-    np.testing.assert_allclose(products, whole_products, rtol=1e-10)
+    np.testing.assert_allclose(products, whole_products, rtol=1e-5)
 
 
 def test_episodes_are_counted_where_they_end(snapshot, streams):
