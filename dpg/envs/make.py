@@ -13,19 +13,23 @@ from gymnasium.spaces import Box
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from jaxtyping import Bool, Float
 
-from dpg.runtime.errors import UserError
+from dpg.envs.errors import EnvError
+from dpg.envs.tasks import TASKS
 
-
-class EnvError(UserError):
-    """An environment cannot be used, or returned what no environment should."""
+__all__ = ["EnvError", "make_vector", "reset"]
 
 
 def make_vector(env_id: str, num_envs: int) -> VectorEnv:
-    """`num_envs` copies of a task.
+    """`num_envs` copies of a task: batched for those in `TASKS`, one after the other for the rest.
 
     Raises:
         EnvError: the task is not installed, or its spaces are not flat Boxes.
     """
+    if env_id in TASKS:
+        # Late: the other tasks do without MuJoCo.
+        from dpg.envs.mujoco_batch import MujocoBatchVectorEnv
+
+        return MujocoBatchVectorEnv(env_id, num_envs)
     try:
         spec = gym.spec(env_id)
         single = gym.make(spec, disable_env_checker=True)

@@ -28,13 +28,13 @@ def shell(*command: str, cwd: Path, expect: int = 0, **variables: str) -> str:
     return done.stdout + done.stderr
 
 
-def clone(target: Path, **overrides: str) -> Path:
-    """The project as it stands, uncommitted changes too, committed in a repository of its own."""
-    listed = shell("git", "ls-files", "--cached", "--others", "--exclude-standard", cwd=ROOT)
+def clone(source: Path, target: Path, **overrides: str) -> Path:
+    """The source's files that git would keep, uncommitted changes too, committed in a repository of their own."""
+    listed = shell("git", "ls-files", "--cached", "--others", "--exclude-standard", cwd=source)
     for name in listed.splitlines():
-        if (ROOT / name).is_file():
+        if (source / name).is_file() and name != "dvc.lock":
             (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, target / name)
+            shutil.copy(source / name, target / name)
     params = target / "params.yaml"
     for name, value in overrides.items():
         text, count = re.subn(rf"^{name}: .*$", f"{name}: {value}", params.read_text(), flags=re.MULTILINE)
@@ -72,7 +72,7 @@ def digest(folder: Path) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     """A clone in which the pipeline has run for two algorithms."""
-    target = clone(tmp_path_factory.mktemp("clone") / "project", scale="smoke", algorithms="[ppo, trpo]")
+    target = clone(ROOT, tmp_path_factory.mktemp("clone") / "project", scale="smoke", algorithms="[ppo, trpo]")
     output = shell("dvc", "repro", cwd=target)
     assert ran(output) == {"params", "figures"} | chain("ppo", "trpo")
     return target
@@ -197,7 +197,7 @@ def test_a_bad_parameter_stops_everything_and_touches_nothing(project, override,
 
 def test_the_same_parameters_give_the_same_bytes_on_one_worker(project, tmp_path):
     """Whatever the number of workers, and in another folder."""
-    other = clone(tmp_path / "other", scale="smoke", algorithms="[ppo]")
+    other = clone(project, tmp_path / "other", scale="smoke", algorithms="[ppo]")
     shell("dvc", "repro", cwd=other, DPG_JOBS="1")
     for folder in (
         "train",

@@ -1,0 +1,172 @@
+"""The batched MuJoCo environments: Gymnasium's Hopper, Walker2d and Humanoid, all of a vector in one call.
+
+The same seeds and actions give the same observations, rewards and ends as `SyncVectorEnv` over `gymnasium.make`, bit
+for bit, whatever the number of threads.
+"""
+
+import warnings
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.spaces import Box
+from gymnasium.utils import seeding
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+from jaxtyping import Bool, Float
+from mujoco import MjModel, mjtState, mjtWarning  # pyright: ignore[reportAttributeAccessIssue]: no stubs
+
+from dpg.envs.errors import EnvError
+from dpg.envs.native_batch import NativeBatch
+from dpg.envs.tasks import TASKS, Physics
+
+_Steps = tuple[
+    Float[np.ndarray, "E O"],
+    Float[np.ndarray, " E"],
+    Bool[np.ndarray, " E"],
+    Bool[np.ndarray, " E"],
+    dict[str, Any],
+]
+
+
+@cache
+def _model(xml_file: str) -> MjModel:
+    """One of Gymnasium's models. Batches take copies, so that it is read once in a process."""
+    path = Path(gym.__file__).parent / "envs" / "mujoco" / "assets" / xml_file
+    return MjModel.from_xml_path(str(path))
+
+
+class MujocoBatchVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
+    """`num_envs` environments of a task in `TASKS`, with autoreset mode DISABLED, on `num_threads` threads.
+
+    Every environment has a generator of its own, as Gymnasium's have. An unstable simulation goes on as Gymnasium's
+    does, from where MuJoCo puts it (the model's initial state); a RuntimeWarning says so.
+
+    Raises:
+        EnvError: the simulations cannot be made; or, in `step` and `reset`, MuJoCo raised an error.
+    """
+
+    def __init__(self, env_id: str, num_envs: int, num_threads: int = 1) -> None:
+        self.num_envs = num_envs
+        self.metadata = {"autoreset_mode": AutoresetMode.DISABLED}
+        self._env_id = env_id
+        self._task = TASKS[env_id]
+        limit = gym.spec(env_id).max_episode_steps
+        assert limit is not None
+        self._max_episode_steps = limit
+        model = self._model = _model(self._task.xml_file)
+        self._step_seconds = model.opt.timestep * self._task.frame_skip
+        self._has_contact_forces = "cfrc_ext" in self._task.outputs
+        self._batch = NativeBatch(model, num_envs, num_threads, persistent=self._has_contact_forces)
+        self._physics = Physics(
+            self._batch.state(mjtState.mjSTATE_QPOS),
+            self._batch.state(mjtState.mjSTATE_QVEL),
+            self._batch.state(mjtState.mjSTATE_CTRL),
+            {name: self._batch.output(name) for name in self._task.outputs},
+            model.body_mass,
+        )
+        low, high = model.actuator_ctrlrange.astype(np.float32).T
+        self.single_action_space = Box(low, high, dtype=np.float32)
+        obs_dim = self._task.observation(self._physics).shape[1]
+        self.single_observation_space = Box(-np.inf, np.inf, (obs_dim,), np.float64)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self._generators: list[np.random.Generator | None] = [None] * num_envs
+        self._x = np.zeros(num_envs)
+        self._elapsed = np.zeros(num_envs, np.int64)
+        self._needs_reset = np.ones(num_envs, bool)
+        self._warnings = self._batch.warnings
+        self._told = np.zeros_like(self._warnings)
+
+    def reset(
+        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Float[np.ndarray, "E O"], dict[str, Any]]:
+        """Start new episodes in all environments, or in those of `options["reset_mask"]`.
+
+        Seeds are as in `SyncVectorEnv`: a list has one each; a number n stands for n, n + 1, ...; with None, an
+        environment goes on with its generator. Returns all observations: those outside the mask as they were.
+
+        Raises:
+            ValueError: the seeds or the mask do not fit the environments.
+        """
+        seeds = self._seeds(seed)
+        ids = np.flatnonzero(self._reset_mask(options))
+        self._batch.clear(ids)
+        for index in ids.tolist():
+            generator = self._generators[index]
+            if seeds[index] is not None or generator is None:
+                generator = self._generators[index] = seeding.np_random(seeds[index])[0]
+            state = self._task.initial_state(generator, self._model.qpos0, self._model.nv)
+            self._physics.qpos[index], self._physics.qvel[index] = state
+        self._batch.forward(ids)
+        self._x = self._task.x_position(self._physics)
+        self._elapsed[ids] = 0
+        self._needs_reset[ids] = False
+        self._told[ids] = 0
+        return self._task.observation(self._physics), {}
+
+    def step(self, actions: Float[np.ndarray, "E A"]) -> _Steps:
+        """Observations (E, O), rewards, terminated and truncated (E,) in new arrays, and an empty dictionary.
+
+        Raises:
+            gymnasium.error.ResetNeeded: an environment's episode has ended, or none was begun.
+            ValueError: the actions do not have the shape of the action space.
+            EnvError: an action is not a number.
+        """
+        if self._needs_reset.any():
+            ended = np.flatnonzero(self._needs_reset).tolist()
+            raise gym.error.ResetNeeded(f"{self._env_id}: environments {ended} must be reset before they step")
+        if actions.shape != self.action_space.shape:
+            raise ValueError(f"{self._env_id}: actions of shape {actions.shape}, not {self.action_space.shape}")
+        self._physics.ctrl[:] = actions
+        self._batch.step(self._task.frame_skip)
+        if self._has_contact_forces:
+            self._batch.add_contact_forces()
+        if self._warnings.any():
+            self._tell_warnings()
+        x = self._task.x_position(self._physics)
+        x_velocity = (x - self._x) / self._step_seconds
+        self._x = x
+        healthy = self._task.healthy(self._physics)
+        reward = self._task.reward(self._physics, actions, x_velocity, healthy)
+        self._elapsed += 1
+        terminated = ~healthy
+        truncated = self._elapsed >= self._max_episode_steps
+        self._needs_reset = terminated | truncated
+        return self._task.observation(self._physics), reward, terminated, truncated, {}
+
+    def _seeds(self, seed: int | list[int | None] | None) -> list[int | None]:
+        if seed is None:
+            return [None] * self.num_envs
+        if isinstance(seed, int):
+            return [seed + index for index in range(self.num_envs)]
+        if len(seed) != self.num_envs:
+            raise ValueError(f"{self.num_envs} environments need as many seeds, not {len(seed)}")
+        return seed
+
+    def _reset_mask(self, options: dict[str, Any] | None) -> Bool[np.ndarray, " E"]:
+        if options is None or "reset_mask" not in options:
+            return np.ones(self.num_envs, bool)
+        mask = options["reset_mask"]
+        if not (isinstance(mask, np.ndarray) and mask.shape == (self.num_envs,) and mask.dtype == bool and mask.any()):
+            raise ValueError(f"reset_mask must be {self.num_envs} booleans, at least one of them true; found {mask!r}")
+        return mask
+
+    def _tell_warnings(self) -> None:
+        """Say what MuJoCo counted since it was last said."""
+        found = self._warnings.copy()
+        new = np.argwhere(found > self._told)
+        self._told = found
+        for index, number in new.tolist():
+            kind = mjtWarning(number)
+            if kind == mjtWarning.mjWARN_BADCTRL:
+                raise EnvError(f"{self._env_id}: an action in environment {index} is not finite or is huge")
+            what = kind.name.removeprefix("mjWARN_")
+            warnings.warn(
+                f"{self._env_id}: MuJoCo warns of {what} in environment {index}. After BADQPOS, BADQVEL and BADQACC, "
+                "signs of an unstable simulation, it has put the robot back to where the model starts.",
+                RuntimeWarning,
+                stacklevel=3,
+            )
