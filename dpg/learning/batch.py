@@ -24,6 +24,7 @@ class Appraisal:
     value: Float[np.ndarray, "N T"]
     next_value: Float[np.ndarray, "N T"]
     done: Bool[np.ndarray, "N T"]
+    gae_lambda: float
 
     def advantage(self, common: Common, pairs: int | None = None) -> Float[np.ndarray, "N n"]:
         """GAE of the first `pairs` pairs, as if the streams had been cut there."""
@@ -34,14 +35,22 @@ class Appraisal:
             self.next_value[cut],
             self.done[cut],
             common.gamma,
-            common.gae_lambda,
+            self.gae_lambda,
         )
 
 
 def appraise(population: Population, streams: Streams, common: Common, config: Algorithm) -> Appraisal:
-    """Scaled rewards and values of streams; stream k belongs to member k // (N / P)."""
+    """Scaled rewards and values of streams; stream k belongs to member k // (N / P).
+
+    Without a baseline values are zero and lambda is 1, so that the advantage is the discounted return of what was
+    recorded (paper, section 2.2).
+    """
     num_streams, num_pairs = streams.reward.shape
     members = population.size
+    reward = scale_reward(population, streams.reward.reshape(members, -1), config).reshape(num_streams, num_pairs)
+    if common.baseline == "none":
+        zero = np.zeros_like(reward)
+        return Appraisal(reward, zero, zero, streams.done, gae_lambda=1.0)
     obs = population.normalize_obs(streams.obs.reshape(members, -1, streams.obs.shape[-1]))
     value = values(population, obs).reshape(num_streams, num_pairs)
     next_value = np.zeros_like(value)
@@ -51,8 +60,7 @@ def appraise(population: Population, streams: Streams, common: Common, config: A
     if common.time_limit == "terminal":
         end_value = np.where(streams.truncated[stream, step], 0.0, end_value)
     next_value[stream, step] = end_value
-    reward = scale_reward(population, streams.reward.reshape(members, -1), config)
-    return Appraisal(reward.reshape(num_streams, num_pairs), value, next_value, streams.done)
+    return Appraisal(reward, value, next_value, streams.done, common.gae_lambda)
 
 
 def _end_values(population: Population, streams: Streams) -> Float[np.ndarray, " K"]:

@@ -1,6 +1,6 @@
 """Training as a generator: one record an iteration. Who listens (tables, tracking, progress) is not its business."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -86,9 +86,16 @@ def see(population: Population, streams: Streams, recipe: Recipe) -> Population:
 
 
 def train(
-    population: Population, envs: VectorEnv, recipe: Recipe, agents: list[int], until: int
+    population: Population,
+    envs: VectorEnv,
+    recipe: Recipe,
+    agents: list[int],
+    until: int,
+    rates: Sequence[float] | None = None,
 ) -> Iterator[tuple[Population, list[Record]]]:
     """Run iterations until `until` has been reached; yield the population after each, and its agents' records.
+
+    `rates` are the agents' policy learning rates, where they are not the recipe's.
 
     Raises:
         DivergenceError: an update left an agent with parameters that are not finite, or too far from where it was.
@@ -104,7 +111,7 @@ def train(
         )
         batch = prepare(population, streams, recipe.common, recipe.config)
         updated = update_value(population, batch, recipe, seeds)
-        updated = update_policy(updated, batch, recipe, seeds)
+        updated = update_policy(updated, batch, recipe, seeds, rates)
         records = _records(population, updated, streams, batch, recipe, agents)
         _check(updated, records, recipe)
         population = replace(see(updated, streams, recipe), iteration=population.iteration + 1)

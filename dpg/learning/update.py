@@ -1,5 +1,7 @@
 """The two updates of an iteration, for whichever algorithm a recipe names."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Float
 from torch import Tensor
@@ -12,22 +14,26 @@ from dpg.runtime.schema import PPO
 from dpg.runtime.seeding import Seed
 
 
-def learning_rate(recipe: Recipe, base: float, population: Population) -> Float[np.ndarray, " P"]:
-    """The rate of this iteration: `base`, or falling linearly to zero over the recipe's iterations."""
+def learning_rate(recipe: Recipe, base: float | Sequence[float], population: Population) -> Float[np.ndarray, " P"]:
+    """The rates of this iteration: `base`, or falling linearly to zero over the recipe's iterations."""
     left = 1 - population.iteration / recipe.iterations if recipe.config.anneal else 1.0
-    return np.full(population.size, base * left)
+    return np.broadcast_to(np.asarray(base, np.float64) * left, population.size)
 
 
 def update_value(population: Population, batch: Batch, recipe: Recipe, seeds: list[Seed]) -> Population:
-    """phi_i to phi_{i+1}. All value epochs come before the policy's."""
+    """phi_i to phi_{i+1}, where the baseline is the value net. All value epochs come before the policy's."""
+    if recipe.common.baseline == "none":
+        return population
     rate = learning_rate(recipe, recipe.config.value_lr, population)
     return value_fit.fit(population, batch, recipe.config, rate, seeds)
 
 
-def update_policy(population: Population, batch: Batch, recipe: Recipe, seeds: list[Seed]) -> Population:
-    """theta_i to theta_{i+1}."""
+def update_policy(
+    population: Population, batch: Batch, recipe: Recipe, seeds: list[Seed], rates: Sequence[float] | None = None
+) -> Population:
+    """theta_i to theta_{i+1}; `rates` are the members' learning rates where they are not the recipe's."""
     if isinstance(recipe.config, PPO):
-        rate = learning_rate(recipe, recipe.config.lr, population)
+        rate = learning_rate(recipe, rates or recipe.config.lr, population)
         return ppo.update_policy(population, batch, recipe.config, rate, seeds)
     return trpo.update_policy(population, batch, recipe.config, seeds)
 

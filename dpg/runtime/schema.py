@@ -78,6 +78,7 @@ class Common(_Section):
     value_hidden: Hidden
     time_limit: Literal["bootstrap", "terminal"]
     clip_actions: bool
+    baseline: Literal["value", "none"]
     divergence_kl: Positive
 
 
@@ -198,6 +199,32 @@ class LandscapeBudget(_Section):
     pairs_per_point: Count
 
 
+class RegimesBudget(_Section):
+    """Sample regimes: pairs per iteration x learning rates, with equal total pairs."""
+
+    agents: Count
+    group_size: Count
+    timesteps: Annotated[
+        tuple[Annotated[int, Field(ge=2)], ...],
+        BeforeValidator(_list_to_tuple),
+        AfterValidator(_increasing),
+        Field(min_length=1),
+    ]
+    rates: Annotated[
+        tuple[Positive, ...], BeforeValidator(_list_to_tuple), AfterValidator(_increasing), Field(min_length=1)
+    ]
+    total_pairs: Count
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        for timesteps in self.timesteps:
+            if self.total_pairs % timesteps:
+                raise _mismatch(
+                    "total_pairs", self.total_pairs, f"must be a multiple of each of timesteps ({timesteps} is not met)"
+                )
+        return self
+
+
 class Budget(_Section):
     """One scale: a budget for every stage."""
 
@@ -206,6 +233,7 @@ class Budget(_Section):
     gradient: GradientBudget
     value: ValueBudget
     landscape: LandscapeBudget
+    regimes: RegimesBudget
 
     @model_validator(mode="after")
     def _agree(self) -> Self:

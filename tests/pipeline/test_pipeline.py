@@ -12,10 +12,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
+from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[2]
 ENV = "Hopper-v4"
-CELL_STAGES = ["train", "checkpoint", "gradient", "value", "landscape"]
+CELL_STAGES = ["train", "ablation", "checkpoint", "gradient", "value", "landscape"]
+TASK_STAGE = f"regimes@{ENV}"
 
 
 def shell(*command: str, cwd: Path, expect: int = 0, **variables: str) -> str:
@@ -28,21 +30,31 @@ def shell(*command: str, cwd: Path, expect: int = 0, **variables: str) -> str:
     return done.stdout + done.stderr
 
 
-def clone(source: Path, target: Path, **overrides: str) -> Path:
+def clone(source: Path, target: Path, **overrides: object) -> Path:
     """The source's files that git would keep, uncommitted changes too, committed in a repository of their own."""
     listed = shell("git", "ls-files", "--cached", "--others", "--exclude-standard", cwd=source)
     for name in listed.splitlines():
         if (source / name).is_file() and name != "dvc.lock":
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(source / name, target / name)
-    params = target / "params.yaml"
     for name, value in overrides.items():
-        text, count = re.subn(rf"^{name}: .*$", f"{name}: {value}", params.read_text(), flags=re.MULTILINE)
-        assert count == 1
-        params.write_text(text)
+        set_parameter(target, name, value)
     for command in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "as it stands"]):
         shell("git", "-c", "user.name=t", "-c", "user.email=t@t", *command, cwd=target)
     return target
+
+
+def set_parameter(project: Path, name: str, value: object) -> None:
+    """Change params.yaml as a person would."""
+    yaml, path = YAML(), project / "params.yaml"
+    params = yaml.load(path)
+    *sections, key = name.split(".")
+    section = params
+    for part in sections:
+        section = section[part]
+    assert key in section
+    section[key] = value
+    yaml.dump(params, path)
 
 
 def ran(output: str) -> set[str]:
@@ -72,9 +84,9 @@ def digest(folder: Path) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     """A clone in which the pipeline has run for two algorithms."""
-    target = clone(ROOT, tmp_path_factory.mktemp("clone") / "project", scale="smoke", algorithms="[ppo, trpo]")
+    target = clone(ROOT, tmp_path_factory.mktemp("clone") / "project", scale="smoke", algorithms=["ppo", "trpo"])
     output = shell("dvc", "repro", cwd=target)
-    assert ran(output) == {"params", "figures"} | chain("ppo", "trpo")
+    assert ran(output) == {"params", "figures", TASK_STAGE} | chain("ppo", "trpo")
     return target
 
 
@@ -90,7 +102,7 @@ def test_tables_hold_finite_numbers(project):
         "near_zero_share", "explained_variance",
     }  # fmt: skip
     tables = sorted((project / "data" / "tables").rglob("*.csv"))
-    assert len(tables) == 2 * 6
+    assert len(tables) == 2 * 7 + 1
     for path in tables:
         table = pd.read_csv(path)
         assert len(table) > 0, path
@@ -120,7 +132,7 @@ def test_figures_and_metrics_are_there(project):
 def test_every_stage_left_a_run_with_provenance(project):
     found = runs(project)
     stages = found[found["dvc.stage"].notna() & found.get("mlflow.parentRunId", pd.Series(dtype=str)).isna()]
-    assert set(stages["dvc.stage"]) == {"figures"} | chain("ppo", "trpo")
+    assert set(stages["dvc.stage"]) == {"figures", TASK_STAGE} | chain("ppo", "trpo")
     assert (found["status"] == "FINISHED").all()
     assert found["git.commit"].str.fullmatch("[0-9a-f]{40}").all()
     assert found["version.mujoco"].notna().all()
@@ -149,7 +161,7 @@ def test_a_temporary_experiment_reruns_one_chain_and_keeps_its_runs(project):
     assert ran(output) == {"params", "figures"} | chain("ppo")
     found = runs(project)
     named = found[found["dvc.exp_name"] == "faster"]
-    assert len(found) - before == len(named) == 5 + 2 + 1  # five stages, two agents, the figures
+    assert len(found) - before == len(named) == 6 + 2 + 1  # six stages, two agents, the figures
     table = json.loads(shell("dvc", "exp", "show", "--json", cwd=project))
     assert "faster" in json.dumps(table)
 
@@ -165,27 +177,21 @@ def test_a_figure_parameter_reruns_figures(project):
 
 
 @pytest.mark.parametrize(
-    ("override", "words"),
+    ("name", "value", "words"),
     [
-        ("ppo.lr=-1", ["ppo.lr", "-1", "0"]),
-        ("scale=huge", ["scale", "huge", "smoke"]),
-        ("envs=[Hoper-v4]", ["Hopper-v4"]),
+        ("ppo.lr", -1, ["ppo.lr = -1", "greater than or equal to 0"]),
+        ("scale", "huge", ["scale = 'huge'", "'smoke', 'laptop' or 'paper'"]),
+        ("envs", ["Hoper-v4"], ["envs.0 = 'Hoper-v4'", "Hopper-v4"]),
     ],
 )
-def test_a_bad_parameter_stops_everything_and_touches_nothing(project, override, words):
+def test_a_bad_parameter_stops_everything_and_touches_nothing(project, name, value, words):
     before = digest(project / "data")
-    name, value = override.split("=")
-    path = project / "params.yaml"
-    good = path.read_text()
+    good = (project / "params.yaml").read_text()
     try:
-        if "." in name:
-            path.write_text(good.replace("lr: 1.0e-4                   # policy", f"lr: {value} # policy", 1))
-        else:
-            path.write_text(re.sub(rf"^{name}: .*$", f"{name}: {value}", good, flags=re.MULTILINE))
-        assert path.read_text() != good
+        set_parameter(project, name, value)
         output = shell("dvc", "repro", cwd=project, expect=255)
     finally:
-        path.write_text(good)
+        (project / "params.yaml").write_text(good)
     assert all(word in output for word in words), output
     assert "Traceback" not in output
     assert ran(output) == {"params"}, output
@@ -197,7 +203,7 @@ def test_a_bad_parameter_stops_everything_and_touches_nothing(project, override,
 
 def test_the_same_parameters_give_the_same_bytes_on_one_worker(project, tmp_path):
     """Whatever the number of workers, and in another folder."""
-    other = clone(project, tmp_path / "other", scale="smoke", algorithms="[ppo]")
+    other = clone(project, tmp_path / "other", scale="smoke", algorithms=["ppo"])
     shell("dvc", "repro", cwd=other, DPG_JOBS="1")
     for folder in (
         "train",

@@ -1,0 +1,103 @@
+"""Training many agents: groups of them train as populations, spread over workers, some iterations at a time.
+
+A group is the same population whatever else trains and on however many workers, so results depend on the size of the
+groups (through rounding) and on nothing else about the machine.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from dpg.agent.population import Population
+from dpg.agent.snapshot import Recipe
+from dpg.envs.make import make_vector
+from dpg.learning import training
+from dpg.learning.training import Record
+from dpg.runtime.progress import Progress
+from dpg.runtime.shards import map_shards
+
+
+@dataclass(frozen=True)
+class Group:
+    """Agents that train together: their numbers and, where they differ from the recipe's, policy learning rates."""
+
+    recipe: Recipe
+    agents: tuple[int, ...]
+    rates: tuple[float, ...] | None = None
+
+    @property
+    def num_pairs(self) -> int:
+        """Pairs that the group trains on, from beginning to end."""
+        return self.recipe.iterations * len(self.agents) * self.recipe.common.timesteps
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A group from where it stands (None: before its beginning) to iteration `until`."""
+
+    group: Group
+    population: Population | None
+    until: int
+
+    @property
+    def num_pairs(self) -> int:
+        """Pairs that the shard trains on."""
+        start = self.population.iteration if self.population else 0
+        return (self.until - start) * len(self.group.agents) * self.group.recipe.common.timesteps
+
+
+@dataclass(frozen=True)
+class Progressed:
+    """A group after a shard of its training: the population, and the records of the shard's iterations."""
+
+    group: Group
+    population: Population
+    records: list[Record]
+
+
+def groups_of(recipe: Recipe, num_agents: int, group_size: int, rates: Sequence[float] | None = None) -> list[Group]:
+    """Agents 0 .. num_agents - 1, and as many for every rate, in groups of at most `group_size`."""
+    members = [(agent, rate) for rate in (rates or [None]) for agent in range(num_agents)]
+    cuts = [members[first : first + group_size] for first in range(0, len(members), group_size)]
+    return [
+        Group(
+            recipe,
+            tuple(agent for agent, _ in cut),
+            tuple(rate for _, rate in cut if rate is not None) or None,
+        )
+        for cut in cuts
+    ]
+
+
+def train(groups: Sequence[Group], every: int, progress: Progress) -> Iterator[list[Progressed]]:
+    """Train all groups to their end, `every` iterations at a time; the first result is iteration 0, before learning.
+
+    Groups whose recipe has fewer iterations end sooner and are left out from then on.
+    """
+    standing: dict[int, Population | None] = dict.fromkeys(range(len(groups)))
+    until = 0
+    while standing:
+        shards = [
+            Shard(groups[index], population, min(until, groups[index].recipe.iterations))
+            for index, population in standing.items()
+        ]
+        results = list(map_shards(run_shard, shards, progress=progress, work=lambda shard: shard.num_pairs))
+        yield results
+        standing = {
+            index: result.population
+            for index, result in zip(standing, results, strict=True)
+            if result.population.iteration < result.group.recipe.iterations
+        }
+        until += every
+
+
+def run_shard(shard: Shard) -> Progressed:
+    """Train one group up to `shard.until`."""
+    recipe, agents = shard.group.recipe, list(shard.group.agents)
+    envs = make_vector(recipe.env_id, len(agents))
+    population = shard.population or training.begin(recipe, envs, agents)
+    records: list[Record] = []
+    for trained, rows in training.train(population, envs, recipe, agents, shard.until, shard.group.rates):
+        population = trained
+        records += rows
+    envs.close()
+    return Progressed(shard.group, population, records)

@@ -1,0 +1,37 @@
+"""Train the agents of one cell once more, without a baseline (paper, section 2.2)."""
+
+from itertools import chain
+
+from dpg.learning import campaign
+from dpg.runtime import config, tracking
+from dpg.runtime.outputs import publish
+from dpg.runtime.progress import Progress
+from dpg.runtime.schema import AlgorithmName
+from stages import edge
+from stages.cell import Cell
+from stages.training import log_means, logged, recipe_for, write_history
+
+
+def main(env: str, algorithm: AlgorithmName) -> None:
+    """Train one cell with b = 0, on the budget of its training with the value net."""
+    cell = Cell(env, algorithm)
+    params = config.load()
+    budget = params.budget.train
+    recipe = recipe_for(params, env, algorithm, budget.iterations, baseline="none")
+    groups = campaign.groups_of(recipe, budget.agents, budget.group_size)
+    with (
+        tracking.stage_run("ablation", logged(params, recipe, budget), cell.tags, cell.record("ablation")) as run,
+        publish(cell.tables("ablation")) as (tables,),
+        Progress(f"ablation {cell}", sum(group.num_pairs for group in groups)) as progress,
+    ):
+        history = []
+        for results in campaign.train(groups, budget.snapshot_every, progress):
+            records = list(chain.from_iterable(result.records for result in results))
+            log_means(run, records)
+            history += records
+        write_history([(cell.tags, record) for record in history], tables)
+        run.log_artifacts(tables, "tables")
+
+
+if __name__ == "__main__":
+    edge.run(main)

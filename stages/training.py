@@ -1,0 +1,67 @@
+"""What the stages that train have in common: recipes from parameters, and histories as tables and metrics."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from pydantic import BaseModel
+
+from dpg.agent.snapshot import Recipe
+from dpg.learning.training import Record
+from dpg.runtime import tracking
+from dpg.runtime.outputs import write_table
+from dpg.runtime.schema import AlgorithmName, Params
+
+IDENTITY = {"agent", "iteration", "pairs"}
+
+
+def recipe_for(params: Params, env: str, algorithm: AlgorithmName, iterations: int, **changes: Any) -> Recipe:
+    """How a cell is trained; `changes` replace values of `common`."""
+    return Recipe(
+        env_id=env,
+        algorithm=algorithm,
+        common=params.common.model_copy(update=changes),
+        config=params.algorithm(algorithm),
+        iterations=iterations,
+        seed=params.seed,
+    )
+
+
+def logged(params: Params, recipe: Recipe, budget: BaseModel) -> dict[str, Any]:
+    """The parameters of a training, for MLflow."""
+    return {
+        "seed": params.seed,
+        "scale": params.scale,
+        "common": recipe.common.model_dump(),
+        recipe.algorithm: recipe.config.model_dump(),
+        "budget": budget.model_dump(),
+    }
+
+
+def write_history(rows: Sequence[tuple[Mapping[str, Any], Record]], tables: Path) -> pd.DataFrame:
+    """Write `history.csv`: each record after the columns that say what it belongs to, by those, agent and iteration."""
+    table = pd.DataFrame([{**owner, **asdict(record)} for owner, record in rows])
+    order = [*rows[0][0], "agent", "iteration"]
+    return write_table(table.sort_values(order, kind="stable"), tables / "history.csv")
+
+
+def log_means(run: tracking.Run, records: Sequence[Record], prefix: str = "") -> None:
+    """The records' means over agents, by environment steps."""
+    if not records:
+        return
+    means = pd.DataFrame([asdict(record) for record in records]).groupby("pairs").mean()
+    for pairs, row in zip(means.index.to_numpy(), means.to_dict("records"), strict=True):
+        metrics = {f"{prefix}{name}": value for name, value in row.items() if name not in IDENTITY}
+        run.log_metrics(metrics, step=int(pairs))
+
+
+def log_agents(run: tracking.Run, children: Sequence[tracking.Run], records: Sequence[Record]) -> None:
+    """Every agent's metrics on its own run and their means on the cell's, by environment steps."""
+    for record in records:
+        metrics = {name: value for name, value in asdict(record).items() if name not in IDENTITY}
+        children[record.agent].log_metrics(metrics, step=record.pairs)
+    log_means(run, records)
+    for each in (run, *children):
+        each.flush()
