@@ -5,6 +5,7 @@ returns the true next observation of an episode that ends, and the caller resets
 `reset(options={"reset_mask": ...})`. Nothing outside `dpg.envs` knows what simulates.
 """
 
+import importlib
 from collections.abc import Sequence
 
 import gymnasium as gym
@@ -19,31 +20,47 @@ from dpg.envs.tasks import TASKS
 __all__ = ["EnvError", "make_vector", "reset"]
 
 
-def make_vector(env_id: str, num_envs: int) -> VectorEnv:
+def make_vector(env_id: str, num_envs: int, modules: Sequence[str] = ()) -> VectorEnv:
     """`num_envs` copies of a task: batched for those in `TASKS`, one after the other for the rest.
 
+    `modules` are imported first: they may register tasks of their own.
+
     Raises:
-        EnvError: the task is not installed, or its spaces are not flat Boxes.
+        EnvError: a module cannot be imported, the task is not installed, or its spaces are not flat Boxes.
     """
     if env_id in TASKS:
         # Late: the other tasks do without MuJoCo.
         from dpg.envs.mujoco_batch import MujocoBatchVectorEnv
 
         return MujocoBatchVectorEnv(env_id, num_envs)
+    import_modules(modules)
     try:
         spec = gym.spec(env_id)
         single = gym.make(spec, disable_env_checker=True)
     except gym.error.Error as error:
         raise EnvError(f"{env_id} cannot be made: {error}") from error
+    single.close()
     for name, space in (("observation", single.observation_space), ("action", single.action_space)):
         if not isinstance(space, Box) or len(space.shape) != 1:
             raise EnvError(f"{env_id}: the {name} space must be a Box of one axis, not {space}")
-    single.close()
     return SyncVectorEnv(
         [lambda: gym.make(spec, disable_env_checker=True)] * num_envs,
         copy=False,
         autoreset_mode=AutoresetMode.DISABLED,
     )
+
+
+def import_modules(modules: Sequence[str]) -> None:
+    """Import modules for what they register with Gymnasium.
+
+    Raises:
+        EnvError: one cannot be imported.
+    """
+    for module in modules:
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            raise EnvError(f"common.env_modules = {module!r} cannot be imported: {error}") from error
 
 
 def reset(

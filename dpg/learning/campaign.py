@@ -93,7 +93,7 @@ def train(groups: Sequence[Group], every: int, progress: Progress) -> Iterator[l
 def run_shard(shard: Shard) -> Progressed:
     """Train one group up to `shard.until`."""
     recipe, agents = shard.group.recipe, list(shard.group.agents)
-    envs = make_vector(recipe.env_id, len(agents))
+    envs = make_vector(recipe.env_id, len(agents), recipe.common.env_modules)
     population = shard.population or training.begin(recipe, envs, agents)
     records: list[Record] = []
     for trained, rows in training.train(population, envs, recipe, agents, shard.until, shard.group.rates):

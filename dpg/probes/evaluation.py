@@ -8,6 +8,7 @@ import numpy as np
 from dpg.agent.snapshot import Snapshot
 from dpg.envs.make import make_vector
 from dpg.numerics.statistics import mean_interval
+from dpg.probes.collection import probe_seed
 from dpg.runtime.schema import Statistics
 from dpg.runtime.seeding import Seed
 from dpg.streams import episodes
@@ -27,9 +28,7 @@ class Shard:
     @property
     def node(self) -> Seed:
         """The root of everything random in the shard."""
-        recipe = self.snapshot.recipe
-        node = Seed(self.seed) / "evaluation" / recipe.env_id / recipe.algorithm / f"agent={self.snapshot.agent}"
-        return node / f"iteration={self.snapshot.iteration}" / self.actions
+        return probe_seed(self.seed, "evaluation", self.snapshot) / self.actions
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ def plan(snapshots: Sequence[Snapshot], num_episodes: int, seed: int) -> list[Sh
 def measure(shard: Shard) -> episodes.Episodes:
     """Run a shard's episodes."""
     recipe = shard.snapshot.recipe
-    envs = make_vector(recipe.env_id, min(shard.num_episodes, MAX_ENVS))
+    envs = make_vector(recipe.env_id, min(shard.num_episodes, MAX_ENVS), recipe.common.env_modules)
     result = episodes.run(
         shard.snapshot.state,
         envs,

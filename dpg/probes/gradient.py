@@ -10,18 +10,12 @@ from itertools import pairwise
 import numpy as np
 from jaxtyping import Float
 
-from dpg.agent.acting import Actor
 from dpg.agent.snapshot import Snapshot
-from dpg.envs.make import make_vector
 from dpg.numerics.statistics import Interval, mean_interval, pairwise_interval
 from dpg.numerics.vectors import cosine, cosine_matrix
+from dpg.probes.collection import STREAMS_AT_ONCE, fresh_streams, probe_seed
 from dpg.probes.stream_sums import Products, Sums, reduce_streams, spread
 from dpg.runtime.schema import GradientBudget, Statistics
-from dpg.runtime.seeding import Seed
-from dpg.streams.rollout import collect
-
-# Streams that one shard collects side by side: some seconds of work, in tens of MB.
-STREAMS_PER_SHARD = 8
 
 
 @dataclass(frozen=True)
@@ -43,7 +37,7 @@ class Shard:
 
 
 def plan(
-    snapshots: Sequence[Snapshot], budget: GradientBudget, seed: int, streams_per_shard: int = STREAMS_PER_SHARD
+    snapshots: Sequence[Snapshot], budget: GradientBudget, seed: int, streams_per_shard: int = STREAMS_AT_ONCE
 ) -> list[Shard]:
     """The shards of a probe, in the order in which `tabulate` reduces them."""
     shards: list[Shard] = []
@@ -63,19 +57,9 @@ def plan(
 def measure(shard: Shard) -> tuple[Sums, Products]:
     """Collect a shard's streams and reduce them to the statistics of each of its sizes."""
     snapshot = shard.snapshot
-    recipe = snapshot.recipe
-    node = Seed(shard.seed) / "gradient" / recipe.env_id / recipe.algorithm / f"agent={snapshot.agent}"
-    node = node / f"iteration={snapshot.iteration}" / shard.role / shard.set_index
+    node = probe_seed(shard.seed, "gradient", snapshot) / shard.role / shard.set_index
     indices = range(shard.first_stream, shard.first_stream + shard.num_streams)
-    envs = make_vector(recipe.env_id, shard.num_streams)
-    streams = collect(
-        Actor.of(snapshot.state),
-        envs,
-        [node / f"stream={index}" for index in indices],
-        recipe.common.timesteps,
-        clip_actions=recipe.common.clip_actions,
-    )
-    envs.close()
+    streams = fresh_streams(snapshot, [node / f"stream={index}" for index in indices])
     return reduce_streams(snapshot, streams, shard.sizes, shard.first_stream)
 
 
@@ -163,7 +147,7 @@ def tabulate(collected: Collected, statistics: Statistics, seed: int) -> tuple[l
     snapshot = collected.snapshot
     recipe = snapshot.recipe
     cell = (recipe.env_id, recipe.algorithm, snapshot.agent, snapshot.iteration)
-    rng = (Seed(seed) / "gradient" / "bootstrap" / "/".join(map(str, cell))).generator()
+    rng = (probe_seed(seed, "gradient", snapshot) / "bootstrap").generator()
     true = collected.halves[0] + collected.halves[1]
     true_gradient = true.gradient()[0]
     quality = spread(true, collected.products)

@@ -15,18 +15,16 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from dpg.agent.acting import Actor
 from dpg.agent.snapshot import Snapshot
 from dpg.envs.make import make_vector
 from dpg.learning.batch import prepare
 from dpg.learning.update import objective, update_policy
 from dpg.numerics.statistics import standard_error
+from dpg.probes.collection import fresh_streams, probe_seed
 from dpg.runtime.schema import LandscapeBudget, LandscapePlane
 from dpg.runtime.seeding import Seed
 from dpg.streams import episodes
-from dpg.streams.rollout import Streams, collect
 
-STREAMS_AT_ONCE = 8
 POINTS_AT_ONCE = 32
 MAX_ENVS = 16
 
@@ -52,12 +50,6 @@ class Grid:
         return np.stack(np.meshgrid(a, b, indexing="ij"), axis=-1).reshape(-1, 2)
 
 
-def _node(snapshot: Snapshot, seed: int) -> Seed:
-    recipe = snapshot.recipe
-    node = Seed(seed) / "landscape" / recipe.env_id / recipe.algorithm / f"agent={snapshot.agent}"
-    return node / f"iteration={snapshot.iteration}"
-
-
 @dataclass(frozen=True)
 class PlaneShard:
     """One snapshot: find its directions, and the surrogate on the grid."""
@@ -81,18 +73,10 @@ class Plane:
 def measure_plane(shard: PlaneShard) -> Plane:
     """One whole policy update from the snapshot, a random direction, and the surrogate on the plane that they span."""
     state, recipe = shard.snapshot.state, shard.snapshot.recipe
-    node = _node(shard.snapshot, shard.seed)
+    node = probe_seed(shard.seed, "landscape", shard.snapshot)
     count = shard.update_pairs // recipe.common.timesteps
     seeds = [node / "update" / f"stream={index}" for index in range(count)]
-    parts = []
-    for first in range(0, count, STREAMS_AT_ONCE):
-        group = seeds[first : first + STREAMS_AT_ONCE]
-        envs = make_vector(recipe.env_id, len(group))
-        parts.append(
-            collect(Actor.of(state), envs, group, recipe.common.timesteps, clip_actions=recipe.common.clip_actions)
-        )
-        envs.close()
-    batch = prepare(state, Streams.concatenate(parts), recipe.common, recipe.config)
+    batch = prepare(state, fresh_streams(shard.snapshot, seeds), recipe.common, recipe.config)
     updated = update_policy(state, batch, recipe, [node / "update"])
     step = updated.policy[0].astype(np.float64) - state.policy[0]
     gaussian = (node / "random direction").generator().standard_normal(len(step))
@@ -150,7 +134,7 @@ def plan_rewards(
 def measure_rewards(shard: RewardShard) -> episodes.Episodes:
     """Run the episodes of a shard's points."""
     recipe = shard.snapshot.recipe
-    node = _node(shard.snapshot, shard.seed)
+    node = probe_seed(shard.seed, "landscape", shard.snapshot)
     num_points = len(shard.policies)
 
     def seeds(point: int) -> list[Seed]:
@@ -158,7 +142,7 @@ def measure_rewards(shard: RewardShard) -> episodes.Episodes:
         return [owner / f"episode={index}" for index in range(shard.num_episodes)]
 
     population = shard.snapshot.state.select(np.zeros(num_points, np.int64)).with_policy(shard.policies)
-    envs = make_vector(recipe.env_id, min(MAX_ENVS, num_points * shard.num_episodes))
+    envs = make_vector(recipe.env_id, min(MAX_ENVS, num_points * shard.num_episodes), recipe.common.env_modules)
     result = episodes.run(
         population,
         envs,

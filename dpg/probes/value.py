@@ -13,18 +13,16 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy import stats
 
-from dpg.agent.acting import Actor
 from dpg.agent.population import Population
 from dpg.agent.snapshot import Snapshot
-from dpg.envs.make import make_vector
 from dpg.learning.batch import appraise, prepare, values
 from dpg.learning.training import iteration_seed
 from dpg.learning.update import update_value
+from dpg.probes.collection import fresh_streams, probe_seed
 from dpg.runtime.seeding import Seed
 from dpg.streams import advantages
-from dpg.streams.rollout import Streams, collect
+from dpg.streams.rollout import Streams
 
-STREAMS_AT_ONCE = 8
 TRIM = 0.05
 # Targets this small beside their deviation make a relative error explode; their share is reported.
 NEAR_ZERO = 1e-3
@@ -74,11 +72,10 @@ def measure(shard: Shard) -> list[PredictionError]:
     snapshot = shard.snapshot
     recipe, state = snapshot.recipe, snapshot.state
     training_seed = iteration_seed(recipe, snapshot.agent, snapshot.iteration)
-    node = Seed(shard.seed) / "value" / recipe.env_id / recipe.algorithm / f"agent={snapshot.agent}"
-    node = node / f"iteration={snapshot.iteration}"
+    node = probe_seed(shard.seed, "value", snapshot)
     heldout_seeds = [node / f"stream={k}" for k in range(shard.heldout_pairs // recipe.common.timesteps)]
-    train = _long_streams(snapshot, [training_seed / "batch"])
-    heldout = _long_streams(snapshot, heldout_seeds)
+    train = long_streams(snapshot, [training_seed / "batch"])
+    heldout = long_streams(snapshot, heldout_seeds)
     batch = prepare(state, train.head(recipe.common.timesteps), recipe.common, recipe.config)
     updated = update_value(state, batch, recipe, [training_seed])
     return [
@@ -88,18 +85,10 @@ def measure(shard: Shard) -> list[PredictionError]:
     ]
 
 
-def _long_streams(snapshot: Snapshot, seeds: Sequence[Seed]) -> Streams:
+def long_streams(snapshot: Snapshot, seeds: Sequence[Seed]) -> Streams:
     """Streams H pairs longer than T; each begins with the stream of T pairs from the same seed."""
     common = snapshot.recipe.common
-    pairs = common.timesteps + advantages.horizon(common.gamma)
-    actor = Actor.of(snapshot.state)
-    parts = []
-    for first in range(0, len(seeds), STREAMS_AT_ONCE):
-        group = seeds[first : first + STREAMS_AT_ONCE]
-        envs = make_vector(snapshot.recipe.env_id, len(group))
-        parts.append(collect(actor, envs, group, pairs, clip_actions=common.clip_actions))
-        envs.close()
-    return Streams.concatenate(parts)
+    return fresh_streams(snapshot, seeds, common.timesteps + advantages.horizon(common.gamma))
 
 
 def _score(snapshot: Snapshot, updated: Population, split: str, streams: Streams) -> list[PredictionError]:

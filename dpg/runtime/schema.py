@@ -3,7 +3,7 @@
 `dpg.runtime.config` reads the file into them.
 """
 
-import difflib
+import re
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -40,17 +40,11 @@ def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
     return values
 
 
-def _registered(env_id: str) -> str:
-    import gymnasium
-
-    if env_id not in gymnasium.registry:
-        close = difflib.get_close_matches(env_id, gymnasium.registry, n=3)
-        raise PydanticCustomError(
-            "environment",
-            "must be a Gymnasium id that is installed{hint}",
-            {"hint": f"; close to it: {', '.join(close)}" if close else ""},
-        )
-    return env_id
+def _gymnasium_id(value: str) -> str:
+    # It names folders and DVC stages. Whether there is such a task, `stages.params` finds out by making it.
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*-v[0-9]+", value):
+        raise PydanticCustomError("env", "must be a Gymnasium id of letters, digits, - and _, such as Hopper-v4")
+    return value
 
 
 Real = Annotated[float, BeforeValidator(_numeral_to_number), Field(allow_inf_nan=False)]
@@ -61,7 +55,7 @@ Discount = Annotated[Real, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
 Hidden = Annotated[tuple[Count, ...], BeforeValidator(_list_to_tuple)]
 Range = Annotated[tuple[Real, Real], BeforeValidator(_list_to_tuple), AfterValidator(_increasing)]
-EnvId = Annotated[str, AfterValidator(_registered)]
+EnvId = Annotated[str, AfterValidator(_gymnasium_id)]
 
 
 class _Section(BaseModel):
@@ -79,6 +73,7 @@ class Common(_Section):
     time_limit: Literal["bootstrap", "terminal"]
     clip_actions: bool
     baseline: Literal["value", "none"]
+    env_modules: Annotated[tuple[str, ...], BeforeValidator(_list_to_tuple)]
     divergence_kl: Positive
 
 

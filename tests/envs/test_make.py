@@ -60,3 +60,16 @@ def test_a_seeded_reset_repeats_an_episodes_start():
     again = reset(envs, [5, None], np.array([True, False]))
     np.testing.assert_array_equal(again[0], first[0])
     envs.close()
+
+
+def test_a_module_of_ones_own_may_register_a_task(tmp_path, monkeypatch):
+    (tmp_path / "my_tasks.py").write_text(
+        "import gymnasium as gym\n"
+        "gym.register('MyPendulum-v0', entry_point='gymnasium.envs.mujoco.inverted_pendulum_v5:InvertedPendulumEnv')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(EnvError, match="MyPendulum-v0 cannot be made"):
+        make_vector("MyPendulum-v0", 1)
+    make_vector("MyPendulum-v0", 2, ["my_tasks"]).close()
+    with pytest.raises(EnvError, match=r"env_modules = 'no_such_module' cannot be imported"):
+        make_vector("MyPendulum-v0", 1, ["no_such_module"])

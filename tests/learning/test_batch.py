@@ -10,6 +10,8 @@ from dpg.agent import gaussian, networks
 from dpg.agent.normalization import Moments, update
 from dpg.agent.population import Population
 from dpg.learning.batch import Batch, appraise, prepare, scale_reward
+from dpg.learning.update import update_value
+from dpg.runtime.seeding import Seed
 from dpg.streams.advantages import gae
 
 # Two agents with two streams each. Stream 0 terminates at 3 and is cut; 1 is truncated at 5 and terminates at its last
@@ -164,3 +166,23 @@ def test_a_subset_takes_each_agents_own_rows(numbered):
     chosen = numbered.subset(torch.tensor([[3, 1], [0, 9]]))
     np.testing.assert_array_equal(chosen.value.numpy(), [[3, 1], [0, 9]])
     np.testing.assert_array_equal(chosen.obs[..., 2].numpy(), [[3, 1], [0, 9]])
+
+
+def test_without_a_baseline_advantages_are_discounted_returns(make_population, make_streams, make_recipe):
+    """Whatever the value net says, and with lambda 1: the sum stops at an episode's end and at the cut."""
+    recipe = make_recipe("ppo_m", common={"baseline": "none", "gamma": 0.5})
+    streams = make_streams(1, 4, terminated=((0, 1),))
+    r = streams.reward[0]
+    found = appraise(make_population(1), streams, recipe.common, recipe.config).advantage(recipe.common)
+    expected = [r[0] + 0.5 * r[1], r[1], r[2] + 0.5 * r[3], r[3]]
+    np.testing.assert_allclose(found[0], expected)
+
+
+def test_without_a_baseline_the_value_net_is_left_alone(make_population, make_streams, make_recipe):
+    recipe = make_recipe("ppo", common={"baseline": "none"})
+    population = make_population(1)
+    batch = prepare(population, make_streams(1, 24), recipe.common, recipe.config)
+    seeds = [Seed(0) / "update"]
+    assert update_value(population, batch, recipe, seeds) is population
+    with_value = make_recipe("ppo")
+    assert np.abs(update_value(population, batch, with_value, seeds).value - population.value).max() > 0

@@ -11,6 +11,7 @@ from dpg.learning import training
 from dpg.learning.batch import prepare
 from dpg.learning.update import objective
 from dpg.probes import landscape
+from dpg.probes.collection import probe_seed
 from dpg.streams.episodes import Episodes
 from dpg.streams.rollout import collect
 
@@ -49,7 +50,7 @@ def test_directions_span_the_plane_they_should(snapshot):
 def update_batch(snapshot):
     """The batch that the shard's update is made from, collected again."""
     recipe = snapshot.recipe
-    node = landscape._node(snapshot, 0)
+    node = probe_seed(0, "landscape", snapshot)
     envs = make_vector(recipe.env_id, 2)
     seeds = [node / "update" / f"stream={index}" for index in range(2)]
     streams = collect(Actor.of(snapshot.state), envs, seeds, recipe.common.timesteps, clip_actions=True)

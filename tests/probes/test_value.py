@@ -27,7 +27,7 @@ def trained(make_recipe):
 def test_the_replayed_value_update_is_the_one_that_training_made(trained):
     before, after = trained
     seed = iteration_seed(before.recipe, 0, before.iteration)
-    streams = value._long_streams(before, [seed / "batch"])
+    streams = value.long_streams(before, [seed / "batch"])
     common = before.recipe.common
     assert streams.reward.shape == (1, common.timesteps + advantages.horizon(0.9))
     batch = prepare(before.state, streams.head(common.timesteps), common, before.recipe.config)

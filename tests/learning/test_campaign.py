@@ -1,0 +1,60 @@
+"""Many agents in groups: who trains with whom, and that it changes nothing."""
+
+import numpy as np
+import pytest
+
+from dpg.learning import campaign
+from dpg.runtime.progress import Progress
+
+
+@pytest.fixture
+def recipe(make_recipe):
+    return make_recipe("ppo", iterations=3, common={"timesteps": 64})
+
+
+def finish(groups, every=2):
+    with Progress("test", sum(group.num_pairs for group in groups)) as progress:
+        return list(campaign.train(groups, every, progress))
+
+
+def test_agents_and_rates_are_cut_into_groups(recipe):
+    plain = campaign.groups_of(recipe, 5, 2)
+    assert [group.agents for group in plain] == [(0, 1), (2, 3), (4,)]
+    assert [group.rates for group in plain] == [None] * 3
+    rated = campaign.groups_of(recipe, 2, 3, rates=[0.1, 0.2])
+    assert [(group.agents, group.rates) for group in rated] == [((0, 1, 0), (0.1, 0.1, 0.2)), ((1,), (0.2,))]
+
+
+def test_results_come_at_the_start_every_so_often_and_at_the_end(recipe):
+    results = finish(campaign.groups_of(recipe, 3, 2))
+    assert [[each.population.iteration for each in chunk] for chunk in results] == [[0, 0], [2, 2], [3, 3]]
+    iterations = [record.iteration for chunk in results for record in chunk[0].records if record.agent == 0]
+    assert iterations == [0, 1, 2]
+    assert results[-1][1].population.size == 1
+
+
+def test_a_group_that_is_done_is_left_out(recipe):
+    short = recipe.model_copy(update={"iterations": 1})
+    results = finish([*campaign.groups_of(short, 1, 1), *campaign.groups_of(recipe, 1, 1)], every=1)
+    assert [len(chunk) for chunk in results] == [2, 2, 1, 1]
+
+
+def test_workers_and_chunks_do_not_change_a_byte(recipe, monkeypatch):
+    def last(every):
+        return [each.population for each in finish(campaign.groups_of(recipe, 4, 2), every)[-1]]
+
+    monkeypatch.setenv("DPG_JOBS", "1")
+    alone = last(every=3)
+    monkeypatch.setenv("DPG_JOBS", "2")
+    for ours, theirs in zip(last(every=1), alone, strict=True):
+        np.testing.assert_array_equal(ours.policy, theirs.policy)
+        np.testing.assert_array_equal(ours.value, theirs.value)
+
+
+def test_a_member_with_its_own_rate_trains_as_an_agent_of_that_rate(recipe):
+    (together,) = finish(campaign.groups_of(recipe, 1, 2, rates=[1e-3, 1e-2]))[-1]
+    for position, rate in enumerate((1e-3, 1e-2)):
+        own = recipe.model_copy(update={"config": recipe.config.model_copy(update={"lr": rate})})
+        (alone,) = finish(campaign.groups_of(own, 1, 1))[-1]
+        np.testing.assert_allclose(together.population.policy[position], alone.population.policy[0], atol=1e-4)
+    assert np.abs(together.population.policy[0] - together.population.policy[1]).max() > 1e-2
