@@ -26,7 +26,7 @@ def main(env: str, algorithm: AlgorithmName) -> None:
         publish(cell.snapshots, cell.tables("train")) as (snapshots, tables),
         Progress(f"train {cell}", sum(group.num_pairs for group in groups)) as progress,
     ):
-        children = [run.child(f"agent {agent}", {"agent": str(agent)}) for agent in range(budget.agents)]
+        children = [run.child(f"{cell} agent {agent}", {"agent": str(agent)}) for agent in range(budget.agents)]
         history: list[training.Record] = []
         for results in campaign.train(groups, budget.snapshot_every, progress):
             for result in results:

@@ -31,6 +31,7 @@ from mlflow.exceptions import MlflowException
 from dpg.runtime.errors import UserError
 
 EXPERIMENT = "deep-policy-gradients"
+KIND = {"mlflow.experimentKind": "custom_model_development"}  # the UI shows training runs, not traces
 BATCH = 1000  # metrics that MLflow takes in one call
 PARAM_BATCH = 100
 PACKAGES = ("dpg", "torch", "mujoco", "gymnasium", "numpy", "scipy", "mlflow", "dvc")
@@ -48,15 +49,19 @@ class Run:
         self._experiment_id = experiment_id
         self._tags = dict(tags)
         self._metrics: list[Metric] = []
+        self._params: dict[str, Any] = {}
         run = client.create_run(experiment_id, run_name=name, tags=self._tags)
         self.id: str = run.info.run_id
 
     def child(self, name: str, tags: Mapping[str, str]) -> "Run":
-        """A run nested under this one, with its tags and some of its own."""
-        return Run(self._client, self._experiment_id, name, self._tags | dict(tags) | {"mlflow.parentRunId": self.id})
+        """A run nested under this one, with its parameters and tags, and some tags of its own."""
+        child = Run(self._client, self._experiment_id, name, self._tags | dict(tags) | {"mlflow.parentRunId": self.id})
+        child.log_params(self._params)
+        return child
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Parameters, flat and dotted."""
+        self._params |= params
         entries = [Param(name, _text(value)) for name, value in flatten(params).items()]
         with self._spared():
             for first in range(0, len(entries), PARAM_BATCH):
@@ -161,7 +166,7 @@ def _open(uri: str) -> tuple[MlflowClient, str]:
         if experiment is not None:
             return client, str(experiment.experiment_id)
         location = (root() / "mlartifacts").as_uri() if local else None
-        return client, str(client.create_experiment(name, artifact_location=location))
+        return client, str(client.create_experiment(name, artifact_location=location, tags=KIND))
 
 
 def _provenance() -> dict[str, str]:

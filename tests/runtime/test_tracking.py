@@ -54,6 +54,7 @@ def test_a_stage_leaves_parameters_metrics_tables_tags_and_its_id(project):
     (child,) = client(project).search_runs([found.info.experiment_id], "tags.agent = '3'")
     assert child.data.tags["mlflow.parentRunId"] == found.info.run_id
     assert child.data.tags["env"] == "Hopper-v4"
+    assert child.data.params == found.data.params
 
 
 def test_means_over_agents_step_in_environment_steps(project):
