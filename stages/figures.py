@@ -11,7 +11,7 @@ from dpg.runtime import config, tracking
 from dpg.runtime.outputs import publish, write_table
 from dpg.runtime.progress import Progress
 from stages import edge
-from stages.cell import Cell
+from stages.cell import DATA, Cell
 
 REPORTS = Path("reports")
 FIGURES = REPORTS / "figures"
@@ -21,9 +21,7 @@ def main() -> None:
     """Draw every figure of every cell, and summarise them."""
     params = config.load()
     statistics, timesteps = params.statistics, params.common.timesteps
-    measured = tables.load(
-        params.envs, params.algorithms, lambda env, algorithm, stage: Cell(env, algorithm).tables(stage)
-    )
+    measured = tables.load(params.envs, params.algorithms, tables_of)
     gallery = drawings(measured, timesteps, statistics)
     summary = metrics.summarize(measured, timesteps, statistics)
     logged = {
@@ -49,6 +47,11 @@ def main() -> None:
         run.log_metrics(metrics.flat(summary), step=0)
         run.log_artifacts(figures, "figures")
     print(FIGURES, file=sys.stderr)
+
+
+def tables_of(env: str, algorithm: str | None, stage: str) -> Path:
+    """Where a stage left the tables of a cell, or of a task."""
+    return DATA / "tables" / stage / env if algorithm is None else Cell(env, algorithm).tables(stage)
 
 
 def write_whole(text: str, path: Path) -> None:

@@ -6,7 +6,7 @@ from functools import partial
 
 from matplotlib.figure import Figure
 
-from dpg.report.figures import gradient, landscape, rewards, value
+from dpg.report.figures import ablation, gradient, landscape, regimes, rewards, value
 from dpg.report.tables import Tables, distinct, select
 from dpg.runtime.schema import Statistics
 
@@ -27,10 +27,16 @@ def drawings(tables: Tables, timesteps: int, statistics: Statistics) -> list[Dra
             rewards.NAME,
             partial(rewards.draw, tables.history, tables.evaluation, statistics),
             rewards.caption(tables.history, tables.evaluation, statistics),
-        )
+        ),
+        Drawing(
+            ablation.NAME,
+            partial(ablation.draw, tables.history, tables.ablation, statistics),
+            ablation.caption(tables.history, tables.ablation, statistics),
+        ),
     ]
     for env in distinct(tables.history, "env"):
         found += _gradients(tables, env, timesteps, statistics)
+        found.append(_regimes(tables, env, statistics))
         found += _values(tables, env, statistics)
         found += _landscapes(tables, env)
     return found
@@ -51,6 +57,11 @@ def _gradients(tables: Tables, env: str, timesteps: int, statistics: Statistics)
             gradient.caption(similarity, noise, "true", *settings),
         ),
     ]
+
+
+def _regimes(tables: Tables, env: str, statistics: Statistics) -> Drawing:
+    rows = select(tables.regimes, env=env)
+    return Drawing(f"{regimes.NAME}_{env}", partial(regimes.draw, rows, statistics), regimes.caption(rows, statistics))
 
 
 def _values(tables: Tables, env: str, statistics: Statistics) -> list[Drawing]:

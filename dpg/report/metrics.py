@@ -8,16 +8,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dpg.report.tables import Tables, interval_over_agents, over_agents, select
+from dpg.report import ablation, regimes
+from dpg.report.tables import Tables, along_step, final_returns, interval_over_agents, over_agents, select
 from dpg.runtime.schema import Statistics
-
-LAST_ITERATIONS = 5
 
 Number = float | int | None
 
 
 def summarize(tables: Tables, timesteps: int, statistics: Statistics) -> dict[str, dict[str, dict[str, Any]]]:
-    """Numbers by task and algorithm; None where the tables do not have what a number needs."""
+    """Numbers by task and algorithm, a task's `regimes` beside its algorithms; None where there is no number."""
     summary: dict[str, dict[str, dict[str, Any]]] = {}
     for (env, algorithm), history in tables.history.groupby(["env", "algorithm"], sort=False):
         cell = {"env": env, "algorithm": algorithm}
@@ -26,20 +25,49 @@ def summarize(tables: Tables, timesteps: int, statistics: Statistics) -> dict[st
             "gradient": _gradient(select(tables.similarity, **cell), timesteps),
             "value": _value(select(tables.value, **cell)),
             "landscape": _landscape(select(tables.landscape, **cell)),
+            "ablation": _ablation(history, select(tables.ablation, **cell), statistics),
         }
+    for env, task in tables.regimes.groupby("env", sort=False):
+        summary.setdefault(str(env), {})["regimes"] = _regimes(task, statistics)
     return summary
 
 
 def _final_return(history: pd.DataFrame, statistics: Statistics) -> dict[str, Number]:
     """Mean over the last five iterations, per agent; their mean over agents and its interval."""
-    last = history[history["iteration"] > history["iteration"].max() - LAST_ITERATIONS]
-    per_agent = last.groupby("agent")["mean_return"].mean().dropna().to_numpy(np.float64)
+    per_agent = final_returns(history)
     interval = interval_over_agents(per_agent, statistics)
     return {
         "final_return": _number(interval.mean),
         "final_return_low": _number(interval.low),
         "final_return_high": _number(interval.high),
         "agents": len(per_agent),
+    }
+
+
+def _ablation(history: pd.DataFrame, without: pd.DataFrame, statistics: Statistics) -> dict[str, Number]:
+    """Final return without a baseline, and its ratio to that with the value net."""
+    comparison = ablation.compare(history, without, statistics)
+    return {
+        "final_return": _number(comparison.without.mean),
+        "ratio": _number(comparison.ratio.mean),
+        "ratio_low": _number(comparison.ratio.low),
+        "ratio_high": _number(comparison.ratio.high),
+    }
+
+
+def _regimes(task: pd.DataFrame, statistics: Statistics) -> dict[str, dict[str, Number]]:
+    """By sample size: the best of the rates tried, what it reaches, and what linear scaling would have predicted."""
+    best = regimes.best_rates(regimes.summarize(task, statistics))
+    return {
+        f"T{row['timesteps']:.0f}": {
+            "best_lr": _number(row["lr"]),
+            "linear_scaling_lr": _number(row["linear_scaling_lr"]),
+            "final_return_at_best": _number(row["final_return"]),
+            "decline_at_best": _number(row["decline"]),
+            "decline_at_best_low": _number(row["decline_low"]),
+            "decline_at_best_high": _number(row["decline_high"]),
+        }
+        for row in best.to_dict("records")
     }
 
 
@@ -63,20 +91,34 @@ def _value(value: pd.DataFrame) -> dict[str, Number]:
 
 
 def _landscape(landscape: pd.DataFrame) -> dict[str, Number]:
-    """Mean over agents of the rank correlation of surrogate and reward over the grid, first and last."""
+    """Mean over agents of the rank correlation of surrogate and reward, over the grid and along the step, by ends.
+
+    Both objectives mostly fall along the random direction, which dominates the grid's correlation; the step's has only
+    the points with b = 0.
+    """
     correlations = pd.DataFrame(
         [
-            {"agent": agent, "iteration": iteration, "correlation": rank_correlation(rows)}
+            {
+                "agent": agent,
+                "iteration": iteration,
+                "grid": rank_correlation(rows),
+                "step": rank_correlation(along_step(rows)),
+            }
             for (agent, iteration), rows in landscape.groupby(["agent", "iteration"])
         ],
-        columns=["agent", "iteration", "correlation"],
+        columns=["agent", "iteration", "grid", "step"],
     )
-    first, last = _ends(correlations, "correlation")
-    return {"rank_correlation_first": first, "rank_correlation_last": last}
+    grid, step = _ends(correlations, "grid"), _ends(correlations, "step")
+    return {
+        "rank_correlation_first": grid[0],
+        "rank_correlation_last": grid[1],
+        "step_rank_correlation_first": step[0],
+        "step_rank_correlation_last": step[1],
+    }
 
 
 def rank_correlation(rows: pd.DataFrame) -> float:
-    """Spearman's correlation of surrogate and reward over a grid; NaN where one of them is constant."""
+    """Spearman's correlation of surrogate and reward over points; NaN where one of them is constant."""
     surrogate, reward = rows["surrogate"].rank(), rows["reward"].rank()
     if surrogate.nunique() < 2 or reward.nunique() < 2:
         return float("nan")

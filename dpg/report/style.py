@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib import colors
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -89,7 +90,7 @@ _RC: Any = {
 
 @dataclass(frozen=True)
 class Look:
-    """How an algorithm is drawn, in every figure."""
+    """How an algorithm, or a step of a sequence, is drawn."""
 
     label: str
     color: str
@@ -128,6 +129,29 @@ def tints(color: str, count: int) -> list[str]:
     return [colors.to_hex((red + (1 - red) * s, green + (1 - green) * s, blue + (1 - blue) * s)) for s in shares]
 
 
+# As many as rates are likely to be: a pattern for each, from loose to solid.
+_PATTERNS = (
+    "solid",
+    (0, (6.0, 1.4)),
+    (0, (3.0, 1.4)),
+    (0, (5.0, 1.3, 1.2, 1.3)),
+    (0, (3.0, 1.2, 1.1, 1.2, 1.1, 1.2)),
+    (0, (1.2, 1.2)),
+)
+
+
+def sequence(count: int) -> list[Look]:
+    """Looks for an ordered quantity, from light to dark; the pattern tells neighbours apart without the shade.
+
+    Shades are of one map that is monotone in lightness, without its yellow end, which is too pale for a line.
+    """
+    shades = mpl.colormaps[COLORMAP](np.linspace(0.78, 0.0, count) if count > 1 else [0.0])
+    return [
+        Look("", colors.to_hex(shade), "o", _PATTERNS[(count - 1 - index) % len(_PATTERNS)])
+        for index, shade in enumerate(shades)
+    ]
+
+
 def new_figure(width: float, height: float) -> Figure:
     """An empty figure, in inches, that lays its panels out by itself."""
     return Figure(figsize=(width, height), layout="constrained")
@@ -144,6 +168,12 @@ def compact(count: float) -> str:
     """A count in few letters: 0.4, 12, 3.4k."""
     scaled, suffix = (count, "") if count < 999.5 else (count / 1000, "k")
     return f"{scaled:.1f}{suffix}" if scaled < 9.95 else f"{scaled:.0f}{suffix}"
+
+
+def scientific(number: float) -> str:
+    """A number as it is written in a parameters file: 3e-4, 1.25e-4."""
+    mantissa, exponent = f"{number:.5e}".split("e")
+    return f"{float(mantissa):g}e{int(exponent)}"
 
 
 def quiet_grid(axes: Axes, axis: str = "y") -> None:

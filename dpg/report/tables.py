@@ -1,4 +1,4 @@
-"""The tables that figures and metrics are made of, and the mean over agents that they share."""
+"""The tables that figures and metrics are made of, and the selections and means that they share."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ from dpg.runtime.seeding import Seed
 # that a band over iterations is not roughened by the bootstrap.
 RESAMPLES = Seed(0) / "report" / "agents"
 
+# Table: the stage and the file that it is read from, for every cell and for every task.
 SOURCES = {
     "history": ("train", "history.csv"),
     "evaluation": ("checkpoint", "evaluation.csv"),
@@ -24,15 +25,20 @@ SOURCES = {
     "noise": ("gradient", "noise.csv"),
     "value": ("value", "value.csv"),
     "landscape": ("landscape", "landscape.csv"),
+    "ablation": ("ablation", "history.csv"),
 }
+TASK_SOURCES = {"regimes": ("regimes", "history.csv")}
+
+LAST_ITERATIONS = 5
 
 
 @dataclass(frozen=True)
 class Tables:
     """Every table of an experiment, its cells one below the other.
 
-    Rows are `dpg.learning.training.Record` (with `env` and `algorithm`), `dpg.probes.evaluation.Evaluation`,
-    `dpg.probes.gradient.Similarity` and `Noise`, `dpg.probes.value.PredictionError`, `dpg.probes.landscape.Point`.
+    Rows are `dpg.learning.training.Record` (with `env` and `algorithm`; in `ablation` of agents without a baseline, in
+    `regimes` also with `timesteps` and `lr`), `dpg.probes.evaluation.Evaluation`, `dpg.probes.gradient.Similarity` and
+    `Noise`, `dpg.probes.value.PredictionError`, `dpg.probes.landscape.Point`.
     """
 
     history: pd.DataFrame
@@ -41,22 +47,28 @@ class Tables:
     noise: pd.DataFrame
     value: pd.DataFrame
     landscape: pd.DataFrame
+    ablation: pd.DataFrame
+    regimes: pd.DataFrame
 
 
-def load(envs: Sequence[str], algorithms: Sequence[str], folder: Callable[[str, str, str], Path]) -> Tables:
-    """The tables of every cell; `folder(env, algorithm, stage)` says where a stage left a cell's tables.
+def load(envs: Sequence[str], algorithms: Sequence[str], folder: Callable[[str, str | None, str], Path]) -> Tables:
+    """The tables of every cell and task.
+
+    `folder(env, algorithm, stage)` says where a stage left a cell's tables, or a task's where `algorithm` is None.
 
     Raises:
         MissingOutputError: a table is not there.
     """
+
+    def read(stage: str, file: str, owners: Sequence[tuple[str, str | None]]) -> pd.DataFrame:
+        return pd.concat(
+            [read_table(folder(env, algorithm, stage) / file) for env, algorithm in owners], ignore_index=True
+        )
+
+    cells, tasks = list(product(envs, algorithms)), [(env, None) for env in envs]
     return Tables(
-        **{
-            name: pd.concat(
-                [read_table(folder(env, algorithm, stage) / file) for env, algorithm in product(envs, algorithms)],
-                ignore_index=True,
-            )
-            for name, (stage, file) in SOURCES.items()
-        }
+        **{name: read(*source, cells) for name, source in SOURCES.items()},
+        **{name: read(*source, tasks) for name, source in TASK_SOURCES.items()},
     )
 
 
@@ -98,3 +110,18 @@ def interval_over_agents(values: np.ndarray, statistics: Statistics) -> Interval
     if len(values) == 0:
         return Interval(float("nan"), float("nan"), float("nan"))
     return mean_interval(values, statistics.confidence, statistics.resamples, RESAMPLES.generator())
+
+
+def final_returns(history: pd.DataFrame) -> np.ndarray:
+    """Of one cell's agents, each one's mean return over the last five iterations: the final performance of fig. 9.
+
+    An iteration in which no episode of an agent ended does not count for it; an agent without any is left out.
+    """
+    last = history[history["iteration"] > history["iteration"].max() - LAST_ITERATIONS]
+    return last.groupby("agent")["mean_return"].mean().dropna().to_numpy(np.float64)
+
+
+def along_step(landscape: pd.DataFrame) -> pd.DataFrame:
+    """The points on the update step, b = 0, in its order; spacing a grid can leave its zero at 1e-17."""
+    distance = landscape["random"].abs()
+    return landscape[distance == distance.min()].sort_values("step")

@@ -16,12 +16,16 @@ from dpg.probes.value import PredictionError
 ROOT = Path(__file__).parents[2]
 TABLES = {
     "train/history.csv": Record,
+    "ablation/history.csv": Record,
+    "regimes/history.csv": Record,
     "checkpoint/evaluation.csv": Evaluation,
     "gradient/similarity.csv": Similarity,
     "gradient/noise.csv": Noise,
     "value/value.csv": PredictionError,
     "landscape/landscape.csv": Point,
 }
+# What a row belongs to, beyond the cell.
+FURTHER = {"regimes/history.csv": {"timesteps", "lr"}}
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -34,7 +38,7 @@ def test_every_column_of_a_table_is_documented_and_no_other(table):
         first_cells = re.findall(r"^\| (`.*?`) \|", part, flags=re.MULTILINE)
         return set(re.findall(r"`([a-z_0-9]+)`", " ".join(first_cells)))
 
-    columns = {field.name for field in fields(TABLES[table])} | {"env", "algorithm"}
+    columns = {field.name for field in fields(TABLES[table])} | {"env", "algorithm"} | FURTHER.get(table, set())
     assert names(common) | names(section) == columns
     assert not names(common) & names(section)
 

@@ -12,7 +12,7 @@ from dpg.probes.evaluation import Evaluation
 from dpg.probes.gradient import Noise, Similarity
 from dpg.probes.landscape import Point
 from dpg.probes.value import PredictionError
-from dpg.report.tables import SOURCES, Tables
+from dpg.report.tables import SOURCES, TASK_SOURCES, Tables
 from dpg.runtime.schema import Statistics
 
 T = 200
@@ -20,6 +20,8 @@ ENV = "Hopper-v4"
 AGENTS = 3
 ITERATIONS = (0, 4)
 SIZES = (50, T, 1000)
+RATES = (1e-4, 4e-4)
+TOTAL_PAIRS = 2000
 
 
 def row(kind, **values):
@@ -96,16 +98,39 @@ def landscape(cell: dict) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def regimes(env: str) -> pd.DataFrame:
+    """Agent k at iteration i: 10 i + k at the low rate; at the high one it rises to 100 (k + 1) at i = 5, and falls."""
+    return pd.DataFrame(
+        [
+            {"env": env, "algorithm": "ppo", "timesteps": timesteps, "lr": lr}
+            | row(
+                Record,
+                agent=k,
+                iteration=i,
+                pairs=(i + 1) * timesteps,
+                mean_return=10.0 * i + k if lr == RATES[0] else 20.0 * (k + 1) * min(i, 10 - i),
+            )
+            for timesteps in (T, 5 * T)
+            for lr in RATES
+            for k in range(AGENTS)
+            for i in range(TOTAL_PAIRS // timesteps)
+        ]
+    )
+
+
 def make_tables(envs=(ENV,), algorithms=("ppo",)) -> Tables:
     cells = [{"env": env, "algorithm": algorithm} for env in envs for algorithm in algorithms]
     noise = [row(Noise, **cell, agent=k, iteration=i) for cell in cells for k in range(AGENTS) for i in ITERATIONS]
+    trained = pd.concat([history(**cell) for cell in cells], ignore_index=True)
     return Tables(
-        history=pd.concat([history(**cell) for cell in cells], ignore_index=True),
+        history=trained,
         evaluation=pd.concat([evaluation(cell) for cell in cells], ignore_index=True),
         similarity=pd.concat([similarity(cell) for cell in cells], ignore_index=True),
         noise=pd.DataFrame(noise),
         value=pd.concat([value(cell) for cell in cells], ignore_index=True),
         landscape=pd.concat([landscape(cell) for cell in cells], ignore_index=True),
+        ablation=trained.assign(mean_return=trained["mean_return"] / 10),
+        regimes=pd.concat([regimes(env) for env in envs], ignore_index=True),
     )
 
 
@@ -128,9 +153,12 @@ def many_tables() -> Tables:
 
 @pytest.fixture
 def written(tables, tmp_path) -> Path:
-    """The tables of one cell, as files."""
+    """The tables of one cell and its task, as files."""
     for name, (stage, file) in SOURCES.items():
         folder = tmp_path / stage / ENV / "ppo"
         folder.mkdir(parents=True, exist_ok=True)
         getattr(tables, name).to_csv(folder / file, index=False)
+    for name, (stage, file) in TASK_SOURCES.items():
+        (tmp_path / stage / ENV).mkdir(parents=True)
+        getattr(tables, name).to_csv(tmp_path / stage / ENV / file, index=False)
     return tmp_path

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dpg.report import style
-from dpg.report.figures import gradient, landscape, rewards, value
+from dpg.report.figures import ablation, gradient, landscape, regimes, rewards, value
 from dpg.report.gallery import drawings
 from dpg.report.tables import select
 
@@ -33,7 +33,8 @@ def panels(figure: Figure) -> list[Axes]:
 def test_every_figure_has_a_name_a_caption_and_no_warnings(many_tables, statistics, tmp_path):
     gallery = drawings(many_tables, T, statistics)
     names = [drawing.name for drawing in gallery]
-    assert len(set(names)) == len(names) == 1 + 2 * 4 + 6 * 2
+    assert len(set(names)) == len(names) == 2 + 2 * 5 + 6 * 2
+    assert {"sec22_no_baseline", "fig03_regimes_Walker2d-v4"} <= set(names)
     assert {"fig09_rewards", "fig01_gradient_variance_Hopper-v4", "fig07_cut_Walker2d-v4_trpo"} <= set(names)
     for drawing in gallery:
         figure = drawing.draw()
@@ -100,6 +101,89 @@ def test_a_single_agent_is_drawn_without_an_interval(tables, statistics):
     (axes,) = panels(rewards.draw(**alone, statistics=statistics))
     np.testing.assert_allclose(line(axes, "mean")[1], [10 * i for i in range(8)])
     assert "0 agents" not in rewards.caption(**alone, statistics=statistics)
+
+
+# Ablation
+
+
+def test_the_ablation_draws_both_trainings_and_states_their_ratio(tables, statistics):
+    (axes,) = panels(ablation.draw(tables.history, tables.ablation, statistics))
+    pairs = [T * (i + 1) for i in range(8)]
+    np.testing.assert_allclose(line(axes, "value net"), [pairs, [10 * i + 1 for i in range(8)]])
+    np.testing.assert_allclose(line(axes, "no baseline (b = 0)"), [pairs, [i + 0.1 for i in range(8)]])
+    assert set(line(axes, "zero")[1]) == {0}
+    assert axes.get_ylim()[0] <= 0  # heights are in the ratio that the title states
+    assert axes.get_yscale() == "linear"
+    assert axes.get_title().startswith("PPO\nb = 0 / value net: 0.10 [")
+
+
+def test_the_ablation_has_a_row_for_each_task_and_a_panel_for_each_algorithm(many_tables, statistics):
+    without = many_tables.ablation
+    without.loc[(without["env"] == "Walker2d-v4") & (without["algorithm"] == "trpo"), "mean_return"] = 7.0
+    figure = ablation.draw(many_tables.history, without, statistics)
+    assert [axes.get_title().split("\n")[0] for axes in panels(figure)] == ["PPO", "PPO-M", "TRPO"] * 2
+    assert [axes.get_ylabel().split("\n")[0] for axes in panels(figure)[::3]] == ["Hopper-v4", "Walker2d-v4"]
+    flat = [set(line(axes, "no baseline (b = 0)")[1]) == {7.0} for axes in panels(figure)]
+    assert flat == [False] * 5 + [True]
+
+
+def test_an_ablation_without_a_ratio_says_so(tables, statistics):
+    negative = tables.history.assign(mean_return=-1.0)
+    (axes,) = panels(ablation.draw(negative, tables.ablation, statistics))
+    assert axes.get_title().endswith("not defined")
+    assert "ratio not defined" in ablation.caption(negative, tables.ablation, statistics)
+    alone = select(tables.history, agent=0), select(tables.ablation, agent=0)
+    (axes,) = panels(ablation.draw(*alone, statistics))
+    assert axes.get_title().endswith("value net: 0.10")
+
+
+# Regimes
+
+
+def test_regimes_draw_every_rate_at_every_size_and_mark_the_best(tables, statistics):
+    small, large = panels(regimes.draw(tables.regimes, statistics))
+    i = np.arange(10)
+    np.testing.assert_allclose(line(small, "lr=0.0001"), [T * (i + 1), 10 * i + 1])
+    np.testing.assert_allclose(line(small, "lr=0.0004"), [T * (i + 1), 40 * np.minimum(i, 10 - i)])
+    np.testing.assert_allclose(line(large, "lr=0.0001"), [[5 * T, 10 * T], [1, 11]])
+    np.testing.assert_allclose(line(large, "lr=0.0004"), [[5 * T, 10 * T], [0, 40]])
+    np.testing.assert_allclose(line(small, "best"), [[10 * T], [91]])
+    np.testing.assert_allclose(line(large, "best"), [[10 * T], [40]])
+    assert [axes.get_title() for axes in (small, large)] == [
+        "T = 200 pairs an iteration\nbest rate: 1e-4",
+        "T = 1,000 pairs an iteration\nbest rate: 4e-4",
+    ]
+    assert small.get_ylim() == large.get_ylim()
+    band = small.collections[0].get_paths()[0].get_extents()
+    assert 0 <= band.y0 < 1
+    assert 91 < band.y1 <= 92  # of 90, 91 and 92
+
+
+def test_a_rate_looks_the_same_at_every_size(tables, statistics):
+    figure = regimes.draw(tables.regimes, statistics)
+    for label in ("lr=0.0001", "lr=0.0004"):
+        drawn = [found for axes in panels(figure) for found in axes.get_lines() if found.get_label() == label]
+        assert len({(found.get_color(), found.get_linestyle()) for found in drawn}) == 1
+    (legend,) = figure.legends
+    assert {"rate 1e-4", "rate 4e-4", "best rate at this T"} <= {text.get_text() for text in legend.get_texts()}
+
+
+@pytest.mark.parametrize("sizes", [1, 4, 5])
+def test_regimes_have_as_many_panels_as_sizes(sizes, tables, statistics):
+    small = select(tables.regimes, timesteps=T)
+    table = pd.concat([small.assign(timesteps=T * (k + 1)) for k in range(sizes)], ignore_index=True)
+    figure = regimes.draw(table, statistics)
+    assert len(panels(figure)) == sizes
+    assert figure.get_figwidth() <= style.WIDTH
+
+
+def test_a_size_whose_episodes_never_ended_has_an_empty_panel(tables, statistics):
+    table = tables.regimes
+    table.loc[table["timesteps"] == T, "mean_return"] = np.nan
+    small, _ = panels(regimes.draw(table, statistics))
+    assert small.get_title() == "T = 200 pairs an iteration"
+    assert "best" not in labels(small)
+    assert "T = 200: no training has a final return" in regimes.caption(table, statistics)
 
 
 # Gradients
@@ -249,6 +333,12 @@ def test_landscapes_of_further_agents_have_files_of_their_own(tables, statistics
 def test_captions_state_sample_sizes(tables, statistics):
     text = {drawing.name: drawing.caption for drawing in drawings(tables, T, statistics)}
     assert "PPO: 3 agents" in text["fig09_rewards"]
+    assert "3 agents with and 3 without" in text["sec22_no_baseline"]
+    assert "2,000 pairs an agent" in text["fig03_regimes_Hopper-v4"]
+    assert (
+        "T = 200: 10 iterations, 3 agents a rate, best 1e-4 (linear scaling from the smallest T predicts 1e-4), "
+        "declines 0.0 at 1e-4, -120.0 at 4e-4"
+    ) in text["fig03_regimes_Hopper-v4"]
     assert "10 independent gradient estimates" in text["fig01_gradient_variance_Hopper-v4"]
     assert "one line for each of 3 agents" in text["fig02_true_gradient_Hopper-v4"]
     assert "iteration 4: 10.0" in text["fig01_gradient_variance_Hopper-v4"]  # trajectories in T pairs

@@ -1,6 +1,7 @@
 """The numbers that experiments are compared by, against ones computed by hand."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -25,6 +26,32 @@ def test_numbers_of_a_small_experiment(tables, statistics):
     assert cell["value"] == {"heldout_gae_error_last": 8.0, "heldout_returns_error_last": 16.0}
     assert cell["landscape"]["rank_correlation_first"] == pytest.approx(1.0)
     assert cell["landscape"]["rank_correlation_last"] == pytest.approx(-1.0)
+    # Without a baseline every return is a tenth.
+    assert cell["ablation"]["final_return"] == pytest.approx(5.1)
+    assert cell["ablation"]["ratio"] == pytest.approx(0.1)
+    assert cell["ablation"]["ratio_low"] < 0.1 < cell["ablation"]["ratio_high"]
+
+
+def test_regimes_stand_beside_the_algorithms_of_their_task(many_tables, statistics):
+    summary = metrics.summarize(many_tables, T, statistics)
+    assert set(summary["Walker2d-v4"]) == {"ppo", "ppo_m", "trpo", "regimes"}
+    small, large = (summary["Walker2d-v4"]["regimes"][f"T{size}"] for size in (200, 1000))
+    # The low rate ends 10 iterations at 85 + k and never falls; the high one ends 2 iterations at 20 (k + 1).
+    assert (small["best_lr"], small["linear_scaling_lr"], small["final_return_at_best"]) == (1e-4, 1e-4, 86.0)
+    assert large["best_lr"] == 4e-4
+    assert large["linear_scaling_lr"] == pytest.approx(5e-4)
+    assert large["final_return_at_best"] == 40.0
+    assert [large[f"decline_at_best{end}"] for end in ("", "_low", "_high")] == [0.0, 0.0, 0.0]
+
+
+def test_the_correlation_along_the_step_is_not_that_of_the_grid(tables, statistics):
+    # The reward follows the surrogate everywhere but on the step, b = 0, where it falls as the surrogate rises.
+    table = tables.landscape[tables.landscape["iteration"] == 0]
+    on_step = table["random"] == 0
+    table = table.assign(reward=table["surrogate"].where(~on_step, 50 - table["surrogate"]))
+    cell = metrics.summarize(replace(tables, landscape=table), T, statistics)["Hopper-v4"]["ppo"]["landscape"]
+    assert cell["step_rank_correlation_first"] == cell["step_rank_correlation_last"] == pytest.approx(-1.0)
+    assert cell["rank_correlation_first"] > 0.5
 
 
 def test_an_iteration_without_episodes_is_left_out_of_its_agent(tables, statistics):
@@ -42,12 +69,19 @@ def test_what_was_not_measured_is_null(tables, statistics):
     assert set(cell["gradient"].values()) == {None}
     tables.history["mean_return"] = np.nan
     tables.landscape["reward"] = 1.0
+    tables.regimes["mean_return"] = np.nan
     text = metrics.to_json(metrics.summarize(tables, T, statistics))
     assert "NaN" not in text
     read = json.loads(text)["Hopper-v4"]["ppo"]
     assert read["final_return"] is None
     assert read["agents"] == 0
-    assert read["landscape"]["rank_correlation_first"] is None
+    assert set(read["landscape"].values()) == {None}
+    assert read["ablation"] | {"final_return": None} == dict.fromkeys(
+        ("final_return", "ratio", "ratio_low", "ratio_high")
+    )
+    regimes = json.loads(text)["Hopper-v4"]["regimes"]
+    assert set(regimes) == {"T200", "T1000"}
+    assert {number for size in regimes.values() for number in size.values()} == {None}
 
 
 def test_json_has_the_same_bytes_whatever_the_order(many_tables, statistics):

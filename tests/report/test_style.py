@@ -3,7 +3,7 @@
 import re
 import subprocess
 import sys
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import matplotlib as mpl
 import numpy as np
@@ -11,7 +11,7 @@ import pytest
 from matplotlib import colors
 
 from dpg.report import style
-from dpg.report.figures import landscape, rewards
+from dpg.report.figures import ablation, landscape, regimes, rewards
 
 
 @pytest.mark.parametrize("kind", ["png", "pdf", "svg"])
@@ -22,11 +22,13 @@ def test_the_same_table_gives_the_same_bytes(kind, tables, statistics, tmp_path)
         for name, figure in (
             ("flat", rewards.draw(tables.history, tables.evaluation, statistics)),
             ("solid", landscape.draw_surfaces(tables.landscape)),
+            ("regimes", regimes.draw(tables.regimes, statistics)),
+            ("ablation", ablation.draw(tables.history, tables.ablation, statistics)),
         ):
             files += style.save(figure, tmp_path / attempt, name, [kind], dpi=50)
-    assert [file.name for file in files] == [f"flat.{kind}", f"solid.{kind}"] * 2
-    assert files[0].read_bytes() == files[2].read_bytes()
-    assert files[1].read_bytes() == files[3].read_bytes()
+    half = len(files) // 2
+    assert len({file.name for file in files}) == half == 4
+    assert [file.read_bytes() for file in files[:half]] == [file.read_bytes() for file in files[half:]]
 
 
 def test_files_name_no_date_and_no_version(tables, statistics, tmp_path):
@@ -56,6 +58,25 @@ def test_tints_run_from_the_colour_towards_white():
     assert tints[0] == "#004488"
     assert [colors.to_rgb(t)[0] for t in tints] == sorted({colors.to_rgb(t)[0] for t in tints})
     assert style.tints("#004488", 1) == ["#004488"]
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 5])
+def test_a_sequence_darkens_step_by_step_and_its_patterns_differ(count):
+    looks = style.sequence(count)
+    greys = [float(colors.to_rgb(look.color) @ np.array([0.299, 0.587, 0.114])) for look in looks]
+    assert all(before - after > 0.08 for before, after in pairwise(greys))
+    assert greys[0] < 0.75  # a line of it is seen on white paper
+    assert len({str(look.dashes) for look in looks}) == count
+    assert looks[-1].dashes == "solid"
+
+
+def test_a_sequence_of_one_is_dark_and_solid():
+    assert style.sequence(1) == style.sequence(2)[1:]
+
+
+@pytest.mark.parametrize(("number", "text"), [(3e-4, "3e-4"), (1.25e-4, "1.25e-4"), (0.01, "1e-2"), (2.0, "2e0")])
+def test_scientific_numbers(number, text):
+    assert style.scientific(number) == text
 
 
 @pytest.mark.parametrize(

@@ -1,21 +1,30 @@
 """Tables are read cell by cell, and averaged over agents, each once."""
 
+import shutil
+from dataclasses import fields
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from dpg.report.tables import load, over_agents
+from dpg.report.tables import final_returns, load, over_agents
 from dpg.runtime.outputs import MissingOutputError
 
 
 def folder_under(root):
-    return lambda env, algorithm, stage: root / stage / env / algorithm
+    return lambda env, algorithm, stage: root / stage / env / (algorithm or "")
 
 
 def test_tables_are_read_as_they_were_written(written, tables):
     read = load(["Hopper-v4"], ["ppo"], folder_under(written))
-    for name in ("history", "evaluation", "similarity", "noise", "value", "landscape"):
-        pd.testing.assert_frame_equal(getattr(read, name), getattr(tables, name))
+    for field in fields(tables):
+        pd.testing.assert_frame_equal(getattr(read, field.name), getattr(tables, field.name))
+
+
+def test_a_table_of_a_task_is_read_once_for_all_its_algorithms(written, tables):
+    for path in list(written.glob("*/Hopper-v4/ppo")):
+        shutil.copytree(path, path.with_name("trpo"))
+    pd.testing.assert_frame_equal(load(["Hopper-v4"], ["ppo", "trpo"], folder_under(written)).regimes, tables.regimes)
 
 
 def test_cells_that_are_not_named_are_not_read(written, tables):
@@ -26,7 +35,15 @@ def test_cells_that_are_not_named_are_not_read(written, tables):
     assert set(load(["Hopper-v4"], ["ppo"], folder_under(written)).history["algorithm"]) == {"ppo"}
 
 
-@pytest.mark.parametrize("missing", ["train/Hopper-v4/ppo/history.csv", "landscape/Hopper-v4/ppo/landscape.csv"])
+@pytest.mark.parametrize(
+    "missing",
+    [
+        "train/Hopper-v4/ppo/history.csv",
+        "landscape/Hopper-v4/ppo/landscape.csv",
+        "ablation/Hopper-v4/ppo/history.csv",
+        "regimes/Hopper-v4/history.csv",
+    ],
+)
 def test_a_missing_table_is_named(written, missing):
     (written / missing).unlink()
     with pytest.raises(MissingOutputError, match=f"{missing} is missing"):
@@ -66,3 +83,11 @@ def test_an_interval_does_not_depend_on_the_other_groups(tables, statistics):
 def test_an_agent_cannot_count_twice(tables, statistics):
     with pytest.raises(ValueError, match="several rows"):
         over_agents(tables.evaluation, ["iteration"], "mean_return", statistics)
+
+
+def test_final_returns_are_of_the_last_five_iterations_of_each_agent(tables):
+    history = tables.history
+    history.loc[(history["agent"] == 1) & (history["iteration"] < 7), "mean_return"] = np.nan
+    history.loc[history["agent"] == 2, "mean_return"] = np.nan
+    # 10 i + k: agent 0 over iterations 3 to 7, agent 1 at iteration 7 alone, agent 2 nowhere.
+    assert final_returns(history).tolist() == [50.0, 71.0]

@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from mpl_toolkits.mplot3d.axes3d import Axes3D
 
 from dpg.report import style
-from dpg.report.tables import distinct, select
+from dpg.report.tables import along_step, distinct, select
 
 NAMES = {"surfaces": "fig07_landscape", "cut": "fig07_cut"}
 
@@ -221,12 +221,6 @@ def _grid(rows: pd.DataFrame, column: str) -> pd.DataFrame:
 
 def _ticks(most: int) -> MaxNLocator:
     return MaxNLocator(most, steps=[1, 2, 5, 10])
-
-
-def along_step(rows: pd.DataFrame) -> pd.DataFrame:
-    """The points on the update step, b = 0, in its order; spacing a grid can leave its zero at 1e-17."""
-    distance = rows["random"].abs()
-    return rows[distance == distance.min()].sort_values("step")
 
 
 def _title(landscape: pd.DataFrame) -> str:

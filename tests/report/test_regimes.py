@@ -1,0 +1,85 @@
+"""Where trainings peak and end, against numbers computed by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dpg.report.regimes import best_rates, returns_of_agents, summarize
+
+T = 200
+
+
+def one_training(returns: list[float], lr: float = 1e-4, agent: int = 0, timesteps: int = T) -> pd.DataFrame:
+    where = {"env": "Hopper-v4", "timesteps": timesteps, "lr": lr, "agent": agent}
+    return pd.DataFrame([where | {"iteration": i, "mean_return": value} for i, value in enumerate(returns)])
+
+
+def test_ends_and_peaks_of_a_small_experiment(tables, statistics):
+    table = summarize(tables.regimes, statistics).set_index(["timesteps", "lr"])
+    # Ten iterations: means over two. Low rate 10 i + k ends at 85 + k; high rate 20 (k + 1) min(i, 10 - i) peaks over
+    # iterations 4 and 5 at 90 (k + 1) and ends over 8 and 9 at 30 (k + 1). Agents k = 0, 1, 2.
+    assert table.loc[(T, 1e-4), ["final_return", "peak_return", "decline", "agents"]].tolist() == [86, 86, 0, 3]
+    assert table.loc[(T, 4e-4), ["final_return", "peak_return", "decline", "agents"]].tolist() == [60, 180, -120, 3]
+    # Two iterations: the last one alone.
+    assert table.loc[(5 * T, 4e-4), ["final_return", "peak_return", "decline"]].tolist() == [40, 40, 0]
+    assert table.loc[(T, 4e-4), "decline_low"] < -120 < table.loc[(T, 4e-4), "decline_high"] < 0
+    assert table.loc[(T, 1e-4), "final_low"] < 86 < table.loc[(T, 1e-4), "final_high"]
+
+
+def test_a_peak_is_of_the_smoothed_curve():
+    # A spike of 100 among zeros, in ten iterations, counts half.
+    (row,) = returns_of_agents(one_training([0.0] * 4 + [100.0] + [0.0] * 5)).to_dict("records")
+    assert (row["final_return"], row["peak_return"], row["decline"]) == (0.0, 50.0, -50.0)
+
+
+def test_the_order_of_rows_does_not_matter(tables):
+    shuffled = tables.regimes.sample(frac=1, random_state=0)
+    keys = ["env", "timesteps", "lr", "agent"]
+    sorted_ = [returns_of_agents(table).sort_values(keys, ignore_index=True) for table in (tables.regimes, shuffled)]
+    pd.testing.assert_frame_equal(*sorted_)
+
+
+def test_iterations_without_episodes_do_not_count_and_agents_without_an_end_are_left_out(statistics):
+    table = pd.concat(
+        [
+            one_training([1.0] * 8 + [np.nan, 5.0]),
+            one_training([9.0] * 8 + [np.nan, np.nan], agent=1),
+            one_training([np.nan] * 8 + [4.0, 3.0], agent=2),
+        ]
+    )
+    ends = returns_of_agents(table).set_index("agent")
+    assert ends["final_return"].tolist()[::2] == [5.0, 3.5]
+    assert np.isnan(ends.loc[1, "decline"])
+    (row,) = summarize(table, statistics).to_dict("records")
+    assert (row["agents"], row["final_return"], row["peak_return"], row["decline"]) == (2, 4.25, 4.5, -0.25)
+
+
+def test_declines_of_noise_alone_are_below_zero(statistics):
+    """The bias that the docstring warns of: training that stands still has an interval below zero, always."""
+    noise = np.random.default_rng(0).normal(size=(8, 50))
+    table = pd.concat([one_training(list(returns), agent=k) for k, returns in enumerate(noise)])
+    (row,) = summarize(table, statistics).to_dict("records")
+    assert row["decline_high"] < 0
+
+
+def test_the_best_rate_and_the_one_that_linear_scaling_predicts(many_tables, statistics):
+    best = best_rates(summarize(many_tables.regimes, statistics))
+    assert best["env"].tolist() == ["Hopper-v4", "Hopper-v4", "Walker2d-v4", "Walker2d-v4"]
+    assert best["timesteps"].tolist() == [T, 5 * T] * 2
+    assert best["lr"].tolist() == [1e-4, 4e-4] * 2
+    assert best["linear_scaling_lr"].tolist() == pytest.approx([1e-4, 5e-4] * 2)
+    assert best["final_return"].tolist() == [86, 40] * 2
+
+
+def test_of_equal_rates_the_lower_is_best(statistics):
+    table = pd.concat([one_training([2.0], lr=lr) for lr in (3e-4, 1e-4, 2e-4)])
+    assert best_rates(summarize(table, statistics))["lr"].tolist() == [1e-4]
+
+
+def test_a_size_without_final_returns_has_no_best_rate(statistics):
+    table = pd.concat([one_training([np.nan]), one_training([1.0], timesteps=2 * T, lr=3e-4)])
+    best = best_rates(summarize(table, statistics))
+    assert best["timesteps"].tolist() == [T, 2 * T]
+    assert np.isnan(best["lr"][0])
+    assert best["lr"][1] == 3e-4
+    assert best["linear_scaling_lr"].isna().all()  # there is nothing to scale from
