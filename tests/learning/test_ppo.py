@@ -1,13 +1,10 @@
 """PPO's policy update, in the cases where it is something simpler."""
 
-from dataclasses import fields
-
 import numpy as np
 import pytest
 import torch
 
 from dpg.agent import gaussian
-from dpg.agent.population import Population
 from dpg.learning import ppo
 from dpg.learning.batch import Batch, distribution, prepare
 from dpg.learning.objectives import surrogate_objective
@@ -17,18 +14,9 @@ SEEDS = [Seed(0) / "update" / agent for agent in range(2)]
 
 
 @pytest.fixture
-def population(make_population) -> Population:
-    return make_population(2)
-
-
-@pytest.fixture
 def batch(population, make_streams, make_recipe) -> Batch:
     recipe = make_recipe("ppo")
     return prepare(population, make_streams(2, 24, terminated=((0, 9),)), recipe.common, recipe.config)
-
-
-def of_member(batch: Batch, member: int) -> Batch:
-    return Batch(**{field.name: getattr(batch, field.name)[member : member + 1] for field in fields(batch)})
 
 
 def normalized(advantage: torch.Tensor) -> torch.Tensor:
@@ -81,7 +69,7 @@ def test_clipping_keeps_the_policy_nearer(population, batch, make_recipe):
     assert (divergence(0.05) < 0.5 * divergence(float("inf"))).all()
 
 
-def test_an_agents_update_does_not_depend_on_the_agent_beside_it(population, batch, make_recipe):
+def test_an_agents_update_does_not_depend_on_the_agent_beside_it(population, batch, make_recipe, of_member):
     config = make_recipe("ppo", config={"epochs": 3, "minibatches": 4}).config
     together = ppo.update_policy(population, batch, config, np.array([0.01, 0.02]), SEEDS)
     for member, lr in ((0, 0.01), (1, 0.02)):

@@ -36,10 +36,6 @@ def batch(population, make_streams, make_recipe) -> Batch:
     return prepare(population, on_policy, recipe.common, recipe.config)
 
 
-def of_member(batch: Batch, member: int) -> Batch:
-    return Batch(**{field.name: getattr(batch, field.name)[member : member + 1] for field in fields(batch)})
-
-
 def in_float64(batch: Batch) -> Batch:
     return Batch(**{field.name: getattr(batch, field.name).double() for field in fields(batch)})
 
@@ -185,7 +181,7 @@ def test_the_fisher_matrix_is_estimated_on_the_share_of_states_that_is_asked_for
     assert few.obs.shape[1] == 1
 
 
-def test_an_agents_update_does_not_depend_on_the_agent_beside_it(population, batch, make_recipe):
+def test_an_agents_update_does_not_depend_on_the_agent_beside_it(population, batch, make_recipe, of_member):
     config = make_recipe("trpo").config
     together = trpo.update_policy(population, batch, config, SEEDS)
     for member in range(2):

@@ -1,6 +1,6 @@
 """The value fit descends the loss that the configuration names, for each agent by itself."""
 
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,18 +17,9 @@ SEEDS = [Seed(0) / "update" / agent for agent in range(2)]
 
 
 @pytest.fixture
-def population(make_population) -> Population:
-    return make_population(2)
-
-
-@pytest.fixture
 def batch(population, make_streams, make_recipe) -> Batch:
     recipe = make_recipe("ppo_m")
     return prepare(population, make_streams(2, 24, terminated=((0, 9),)), recipe.common, recipe.config)
-
-
-def of_member(batch: Batch, member: int) -> Batch:
-    return Batch(**{field.name: getattr(batch, field.name)[member : member + 1] for field in fields(batch)})
 
 
 def test_one_step_on_the_whole_batch_is_adams_on_the_configured_loss(population, batch, make_recipe):
@@ -53,7 +44,7 @@ def test_one_step_on_the_whole_batch_is_adams_on_the_configured_loss(population,
         assert found.value_adam.steps == 2
 
 
-def test_an_agents_fit_does_not_depend_on_the_agent_beside_it(population, batch, make_recipe):
+def test_an_agents_fit_does_not_depend_on_the_agent_beside_it(population, batch, make_recipe, of_member):
     config = make_recipe("ppo", config={"value_epochs": 3}).config
     together = value_fit.fit(population, batch, config, np.array([0.01, 0.02]), SEEDS)
     for member, lr in ((0, 0.01), (1, 0.02)):
