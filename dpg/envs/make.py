@@ -28,12 +28,12 @@ def make_vector(env_id: str, num_envs: int, modules: Sequence[str] = ()) -> Vect
     Raises:
         EnvError: a module cannot be imported, the task is not installed, or its spaces are not flat Boxes.
     """
+    import_modules(modules)
     if env_id in TASKS:
         # Late: the other tasks do without MuJoCo.
         from dpg.envs.mujoco_batch import MujocoBatchVectorEnv
 
         return MujocoBatchVectorEnv(env_id, num_envs)
-    import_modules(modules)
     try:
         spec = gym.spec(env_id)
         single = gym.make(spec, disable_env_checker=True)

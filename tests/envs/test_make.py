@@ -71,5 +71,6 @@ def test_a_module_of_ones_own_may_register_a_task(tmp_path, monkeypatch):
     with pytest.raises(EnvError, match="MyPendulum-v0 cannot be made"):
         make_vector("MyPendulum-v0", 1)
     make_vector("MyPendulum-v0", 2, ["my_tasks"]).close()
-    with pytest.raises(EnvError, match=r"env_modules = 'no_such_module' cannot be imported"):
-        make_vector("MyPendulum-v0", 1, ["no_such_module"])
+    for env_id in ("MyPendulum-v0", "Hopper-v4"):
+        with pytest.raises(EnvError, match=r"env_modules = 'no_such_module' cannot be imported"):
+            make_vector(env_id, 1, ["no_such_module"])
