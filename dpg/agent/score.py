@@ -50,6 +50,16 @@ class Score:
             log_prob=gaussian.log_prob_of_squares(squared, log_std),
         )
 
+    def select(self, rows: slice) -> "Score":
+        """The scores of some rows of the first leading axis."""
+        return Score(
+            self.layout,
+            [x[rows] for x in self.inputs],
+            [error[rows] for error in self.errors],
+            self.log_std[rows],
+            self.log_prob[rows],
+        )
+
     def sum(self, weights: Any) -> Any:
         """sum_t weights_t grad log pi(a_t|s_t) over the first n pairs, (..., D), for weights (..., n)."""
         pairs = weights.shape[-1]

@@ -26,9 +26,11 @@ class Appraisal:
     done: Bool[np.ndarray, "N T"]
     gae_lambda: float
 
-    def advantage(self, common: Common, pairs: int | None = None) -> Float[np.ndarray, "N n"]:
-        """GAE of the first `pairs` pairs, as if the streams had been cut there."""
-        cut = np.s_[:, :pairs]
+    def advantage(
+        self, common: Common, pairs: int | None = None, streams: slice = slice(None)
+    ) -> Float[np.ndarray, "M n"]:
+        """GAE of the first `pairs` pairs of some streams, as if they had been cut there."""
+        cut = (streams, slice(pairs))
         return advantages.gae(
             self.reward[cut],
             self.value[cut],

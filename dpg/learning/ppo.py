@@ -26,6 +26,7 @@ def objective(population: Population, policy: Float[Tensor, "P D"], batch: Batch
     return surrogate + config.entropy_coef * gaussian.entropy(log_std)
 
 
+@torch.inference_mode()
 def update_policy(
     population: Population, batch: Batch, config: PPO, lr: Float[np.ndarray, " P"], seeds: list[Seed]
 ) -> Population:

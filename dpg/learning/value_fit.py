@@ -16,6 +16,7 @@ from dpg.runtime.schema import Algorithm
 from dpg.runtime.seeding import Seed
 
 
+@torch.inference_mode()
 def fit(
     population: Population, batch: Batch, config: Algorithm, lr: Float[np.ndarray, " P"], seeds: list[Seed]
 ) -> Population:

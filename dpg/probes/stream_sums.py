@@ -103,25 +103,27 @@ def reduce_streams(
         streams.action,
     )
 
-    def stream_sums(pairs: int) -> Sums:
-        advantage = appraisal.advantage(recipe.common, pairs)
+    def sums_of(chosen: slice, pairs: int) -> Sums:
+        """Of each of the chosen streams, over its first pairs."""
+        advantage = appraisal.advantage(recipe.common, pairs, chosen)
+        own = score.select(chosen)
         return Sums(
-            pairs=np.full(num_streams, float(pairs)),
-            episodes=streams.done[:, :pairs].sum(axis=1).astype(np.float64),
+            pairs=np.full(len(advantage), float(pairs)),
+            episodes=streams.done[chosen, :pairs].sum(axis=1).astype(np.float64),
             advantage=advantage.sum(axis=1),
             advantage_squared=(advantage**2).sum(axis=1),
-            score=score.sum(np.ones_like(advantage)),
-            weighted_score=score.sum(advantage),
+            score=own.sum(np.ones_like(advantage)),
+            weighted_score=own.sum(advantage),
         )
 
-    whole = stream_sums(timesteps)
-    rows = []
+    whole = sums_of(slice(None), timesteps)
+    rows: list[list[np.ndarray]] = []
     for size in sizes:
-        if size < timesteps:
-            sums, share = stream_sums(size), np.arange(num_streams) + first_stream == 0
-        else:
-            sums, share = whole, np.arange(num_streams) + first_stream < size // timesteps
-        rows.append([part[share].sum(axis=0) for part in sums])
+        # Only the very first stream has heads; a shard of later ones adds nothing to them.
+        streams_of_size = max(1, size // timesteps)
+        share = slice(0, max(0, min(num_streams, streams_of_size - first_stream)))
+        parts = Sums(*(part[share] for part in whole)) if size >= timesteps else sums_of(share, size)
+        rows.append([part.sum(axis=0) for part in parts])
     products = Products(
         streams=num_streams,
         gg=float((whole.weighted_score**2).sum()),

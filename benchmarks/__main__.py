@@ -1,0 +1,100 @@
+"""`python -m benchmarks`: time ours against its peers, print a table and write `benchmarks/results.json`.
+
+Every figure is a ratio of speeds that were taken in turn on the same cores; between the brackets are the least and the
+greatest of the rounds' own ratios. Nothing fails because it is slow. Leave the machine alone meanwhile: two cores for
+about a quarter of an hour, three minutes with --quick, whose ratios rest on two rounds each. Peers that are not
+installed are left out, and the table says so.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+from benchmarks import gradient, landscape, machine, rollout, training
+from benchmarks.harness import Cores, Row, Skipped
+
+PARTS: dict[str, Callable[..., Iterator[Row | Skipped]]] = {
+    "rollout": rollout.measure,
+    "training": training.measure,
+    "gradient": gradient.measure,
+    "landscape": landscape.measure,
+}
+RESULTS = Path(__file__).with_name("results.json")
+MAX_CORES = 2
+BUSY_BELOW = 0.95
+
+
+def main(arguments: list[str]) -> None:
+    """Measure, print, write."""
+    options = _parser().parse_args(arguments)
+    names = options.only or list(PARTS)
+    started = time.gmtime()
+    seconds: dict[str, int] = {}
+    found: list[Row | Skipped] = []
+    with Cores(MAX_CORES) as cores:
+        where = machine.describe(cores.count)
+        _print_heading()
+        for name in names:
+            start = time.monotonic()
+            for row in PARTS[name](cores, quick=options.quick):
+                _print(row)
+                found.append(row)
+            seconds[name] = round(time.monotonic() - start)
+    rows = [row for row in found if isinstance(row, Row)]
+    document = {
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", started),
+        "quick": options.quick,
+        "seconds": seconds,
+        "machine": where,
+        "versions": machine.versions(),
+        "rows": [asdict(row) for row in rows],
+        "skipped": [asdict(row) for row in found if isinstance(row, Skipped)],
+    }
+    options.output.write_text(json.dumps(document, indent=2) + "\n")
+    _print_summary(rows, options.output)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="two rounds of each, fewer cases, less trained agents")
+    parser.add_argument("--only", action="append", choices=list(PARTS), help="this part (may be given again)")
+    parser.add_argument("--output", type=Path, default=RESULTS, metavar="PATH", help="where the results go")
+    return parser
+
+
+def _print_heading() -> None:
+    sys.stdout.write(f"{'':76} {'ours':>7} {'peer':>7} {'ratio':>6} {'(spread)':<16} target\n")
+
+
+def _print(row: Row | Skipped) -> None:
+    if isinstance(row, Skipped):
+        sys.stdout.write(f"{row.name:76} skipped: {row.reason}\n")
+    else:
+        target = "-" if row.target is None else f"{row.target:.2f} {'met' if row.met else 'not met'}"
+        spread = f"({row.ratio_low:.3g} - {row.ratio_high:.3g})"
+        sys.stdout.write(f"{row.name:76} {row.ours:7.0f} {row.peer:7.0f} {row.ratio:6.3g} {spread:<16} {target}")
+        sys.stdout.write(f"  [busy: {row.cpu_share:.0%} of the time]\n" if row.cpu_share < BUSY_BELOW else "\n")
+    sys.stdout.flush()
+
+
+def _print_summary(rows: list[Row], output: Path) -> None:
+    judged = [row for row in rows if row.target is not None]
+    sys.stdout.write(
+        "Speeds are pairs a second: CPU seconds on 1 core; on several, wall seconds, added up over the processes.\n"
+    )
+    if any(row.cpu_share < BUSY_BELOW for row in rows):
+        sys.stdout.write(
+            "[busy]: the processes had their cores for that share of the time alone; other programs were running, and\n"
+            "the ratios by wall time are doubtful. `cpu_ratio` in the results is less disturbed.\n"
+        )
+    sys.stdout.write(f"{sum(bool(row.met) for row in judged)} of {len(judged)} targets met; written to {output}\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

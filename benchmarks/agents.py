@@ -1,0 +1,40 @@
+"""The agents that are timed: settings from `params.yaml`, whose defaults are the paper's Table 1."""
+
+from functools import cache
+from pathlib import Path
+
+from dpg.agent.snapshot import Recipe, Snapshot
+from dpg.learning.campaign import Group, Shard, run_shard
+from dpg.runtime import config
+from dpg.runtime.schema import AlgorithmName, Params
+
+PARAMS = Path(__file__).parent.parent / "params.yaml"
+
+
+@cache
+def params() -> Params:
+    """The parameters in the project's root."""
+    return config.load(PARAMS)
+
+
+def recipe(env_id: str, algorithm: AlgorithmName) -> Recipe:
+    """How agents are trained at the paper's scale."""
+    found = params()
+    iterations = found.scales.paper.train.iterations
+    return Recipe(
+        env_id=env_id,
+        algorithm=algorithm,
+        common=found.common,
+        config=found.algorithm(algorithm),
+        iterations=iterations,
+        seed=found.seed,
+    )
+
+
+def snapshot(env_id: str, iterations: int) -> Snapshot:
+    """A PPO agent after some training; takes about a second an iteration.
+
+    Training lengthens episodes, and the probes' ratios depend on their lengths: compare those of the same agents.
+    """
+    trained = run_shard(Shard(Group(recipe(env_id, "ppo"), (0,)), None, iterations))
+    return Snapshot(0, trained.group.recipe, trained.population)

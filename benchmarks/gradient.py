@@ -1,0 +1,87 @@
+"""What the gradient probe costs beside the streams that it collects, and what one more sample size costs."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from benchmarks.agents import params, snapshot
+from benchmarks.harness import Cores, Row
+from dpg.probes import gradient
+from dpg.probes.collection import fresh_streams, probe_seed
+from dpg.probes.gradient import Shard
+from dpg.probes.stream_sums import reduce_streams
+from dpg.streams.rollout import Streams
+
+ENV_IDS = ("Hopper-v4", "Humanoid-v4")
+OVER_ROLLOUT = 0.85
+# One more sample size is to cost less than one part in a hundred.
+OVER_WITHOUT = 0.99
+OVER_ONE_CORE = 1.8
+
+
+@dataclass(frozen=True)
+class GradientCase:
+    """A shard of the probe at the paper's scale, with all its sample sizes, for an agent after some training."""
+
+    env_id: str
+    iterations: int
+
+    def contenders(self, core: int) -> dict[str, Callable[[], int]]:
+        """`probe`; `rollout`, its streams alone; `reduction`, what it does to them; and that with `one more size`."""
+        agent = snapshot(self.env_id, self.iterations)
+        # The first shard of an estimate holds the stream whose heads are the sizes below T.
+        plan = gradient.plan([agent], params().scales.paper.gradient, agent.recipe.seed)
+        shard = next(shard for shard in plan if shard.set_index == core)
+        # Below T as well, where a size takes sums of its own.
+        more = replace(shard, sizes=tuple(sorted({*shard.sizes, agent.recipe.common.timesteps * 3 // 4})))
+        _check(shard)
+        streams = _rollout(shard)
+        return {
+            "probe": lambda: _measure(shard),
+            "rollout": lambda: _rollout(shard).reward.size,
+            "reduction": lambda: _reduce(shard, streams),
+            "one more size": lambda: _reduce(more, streams),
+        }
+
+
+def measure(cores: Cores, *, quick: bool) -> Iterator[Row]:
+    """The probe against the bare rollout; when not quick, also with one more size, and on all cores against one."""
+    rounds, iterations = (2, 1) if quick else (9, 20)
+    for env_id in ENV_IDS:
+        case = GradientCase(env_id, iterations)
+        name = f"gradient probe, {env_id}"
+        names = ["probe", "rollout"] if quick else ["probe", "rollout", "reduction", "one more size"]
+        race = cores.race(case, names, rounds)
+        yield race.row(f"{name}, 1 core / rollout alone", "probe", "rollout", OVER_ROLLOUT)
+        if quick:
+            continue
+        race = race.with_extra("probe with it", base="probe", more="one more size", less="reduction")
+        yield race.row(f"{name}, one more sample size, 1 core / without", "probe with it", "probe", OVER_WITHOUT)
+        if cores.count > 1:
+            scaling = cores.scaling(case, "probe", rounds)
+            yield scaling.row(f"{name}, {cores.count} cores / 1 core", "all cores", "one core", OVER_ONE_CORE)
+
+
+def _measure(shard: Shard) -> int:
+    gradient.measure(shard)
+    return shard.num_pairs
+
+
+def _reduce(shard: Shard, streams: Streams) -> int:
+    reduce_streams(shard.snapshot, streams, shard.sizes, shard.first_stream)
+    return shard.num_pairs
+
+
+def _rollout(shard: Shard) -> Streams:
+    """The streams that `gradient.measure` collects."""
+    node = probe_seed(shard.seed, "gradient", shard.snapshot) / shard.role / shard.set_index
+    indices = range(shard.first_stream, shard.first_stream + shard.num_streams)
+    return fresh_streams(shard.snapshot, [node / f"stream={index}" for index in indices])
+
+
+def _check(shard: Shard) -> None:
+    one = replace(shard, num_streams=1, sizes=(shard.snapshot.recipe.common.timesteps,))
+    sums, _ = gradient.measure(one)
+    if not np.array_equal(sums.episodes, _rollout(one).num_episodes):
+        raise RuntimeError(f"{shard.snapshot.recipe.env_id}: the bare rollout does not collect the probe's streams")

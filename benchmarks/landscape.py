@@ -1,0 +1,121 @@
+"""How fast points of a reward landscape are measured: against a plain loop over points and episodes.
+
+The loop has one Gymnasium environment, and one PyTorch policy at a time; it runs the same episodes of the same points,
+and normalises, samples and clips as ours does, without more ado: no vector environment, no distribution objects.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from benchmarks.agents import params, snapshot
+from benchmarks.harness import Cores, Row
+from benchmarks.peers import make_gymnasium
+from dpg.agent.snapshot import Snapshot
+from dpg.probes import landscape
+from dpg.probes.collection import probe_seed
+from dpg.probes.landscape import Grid, PlaneShard, RewardShard
+from dpg.runtime.seeding import Seed
+
+ENV_IDS = ("Hopper-v4", "Humanoid-v4")
+# The least that ours should reach over the loop, by episodes a point; 2 is the fewest that are ever run.
+TARGETS = {2: 2.0, 10: 3.0}
+
+
+@dataclass(frozen=True)
+class LandscapeCase:
+    """16 points of the plane around an agent after some training."""
+
+    env_id: str
+    iterations: int
+
+    def contenders(self, core: int) -> dict[str, Callable[[], int]]:
+        """`ours` and the `loop`, for each number of episodes a point."""
+        del core
+        agent = snapshot(self.env_id, self.iterations)
+        plane, seed = params().landscape, agent.recipe.seed
+        grid = Grid(plane.step_range, plane.random_range, (4, 4))
+        directions = landscape.measure_plane(
+            PlaneShard(agent, grid, agent.recipe.common.timesteps, plane.random_norm, seed)
+        )
+        theta = landscape.policies(agent, grid.points, directions.step, directions.random)
+        found: dict[str, Callable[[], int]] = {}
+        for episodes in TARGETS:
+            # A mean length of 1: as many pairs a point are as many episodes.
+            shards = landscape.plan_rewards(agent, theta, 1.0, episodes, common_random_numbers=True, seed=seed)
+            loop = PlainLoop(agent, theta, episodes, seed)
+            if episodes == min(TARGETS):
+                _check(_lengths(shards), loop.lengths(), self.env_id)
+            found[f"ours, {episodes}"] = lambda shards=shards: int(_lengths(shards).sum())
+            found[f"loop, {episodes}"] = lambda loop=loop: int(loop.lengths().sum())
+        return found
+
+
+def measure(cores: Cores, *, quick: bool) -> Iterator[Row]:
+    """Points with few and with some more episodes, on one core."""
+    rounds, iterations = (2, 1) if quick else (7, 20)
+    for env_id in ENV_IDS:
+        case = LandscapeCase(env_id, iterations)
+        race = cores.race(case, [f"{who}, {episodes}" for episodes in TARGETS for who in ("ours", "loop")], rounds)
+        for episodes, target in TARGETS.items():
+            name = f"landscape, {env_id}, {episodes} trajectories a point, 1 core / plain loop"
+            yield race.row(name, f"ours, {episodes}", f"loop, {episodes}", target)
+
+
+class PlainLoop:
+    """Point after point, episode after episode, step after step."""
+
+    def __init__(self, agent: Snapshot, policies: np.ndarray, num_episodes: int, seed: int) -> None:
+        self._agent, self._policies = agent, policies
+        self._env = make_gymnasium(agent.recipe.env_id)
+        node = probe_seed(seed, "landscape", agent) / "reward"
+        self._seeds = [node / f"episode={index}" for index in range(num_episodes)]
+        self._mean, self._std = agent.state.obs_moments.mean[0], agent.state.obs_moments.std[0]
+        clip = agent.state.architecture.obs_clip
+        self._clip = np.inf if clip is None else clip
+
+    def lengths(self) -> np.ndarray:
+        """The length of every episode of every point."""
+        networks = (_network(self._agent, theta) for theta in self._policies)
+        return np.array([[self._episode(network, std, seed) for seed in self._seeds] for network, std in networks])
+
+    @torch.no_grad()
+    def _episode(self, network: nn.Module, std: np.ndarray, seed: Seed) -> int:
+        rng = (seed / "actions").generator()
+        space = self._env.action_space
+        obs, _ = self._env.reset(seed=(seed / "env").integer())
+        return_, length, done = 0.0, 0, False
+        while not done:
+            normalised = np.clip((obs - self._mean) / self._std, -self._clip, self._clip).astype(np.float32)
+            action = network(torch.from_numpy(normalised)).numpy() + std * rng.standard_normal(len(std), np.float32)
+            obs, reward, terminated, truncated, _ = self._env.step(np.clip(action, space.low, space.high))
+            return_ += float(reward)
+            length += 1
+            done = terminated or truncated
+        return length
+
+
+def _network(agent: Snapshot, theta: np.ndarray) -> tuple[nn.Sequential, np.ndarray]:
+    """The policy's mean as a PyTorch module, and its standard deviations."""
+    arrays = agent.state.architecture.policy_layout.unflatten(theta)
+    layers: list[nn.Module] = []
+    for index in range(sum(name.startswith("w") for name in arrays)):
+        weight, bias = arrays[f"w{index}"], arrays[f"b{index}"]
+        linear = nn.Linear(*weight.shape)
+        linear.load_state_dict({"weight": torch.from_numpy(weight.T.copy()), "bias": torch.from_numpy(bias.copy())})
+        layers += [linear, nn.Tanh()]
+    return nn.Sequential(*layers[:-1]), np.exp(arrays["log_std"])
+
+
+def _lengths(shards: list[RewardShard]) -> np.ndarray:
+    """The length of every episode of every point, as the probe has it."""
+    return np.concatenate([landscape.measure_rewards(shard).length for shard in shards])
+
+
+def _check(ours: np.ndarray, loop: np.ndarray, env_id: str) -> None:
+    """Both run the same episodes: rounding makes some end at another step, but not many."""
+    if np.mean(ours == loop) < 0.5:
+        raise RuntimeError(f"{env_id}: the plain loop does not run the landscape's episodes")

@@ -1,0 +1,50 @@
+"""Where and with what the numbers were taken."""
+
+import os
+import platform
+from importlib import metadata, util
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("dpg", "numpy", "torch", "mujoco", "gymnasium", "stable-baselines3", "sb3-contrib")
+
+
+def describe(cores_used: int) -> dict[str, Any]:
+    """The machine; `load_average` is that of the minute before."""
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {
+        "system": platform.platform(),
+        "processor": _processor(),
+        "cores": available,
+        "cores_used": cores_used,
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "load_average": round(os.getloadavg()[0], 2),
+    }
+
+
+def versions() -> dict[str, str | None]:
+    """Versions of Python and of the packages that the numbers depend on; None: it is not installed."""
+    return {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES}
+
+
+def lacking(*modules: str) -> str | None:
+    """What to do about those of `modules` that are not installed; None: all are."""
+    missing = [name for name in modules if util.find_spec(name) is None]
+    if not missing:
+        return None
+    return f"{' and '.join(missing)} not installed; `python -m pip install -e '.[bench]'` installs the peers"
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
