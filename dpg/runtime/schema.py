@@ -121,7 +121,7 @@ class Statistics(_Section):
 
 
 class LandscapePlane(_Section):
-    """The plane that a landscape spans (MEASUREMENTS, section 5)."""
+    """The plane that a landscape spans (paper, fig. 6 to 8)."""
 
     step_range: Range
     random_range: Range

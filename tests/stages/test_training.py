@@ -1,0 +1,25 @@
+"""What the stages that train have in common."""
+
+from dpg.learning.training import Record
+from dpg.runtime.outputs import read_table
+from stages.training import recipe_for, write_history
+
+
+def record(agent: int, iteration: int) -> Record:
+    return Record(agent, iteration, 10 * (iteration + 1), 1.0, 2.0, 3, 0.1, 0.2, 0.3, 0.4, 0.5)
+
+
+def test_histories_are_sorted_by_owner_agent_and_iteration(tmp_path):
+    rows = [({"env": env}, record(agent, i)) for i in (0, 1) for agent in (1, 0) for env in ("B-v0", "A-v0")]
+    write_history(rows, tmp_path)
+    table = read_table(tmp_path / "history.csv")
+    keys = list(zip(table["env"], table["agent"], table["iteration"], strict=True))
+    assert keys == sorted(keys)
+    assert len(set(keys)) == 8
+
+
+def test_a_recipe_takes_the_algorithms_block_and_changes_of_the_common_one(params):
+    recipe = recipe_for(params, "Hopper-v4", "trpo", 7, baseline="none")
+    assert (recipe.config, recipe.iterations, recipe.seed) == (params.trpo, 7, params.seed)
+    assert recipe.common.baseline == "none"
+    assert recipe.common.model_copy(update={"baseline": "value"}) == params.common
