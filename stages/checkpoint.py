@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Sequence
 
-from dpg.agent.snapshot import filename, load_all
+from dpg.agent.snapshot import filename, listing, load
 from dpg.probes import evaluation
 from dpg.runtime import config, tracking
 from dpg.runtime.outputs import publish, write_table
@@ -25,14 +25,15 @@ def main(env: str, algorithm: str) -> None:
     cell = Cell(env, algorithm)
     params = config.load()
     budget: CheckpointBudget = params.budget.checkpoint
-    snapshots = load_all(cell.snapshots)
-    recipe = snapshots[0].recipe
+    found = listing(cell.snapshots)
+    recipe = load(cell.snapshots / filename(*found[0])).recipe
     # An iteration starts from every snapshot but the last, which only ends one.
-    available = sorted({s.iteration for s in snapshots if s.iteration < recipe.iterations})
-    agents = sorted({s.agent for s in snapshots})
+    available = sorted({iteration for _, iteration in found if iteration < recipe.iterations})
+    agents = sorted({agent for agent, _ in found})
     studied = nearest(budget.fractions, available, recipe.iterations)
     curve = [iteration for iteration in available if iteration % budget.curve_every == 0]
-    shards = evaluation.plan([s for s in snapshots if s.iteration in studied], budget.eval_episodes, params.seed)
+    snapshots = [load(cell.snapshots / filename(agent, iteration)) for agent in agents for iteration in studied]
+    shards = evaluation.plan(snapshots, budget.eval_episodes, params.seed)
     logged = {"seed": params.seed, "checkpoint": budget.model_dump(), "statistics": params.statistics.model_dump()}
     with (
         tracking.stage_run("checkpoint", logged, cell.tags, cell.record("checkpoint")) as run,

@@ -6,6 +6,7 @@ by iteration (`dpg.runtime.seeding`). Nothing is pickled.
 """
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -130,16 +131,26 @@ def load(path: Path) -> Snapshot:
     return Snapshot(header.agent, header.recipe, state)
 
 
+def listing(directory: Path) -> list[tuple[int, int]]:
+    """Agent and iteration of every snapshot in a directory, sorted; the files are not opened.
+
+    Raises:
+        SnapshotError: there is none.
+    """
+    names = (re.fullmatch(r"agent(\d+)-iteration(\d+)\.safetensors", path.name) for path in directory.glob("*"))
+    found = sorted((int(name[1]), int(name[2])) for name in names if name)
+    if not found:
+        raise SnapshotError(f"{directory} holds no snapshots: run `dvc repro` to make them")
+    return found
+
+
 def load_all(directory: Path) -> list[Snapshot]:
     """Every snapshot of a directory, by agent and iteration.
 
     Raises:
         SnapshotError: there is none, or one cannot be used.
     """
-    snapshots = [load(path) for path in sorted(directory.glob("*.safetensors"))]
-    if not snapshots:
-        raise SnapshotError(f"{directory} holds no snapshots: run `dvc repro` to make them")
-    return snapshots
+    return [load(directory / filename(agent, iteration)) for agent, iteration in listing(directory)]
 
 
 def _arrays(state: Population) -> dict[str, np.ndarray]:

@@ -193,3 +193,10 @@ def test_arrays_of_another_precision_are_refused(one, tmp_path):
     text = refusal(path)
     assert "policy" in text
     assert "float64" in text
+
+
+def test_a_listing_names_what_is_there_in_order(tmp_path):
+    for agent, iteration in ((10, 5), (2, 100_000), (2, 0)):
+        (tmp_path / snapshot.filename(agent, iteration)).touch()
+    (tmp_path / "directions.safetensors").touch()
+    assert snapshot.listing(tmp_path) == [(2, 0), (2, 100_000), (10, 5)]
