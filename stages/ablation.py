@@ -3,12 +3,12 @@
 from itertools import chain
 
 from dpg.learning import campaign
-from dpg.runtime import config, tracking
-from dpg.runtime.outputs import publish
+from dpg.runtime import config
 from dpg.runtime.progress import Progress
 from dpg.runtime.schema import AlgorithmName
 from stages import edge
-from stages.cell import Cell
+from stages.cell import Cell, tables
+from stages.execution import execute
 from stages.training import log_means, logged, recipe_for, write_history
 
 
@@ -20,17 +20,23 @@ def main(env: str, algorithm: AlgorithmName) -> None:
     recipe = recipe_for(params, env, algorithm, budget.iterations, baseline="none")
     groups = campaign.groups_of(recipe, budget.agents, budget.group_size)
     with (
-        tracking.stage_run("ablation", logged(params, recipe, budget), cell.tags, cell.record("ablation")) as run,
-        publish(cell.tables("ablation")) as (tables,),
+        execute(
+            "ablation",
+            cell,
+            logged(params, recipe, budget),
+            tables("ablation", cell),
+            modules=params.common.env_modules,
+        ) as execution,
         Progress(f"ablation {cell}", sum(group.num_pairs for group in groups)) as progress,
     ):
         history = []
-        for results in campaign.train(groups, budget.snapshot_every, progress):
+        for results in campaign.train(groups, budget.snapshot_every, execution.workshop, progress):
             records = list(chain.from_iterable(result.records for result in results))
-            log_means(run, records)
+            log_means(execution.run, records)
             history += records
-        write_history([(cell.tags, record) for record in history], tables)
-        run.log_artifacts(tables, "tables")
+        (out,) = execution.outputs
+        write_history([(cell.tags, record) for record in history], out)
+        execution.run.log_artifacts(out, "tables")
 
 
 if __name__ == "__main__":

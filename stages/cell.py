@@ -1,9 +1,36 @@
-"""A cell of the pipeline, one environment and one algorithm, and where its files lie."""
+"""What a stage is about, and where its files lie: a cell of the pipeline, a task, or the whole."""
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 DATA = Path("data")
+
+
+@runtime_checkable
+class Owner(Protocol):
+    """What one execution of a stage is about."""
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """Its name as MLflow tags."""
+        ...
+
+    @property
+    def place(self) -> Path:
+        """Its folder within a stage's."""
+        ...
+
+
+def tables(stage: str, owner: Owner) -> Path:
+    """The tables that a stage writes."""
+    return DATA / "tables" / stage / owner.place
+
+
+def record(stage: str, owner: Owner) -> Path:
+    """Where a stage leaves the id of its MLflow run, and what it took."""
+    path = DATA / "runs" / stage / owner.place
+    return path.with_name(f"{path.name}.json")
 
 
 @dataclass(frozen=True)
@@ -13,35 +40,29 @@ class Cell:
     env: str
     algorithm: str
 
-    def _path(self, *kind: str) -> Path:
-        return DATA.joinpath(*kind, self.env, self.algorithm)
+    @property
+    def place(self) -> Path:
+        """`<env>/<algorithm>`."""
+        return Path(self.env, self.algorithm)
 
     @property
     def snapshots(self) -> Path:
         """All snapshots of the training."""
-        return self._path("train")
+        return DATA / "train" / self.place
 
     @property
     def studied(self) -> Path:
         """The snapshots that gradients and landscapes are measured at."""
-        return self._path("checkpoint") / "studied"
+        return DATA / "checkpoint" / self.place / "studied"
 
     @property
     def curve(self) -> Path:
         """The snapshots that curves over training are measured at."""
-        return self._path("checkpoint") / "curve"
-
-    def tables(self, stage: str) -> Path:
-        """The tables that a stage writes."""
-        return self._path("tables", stage)
+        return DATA / "checkpoint" / self.place / "curve"
 
     def arrays(self, stage: str) -> Path:
         """The arrays that a stage writes."""
-        return self._path(stage)
-
-    def record(self, stage: str) -> Path:
-        """Where a stage leaves the id of its MLflow run."""
-        return self._path("runs", stage).with_suffix(".json")
+        return DATA / stage / self.place
 
     @property
     def tags(self) -> dict[str, str]:
@@ -50,3 +71,36 @@ class Cell:
 
     def __str__(self) -> str:
         return f"{self.env} {self.algorithm}"
+
+
+@dataclass(frozen=True)
+class Task:
+    """One environment, on which one algorithm is trained in many ways."""
+
+    env: str
+    algorithm: str
+
+    @property
+    def place(self) -> Path:
+        """`<env>`."""
+        return Path(self.env)
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The task as MLflow tags."""
+        return {"env": self.env, "algorithm": self.algorithm}
+
+    def __str__(self) -> str:
+        return self.env
+
+
+@dataclass(frozen=True)
+class Whole:
+    """The whole pipeline."""
+
+    place: Path = Path()
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """None."""
+        return {}

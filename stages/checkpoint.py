@@ -5,13 +5,14 @@ from collections.abc import Sequence
 
 from dpg.agent.snapshot import filename, listing, load
 from dpg.probes import evaluation
-from dpg.runtime import config, tracking
-from dpg.runtime.outputs import publish, write_table
+from dpg.runtime import config
+from dpg.runtime.outputs import write_table
 from dpg.runtime.progress import Progress
 from dpg.runtime.schema import CheckpointBudget
 from dpg.runtime.shards import map_shards
 from stages import edge
-from stages.cell import Cell
+from stages.cell import Cell, tables
+from stages.execution import execute
 
 
 def nearest(fractions: Sequence[float], available: Sequence[int], iterations: int) -> list[int]:
@@ -36,22 +37,31 @@ def main(env: str, algorithm: str) -> None:
     shards = evaluation.plan(snapshots, budget.eval_episodes, params.seed)
     logged = {"seed": params.seed, "checkpoint": budget.model_dump(), "statistics": params.statistics.model_dump()}
     with (
-        tracking.stage_run("checkpoint", logged, cell.tags, cell.record("checkpoint")) as run,
-        publish(cell.studied, cell.curve, cell.tables("checkpoint")) as (studied_out, curve_out, tables),
+        execute(
+            "checkpoint",
+            cell,
+            logged,
+            cell.studied,
+            cell.curve,
+            tables("checkpoint", cell),
+            modules=recipe.common.env_modules,
+        ) as execution,
         Progress(f"checkpoint {cell}", len(shards) * budget.eval_episodes, "episodes") as progress,
     ):
-        for iterations, target in ((studied, studied_out), (curve, curve_out)):
+        studied_out, curve_out, out = execution.outputs
+        for iterations, folder in ((studied, studied_out), (curve, curve_out)):
             for agent in agents:
                 for iteration in iterations:
-                    shutil.copyfile(cell.snapshots / filename(agent, iteration), target / filename(agent, iteration))
-        results = map_shards(evaluation.measure, shards, progress=progress, work=lambda shard: shard.num_episodes)
+                    shutil.copyfile(cell.snapshots / filename(agent, iteration), folder / filename(agent, iteration))
+        work = lambda shard: shard.num_episodes  # noqa: E731
+        results = map_shards(evaluation.measure, shards, execution.workshop, progress=progress, work=work)
         rows = [
             evaluation.tabulate(shard, result, params.statistics) for shard, result in zip(shards, results, strict=True)
         ]
-        table = write_table(rows, tables / "evaluation.csv")
+        table = write_table(rows, out / "evaluation.csv")
         for actions, group in table.groupby("actions"):
-            run.log_curve(f"evaluation.{actions}_return", group, "mean_return", recipe.common.timesteps)
-        run.log_artifacts(tables, "tables")
+            execution.run.log_curve(f"evaluation.{actions}_return", group, "mean_return", recipe.common.timesteps)
+        execution.run.log_artifacts(out, "tables")
 
 
 if __name__ == "__main__":

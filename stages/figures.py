@@ -5,13 +5,15 @@ import os
 import sys
 from pathlib import Path
 
-from dpg.report import metrics, style, tables
+from dpg.report import metrics, style
 from dpg.report.gallery import drawings
-from dpg.runtime import config, tracking
-from dpg.runtime.outputs import publish, write_table
+from dpg.report.tables import load
+from dpg.runtime import config
+from dpg.runtime.outputs import write_table
 from dpg.runtime.progress import Progress
 from stages import edge
-from stages.cell import DATA, Cell
+from stages.cell import Cell, Task, Whole, tables
+from stages.execution import execute
 
 REPORTS = Path("reports")
 FIGURES = REPORTS / "figures"
@@ -21,7 +23,7 @@ def main() -> None:
     """Draw every figure of every cell, and summarise them."""
     params = config.load()
     statistics, timesteps = params.statistics, params.common.timesteps
-    measured = tables.load(params.envs, params.algorithms, tables_of)
+    measured = load(params.envs, params.algorithms, tables_of)
     gallery = drawings(measured, timesteps, statistics)
     summary = metrics.summarize(measured, timesteps, statistics)
     logged = {
@@ -31,10 +33,10 @@ def main() -> None:
         "figures": params.figures.model_dump(),
     }
     with (
-        tracking.stage_run("figures", logged, {}, Path("data/runs/figures.json")) as run,
-        publish(FIGURES) as (figures,),
+        execute("figures", Whole(), logged, FIGURES) as execution,
         Progress("figures", len(gallery), "figures") as progress,
     ):
+        run, (figures,) = execution.run, execution.outputs
         for drawing in gallery:
             style.save(drawing.draw(), figures, drawing.name, params.figures.formats, params.figures.dpi)
             progress.advance(1)
@@ -51,7 +53,7 @@ def main() -> None:
 
 def tables_of(env: str, algorithm: str | None, stage: str) -> Path:
     """Where a stage left the tables of a cell, or of a task."""
-    return DATA / "tables" / stage / env if algorithm is None else Cell(env, algorithm).tables(stage)
+    return tables(stage, Task(env, "ppo") if algorithm is None else Cell(env, algorithm))
 
 
 def write_whole(text: str, path: Path) -> None:

@@ -2,12 +2,13 @@
 
 from dpg.agent.snapshot import load_all
 from dpg.probes import gradient
-from dpg.runtime import config, tracking
-from dpg.runtime.outputs import publish, write_table
+from dpg.runtime import config
+from dpg.runtime.outputs import write_table
 from dpg.runtime.progress import Progress
 from dpg.runtime.shards import map_shards
 from stages import edge
-from stages.cell import Cell
+from stages.cell import Cell, tables
+from stages.execution import execute
 
 
 def main(env: str, algorithm: str) -> None:
@@ -15,6 +16,7 @@ def main(env: str, algorithm: str) -> None:
     cell = Cell(env, algorithm)
     params = config.load()
     snapshots = load_all(cell.studied)
+    common = snapshots[0].recipe.common
     shards = gradient.plan(snapshots, params.budget.gradient, params.seed)
     logged = {
         "seed": params.seed,
@@ -22,23 +24,23 @@ def main(env: str, algorithm: str) -> None:
         "statistics": params.statistics.model_dump(),
     }
     with (
-        tracking.stage_run("gradient", logged, cell.tags, cell.record("gradient")) as run,
-        publish(cell.tables("gradient")) as (tables,),
+        execute("gradient", cell, logged, tables("gradient", cell), modules=common.env_modules) as execution,
         Progress(f"gradient {cell}", sum(shard.num_pairs for shard in shards)) as progress,
     ):
-        results = map_shards(gradient.measure, shards, progress=progress, work=lambda shard: shard.num_pairs)
+        (out,) = execution.outputs
+        work = lambda shard: shard.num_pairs  # noqa: E731
+        results = map_shards(gradient.measure, shards, execution.workshop, progress=progress, work=work)
         similarity, noise = [], []
         for collected in gradient.gather(shards, results):
             rows, row = gradient.tabulate(collected, params.statistics, params.seed)
             similarity += rows
             noise.append(row)
-        table = write_table(similarity, tables / "similarity.csv")
-        write_table(noise, tables / "noise.csv")
-        timesteps = snapshots[0].recipe.common.timesteps
-        for against, group in table[table["pairs"] == timesteps].groupby("against"):
+        table = write_table(similarity, out / "similarity.csv")
+        write_table(noise, out / "noise.csv")
+        for against, group in table[table["pairs"] == common.timesteps].groupby("against"):
             metric = f"gradient.cosine_to_{str(against).replace(' ', '_')}"
-            run.log_curve(metric, group, "cosine", timesteps)
-        run.log_artifacts(tables, "tables")
+            execution.run.log_curve(metric, group, "cosine", common.timesteps)
+        execution.run.log_artifacts(out, "tables")
 
 
 if __name__ == "__main__":

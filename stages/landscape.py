@@ -3,17 +3,18 @@
 from itertools import islice
 
 import pandas as pd
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from dpg.agent.snapshot import filename, load_all
 from dpg.probes import landscape
 from dpg.probes.landscape import Grid, PlaneShard
-from dpg.runtime import config, tracking
-from dpg.runtime.outputs import publish, read_table, write_table
+from dpg.runtime import config
+from dpg.runtime.outputs import read_table, write_table
 from dpg.runtime.progress import Progress
 from dpg.runtime.shards import map_shards
 from stages import edge
-from stages.cell import Cell
+from stages.cell import Cell, tables
+from stages.execution import execute
 
 
 def main(env: str, algorithm: str) -> None:
@@ -22,17 +23,25 @@ def main(env: str, algorithm: str) -> None:
     params = config.load()
     budget, plane_params = params.budget.landscape, params.landscape
     snapshots = [s for s in load_all(cell.studied) if s.agent < budget.agents]
-    lengths = episode_lengths(read_table(cell.tables("checkpoint") / "evaluation.csv"))
+    common = snapshots[0].recipe.common
+    lengths = episode_lengths(read_table(tables("checkpoint", cell) / "evaluation.csv"))
     grid = Grid.of(plane_params, budget)
     plane_shards = [PlaneShard(s, grid, budget.update_pairs, plane_params.random_norm, params.seed) for s in snapshots]
     logged = {"seed": params.seed, "landscape": plane_params.model_dump() | budget.model_dump()}
-    with (
-        tracking.stage_run("landscape", logged, cell.tags, cell.record("landscape")) as run,
-        publish(cell.arrays("landscape"), cell.tables("landscape")) as (arrays, tables),
-    ):
+    with execute(
+        "landscape",
+        cell,
+        logged,
+        cell.arrays("landscape"),
+        tables("landscape", cell),
+        modules=common.env_modules,
+    ) as execution:
+        arrays, out = execution.outputs
         with Progress(f"landscape {cell}, directions", budget.update_pairs * len(snapshots)) as progress:
             work = lambda shard: shard.update_pairs  # noqa: E731
-            planes = list(map_shards(landscape.measure_plane, plane_shards, progress=progress, work=work))
+            planes = list(
+                map_shards(landscape.measure_plane, plane_shards, execution.workshop, progress=progress, work=work)
+            )
         reward_shards = [
             landscape.plan_rewards(
                 snapshot,
@@ -51,23 +60,25 @@ def main(env: str, algorithm: str) -> None:
             results = map_shards(
                 landscape.measure_rewards,
                 flat,
+                execution.workshop,
                 progress=progress,
                 work=lambda shard: len(shard.policies) * shard.num_episodes,
             )
             for plane_shard, plane, shards in zip(plane_shards, planes, reward_shards, strict=True):
                 episodes = list(islice(results, len(shards)))
                 rows += landscape.tabulate(plane_shard, plane, episodes, plane_params.common_random_numbers)
-        table = write_table(rows, tables / "landscape.csv")
+        table = write_table(rows, out / "landscape.csv")
         directions = {}
         for snapshot, plane in zip(snapshots, planes, strict=True):
             name = filename(snapshot.agent, snapshot.iteration).removesuffix(".safetensors")
             directions |= {f"{name}.step": plane.step, f"{name}.random": plane.random}
-        save_file(directions, arrays / "directions.safetensors")
-        timesteps = snapshots[0].recipe.common.timesteps
+        (arrays / "directions.safetensors").write_bytes(save(directions))
         for iteration, group in table.groupby("iteration"):
             correlation = group["surrogate"].corr(group["reward"], method="spearman")
-            run.log_metrics({"landscape.rank_correlation": correlation}, step=int(str(iteration)) * timesteps)
-        run.log_artifacts(tables, "tables")
+            execution.run.log_metrics(
+                {"landscape.rank_correlation": correlation}, step=int(str(iteration)) * common.timesteps
+            )
+        execution.run.log_artifacts(out, "tables")
 
 
 def episode_lengths(evaluation: pd.DataFrame) -> dict[tuple[int, int], float]:

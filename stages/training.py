@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 from pydantic import BaseModel
 
+from dpg import tracking
 from dpg.agent.snapshot import Recipe
 from dpg.learning.training import Record
-from dpg.runtime import tracking
 from dpg.runtime.outputs import write_table
 from dpg.runtime.schema import AlgorithmName, Params
 

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save as to_safetensors
 
 from dpg.agent.normalization import Moments
 from dpg.agent.population import AdamState, Architecture, Population
@@ -68,6 +68,9 @@ class Snapshot:
         """The iteration that starts from this snapshot."""
         return self.state.iteration
 
+    def __str__(self) -> str:
+        return f"{self.recipe.env_id} {self.recipe.algorithm} agent {self.agent} iteration {self.iteration}"
+
 
 def filename(agent: int, iteration: int) -> str:
     """`agent00-iteration00150.safetensors`."""
@@ -90,7 +93,7 @@ def save(snapshot: Snapshot, directory: Path) -> Path:
     path = directory / filename(snapshot.agent, snapshot.iteration)
     partial = path.with_suffix(".partial")
     try:
-        save_file(_arrays(state), partial, metadata={"dpg": header.model_dump_json()})
+        partial.write_bytes(to_safetensors(_arrays(state), metadata={"dpg": header.model_dump_json()}))
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)

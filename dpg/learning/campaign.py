@@ -13,7 +13,7 @@ from dpg.envs.make import make_vector
 from dpg.learning import training
 from dpg.learning.training import Record
 from dpg.runtime.progress import Progress
-from dpg.runtime.shards import map_shards
+from dpg.runtime.shards import Workshop, map_shards
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,10 @@ class Group:
         """Pairs that the group trains on, from beginning to end."""
         return self.recipe.iterations * len(self.agents) * self.recipe.common.timesteps
 
+    def __str__(self) -> str:
+        rates = f" at rates {', '.join(f'{rate:g}' for rate in self.rates)}" if self.rates else ""
+        return f"{self.recipe.env_id} {self.recipe.algorithm} agents {', '.join(map(str, self.agents))}{rates}"
+
 
 @dataclass(frozen=True)
 class Shard:
@@ -41,8 +45,15 @@ class Shard:
     @property
     def num_pairs(self) -> int:
         """Pairs that the shard trains on."""
-        start = self.population.iteration if self.population else 0
-        return (self.until - start) * len(self.group.agents) * self.group.recipe.common.timesteps
+        return (self.until - self.start) * len(self.group.agents) * self.group.recipe.common.timesteps
+
+    @property
+    def start(self) -> int:
+        """The iteration that the shard begins with."""
+        return self.population.iteration if self.population else 0
+
+    def __str__(self) -> str:
+        return f"{self.group}, iterations {self.start} to {self.until}"
 
 
 @dataclass(frozen=True)
@@ -68,7 +79,7 @@ def groups_of(recipe: Recipe, num_agents: int, group_size: int, rates: Sequence[
     ]
 
 
-def train(groups: Sequence[Group], every: int, progress: Progress) -> Iterator[list[Progressed]]:
+def train(groups: Sequence[Group], every: int, workshop: Workshop, progress: Progress) -> Iterator[list[Progressed]]:
     """Train all groups to their end, `every` iterations at a time; the first result is iteration 0, before learning.
 
     Groups whose recipe has fewer iterations end sooner and are left out from then on.
@@ -80,7 +91,7 @@ def train(groups: Sequence[Group], every: int, progress: Progress) -> Iterator[l
             Shard(groups[index], population, min(until, groups[index].recipe.iterations))
             for index, population in standing.items()
         ]
-        results = list(map_shards(run_shard, shards, progress=progress, work=lambda shard: shard.num_pairs))
+        results = list(map_shards(run_shard, shards, workshop, progress=progress, work=lambda shard: shard.num_pairs))
         yield results
         standing = {
             index: result.population

@@ -14,10 +14,10 @@ class Progress:
     """Counts work done against `total`, in `unit`s, on standard error."""
 
     def __init__(self, description: str, total: int, unit: str = "pairs") -> None:
+        self.unit = unit
         self._description = description
-        self._unit = unit
         self._total = total
-        self._done = 0
+        self._done = self._resumed = 0
         self._started = self._printed = time.monotonic()
         interactive = sys.stderr.isatty()
         self._bar = (
@@ -26,10 +26,14 @@ class Progress:
             else None
         )
 
-    def advance(self, amount: int) -> None:
-        """`amount` more units are done."""
+    def advance(self, amount: int, *, resumed: bool = False) -> None:
+        """`amount` more units are done; `resumed`: by an earlier run, so that they say nothing about the rate."""
         self._done += amount
+        if resumed:
+            self._resumed += amount
         if self._bar is not None:
+            if resumed:
+                self._bar.initial += amount
             self._bar.update(amount)
             return
         now = time.monotonic()
@@ -38,12 +42,12 @@ class Progress:
             print(self._line(now - self._started), file=sys.stderr, flush=True)
 
     def _line(self, elapsed: float) -> str:
-        rate = self._done / max(elapsed, 1e-9)
-        left = (self._total - self._done) / max(rate, 1e-9)
+        rate = (self._done - self._resumed) / max(elapsed, 1e-9)
+        left = tqdm.format_interval((self._total - self._done) / rate) if rate > 0 else "?"
         return (
             f"{self._description}: {self._done / max(self._total, 1):4.0%}, {self._done:,} of {self._total:,} "
-            f"{self._unit}, {rate:,.0f} {self._unit}/s, {tqdm.format_interval(elapsed)} gone, "
-            f"{tqdm.format_interval(left)} left"
+            f"{self.unit}, {rate:,.0f} {self.unit}/s, {tqdm.format_interval(elapsed)} gone, "
+            f"{left} left"
         )
 
     def __enter__(self) -> Self:

@@ -1,66 +1,190 @@
-"""Work cut into shards: pure functions of (inputs, seed), spread over local processes.
+"""Work cut into shards: pure functions of (inputs, seed), seconds to a minute long, spread over workers.
 
-A shard is seconds to a minute of work. Results come in shard order, as they are ready, so that a reduction need not
-hold them all and does not depend on how many workers there were. The width of the machine comes from the environment
-(`DPG_JOBS`; default: every core that this process may use), never from parameters: it cannot make a stage stale.
+Results come in shard order, as they are ready, so that a reduction need not hold them all and does not depend on how
+many workers there were (`dpg.runtime.workers`). What is finished is kept (`dpg.runtime.scratch`), and not done again by
+a run that goes on from a killed one.
 """
 
-import os
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar, cast
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any, TypeVar
 
-import joblib
-from threadpoolctl import threadpool_limits
+import numpy as np
 
 from dpg.runtime.errors import UserError
 from dpg.runtime.progress import Progress
+from dpg.runtime.scratch import Scratch
+from dpg.runtime.workers import (
+    HERE,
+    Attempt,
+    InProcess,
+    LocalProcesses,
+    Ticket,
+    Workers,
+    WorkersLostError,
+    open_workers,
+)
 
 Shard = TypeVar("Shard")
 Result = TypeVar("Result")
 
+TRIES = 3
+AHEAD = 3  # shards a worker that are under way or finished before their turn
 
-def num_jobs() -> int:
-    """Worker processes: `DPG_JOBS`, or the cores that this process may use.
+
+class ShardError(UserError):
+    """A shard failed as often as it may; the message names its inputs."""
+
+
+@dataclass
+class Usage:
+    """What the shards of a stage have taken so far; seconds and memory of other processes alone."""
+
+    shards: int = 0
+    resumed: int = 0
+    cpu_seconds: float = 0.0
+    work: dict[str, int] = field(default_factory=dict)  # by the unit of its progress
+    peak_memory: dict[str, int] = field(default_factory=dict)  # bytes, by worker
+
+    def add(self, attempt: Attempt) -> None:
+        """One try, whether it ended well or not."""
+        if attempt.worker != HERE:
+            self.cpu_seconds += attempt.cpu_seconds
+            self.peak_memory[attempt.worker] = max(self.peak_memory.get(attempt.worker, 0), attempt.peak_memory)
+
+
+@dataclass
+class Workshop:
+    """Where the shards of a stage are done: the workers, the place where finished ones are kept, and the bill."""
+
+    workers: Workers = field(default_factory=InProcess)
+    scratch: Scratch | None = None
+    usage: Usage = field(default_factory=Usage)
+
+
+@contextmanager
+def open_workshop(scratch: Scratch | None = None) -> Generator[Workshop]:
+    """A workshop with the workers that the environment names.
 
     Raises:
-        UserError: `DPG_JOBS` is not a positive integer.
+        UserError: the environment names what cannot be used.
     """
-    text = os.environ.get("DPG_JOBS")
-    if text is None:
-        return joblib.cpu_count()
-    if not text.isdigit() or int(text) == 0:
-        raise UserError(f"DPG_JOBS = {text!r}: must be a positive integer, the number of worker processes")
-    return int(text)
+    with open_workers() as workers:
+        yield Workshop(workers, scratch)
 
 
 def map_shards(
     function: Callable[[Shard], Result],
     shards: Sequence[Shard],
+    workshop: Workshop,
     *,
     progress: Progress,
     work: Callable[[Shard], int],
 ) -> Iterator[Result]:
     """Yield `function(shard)` for every shard, in order; each runs on one thread.
 
-    `work(shard)` is what a finished shard adds to `progress`. An exception in a shard is raised here.
+    `work(shard)` is what a shard adds to `progress`, in its unit. A shard that fails is tried again, `TRIES` times in
+    all, on another worker where one can be chosen; what a user can mend (`UserError`) is raised at once.
+
+    Raises:
+        ShardError: a shard failed every time; the message names its inputs.
     """
-    jobs = min(num_jobs(), len(shards))
-    if jobs <= 1:
-        results: Iterator[Result] = (_on_one_thread(function, shard) for shard in shards)
-    else:
-        with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
-            # max_nbytes: large arguments are sent, not memory-mapped, so that shards may write to their inputs' copies.
-            parallel = joblib.Parallel(n_jobs=jobs, return_as="generator", pre_dispatch="2*n_jobs", max_nbytes=None)
-            tasks = (joblib.delayed(_on_one_thread)(function, shard) for shard in shards)
-            results = cast("Iterator[Result]", parallel(tasks))
-    for shard, result in zip(shards, results, strict=True):
-        progress.advance(work(shard))
-        yield result
+    # One shard alone is not worth a process beside this one.
+    alone = len(shards) == 1 and isinstance(workshop.workers, LocalProcesses)
+    workers: Workers = InProcess() if alone else workshop.workers
+    waiting = deque(shards)
+    window: deque[_Task] = deque()
+    while waiting or window:
+        while waiting and len(window) < AHEAD * workers.width:
+            window.append(_begin(_Task(function, waiting.popleft()), workers, workshop.scratch))
+        head = window[0]
+        if head.kept:
+            _take_up(head, workers, workshop)
+        while not head.done:
+            _advance(window, workers, workshop)
+        window.popleft()
+        amount = work(head.shard)
+        progress.advance(amount, resumed=head.kept)
+        workshop.usage.shards += 1
+        workshop.usage.resumed += head.kept
+        workshop.usage.work[progress.unit] = workshop.usage.work.get(progress.unit, 0) + amount
+        yield head.result
 
 
-def _on_one_thread(function: Callable[[Shard], Result], shard: Shard) -> Result:
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(1)
-    with threadpool_limits(1):
-        return function(shard)
+@dataclass(eq=False)
+class _Task:
+    """A shard on its way."""
+
+    function: Callable[[Any], Any]
+    shard: Any
+    key: str | None = None
+    kept: bool = False  # its result lies in the scratch folder, from an earlier run
+    ticket: Ticket | None = None
+    tries: list[str] = field(default_factory=list)  # the workers that failed
+    done: bool = False
+    result: Any = None
+
+
+def _begin(task: _Task, workers: Workers, scratch: Scratch | None) -> _Task:
+    if scratch is not None:
+        task.key = scratch.key(task.function, task.shard)
+        task.kept = task.key in scratch
+    if not task.kept:
+        task.ticket = workers.submit(task.function, task.shard, avoid=())
+    return task
+
+
+def _take_up(task: _Task, workers: Workers, workshop: Workshop) -> None:
+    """Read a kept result; one that is damaged is done again."""
+    assert workshop.scratch is not None and task.key is not None
+    try:
+        task.result, task.done = workshop.scratch.get(task.key), True
+    except KeyError:
+        task.kept = False
+        task.ticket = workers.submit(task.function, task.shard, avoid=())
+
+
+def _advance(window: Sequence[_Task], workers: Workers, workshop: Workshop) -> None:
+    """Wait until something happens to the shards under way, and see to it."""
+    under_way = {task.ticket: task for task in window if task.ticket is not None}
+    try:
+        finished = workers.finished(list(under_way))
+    except WorkersLostError as error:
+        workers.restart()
+        for task in under_way.values():
+            _retry(task, "a process that died", f"the worker processes died: {error}", workers)
+        return
+    for ticket, attempt in finished:
+        task = under_way[ticket]
+        workshop.usage.add(attempt)
+        if attempt.error is not None:
+            _retry(task, attempt.worker, attempt.error, workers)
+            continue
+        task.ticket, task.done, task.result = None, True, attempt.result
+        if workshop.scratch is not None and task.key is not None:
+            workshop.scratch.put(task.key, task.result)
+
+
+def _retry(task: _Task, worker: str, error: str, workers: Workers) -> None:
+    task.tries.append(worker)
+    if len(task.tries) >= TRIES:
+        name = f"{task.function.__module__}.{task.function.__qualname__}"
+        raise ShardError(
+            f"{name} failed {TRIES} times (on {', '.join(task.tries)}) for {describe(task.shard)}: {error}"
+        )
+    task.ticket = workers.submit(task.function, task.shard, avoid=task.tries)
+
+
+def describe(value: Any, depth: int = 1) -> str:
+    """A shard's inputs in a line: a dataclass by its fields, arrays by their shapes."""
+    if isinstance(value, np.ndarray):
+        return f"array{value.shape}"
+    if is_dataclass(value) and not isinstance(value, type):
+        if type(value).__str__ is not object.__str__:
+            return str(value)
+        inner = ", ".join(f"{f.name}={describe(getattr(value, f.name), depth - 1)}" for f in fields(value))
+        return f"{type(value).__name__}({inner if depth >= 0 else '...'})"
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:200]}..."

@@ -5,6 +5,7 @@ import pytest
 
 from dpg.learning import campaign
 from dpg.runtime.progress import Progress
+from dpg.runtime.shards import open_workshop
 
 
 @pytest.fixture
@@ -13,8 +14,8 @@ def recipe(make_recipe):
 
 
 def finish(groups, every=2):
-    with Progress("test", sum(group.num_pairs for group in groups)) as progress:
-        return list(campaign.train(groups, every, progress))
+    with open_workshop() as workshop, Progress("test", sum(group.num_pairs for group in groups)) as progress:
+        return list(campaign.train(groups, every, workshop, progress))
 
 
 def test_agents_and_rates_are_cut_into_groups(recipe):

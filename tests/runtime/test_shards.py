@@ -9,7 +9,8 @@ from threadpoolctl import threadpool_info
 from dpg.runtime.errors import UserError
 from dpg.runtime.progress import Progress
 from dpg.runtime.seeding import Seed
-from dpg.runtime.shards import map_shards, num_jobs
+from dpg.runtime.shards import map_shards, open_workshop
+from dpg.runtime.workers import num_jobs
 
 
 def draw(shard: int) -> tuple[int, float]:
@@ -42,8 +43,8 @@ def width(monkeypatch):
 
 
 def run(function, shards):
-    with Progress("test", len(shards), "shards") as progress:
-        return list(map_shards(function, shards, progress=progress, work=lambda shard: 1))
+    with open_workshop() as workshop, Progress("test", len(shards), "shards") as progress:
+        return list(map_shards(function, shards, workshop, progress=progress, work=lambda shard: 1))
 
 
 def test_one_worker_and_two_give_the_same_in_order(width):

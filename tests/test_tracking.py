@@ -1,6 +1,5 @@
 """Runs in a real MLflow store."""
 
-import json
 import subprocess
 import sys
 
@@ -8,7 +7,7 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
-from dpg.runtime import tracking
+from dpg import tracking
 
 
 @pytest.fixture(scope="module")
@@ -28,16 +27,15 @@ def client(project) -> MlflowClient:
 
 
 def test_a_stage_leaves_parameters_metrics_tables_tags_and_its_id(project):
-    record = project / "runs" / "ppo.json"
     params = {"seed": 0, "ppo": {"lr": 1.25e-4, "reward_clip": None, "anneal": True}, "sizes": (100, 200)}
     (project / "tables").mkdir()
     (project / "tables" / "history.csv").write_text("a\n1\n")
-    with tracking.stage_run("train", params, {"env": "Hopper-v4"}, record) as run:
+    with tracking.stage_run("train", params, {"env": "Hopper-v4"}, None) as run:
         run.log_metrics({"kl": 0.5, "mean_return": float("nan")}, step=2000)
         run.log_metrics({"kl": 0.25}, step=4000)
         run.log_artifacts(project / "tables", "tables")
         run.child("agent 3", {"agent": "3"}).end("FINISHED")
-    found = client(project).get_run(json.loads(record.read_text())["run_id"])
+    found = client(project).get_run(run.id)
     assert found.info.status == "FINISHED"
     assert found.info.run_name == "train@Hopper-v4-ppo"
     assert found.data.params == {
@@ -59,7 +57,7 @@ def test_a_stage_leaves_parameters_metrics_tables_tags_and_its_id(project):
 
 def test_means_over_agents_step_in_environment_steps(project):
     table = pd.DataFrame({"iteration": [0, 0, 30, 30], "cosine": [0.2, 0.4, 0.1, 0.1]})
-    with tracking.stage_run("gradient", {}, {}, project / "r.json") as run:
+    with tracking.stage_run("gradient", {}, {}, None) as run:
         run.log_curve("cosine", table, "cosine", timesteps=2000)
     history = client(project).get_metric_history(run.id, "cosine")
     assert [(metric.step, metric.value) for metric in history] == [
@@ -69,15 +67,33 @@ def test_means_over_agents_step_in_environment_steps(project):
 
 
 @pytest.mark.parametrize(("error", "status"), [(RuntimeError, "FAILED"), (KeyboardInterrupt, "KILLED")])
-def test_a_stage_that_ends_badly_says_so_and_leaves_no_record(project, error, status):
-    record = project / f"{status}.json"
-    with pytest.raises(error), tracking.stage_run("train", {}, {}, record) as run:
+def test_a_stage_that_ends_badly_says_so(project, error, status):
+    with pytest.raises(error), tracking.stage_run("train", {}, {}, None) as run:
         run.log_metrics({"kl": 1.0}, step=1)
         raise error
     found = client(project).get_run(run.id)
     assert found.info.status == status
     assert found.data.metrics == {"kl": 1.0}
-    assert not record.exists()
+
+
+def test_the_run_of_a_killed_stage_is_closed_by_the_one_that_goes_on(project):
+    """One that was killed had no time to end itself, nor its agents'."""
+    stage = tracking.stage_run("train", {}, {}, None)
+    killed = stage.__enter__()
+    child = killed.child("agent 0", {"agent": "0"})
+    assert client(project).get_run(child.id).info.status == "RUNNING"
+    with tracking.stage_run("train", {}, {}, resumes=killed.id) as run:
+        pass
+    for each in (killed, child):
+        found = client(project).get_run(each.id)
+        assert found.info.status == "KILLED"
+        assert found.data.tags["resumed_by"] == run.id
+
+
+def test_an_earlier_run_that_the_store_does_not_know_is_no_trouble(project):
+    with tracking.stage_run("train", {}, {}, resumes="0" * 32) as run:
+        pass
+    assert client(project).get_run(run.id).info.status == "FINISHED"
 
 
 def test_a_server_that_cannot_be_reached_stops_the_stage_at_its_start(project, monkeypatch):
@@ -85,13 +101,13 @@ def test_a_server_that_cannot_be_reached_stops_the_stage_at_its_start(project, m
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with (
         pytest.raises(tracking.TrackingError, match=r"http://127.0.0.1:9 cannot be used"),
-        tracking.stage_run("train", {}, {}, project / "r.json"),
+        tracking.stage_run("train", {}, {}, None),
     ):
         pytest.fail("the work began")
 
 
 def test_a_store_that_refuses_something_is_said_aloud_and_spares_the_work(project, capsys):
-    with tracking.stage_run("train", {"seed": 0}, {}, project / "r.json") as run:
+    with tracking.stage_run("train", {"seed": 0}, {}, None) as run:
         run.log_params({"seed": 1})  # MLflow does not change a parameter
     assert f"warning: MLflow run {run.id} lost something" in capsys.readouterr().err
     assert client(project).get_run(run.id).info.status == "FINISHED"
@@ -100,10 +116,7 @@ def test_a_store_that_refuses_something_is_said_aloud_and_spares_the_work(projec
 def test_four_stages_may_start_at_once_on_a_missing_store(tmp_path, monkeypatch):
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    script = (
-        "from pathlib import Path; from dpg.runtime import tracking\n"
-        "with tracking.stage_run('train', {}, {}, Path('r.json')): pass"
-    )
+    script = "from dpg import tracking\nwith tracking.stage_run('train', {}, {}, None): pass"
     started = [
         subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
         for _ in range(4)

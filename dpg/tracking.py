@@ -28,6 +28,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Param
 from mlflow.exceptions import MlflowException
 
+from dpg.runtime import project
 from dpg.runtime.errors import UserError
 
 EXPERIMENT = "deep-policy-gradients"
@@ -108,8 +109,8 @@ class Run:
 
 
 @contextlib.contextmanager
-def stage_run(stage: str, params: Mapping[str, Any], tags: Mapping[str, str], record: Path) -> Generator[Run]:
-    """A run for one execution of a stage; its id is left in `record`, which no computing stage reads.
+def stage_run(stage: str, params: Mapping[str, Any], tags: Mapping[str, str], resumes: str | None) -> Generator[Run]:
+    """A run for one execution of a stage. `resumes`: the run of an earlier one that was killed, which is closed.
 
     Raises:
         TrackingError: the store cannot be reached; raised at the start, before any work.
@@ -122,6 +123,8 @@ def stage_run(stage: str, params: Mapping[str, Any], tags: Mapping[str, str], re
     except Exception as error:
         hint = "is its server up? Unset MLFLOW_TRACKING_URI to track in the project's own mlflow.db"
         raise TrackingError(f"the MLflow store {uri} cannot be used: {error}\n{hint}") from error
+    if resumes is not None:
+        _close_killed(client, experiment_id, resumes, by=run.id)
     run.log_params(params)
     started = time.monotonic()
     try:
@@ -131,18 +134,21 @@ def stage_run(stage: str, params: Mapping[str, Any], tags: Mapping[str, str], re
         raise
     run.log_metrics({"stage_seconds": time.monotonic() - started}, step=0)
     run.end("FINISHED")
-    record.parent.mkdir(parents=True, exist_ok=True)
-    record.write_text(json.dumps({"run_id": run.id, "tracking_uri": uri}, indent=2) + "\n")
 
 
-def root() -> Path:
-    """The project's root; in an experiment that DVC runs in a temporary copy, the original's."""
-    return Path(os.environ.get("DVC_ROOT", ".")).resolve()
+def _close_killed(client: MlflowClient, experiment_id: str, run_id: str, by: str) -> None:
+    """End a run, and those nested under it, that had no time to end themselves. The store may not know it."""
+    with contextlib.suppress(MlflowException):
+        nested = client.search_runs([experiment_id], f"tags.`mlflow.parentRunId` = '{run_id}'")
+        for run in (client.get_run(run_id), *nested):
+            if run.info.status == "RUNNING":
+                client.set_tag(run.info.run_id, "resumed_by", by)
+                client.set_terminated(run.info.run_id, "KILLED")
 
 
 def tracking_uri() -> str:
     """`MLFLOW_TRACKING_URI`, or SQLite in the project."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root() / 'mlflow.db'}"
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{project.root() / 'mlflow.db'}"
 
 
 def flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -159,13 +165,13 @@ def flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def _open(uri: str) -> tuple[MlflowClient, str]:
     local = uri.startswith("sqlite:")
     # Several stages that start on a missing database would crash in its migration: one at a time.
-    with FileLock(root() / "mlflow.db.lock") if local else contextlib.nullcontext():
+    with FileLock(project.root() / "mlflow.db.lock") if local else contextlib.nullcontext():
         client = MlflowClient(tracking_uri=uri)
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
         experiment = client.get_experiment_by_name(name)
         if experiment is not None:
             return client, str(experiment.experiment_id)
-        location = (root() / "mlartifacts").as_uri() if local else None
+        location = (project.root() / "mlartifacts").as_uri() if local else None
         return client, str(client.create_experiment(name, artifact_location=location, tags=KIND))
 
 

@@ -1,0 +1,44 @@
+"""What code computes here: a name that changes with it."""
+
+import hashlib
+import platform
+from collections.abc import Sequence
+from contextlib import suppress
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+
+# What a number can depend on beside our own code.
+PACKAGES = ("gymnasium", "mujoco", "numpy", "pandas", "scipy", "torch")
+# What cannot change a number: the command line, drawing, tracking.
+APART = ("cli", "planning", "report", "tracking.py")
+
+
+def versions() -> dict[str, str]:
+    """Of Python and of the packages that numbers depend on."""
+    return {"python": platform.python_version()} | {package: version(package) for package in PACKAGES}
+
+
+def code(modules: Sequence[str] = ()) -> str:
+    """A digest of the sources of `dpg` and of `modules` (a user's own tasks), and of `versions`."""
+    package = Path(__file__).parents[1]
+    apart = [package / name for name in APART]
+    sources = [
+        path
+        for path in sorted(package.rglob("*.py"))
+        if not any(path == other or other in path.parents for other in apart)
+    ]
+    content = hashlib.blake2b(repr(versions()).encode(), digest_size=16)
+    for path in sources:
+        content.update(f"\0{path.relative_to(package)}\0".encode() + path.read_bytes())
+    for name in modules:
+        content.update(f"\0{name}\0".encode() + _source(name))
+    return content.hexdigest()
+
+
+def _source(module: str) -> bytes:
+    with suppress(ModuleNotFoundError, OSError):  # whoever imports it will say so
+        spec = find_spec(module)
+        if spec and spec.origin and spec.has_location:
+            return Path(spec.origin).read_bytes()
+    return b""

@@ -1,0 +1,235 @@
+"""Finished shards of stages that have not ended: what a killed run goes on from.
+
+They lie in `.scratch/<stage>/<cell>/<key>/` under the project's root, where the key is a digest of parameters and code,
+and each file is named by the function and the content of the shard that it is the result of. So nothing is taken up
+that another experiment, other code or other data left: it has another name. A file is written under another name first,
+and carries a digest of its content that is checked when it is read.
+
+The folder goes when its stage has published. What killed runs leave is bounded: beyond `DPG_SCRATCH_GB` (default 20)
+the oldest that are not in use are removed, and where that is not enough, results are no longer kept.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dpg.runtime import fingerprint, project, trees
+from dpg.runtime.errors import UserError
+
+DIGEST = 32  # bytes
+LOCK = "in-use"
+SUFFIX = ".shard"
+DEFAULT_LIMIT_GB = 20.0
+
+
+class ScratchError(UserError):
+    """Finished shards cannot be kept; the message says why and what to do."""
+
+
+def root() -> Path:
+    """The scratch folder of the project; it may not be there."""
+    return project.root() / ".scratch"
+
+
+def limit_bytes() -> int:
+    """The most that the scratch folder is to hold: `DPG_SCRATCH_GB` (1 GB is 1e9 bytes).
+
+    Raises:
+        UserError: it is not a number, or negative.
+    """
+    text = os.environ.get("DPG_SCRATCH_GB", str(DEFAULT_LIMIT_GB))
+    try:
+        limit = float(text)
+    except ValueError:
+        limit = -1.0
+    if not 0 <= limit < float("inf"):
+        raise UserError(f"DPG_SCRATCH_GB = {text!r}: must be a number of gigabytes, 0 or more")
+    return int(limit * 1e9)
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """The folder of one execution of a stage: finished shards that have not been published."""
+
+    path: Path
+    num_results: int
+    num_bytes: int
+    modified: float  # seconds since the epoch
+    in_use: bool
+
+
+def leftovers() -> list[Leftover]:
+    """What lies in the scratch folder, the oldest first."""
+    found: list[Leftover] = []
+    for lock in root().rglob(LOCK):
+        with suppress(FileNotFoundError):  # it was published meanwhile
+            found.append(_inspect(lock.parent))
+    return sorted(found, key=lambda leftover: leftover.modified)
+
+
+class Scratch:
+    """The finished shards of one execution of a stage."""
+
+    def __init__(self, directory: Path, limit: int) -> None:
+        self.directory = directory
+        self._room = limit - sum(path.stat().st_size for path in directory.glob(f"*{SUFFIX}"))
+        self._full = False
+
+    @property
+    def num_results(self) -> int:
+        """Results that are kept."""
+        return sum(1 for _ in self.directory.glob(f"*{SUFFIX}"))
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of the results that are kept."""
+        return sum(path.stat().st_size for path in self.directory.glob(f"*{SUFFIX}"))
+
+    @staticmethod
+    def key(function: Callable[..., Any], shard: Any) -> str:
+        """The name of `function(shard)`."""
+        return f"{function.__module__}.{function.__qualname__}-{trees.digest(shard)}"
+
+    def __contains__(self, key: str) -> bool:
+        return self._path(key).exists()
+
+    def get(self, key: str) -> Any:
+        """The result of that name; a file that is not whole, or not of that name, is removed.
+
+        Raises:
+            KeyError: there is none.
+        """
+        path = self._path(key)
+        try:
+            data = path.read_bytes()
+            if data[:DIGEST] == _digest(key, data[DIGEST:]):
+                return trees.from_bytes(data[DIGEST:])
+        except FileNotFoundError:
+            raise KeyError(key) from None
+        except (OSError, trees.TreeError):
+            pass
+        print(f"warning: {path} is damaged: its shard is done again", file=sys.stderr, flush=True)
+        path.unlink(missing_ok=True)
+        raise KeyError(key)
+
+    def put(self, key: str, result: Any) -> None:
+        """Keep a result, if there is room.
+
+        Raises:
+            ScratchError: it cannot be written.
+        """
+        payload = trees.to_bytes(result)
+        self._room -= len(payload)
+        if self._room < 0:
+            if not self._full:
+                print("warning: DPG_SCRATCH_GB is reached: what follows is lost if this run is killed", file=sys.stderr)
+            self._full = True
+            return
+        self._write(self._path(key), _digest(key, payload) + payload)
+
+    def note(self, name: str) -> str | None:
+        """A line that an earlier execution of the same stage left here."""
+        with suppress(OSError):
+            return (self.directory / name).read_text()
+        return None
+
+    def leave_note(self, name: str, text: str) -> None:
+        """Leave a line for an execution that goes on from here."""
+        self._write(self.directory / name, text.encode())
+
+    def _path(self, key: str) -> Path:
+        return self.directory / f"{key}{SUFFIX}"
+
+    def _write(self, path: Path, data: bytes) -> None:
+        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        try:
+            partial.write_bytes(data)
+            os.replace(partial, path)
+        except OSError as error:
+            with suppress(OSError):
+                partial.unlink()
+            raise ScratchError(_cannot_keep(self.directory, error)) from error
+
+
+@contextmanager
+def open_scratch(stage: str, cell: str, inputs: Mapping[str, Any], modules: tuple[str, ...] = ()) -> Generator[Scratch]:
+    """The scratch folder of a stage of a cell, with these inputs (JSON), run by this code.
+
+    It is removed when the block ends well, unless another process is at the same work; else it stays.
+
+    Raises:
+        ScratchError: the folder cannot be made.
+    """
+    content = json.dumps({"inputs": inputs, "code": fingerprint.code(modules)}, sort_keys=True, default=str)
+    directory = root() / stage / cell / hashlib.blake2b(content.encode(), digest_size=8).hexdigest()
+    limit = limit_bytes()
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT)
+    except OSError as error:
+        raise ScratchError(_cannot_keep(directory, error)) from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        yield Scratch(directory, limit - _bound(limit, directory))
+        if _is_free(lock):
+            shutil.rmtree(directory, ignore_errors=True)
+            _remove_empty(directory.parent)
+    finally:
+        os.close(lock)
+
+
+def _bound(limit: int, ours: Path) -> int:
+    """Remove what others left, the oldest first, until they take less than `limit`; return what they take."""
+    others = [leftover for leftover in leftovers() if leftover.path != ours]
+    total = sum(leftover.num_bytes for leftover in others)
+    for leftover in others:
+        if total > limit and not leftover.in_use:
+            shutil.rmtree(leftover.path, ignore_errors=True)
+            total -= leftover.num_bytes
+    return total
+
+
+def _inspect(directory: Path) -> Leftover:
+    sizes = [path.stat().st_size for path in directory.glob(f"*{SUFFIX}")]
+    lock = os.open(directory / LOCK, os.O_RDWR)
+    try:
+        in_use = not _is_free(lock)
+    finally:
+        os.close(lock)
+    return Leftover(directory, len(sizes), sum(sizes), directory.stat().st_mtime, in_use)
+
+
+def _is_free(lock: int) -> bool:
+    """Whether nobody else holds the lock; it is held alone, if so, until it is closed."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _remove_empty(directory: Path) -> None:
+    """Remove empty folders from here up to the scratch folder, that one included."""
+    with suppress(OSError):
+        while directory != root().parent:
+            directory.rmdir()
+            directory = directory.parent
+
+
+def _digest(key: str, payload: bytes) -> bytes:
+    return hashlib.blake2b(key.encode() + b"\0" + payload, digest_size=DIGEST).digest()
+
+
+def _cannot_keep(directory: Path, error: OSError) -> str:
+    return (
+        f"finished work cannot be kept in {directory}: {error.strerror or error}. "
+        "Make room, or make the folder writable, and run the same command again: it goes on from what is kept"
+    )

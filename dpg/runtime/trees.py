@@ -1,0 +1,145 @@
+"""Trees of dataclasses and arrays as bytes, and back: how results lie on disk. Nothing is pickled.
+
+A tree's arrays are a safetensors file, and its structure is JSON in that file's metadata. Everything comes back as it
+was: types, dtypes, every bit of every number.
+"""
+
+import hashlib
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+LENGTH = 8  # bytes of the integer that says how long the safetensors header is
+
+
+class TreeError(ValueError):
+    """A tree cannot be written, or bytes are not a tree."""
+
+
+def to_bytes(tree: Any) -> bytes:
+    """A tree of None, bools, numbers, strings, tuples, lists, dicts, arrays, dataclasses and pydantic models as bytes.
+
+    Raises:
+        TreeError: something in it is of another kind.
+    """
+    structure, arrays = _flatten(tree)
+    named = {str(index): array for index, array in enumerate(arrays)}
+    return save(named, metadata={"tree": json.dumps(structure)})
+
+
+def from_bytes(data: bytes) -> Any:
+    """The tree that `to_bytes` wrote. Its classes must have been imported: reading never imports anything.
+
+    Raises:
+        TreeError: these are not the bytes of a tree, or its classes are unknown.
+    """
+    try:
+        arrays = load(data)
+        length = int.from_bytes(data[:LENGTH], "little")
+        structure = json.loads(json.loads(data[LENGTH : LENGTH + length])["__metadata__"]["tree"])
+        return _build(structure, arrays)
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise TreeError(f"not a tree: {error}") from error
+
+
+def digest(tree: Any) -> str:
+    """A name for a tree's content: the same for equal trees alone.
+
+    Raises:
+        TreeError: as `to_bytes`.
+    """
+    structure, arrays = _flatten(tree)
+    content = hashlib.blake2b(json.dumps(structure).encode(), digest_size=16)
+    for array in arrays:
+        content.update(array.data if array.ndim else array.tobytes())
+    return content.hexdigest()
+
+
+def num_bytes(tree: Any) -> int:
+    """What `to_bytes` takes, but for some hundred bytes."""
+    structure, arrays = _flatten(tree)
+    return len(json.dumps(structure)) + sum(array.nbytes for array in arrays)
+
+
+def _flatten(tree: Any) -> tuple[Any, list[np.ndarray]]:
+    arrays: list[np.ndarray] = []
+
+    def array_of(kind: str, array: np.ndarray) -> dict[str, Any]:
+        if array.dtype.kind not in "biuf":
+            raise TreeError(f"an array of {array.dtype} cannot be kept")
+        arrays.append(np.require(array, requirements="C"))
+        return {kind: len(arrays) - 1, "dtype": str(array.dtype), "shape": list(array.shape)}
+
+    def visit(node: Any) -> Any:  # noqa: PLR0911
+        match node:
+            case np.ndarray():
+                return array_of("array", node)
+            case np.generic():
+                return array_of("scalar", np.asarray(node))
+            case None | bool() | int() | float() | str():
+                return node
+            case list():
+                return [visit(item) for item in node]
+            case dict():
+                return {"dict": [[visit(key), visit(value)] for key, value in node.items()]}
+            case tuple():
+                items = [visit(item) for item in node]
+                return {"type": _name(type(node)), "items": items} if hasattr(node, "_fields") else {"tuple": items}
+            case BaseModel():
+                return {"type": _name(type(node)), "json": node.model_dump_json()}
+            case _ if is_dataclass(node) and not isinstance(node, type):
+                values = {field.name: visit(getattr(node, field.name)) for field in fields(node)}
+                return {"type": _name(type(node)), "fields": values}
+            case _:
+                raise TreeError(f"a {type(node).__name__} cannot be kept")
+
+    return visit(tree), arrays
+
+
+def _build(node: Any, arrays: dict[str, np.ndarray]) -> Any:  # noqa: PLR0911
+    build: Callable[[Any], Any] = lambda child: _build(child, arrays)  # noqa: E731
+    match node:
+        case {"array": index}:
+            return arrays[str(index)]
+        case {"scalar": index}:
+            return arrays[str(index)][()]
+        case {"dict": items}:
+            return {build(key): build(value) for key, value in items}
+        case {"tuple": items}:
+            return tuple(map(build, items))
+        case {"type": name, "items": items}:
+            return _class(name)(*map(build, items))
+        case {"type": name, "json": text}:
+            return _class(name).model_validate_json(text)
+        case {"type": name, "fields": values}:
+            return _class(name)(**{key: build(value) for key, value in values.items()})
+        case list():
+            return [build(item) for item in node]
+        case _:
+            return node
+
+
+def _name(cls: type) -> str:
+    if "<locals>" in cls.__qualname__:
+        raise TreeError(f"{cls.__qualname__} is local to a function, and cannot be found again")
+    return f"{cls.__module__}:{cls.__qualname__}"
+
+
+def _class(name: str) -> Any:
+    module, _, qualname = name.partition(":")
+    found: Any = sys.modules.get(module)
+    for part in qualname.split("."):
+        found = getattr(found, part, None)
+    known = isinstance(found, type) and (
+        is_dataclass(found) or issubclass(found, BaseModel) or hasattr(found, "_fields")
+    )
+    if not known:
+        raise TreeError(f"the class {name} is unknown")
+    return found

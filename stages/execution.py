@@ -1,0 +1,96 @@
+"""One execution of a stage, from its MLflow run to what it took: what is around every computation."""
+
+import json
+import sys
+import time
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from dpg import tracking
+from dpg.runtime.outputs import publish
+from dpg.runtime.scratch import Scratch, open_scratch
+from dpg.runtime.shards import Workshop, open_workshop
+from dpg.runtime.workers import peak_memory
+from stages.cell import Owner, record
+
+
+@dataclass(frozen=True)
+class Execution:
+    """A stage at work: its MLflow run, fresh folders for its outputs in their order, and where its shards are done."""
+
+    run: tracking.Run
+    outputs: list[Path]
+    workshop: Workshop
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What an execution took. What an earlier, killed one had done already is in `pairs`, not in the seconds.
+
+    `peak_memory_bytes` adds up the peak resident sets of the stage's process and of every worker's; pages that they
+    share count in each.
+    """
+
+    pairs: int
+    episodes: int
+    shards: int
+    resumed_shards: int
+    workers: int
+    wall_seconds: float
+    core_seconds: float
+    peak_memory_bytes: int
+    output_bytes: int
+
+
+@contextmanager
+def execute(
+    stage: str, owner: Owner, logged: Mapping[str, Any], *outputs: Path, modules: tuple[str, ...] = ()
+) -> Generator[Execution]:
+    """Run a stage in the block; its outputs appear when the block ends well, and finished shards are kept until then.
+
+    `logged` are its parameters; `modules` a user's own that register tasks.
+    """
+    started = time.monotonic()
+    with (
+        open_scratch(stage, str(owner.place), logged, modules) as scratch,
+        open_workshop(scratch) as workshop,
+        tracking.stage_run(stage, logged, owner.tags, resumes=scratch.note("run")) as run,
+    ):
+        scratch.leave_note("run", run.id)
+        _tell(scratch, "resuming: {} are there from an earlier run, in {}")
+        try:
+            with publish(*outputs) as partials:
+                yield Execution(run, partials, workshop)
+        except BaseException:
+            _tell(scratch, "{} are kept in {}: the same command goes on from there")
+            raise
+        cost = _cost(workshop, outputs, time.monotonic() - started)
+        run.log_metrics({f"cost.{name}": value for name, value in asdict(cost).items()}, step=0)
+        path = record(stage, owner)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        entry = {"run_id": run.id, "tracking_uri": tracking.tracking_uri(), "cost": asdict(cost)}
+        path.write_text(json.dumps(entry, indent=2) + "\n")
+
+
+def _tell(scratch: Scratch, text: str) -> None:
+    if count := scratch.num_results:
+        shards = f"{count} finished shard{'s' if count > 1 else ''} ({scratch.num_bytes / 1e6:.1f} MB)"
+        print(text.format(shards, scratch.directory), file=sys.stderr, flush=True)
+
+
+def _cost(workshop: Workshop, outputs: tuple[Path, ...], seconds: float) -> Cost:
+    usage = workshop.usage
+    return Cost(
+        pairs=usage.work.get("pairs", 0),
+        episodes=usage.work.get("episodes", 0),
+        shards=usage.shards,
+        resumed_shards=usage.resumed,
+        workers=workshop.workers.width,
+        wall_seconds=seconds,
+        core_seconds=time.process_time() + usage.cpu_seconds,
+        peak_memory_bytes=peak_memory() + sum(usage.peak_memory.values()),
+        output_bytes=sum(path.stat().st_size for output in outputs for path in output.rglob("*") if path.is_file()),
+    )
