@@ -2,67 +2,13 @@
 
 import json
 import math
-import os
-import re
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
-from ruamel.yaml import YAML
 
-ROOT = Path(__file__).parents[2]
-ENV = "Hopper-v4"
-CELL_STAGES = ["train", "ablation", "checkpoint", "gradient", "value", "landscape"]
-TASK_STAGE = f"regimes@{ENV}"
-
-
-def shell(*command: str, cwd: Path, expect: int = 0, **variables: str) -> str:
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "DVC_", "DPG_"))}
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        command, cwd=cwd, env=inherited | {"PATH": path} | variables, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == expect, done.stdout + done.stderr
-    return done.stdout + done.stderr
-
-
-def clone(source: Path, target: Path, **overrides: object) -> Path:
-    """The source's files that git would keep, uncommitted changes too, committed in a repository of their own."""
-    listed = shell("git", "ls-files", "--cached", "--others", "--exclude-standard", cwd=source)
-    for name in listed.splitlines():
-        if (source / name).is_file() and name != "dvc.lock":
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(source / name, target / name)
-    for name, value in overrides.items():
-        set_parameter(target, name, value)
-    for command in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "as it stands"]):
-        shell("git", "-c", "user.name=t", "-c", "user.email=t@t", *command, cwd=target)
-    return target
-
-
-def set_parameter(project: Path, name: str, value: object) -> None:
-    """Change params.yaml as a person would."""
-    yaml, path = YAML(), project / "params.yaml"
-    params = yaml.load(path)
-    *sections, key = name.split(".")
-    section = params
-    for part in sections:
-        section = section[part]
-    assert key in section
-    section[key] = value
-    yaml.dump(params, path)
-
-
-def ran(output: str) -> set[str]:
-    return set(re.findall(r"Running stage '([^']+)'", output))
-
-
-def chain(*algorithms: str, stages: list[str] | None = None) -> set[str]:
-    return {f"{stage}@{ENV}-{algorithm}" for algorithm in algorithms for stage in stages or CELL_STAGES}
+from tests.pipeline.project import ENV, TASK_STAGE, chain, clone, digest, ran, set_parameter, shell
 
 
 def runs(project: Path) -> pd.DataFrame:
@@ -75,19 +21,6 @@ def runs(project: Path) -> pd.DataFrame:
             for run in found
         ]
     )
-
-
-def digest(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory):
-    """A clone in which the pipeline has run for two algorithms."""
-    target = clone(ROOT, tmp_path_factory.mktemp("clone") / "project", scale="smoke", algorithms=["ppo", "trpo"])
-    output = shell("dvc", "repro", cwd=target)
-    assert ran(output) == {"params", "figures", TASK_STAGE} | chain("ppo", "trpo")
-    return target
 
 
 def test_a_second_repro_runs_nothing(project):

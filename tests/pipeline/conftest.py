@@ -1,0 +1,14 @@
+"""One run of the pipeline for all tests that look at what it leaves."""
+
+import pytest
+
+from tests.pipeline.project import ROOT, TASK_STAGE, chain, clone, ran, shell
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory):
+    """A clone in which the pipeline has run for two algorithms."""
+    target = clone(ROOT, tmp_path_factory.mktemp("clone") / "project", scale="smoke", algorithms=["ppo", "trpo"])
+    output = shell("dvc", "repro", cwd=target)
+    assert ran(output) == {"params", "figures", TASK_STAGE} | chain("ppo", "trpo")
+    return target

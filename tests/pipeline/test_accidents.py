@@ -1,0 +1,152 @@
+"""A pipeline that is killed again and again, with real DVC and MLflow, ends with the bytes of one that never was."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from mlflow import MlflowClient
+
+from tests.pipeline.project import ENV, ROOT, clone, digest, environment, ran, shell
+
+STAGES = ["train", "ablation", "regimes", "checkpoint", "gradient", "value", "landscape"]
+SEED = 4
+PATIENCE = 300  # seconds
+
+
+def cost(project: Path, stage: str) -> dict:
+    path = f"{stage}/{ENV}.json" if stage == "regimes" else f"{stage}/{ENV}/ppo.json"
+    return json.loads((project / "data" / "runs" / path).read_text())["cost"]
+
+
+def kept(project: Path, stage: str) -> int:
+    """Finished shards of a stage in the scratch folder."""
+    return len(list((project / ".scratch" / stage).rglob("*.shard")))
+
+
+def start(project: Path, *command: str) -> subprocess.Popen:
+    """A command in a process group of its own."""
+    return subprocess.Popen(
+        command,
+        cwd=project,
+        env=environment(),
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def kill_at(project: Path, stage: str, count: int) -> int:
+    """Start `dvc repro`; kill it and all below it once `count` shards of a stage are kept; return how many are."""
+    process = start(project, "dvc", "repro")
+    deadline = time.monotonic() + PATIENCE
+    while kept(project, stage) < count:
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline, f"{stage} does not get to {count} shards"
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    return kept(project, stage)
+
+
+@pytest.fixture(scope="module")
+def survivor(project, tmp_path_factory):
+    """A copy in which every stage was killed at random moments, and then ended; and what was kept at the last kill."""
+    copy = clone(ROOT, tmp_path_factory.mktemp("killed") / "project", scale="smoke", algorithms=["ppo"])
+    rng = random.Random(SEED)
+    left = {}
+    for stage in STAGES:
+        # Early enough for shards to be left to do when the signal comes.
+        most = max(1, cost(project, stage)["shards"] // 2)
+        moments = sorted(rng.sample(range(1, most + 1), min(most, 2 if stage in ("train", "gradient") else 1)))
+        for moment in moments:
+            left[stage] = kill_at(copy, stage, moment)
+    output = shell("dvc", "repro", cwd=copy)
+    assert "landscape@" in output
+    return copy, left
+
+
+def test_a_killed_pipeline_ends_with_the_same_bytes(project, survivor):
+    copy, _ = survivor
+    ours, theirs = digest(copy / "data"), digest(project / "data")
+    names = {name for name in ours if "runs/" not in name}
+    assert len(names) > 20
+    different = [name for name in sorted(names) if ours[name] != theirs[name]]
+    assert not different
+    assert ran(shell("dvc", "repro", cwd=copy)) == set()
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_only_unfinished_shards_are_done_again(project, survivor, stage):
+    copy, left = survivor
+    taken = cost(copy, stage)
+    assert taken["shards"] == cost(project, stage)["shards"]
+    assert taken["resumed_shards"] == left[stage] > 0
+
+
+def test_nothing_is_left_behind(survivor):
+    copy, _ = survivor
+    assert not (copy / ".scratch").exists()
+    assert not list(copy.rglob("*.partial"))
+
+
+def test_ctrl_c_says_what_is_kept_and_the_same_command_goes_on(project, tmp_path):
+    copy = clone(project, tmp_path / "project", scale="smoke", algorithms=["ppo"])
+    stage = "train@Hopper-v4-ppo"
+    shell("dvc", "repro", "params", cwd=copy)
+    process = start(copy, "dvc", "repro", "-s", stage)
+    while kept(copy, "train") < 1:
+        assert process.poll() is None
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)
+    told = time.monotonic()
+    output = process.communicate(timeout=60)[0]
+    assert time.monotonic() - told < 10
+    assert process.returncode != 0
+    assert "finished shard" in output
+    assert "the same command goes on from there" in output
+    assert "Traceback" not in output
+    assert not (copy / "data" / "train" / ENV / "ppo").exists()
+    below = [each for each in psutil.process_iter(["cmdline"]) if str(copy) in " ".join(each.info["cmdline"] or [])]
+    assert not below
+    output = shell("dvc", "repro", "-s", stage, cwd=copy)
+    assert "resuming: " in output
+    assert digest(copy / "data" / "train") == {
+        name: data for name, data in digest(project / "data" / "train").items() if "trpo" not in name
+    }
+
+
+def test_queued_experiments_side_by_side_lose_no_run_and_cross_no_shard(project, tmp_path):
+    """Two workers of DVC's queue, on a store that is not there yet, at the same stage with different parameters."""
+    copy = clone(project, tmp_path / "project", scale="smoke", algorithms=["ppo"])
+    rates = {"slow": "1.0e-4", "fast": "1.0e-3"}
+    for name, rate in rates.items():
+        shell("dvc", "exp", "run", "--queue", "-n", name, "-S", f"ppo.lr={rate}", "train@Hopper-v4-ppo", cwd=copy)
+    shell("dvc", "queue", "start", "-j", "2", cwd=copy)
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        status = shell("dvc", "queue", "status", cwd=copy)
+        if "Queued" not in status and "Running" not in status:
+            break
+        assert time.monotonic() < deadline, status
+        time.sleep(1)
+    assert status.count("Success") == 2, status
+    client = MlflowClient(f"sqlite:///{copy}/mlflow.db")
+    found = client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
+    stages = [run for run in found if "mlflow.parentRunId" not in run.data.tags]
+    assert {run.data.tags["dvc.exp_name"] for run in stages} == set(rates)
+    assert len(found) == 2 * (1 + 2)  # a stage and its two agents, twice
+    assert all(run.info.status == "FINISHED" for run in found)
+    assert not (copy / ".scratch").exists()
+    # The one with the project's own rate has the project's own bytes: nothing of the other came in.
+    shell("dvc", "exp", "apply", "slow", cwd=copy)
+    theirs = {name: data for name, data in digest(project / "data" / "train").items() if "trpo" not in name}
+    assert digest(copy / "data" / "train") == theirs
+    shell("dvc", "exp", "apply", "fast", cwd=copy)
+    assert digest(copy / "data" / "train") != theirs
