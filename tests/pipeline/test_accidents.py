@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 from mlflow import MlflowClient
+from ruamel.yaml import YAML
 
 from tests.pipeline.project import ENV, ROOT, clone, digest, environment, ran, shell
 
@@ -144,9 +145,19 @@ def test_queued_experiments_side_by_side_lose_no_run_and_cross_no_shard(project,
     assert len(found) == 2 * (1 + 2)  # a stage and its two agents, twice
     assert all(run.info.status == "FINISHED" for run in found)
     assert not (copy / ".scratch").exists()
-    # The one with the project's own rate has the project's own bytes: nothing of the other came in.
-    shell("dvc", "exp", "apply", "slow", cwd=copy)
-    theirs = {name: data for name, data in digest(project / "data" / "train").items() if "trpo" not in name}
-    assert digest(copy / "data" / "train") == theirs
-    shell("dvc", "exp", "apply", "fast", cwd=copy)
-    assert digest(copy / "data" / "train") != theirs
+    # The one with the project's own rate has the project's own snapshots: nothing of the other came in.
+    snapshots = {name: trained(shell("git", "show", f"{ref}:dvc.lock", cwd=copy)) for name, ref in refs(copy).items()}
+    assert snapshots["slow"] == trained((project / "dvc.lock").read_text())
+    assert snapshots["fast"] != snapshots["slow"]
+
+
+def refs(copy: Path) -> dict[str, str]:
+    """DVC's experiments by name."""
+    listed = shell("git", "for-each-ref", "--format=%(refname)", "refs/exps", cwd=copy).split()
+    return {ref.rsplit("/", 1)[1]: ref for ref in listed if ref.count("/") == 4}
+
+
+def trained(lock: str) -> str:
+    """The digest of the snapshots of the PPO cell, in a `dvc.lock`."""
+    outs = YAML(typ="safe").load(lock)["stages"]["train@Hopper-v4-ppo"]["outs"]
+    return next(out["md5"] for out in outs if out["path"] == "data/train/Hopper-v4/ppo")
