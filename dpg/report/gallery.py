@@ -6,7 +6,7 @@ from functools import partial
 
 from matplotlib.figure import Figure
 
-from dpg.report.figures import ablation, gradient, landscape, regimes, rewards, value
+from dpg.report.figures import ablation, gradient, landscape, regimes, rewards, update_step, value
 from dpg.report.tables import Tables, distinct, select
 from dpg.runtime.schema import Statistics
 
@@ -36,6 +36,7 @@ def drawings(tables: Tables, timesteps: int, statistics: Statistics) -> list[Dra
     ]
     for env in distinct(tables.history, "env"):
         found += _gradients(tables, env, timesteps, statistics)
+        found.append(_updates(tables, env, statistics))
         found.append(_regimes(tables, env, statistics))
         found += _values(tables, env, statistics)
         found += _landscapes(tables, env)
@@ -57,6 +58,12 @@ def _gradients(tables: Tables, env: str, timesteps: int, statistics: Statistics)
             gradient.caption(similarity, noise, "true", *settings),
         ),
     ]
+
+
+def _updates(tables: Tables, env: str, statistics: Statistics) -> Drawing:
+    rows = select(tables.updates, env=env)
+    name = f"{update_step.NAME}_{env}"
+    return Drawing(name, partial(update_step.draw, rows, statistics), update_step.caption(rows, statistics))
 
 
 def _regimes(tables: Tables, env: str, statistics: Statistics) -> Drawing:

@@ -23,6 +23,7 @@ def summarize(tables: Tables, timesteps: int, statistics: Statistics) -> dict[st
         summary.setdefault(str(env), {})[str(algorithm)] = {
             **_final_return(history, statistics),
             "gradient": _gradient(select(tables.similarity, **cell), timesteps),
+            "update_step": _updates(select(tables.updates, **cell)),
             "value": _value(select(tables.value, **cell)),
             "landscape": _landscape(select(tables.landscape, **cell)),
             "ablation": _ablation(history, select(tables.ablation, **cell), statistics),
@@ -80,6 +81,12 @@ def _gradient(similarity: pd.DataFrame, timesteps: int) -> dict[str, Number]:
         "pairwise_cosine_at_T_last": pairwise[1],
         "true_cosine_at_T_last": true[1],
     }
+
+
+def _updates(updates: pd.DataFrame) -> dict[str, Number]:
+    """Mean over agents of the pairwise cosine of whole updates, at the first and the last snapshot of the curve."""
+    first, last = _ends(updates, "cosine")
+    return {"cosine_first": first, "cosine_last": last}
 
 
 def _value(value: pd.DataFrame) -> dict[str, Number]:

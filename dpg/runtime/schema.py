@@ -176,6 +176,12 @@ class GradientBudget(_Section):
     true_pairs: Count
 
 
+class UpdateStepBudget(_Section):
+    """Whole updates from one snapshot, each from a batch of its own."""
+
+    updates: Annotated[int, Field(ge=3)]
+
+
 class ValueBudget(_Section):
     """Pairs on which value predictions are scored."""
 
@@ -226,6 +232,7 @@ class Budget(_Section):
     train: TrainBudget
     checkpoint: CheckpointBudget
     gradient: GradientBudget
+    update_step: UpdateStepBudget
     value: ValueBudget
     landscape: LandscapeBudget
     regimes: RegimesBudget

@@ -11,6 +11,7 @@ from dpg.learning.training import Record
 from dpg.probes.evaluation import Evaluation
 from dpg.probes.gradient import Noise, Similarity
 from dpg.probes.landscape import Point
+from dpg.probes.update_step import Agreement
 from dpg.probes.value import PredictionError
 
 ROOT = Path(__file__).parents[2]
@@ -21,6 +22,7 @@ TABLES = {
     "checkpoint/evaluation.csv": Evaluation,
     "gradient/similarity.csv": Similarity,
     "gradient/noise.csv": Noise,
+    "update_step/update_step.csv": Agreement,
     "value/value.csv": PredictionError,
     "landscape/landscape.csv": Point,
 }

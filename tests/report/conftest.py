@@ -11,6 +11,7 @@ from dpg.learning.training import Record
 from dpg.probes.evaluation import Evaluation
 from dpg.probes.gradient import Noise, Similarity
 from dpg.probes.landscape import Point
+from dpg.probes.update_step import Agreement
 from dpg.probes.value import PredictionError
 from dpg.report.tables import SOURCES, TASK_SOURCES, Tables
 from dpg.runtime.schema import Statistics
@@ -71,6 +72,17 @@ def similarity(cell: dict) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def updates(cell: dict) -> pd.DataFrame:
+    """Agent k at iteration i: a cosine of 0.6 - i / 10 - k / 10, and a KL of 0.01 (1 + k)."""
+    return pd.DataFrame(
+        [
+            row(Agreement, **cell, agent=k, iteration=i, cosine=0.6 - i / 10 - k / 10, kl=0.01 * (1 + k), unmoved=0)
+            for k in range(AGENTS)
+            for i in (0, 2, 4)
+        ]
+    )
+
+
 def value(cell: dict) -> pd.DataFrame:
     """Agent k: errors of 1 + k, doubled for returns, quadrupled for held-out pairs; the median is a quarter."""
     rows = []
@@ -127,6 +139,7 @@ def make_tables(envs=(ENV,), algorithms=("ppo",)) -> Tables:
         evaluation=pd.concat([evaluation(cell) for cell in cells], ignore_index=True),
         similarity=pd.concat([similarity(cell) for cell in cells], ignore_index=True),
         noise=pd.DataFrame(noise),
+        updates=pd.concat([updates(cell) for cell in cells], ignore_index=True),
         value=pd.concat([value(cell) for cell in cells], ignore_index=True),
         landscape=pd.concat([landscape(cell) for cell in cells], ignore_index=True),
         ablation=trained.assign(mean_return=trained["mean_return"] / 10),

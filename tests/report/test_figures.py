@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dpg.report import style
-from dpg.report.figures import ablation, gradient, landscape, regimes, rewards, value
+from dpg.report.figures import ablation, gradient, landscape, regimes, rewards, update_step, value
 from dpg.report.gallery import drawings
 from dpg.report.tables import select
 
@@ -33,7 +33,7 @@ def panels(figure: Figure) -> list[Axes]:
 def test_every_figure_has_a_name_a_caption_and_no_warnings(many_tables, statistics, tmp_path):
     gallery = drawings(many_tables, T, statistics)
     names = [drawing.name for drawing in gallery]
-    assert len(set(names)) == len(names) == 2 + 2 * 5 + 6 * 2
+    assert len(set(names)) == len(names) == 2 + 2 * 6 + 6 * 2
     assert {"sec22_no_baseline", "fig03_regimes_Walker2d-v4"} <= set(names)
     assert {"fig09_rewards", "fig01_gradient_variance_Hopper-v4", "fig07_cut_Walker2d-v4_trpo"} <= set(names)
     for drawing in gallery:
@@ -58,6 +58,17 @@ def test_every_axis_is_labelled(many_tables, statistics):
             column = [other.get_xlabel() for other, at in places if abs(at.x0 - place.x0) < 0.01]
             assert any(row), drawing.name
             assert any(column) or axes.get_label() == "<colorbar>", drawing.name
+
+
+# Updates
+
+
+def test_updates_draw_agents_and_their_mean(tables, statistics):
+    left, right = panels(update_step.draw(tables.updates, statistics))
+    np.testing.assert_allclose(line(left, "agent=2"), [[0, 2, 4], [0.4, 0.2, 0.0]], atol=1e-12)
+    np.testing.assert_allclose(line(left, "mean"), [[0, 2, 4], [0.5, 0.3, 0.1]], atol=1e-12)
+    np.testing.assert_allclose(line(right, "mean"), [[0, 2, 4], [0.02] * 3])
+    assert right.get_ylabel().endswith("(nats)")
 
 
 # Rewards

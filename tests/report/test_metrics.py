@@ -22,6 +22,8 @@ def test_numbers_of_a_small_experiment(tables, statistics):
     assert cell["gradient"]["pairwise_cosine_at_T_first"] == pytest.approx(0.2)
     assert cell["gradient"]["pairwise_cosine_at_T_last"] == pytest.approx(0.16)
     assert cell["gradient"]["true_cosine_at_T_last"] == pytest.approx(0.26)
+    # Agent k's updates at iteration i: 0.6 - i / 10 - k / 10.
+    assert cell["update_step"] == {"cosine_first": pytest.approx(0.5), "cosine_last": pytest.approx(0.1)}
     # Held-out errors are 4 (1 + k) for the net's own target, twice that for returns.
     assert cell["value"] == {"heldout_gae_error_last": 8.0, "heldout_returns_error_last": 16.0}
     assert cell["landscape"]["rank_correlation_first"] == pytest.approx(1.0)

@@ -1,0 +1,157 @@
+"""How much whole policy updates vary: many from one snapshot, each from a batch of its own (paper, fig. 12).
+
+An update is what training would do: T fresh pairs, then the algorithm's epochs and minibatches from the snapshot's own
+Adam state (PPO), or its conjugate gradient and line search (TRPO). The updates from one snapshot are a population:
+agents that differ in nothing but their batch.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from dpg.agent import gaussian, networks
+from dpg.agent.snapshot import Snapshot
+from dpg.learning.batch import prepare
+from dpg.learning.update import update_policy
+from dpg.numerics.statistics import pairwise_interval
+from dpg.numerics.vectors import cosine_matrix
+from dpg.probes.collection import STREAMS_AT_ONCE, fresh_streams, probe_seed
+from dpg.runtime.schema import Statistics
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Some of the updates from one snapshot; the first shard also collects the states that policies are compared on."""
+
+    snapshot: Snapshot
+    first_update: int
+    num_updates: int
+    seed: int
+
+    @property
+    def num_streams(self) -> int:
+        """One for each update, and one for the states."""
+        return self.num_updates + (self.first_update == 0)
+
+    @property
+    def num_pairs(self) -> int:
+        """Pairs that the shard collects."""
+        return self.num_streams * self.snapshot.recipe.common.timesteps
+
+
+@dataclass(frozen=True)
+class Updates:
+    """U updated policies, the complete episodes in each one's batch, and B normalised observations (the first's)."""
+
+    policy: Float[np.ndarray, "U D"]
+    episodes: Int[np.ndarray, " U"]
+    obs: Float[np.ndarray, "B O"]
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """One row of `update_step.csv`: how far `updates` whole updates from one snapshot agree.
+
+    Each is made from `pairs` pairs, with `trajectories` complete episodes on average. `cosine` is the mean pairwise
+    cosine of the steps, of the updates that moved; `kl` the mean pairwise KL between the updated policies, in nats,
+    over states that the snapshot's policy visits. Intervals resample the updates. `step_norm` is a step's mean length.
+    """
+
+    env: str
+    algorithm: str
+    agent: int
+    iteration: int
+    updates: int
+    unmoved: int
+    pairs: int
+    trajectories: float
+    cosine: float
+    cosine_low: float
+    cosine_high: float
+    kl: float
+    kl_low: float
+    kl_high: float
+    step_norm: float
+
+
+def plan(
+    snapshots: Sequence[Snapshot], num_updates: int, seed: int, updates_per_shard: int = STREAMS_AT_ONCE
+) -> list[Shard]:
+    """The shards of a probe, snapshot by snapshot."""
+    return [
+        Shard(snapshot, first, min(updates_per_shard, num_updates - first), seed)
+        for snapshot in snapshots
+        for first in range(0, num_updates, updates_per_shard)
+    ]
+
+
+def measure(shard: Shard) -> Updates:
+    """Collect a shard's batches and make its updates."""
+    snapshot = shard.snapshot
+    state, recipe = snapshot.state, snapshot.recipe
+    node = probe_seed(shard.seed, "update_step", snapshot)
+    seeds = [node / f"update={shard.first_update + index}" for index in range(shard.num_updates)]
+    streams = fresh_streams(snapshot, [seed / "batch" for seed in seeds])
+    population = state.select(np.zeros(shard.num_updates, np.int64))
+    batch = prepare(population, streams, recipe.common, recipe.config)
+    updated = update_policy(population, batch, recipe, seeds)
+    obs = np.empty((0, state.architecture.obs_dim), np.float32)
+    if shard.first_update == 0:
+        visited = fresh_streams(snapshot, [node / "states"])
+        obs = state.normalize_obs(visited.obs)[0]
+    return Updates(updated.policy, streams.num_episodes, obs)
+
+
+def gather(shards: Sequence[Shard], results: Iterable[Updates]) -> Iterator[tuple[Snapshot, Updates]]:
+    """Pool the results of shards, in their order, snapshot by snapshot."""
+    parts: list[Updates] = []
+    for position, (shard, result) in enumerate(zip(shards, results, strict=True)):
+        parts.append(result)
+        if position + 1 == len(shards) or shards[position + 1].first_update == 0:
+            policy = np.concatenate([part.policy for part in parts])
+            yield shard.snapshot, Updates(policy, np.concatenate([part.episodes for part in parts]), parts[0].obs)
+            parts = []
+
+
+def tabulate(snapshot: Snapshot, updates: Updates, statistics: Statistics, seed: int) -> Agreement:
+    """The row of one snapshot."""
+    recipe = snapshot.recipe
+    rng = (probe_seed(seed, "update_step", snapshot) / "bootstrap").generator()
+    steps = updates.policy.astype(np.float64) - snapshot.state.policy
+    norms = np.linalg.norm(steps, axis=-1)
+    moved = norms > 0
+    cosine = pairwise_interval(cosine_matrix(steps[moved]), statistics.confidence, statistics.resamples, rng)
+    divergence = pairwise_kl(snapshot, updates)
+    kl = pairwise_interval(divergence, statistics.confidence, statistics.resamples, rng)
+    return Agreement(
+        env=recipe.env_id,
+        algorithm=recipe.algorithm,
+        agent=snapshot.agent,
+        iteration=snapshot.iteration,
+        updates=len(steps),
+        unmoved=int((~moved).sum()),
+        pairs=recipe.common.timesteps,
+        trajectories=float(updates.episodes.mean()),
+        cosine=cosine.mean,
+        cosine_low=cosine.low,
+        cosine_high=cosine.high,
+        kl=kl.mean,
+        kl_low=kl.low,
+        kl_high=kl.high,
+        step_norm=float(norms.mean()),
+    )
+
+
+def pairwise_kl(snapshot: Snapshot, updates: Updates) -> Float[np.ndarray, "U U"]:
+    """KL between all pairs of updated policies, averaged over the states and over both directions."""
+    arrays = snapshot.state.architecture.policy_layout.unflatten(updates.policy)
+    mean = networks.mlp(arrays, updates.obs[None]).astype(np.float64)
+    log_std = arrays["log_std"].astype(np.float64)
+    rows = [
+        gaussian.kl(mean[index : index + 1], log_std[index : index + 1], mean, log_std).mean(axis=-1)
+        for index in range(len(mean))
+    ]
+    kl = np.stack(rows)
+    return (kl + kl.T) / 2

@@ -1,0 +1,45 @@
+"""Measure how far whole updates agree, over training, at the snapshots of one cell (paper, fig. 12)."""
+
+from dpg.agent.snapshot import load_all
+from dpg.probes import update_step
+from dpg.runtime import config
+from dpg.runtime.outputs import write_table
+from dpg.runtime.progress import Progress
+from dpg.runtime.shards import map_shards
+from stages import edge
+from stages.cell import Cell, tables
+from stages.execution import execute
+
+
+def main(env: str, algorithm: str) -> None:
+    """Measure one cell."""
+    cell = Cell(env, algorithm)
+    params = config.load()
+    budget = params.budget.update_step
+    snapshots = load_all(cell.curve)
+    common = snapshots[0].recipe.common
+    shards = update_step.plan(snapshots, budget.updates, params.seed)
+    logged = {
+        "seed": params.seed,
+        "update_step": budget.model_dump(),
+        "statistics": params.statistics.model_dump(),
+    }
+    with (
+        execute("update_step", cell, logged, tables("update_step", cell), modules=common.env_modules) as execution,
+        Progress(f"update_step {cell}", sum(shard.num_pairs for shard in shards)) as progress,
+    ):
+        (out,) = execution.outputs
+        work = lambda shard: shard.num_pairs  # noqa: E731
+        results = map_shards(update_step.measure, shards, execution.workshop, progress=progress, work=work)
+        rows = [
+            update_step.tabulate(snapshot, updates, params.statistics, params.seed)
+            for snapshot, updates in update_step.gather(shards, results)
+        ]
+        table = write_table(rows, out / "update_step.csv")
+        for column in ("cosine", "kl"):
+            execution.run.log_curve(f"update_step.{column}", table, column, common.timesteps)
+        execution.run.log_artifacts(out, "tables")
+
+
+if __name__ == "__main__":
+    edge.run(main)
