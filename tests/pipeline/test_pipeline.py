@@ -35,7 +35,7 @@ def test_tables_hold_finite_numbers(project):
         "near_zero_share", "explained_variance",
     }  # fmt: skip
     tables = sorted((project / "data" / "tables").rglob("*.csv"))
-    assert len(tables) == 2 * 7 + 1
+    assert len(tables) == 2 * 8 + 1
     for path in tables:
         table = pd.read_csv(path)
         assert len(table) > 0, path
@@ -55,7 +55,7 @@ def test_sample_sizes_stand_in_the_tables(project):
 def test_figures_and_metrics_are_there(project):
     figures = project / "reports" / "figures"
     names = {path.stem for path in figures.glob("*.png")}
-    for number in ("fig01", "fig02", "fig03", "fig04", "fig07", "fig09", "fig13", "sec22"):
+    for number in ("fig01", "fig02", "fig03", "fig04", "fig07", "fig09", "fig12", "fig13", "sec22"):
         assert any(name.startswith(number) for name in names), number
     assert {path.stem for path in figures.glob("*.pdf")} == {path.stem for path in figures.glob("*.svg")} == names
     metrics = json.loads((project / "reports" / "metrics.json").read_text())
@@ -94,7 +94,7 @@ def test_a_temporary_experiment_reruns_one_chain_and_keeps_its_runs(project):
     assert ran(output) == {"params", "figures"} | chain("ppo")
     found = runs(project)
     named = found[found["dvc.exp_name"] == "faster"]
-    assert len(found) - before == len(named) == 6 + 2 + 1  # six stages, two agents, the figures
+    assert len(found) - before == len(named) == 7 + 2 + 1  # seven stages, two agents, the figures
     table = json.loads(shell("dvc", "exp", "show", "--json", cwd=project))
     assert "faster" in json.dumps(table)
 
