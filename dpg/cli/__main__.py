@@ -1,0 +1,5 @@
+"""`python -m dpg.cli` is `dpg`."""
+
+from dpg.cli.app import main
+
+main()

@@ -1,0 +1,39 @@
+"""The `dpg` command. Commands are modules beside this one, which registers them and says what went wrong.
+
+What a command needs beyond typer and rich, it imports when it is called: `dpg --help` is to answer at once.
+"""
+
+import sys
+
+import typer
+
+from dpg.cli import repro
+from dpg.runtime.errors import UserError
+
+app = typer.Typer(
+    name="dpg",
+    help="A laboratory for deep policy gradient methods.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    # A defect keeps its plain traceback, which can be searched for and pasted.
+    pretty_exceptions_enable=False,
+)
+app.command(epilog=repro.EPILOG)(repro.repro)
+
+
+@app.callback(epilog="Experiments, parameters and results are DVC's: see `dvc exp --help` and the README.")
+def dpg() -> None:
+    """A laboratory for deep policy gradient methods.
+
+    Run commands from the project's root, where `params.yaml` and `dvc.yaml` are.
+    """
+
+
+def main() -> None:
+    """Run the command line; what a user can mend is told in one clear message, with exit code 1."""
+    try:
+        app(prog_name="dpg")
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)

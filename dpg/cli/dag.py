@@ -1,0 +1,141 @@
+"""The pipeline as DVC sees it: its stages, named as DVC addresses them, their graph, and which of them are stale."""
+
+import graphlib
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dpg.runtime.errors import UserError
+
+Outputs = dict[str, str]
+
+
+class PipelineError(UserError):
+    """DVC cannot read the pipeline; the message is DVC's."""
+
+
+class BusyError(PipelineError):
+    """Another DVC process is at work on the pipeline."""
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """Stages, what each depends on, and what DVC knows of each.
+
+    Attributes:
+        parents: the stages that a stage depends on; keys are in an order in which each follows its parents.
+        stale: stages that DVC would run as things are now. Those that depend on them may follow.
+        outputs: hashes of a stage's outputs in `dvc.lock`; None where the outputs that lie there are others.
+    """
+
+    parents: Mapping[str, tuple[str, ...]]
+    stale: frozenset[str]
+    outputs: Mapping[str, Outputs | None]
+
+    def below(self, stages: frozenset[str]) -> frozenset[str]:
+        """The stages that depend on some of `stages`, at any distance."""
+        found: set[str] = set()
+        for stage, parents in self.parents.items():
+            if any(parent in stages or parent in found for parent in parents):
+                found.add(stage)
+        return frozenset(found)
+
+    def heights(self) -> dict[str, int]:
+        """The length of the longest chain of stages that waits for each stage."""
+        heights = dict.fromkeys(self.parents, 0)
+        for stage in reversed(list(self.parents)):
+            for parent in self.parents[stage]:
+                heights[parent] = max(heights[parent], heights[stage] + 1)
+        return heights
+
+
+def read(targets: Sequence[str] = ()) -> Pipeline:
+    """The pipeline of the current directory's project, or of `targets` and all that they depend on.
+
+    Raises:
+        PipelineError: there is no project, no such target, or a mistake in `dvc.yaml`.
+        BusyError: another DVC process is at work.
+    """
+    with _repo() as repo:
+        graph: Any = repo.index.graph  # its edges lead from a stage to what it depends on
+        chosen = [stage for target in targets for stage in repo.stage.collect(target)] if targets else list(graph)
+        parents: dict[str, list[str]] = {}
+        stages: dict[str, Any] = {}
+        while chosen:
+            stage = chosen.pop()
+            if stage.addressing in stages:
+                continue
+            # DVC does not look behind a frozen stage.
+            above = [] if stage.frozen else list(graph.successors(stage))
+            stages[stage.addressing] = stage
+            parents[stage.addressing] = sorted(other.addressing for other in above)
+            chosen += above
+        status: dict[str, list[Any]] = repo.status(targets=list(targets) or None, with_deps=bool(targets))
+        order = graphlib.TopologicalSorter({name: parents[name] for name in sorted(parents)}).static_order()
+        return Pipeline(
+            parents={name: tuple(parents[name]) for name in order},
+            stale=frozenset(status) & frozenset(stages),
+            outputs={
+                name: None if _outputs_differ(status.get(name, [])) else _outputs(stage)
+                for name, stage in stages.items()
+            },
+        )
+
+
+def outputs(stage: str) -> Outputs | None:
+    """The hashes of a stage's outputs in `dvc.lock` as it is now; None if they cannot be told.
+
+    Nothing is locked: while another stage ends, `dvc.lock` may be caught half written. That is then not known.
+    """
+    try:
+        with _repo() as repo:
+            (found,) = repo.stage.collect(stage)
+            return _outputs(found)
+    except PipelineError:
+        return None
+
+
+def cache() -> Path:
+    """The folder of DVC's cache.
+
+    Raises:
+        PipelineError: there is no project.
+    """
+    with _repo() as repo:
+        return Path(repo.cache.local.path)
+
+
+def has_git() -> bool:
+    """Whether DVC works with git here.
+
+    Raises:
+        PipelineError: it should, but there is no git repository, or there is no project.
+    """
+    with _repo() as repo:
+        return not repo.config["core"].get("no_scm", False)
+
+
+@contextmanager
+def _repo() -> Generator[Any]:
+    from dvc.exceptions import DvcException
+    from dvc.lock import LockError
+    from dvc.repo import Repo
+
+    try:
+        with Repo() as repo:
+            yield repo
+    except LockError as error:
+        raise BusyError(f"another DVC process is at work: {error}") from error
+    except DvcException as error:
+        raise PipelineError(f"DVC: {error}") from error
+
+
+def _outputs(stage: Any) -> Outputs | None:
+    hashes = {str(out): out.hash_info.value for out in stage.outs}
+    return hashes if all(hashes.values()) else None
+
+
+def _outputs_differ(status: list[Any]) -> bool:
+    return any(isinstance(entry, dict) and "changed outs" in entry for entry in status)

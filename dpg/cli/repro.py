@@ -1,0 +1,127 @@
+"""`dpg repro`: `dvc repro` with stages side by side."""
+
+import asyncio
+import dataclasses
+import time
+from collections import Counter
+from collections.abc import Collection, Mapping
+from typing import Annotated
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Column, Table
+from rich.text import Text
+
+from dpg.cli.dag import Pipeline
+from dpg.cli.walk import ENDED_WELL, Outcome, State
+
+STYLES = {
+    State.DONE: "green",
+    State.UNCHANGED: "dim",
+    State.FAILED: "bold red",
+    State.INTERRUPTED: "yellow",
+    State.NOT_RUN: "yellow",
+}
+PREFIX_COLORS = ("cyan", "magenta", "blue", "green", "yellow")
+EPILOG = """
+Examples:
+
+- `dpg repro -j 4`: all that is stale, four stages at a time
+- `dpg repro -j 2 train`: the training of every cell, and what it depends on
+- `dpg repro -j 2 landscape@Hopper-v4-ppo`: one cell's landscape, and what it depends on
+- `DPG_JOBS=8 dpg repro -j 2`: eight worker processes in each of two stages
+"""
+
+
+def repro(
+    targets: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="STAGE", help="Stages as DVC names them; default: all.", show_default=False),
+    ] = None,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="How many stages run at a time.")] = 2,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Run the stages even if they are not stale.")] = False,
+) -> None:
+    """Run the stages that are stale, several at a time; leave what `dvc repro` leaves.
+
+    Each stage starts as soon as all that it depends on is done. After a failure, what does not depend on it goes on.
+
+    The cores are shared out: unless `DPG_JOBS` is set, each of N stages has cores / N worker processes, and
+    keeps to them when it is the last one. Results do not depend on it.
+
+    Ctrl-C stops the stages that run and starts no other; the same command goes on where it was.
+    """
+    from dpg.cli import children, dag
+
+    environment = children.environment(jobs)
+    out, err = Console(highlight=False), Console(stderr=True, highlight=False)
+    started = time.monotonic()
+    pipeline = dag.read(targets or ())
+    if force:
+        pipeline = dataclasses.replace(pipeline, stale=frozenset(pipeline.parents))
+    todo = pipeline.stale | pipeline.below(pipeline.stale)
+    if not todo:
+        out.print(f"Up to date: {_count(len(pipeline.parents), 'stage')}.")
+        return
+    out.print(plan(pipeline, jobs, int(environment["DPG_JOBS"]), force=force))
+    prefixes = _prefixes(todo)
+
+    def say(stage: str, line: str, error: bool) -> None:
+        (err if error else out).print(prefixes[stage] + line, soft_wrap=True)
+
+    def told(running: list[str]) -> None:
+        waiting = f"; waiting for {', '.join(sorted(running))}" if running else ""
+        err.print(f"Stopping: nothing more starts{waiting}", style="yellow")
+
+    staff = children.Children(say, force=force, environment=environment)
+    outcomes = asyncio.run(children.run(pipeline, jobs, staff, told))
+    out.print(table(outcomes))
+    out.print(summary(outcomes, time.monotonic() - started))
+    if staff.signal is not None:
+        out.print("Interrupted: what is done is kept, and the same command goes on from there.")
+        raise typer.Exit(128 + staff.signal)
+    if any(outcome.state not in ENDED_WELL for outcome in outcomes.values()):
+        raise typer.Exit(1)
+
+
+def plan(pipeline: Pipeline, jobs: int, workers: int, *, force: bool) -> str:
+    """What is going to happen, in a line."""
+    below = len(pipeline.below(pipeline.stale) - pipeline.stale)
+    then = f", {below} more depend on them" if below else ""
+    return (
+        f"{len(pipeline.stale)} of {_count(len(pipeline.parents), 'stage')} {'to run' if force else 'stale'}{then}; "
+        f"{jobs} at a time, DPG_JOBS={workers} each"
+    )
+
+
+def table(outcomes: Mapping[str, Outcome]) -> Table:
+    """The stages that needed more than a look, and what became of them."""
+    rows = Table("stage", "result", Column("seconds", justify="right"), box=SIMPLE_HEAD)
+    for stage, outcome in outcomes.items():
+        if outcome.state is State.UNCHANGED and outcome.seconds is None:
+            continue
+        seconds = "" if outcome.seconds is None else f"{outcome.seconds:,.1f}"
+        result = str(outcome.state)
+        if outcome.because:
+            cause = outcomes[outcome.because].state
+            result += f": {outcome.because} {'was ' if cause is State.INTERRUPTED else ''}{cause}"
+        rows.add_row(Text(stage), Text(result, STYLES[outcome.state]), seconds)
+    return rows
+
+
+def summary(outcomes: Mapping[str, Outcome], seconds: float) -> str:
+    """How many stages ended in which way."""
+    counts = Counter(outcome.state for outcome in outcomes.values())
+    return ", ".join(f"{counts[state]} {state}" for state in State if counts[state]) + f", in {seconds:,.1f} s"
+
+
+def _prefixes(stages: Collection[str]) -> dict[str, Text]:
+    width = max(len(stage) for stage in stages)
+    return {
+        stage: Text(f"{stage:{width}} | ", style=PREFIX_COLORS[index % len(PREFIX_COLORS)])
+        for index, stage in enumerate(sorted(stages))
+    }
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,84 @@
+"""The walk through the pipeline: which stage may start, which need not run, which cannot. What runs them is given."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from dpg.cli.dag import Pipeline
+
+
+class State(StrEnum):
+    """What became of a stage."""
+
+    DONE = "done"
+    UNCHANGED = "unchanged"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+    NOT_RUN = "not run"
+
+
+ENDED_WELL = (State.DONE, State.UNCHANGED)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a stage.
+
+    Attributes:
+        state: how it ended.
+        seconds: how long its command took; None if none was needed.
+        altered: its outputs may be others than before, so what depends on it has to be looked at.
+        because: the stage whose failure kept it from running.
+    """
+
+    state: State
+    seconds: float | None = None
+    altered: bool = False
+    because: str = ""
+
+
+def step(
+    pipeline: Pipeline, outcomes: Mapping[str, Outcome], running: Collection[str]
+) -> tuple[dict[str, Outcome], list[str]]:
+    """What can be said now: stages whose outcome is known without a command, and stages that may start."""
+    known = dict(outcomes)
+    ready: list[str] = []
+    for stage, parents in pipeline.parents.items():
+        if stage in known or stage in running or not all(parent in known for parent in parents):
+            continue
+        missing = [parent for parent in parents if known[parent].state not in ENDED_WELL]
+        if missing:
+            cause = next((known[parent].because for parent in missing if known[parent].because), missing[0])
+            known[stage] = Outcome(State.NOT_RUN, because=cause)
+        elif stage in pipeline.stale or any(known[parent].altered for parent in parents):
+            ready.append(stage)
+        else:
+            known[stage] = Outcome(State.UNCHANGED)
+    return {stage: outcome for stage, outcome in known.items() if stage not in outcomes}, ready
+
+
+async def walk(
+    pipeline: Pipeline, jobs: int, call: Callable[[str], Awaitable[Outcome]], stopped: Callable[[], bool]
+) -> dict[str, Outcome]:
+    """Call every stage that needs it, at most `jobs` at a time, each as soon as what it depends on has ended well.
+
+    Once `stopped()`, nothing more starts; what runs is waited for.
+    """
+    heights = pipeline.heights()
+    outcomes: dict[str, Outcome] = {}
+    running: dict[asyncio.Future[Outcome], str] = {}
+    while True:
+        settled, ready = step(pipeline, outcomes, running.values())
+        outcomes |= settled
+        if not stopped():
+            # The longest chain first: the others fill the gaps that it leaves.
+            ready.sort(key=lambda stage: -heights[stage])
+            for stage in ready[: jobs - len(running)]:
+                running[asyncio.ensure_future(call(stage))] = stage
+        if not running:
+            break
+        finished, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+        for task in finished:
+            outcomes[running.pop(task)] = task.result()
+    return {stage: outcomes.get(stage, Outcome(State.NOT_RUN)) for stage in pipeline.parents}

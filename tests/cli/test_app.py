@@ -1,0 +1,35 @@
+"""The command line as a whole."""
+
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["repro", "--help"]])
+def test_help_imports_nothing_heavy(tmp_path, environment, arguments):
+    program = (
+        "import sys\nfrom dpg.cli.app import app\n"
+        f"app({arguments}, standalone_mode=False)\n"
+        "heavy = {'torch', 'mlflow', 'mujoco', 'pandas', 'numpy', 'gymnasium', 'dvc', 'matplotlib'}\n"
+        "sys.exit(', '.join(heavy & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Usage" in done.stdout
+
+
+def test_every_command_is_told_of_with_what_it_does(tmp_path, dpg):
+    output = dpg("--help", cwd=tmp_path)
+    assert "repro" in output and "Run the stages that are stale" in output
+    assert "dpg repro -j 2 train" in dpg("repro", "--help", cwd=tmp_path)
+
+
+def test_shells_can_complete(tmp_path, dpg):
+    assert "_DPG_COMPLETE" in dpg(
+        "--show-completion", "bash", cwd=tmp_path, _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1"
+    )
+    output = dpg(cwd=tmp_path, _DPG_COMPLETE="complete_bash", COMP_WORDS="dpg re", COMP_CWORD="1")
+    assert output.split() == ["repro"]
