@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from dpg.cli import repro
+from dpg.cli import doctor, repro
 from dpg.runtime.errors import UserError
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command(epilog=repro.EPILOG)(repro.repro)
+app.command(epilog=doctor.EPILOG)(doctor.doctor)
 
 
 @app.callback(epilog="Experiments, parameters and results are DVC's: see `dvc exp --help` and the README.")

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["repro", "--help"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["repro", "--help"], ["doctor", "--help"]])
 def test_help_imports_nothing_heavy(tmp_path, environment, arguments):
     program = (
         "import sys\nfrom dpg.cli.app import app\n"
@@ -24,6 +24,7 @@ def test_help_imports_nothing_heavy(tmp_path, environment, arguments):
 def test_every_command_is_told_of_with_what_it_does(tmp_path, dpg):
     output = dpg("--help", cwd=tmp_path)
     assert "repro" in output and "Run the stages that are stale" in output
+    assert "doctor" in output and "Check the installation" in output
     assert "dpg repro -j 2 train" in dpg("repro", "--help", cwd=tmp_path)
 
 

@@ -1,0 +1,181 @@
+"""Checks of `dpg doctor`: the installation and the machine."""
+
+import contextlib
+import importlib.metadata
+import os
+import platform
+import shutil
+import sys
+import time
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import psutil
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from dpg.cli import dag
+from dpg.cli.check import Check, Level
+from dpg.runtime import scratch
+from dpg.runtime.errors import UserError
+
+LOCK = Path("requirements.lock")
+INSTALL = f"python -m pip install -r {LOCK}"
+NAMED = ("torch", "mujoco", "gymnasium", "dvc", "mlflow")  # shown; the others only where something is wrong
+WORKER_BYTES = 0.4e9  # a worker with PyTorch and MuJoCo takes 0.27 GB, and then its shard
+LITTLE_DISK, TOO_LITTLE_DISK = 5e9, 1e9
+DAY = 86400.0
+
+
+def python() -> Check:
+    """The interpreter, and whether stages find the same one: they call `python`."""
+    found = f"{platform.python_version()} at {sys.executable}"
+    on_path = shutil.which("python")
+    if on_path is None or Path(on_path).parent != Path(sys.executable).parent:
+        activate = f"source {Path(sys.executable).parent / 'activate'}"
+        return Check(
+            "python",
+            Level.WARNING,
+            f"{found}; but `python` is {on_path or 'not found'}",
+            f"for `dvc repro`: {activate}",
+        )
+    return Check("python", Level.OK, found)
+
+
+def packages() -> Check:
+    """Versions of what the project needs, against `pyproject.toml` and `requirements.lock`."""
+    needed = [Requirement(text) for text in _project()["dependencies"]]
+    unmet = [f"{need} (here: {_version(need.name) or 'none'})" for need in needed if not _is_met(need)]
+    if unmet:
+        return Check("packages", Level.PROBLEM, f"needed: {', '.join(unmet)}", INSTALL)
+    if not LOCK.exists():
+        return Check("packages", Level.WARNING, f"{LOCK} is missing", "take it from the repository")
+    locked = _locked(LOCK.read_text())
+    names = [canonicalize_name(need.name) for need in needed]
+    differ = [
+        f"{name} {_version(name)} (locked: {locked.get(name, 'none')})"
+        for name in names
+        if Version(_version(name) or "0").public != locked.get(name)
+    ]
+    if differ:
+        return Check("packages", Level.WARNING, f"others than in {LOCK}: {', '.join(differ)}", INSTALL)
+    shown = ", ".join(f"{name} {locked[name]}" for name in NAMED if name in names)
+    return Check("packages", Level.OK, f"as in {LOCK}: {shown}")
+
+
+def groups() -> Check:
+    """The optional groups of packages. Doing without them is no fault."""
+    missing = {
+        group: [need.name for need in map(Requirement, texts) if not _is_met(need)]
+        for group, texts in _project().get("optional-dependencies", {}).items()
+    }
+    absent = {group: names for group, names in missing.items() if names}
+    if not absent:
+        return Check("groups", Level.OK, f"all there: {', '.join(missing)}")
+    found = "; ".join(f"{group} lacks {', '.join(names)}" for group, names in absent.items())
+    return Check("groups", Level.OK, found, f"if wanted: python -m pip install -e '.[{','.join(absent)}]'")
+
+
+def cores() -> Check:
+    """Cores that this process may use, and the workers on them."""
+    number, jobs = _cores(), _jobs()
+    found = f"{number} usable of {os.cpu_count()}, {jobs} worker process{'es' if jobs > 1 else ''} a stage"
+    if jobs > number:
+        return Check("cores", Level.WARNING, found, f"DPG_JOBS of {number} or fewer: more only wait for each other")
+    return Check("cores", Level.OK, found)
+
+
+def memory() -> Check:
+    """Memory for the workers of a stage."""
+    state: Any = psutil.virtual_memory()
+    needed = WORKER_BYTES * (_jobs() + 1)  # and the stage's own process
+    found = f"{_size(state.available)} free of {_size(state.total)}"
+    if state.available < needed:
+        todo = f"set DPG_JOBS to fewer, or make room: a stage takes some {_size(needed)} with {_jobs()} workers"
+        return Check("memory", Level.WARNING, found, todo)
+    return Check("memory", Level.OK, found)
+
+
+def disk() -> Check:
+    """Room where results, DVC's cache and the scratch folder are."""
+    folders = {"data": Path("data").resolve(), "scratch": scratch.root()}
+    with contextlib.suppress(UserError):  # which another check tells
+        folders["DVC cache"] = dag.cache()
+    by_device: dict[int, tuple[list[str], Path]] = {}
+    for name, folder in folders.items():
+        there = next(path for path in (folder, *folder.parents) if path.exists())
+        by_device.setdefault(there.stat().st_dev, ([], there))[0].append(name)
+    usages = [(names, shutil.disk_usage(there)) for names, there in by_device.values()]
+    found = "; ".join(
+        f"{', '.join(names)}: {_size(usage.free)} free of {_size(usage.total)}" for names, usage in usages
+    )
+    least = min(usage.free for _, usage in usages)
+    level = Level.PROBLEM if least < TOO_LITTLE_DISK else Level.WARNING if least < LITTLE_DISK else Level.OK
+    return Check(
+        "disk",
+        level,
+        found,
+        ""
+        if level is Level.OK
+        else "make room: `dvc gc --workspace` drops the cached results of all other experiments",
+    )
+
+
+def leftovers() -> Check:
+    """What killed runs left in the scratch folder."""
+    left = [leftover for leftover in scratch.leftovers() if not leftover.in_use]
+    limit = _size(scratch.limit_bytes())
+    if not left:
+        return Check("leftovers", Level.OK, f"nothing left by killed runs (limit {limit})")
+    days = (time.time() - min(leftover.modified for leftover in left)) / DAY
+    found = (
+        f"{len(left)} killed run{'s' if len(left) > 1 else ''} left {sum(item.num_results for item in left)} results, "
+        f"{_size(sum(item.num_bytes for item in left))} of {limit}, up to {max(days, 0.0):.1f} days old"
+    )
+    todo = f"the same `dpg repro` goes on from them; to be rid of them, remove {scratch.root()}"
+    return Check("leftovers", Level.WARNING, found, todo)
+
+
+def _cores() -> int:
+    import loky
+
+    return loky.cpu_count()
+
+
+def _jobs() -> int:
+    from dpg.runtime.workers import num_jobs
+
+    try:
+        return num_jobs()
+    except UserError:  # which another check tells
+        return _cores()
+
+
+def _project() -> dict[str, Any]:
+    try:
+        return tomllib.loads(Path("pyproject.toml").read_text())["project"]
+    except (OSError, KeyError, tomllib.TOMLDecodeError) as error:
+        raise UserError(f"pyproject.toml cannot be read ({error}): run from the project's root") from error
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _is_met(need: Requirement) -> bool:
+    version = _version(need.name)
+    return version is not None and need.specifier.contains(version, prereleases=True)
+
+
+def _locked(text: str) -> dict[str, str]:
+    pairs = (line.split("==") for line in text.splitlines() if "==" in line and not line.startswith("#"))
+    return {canonicalize_name(name): version for name, version in pairs}
+
+
+def _size(num_bytes: int | float) -> str:
+    return f"{num_bytes / 1e9:,.1f} GB"

@@ -1,0 +1,154 @@
+"""Checks of `dpg doctor`: the experiment, its pipeline, where its runs go, and the settings of the environment."""
+
+import difflib
+import os
+import sqlite3
+import urllib.error
+import urllib.parse
+import urllib.request
+from pathlib import Path
+
+from dpg.cli import dag
+from dpg.cli.check import Check, Level
+from dpg.runtime import config, scratch
+from dpg.runtime.config import ConfigError
+from dpg.runtime.errors import UserError
+
+PATIENCE = 5.0  # seconds for a server to answer
+SETTINGS = ("DPG_JOBS", "DPG_BACKEND", "DPG_SCHEDULER", "DPG_SCRATCH_GB")
+
+
+def parameters() -> Check:
+    """`params.yaml`."""
+    params = config.load()
+    found = f"valid: scale {params.scale}, {', '.join(params.envs)} x {', '.join(params.algorithms)}"
+    return Check("parameters", Level.OK, found)
+
+
+def tasks() -> Check:
+    """Whether the environments of `params.yaml` can be made."""
+    from dpg.envs.make import EnvError, make_vector
+
+    try:
+        params = config.load()
+    except ConfigError:
+        return Check("tasks", Level.WARNING, "not tried: params.yaml cannot be used")
+    faults: list[str] = []
+    for env in params.envs:
+        try:
+            make_vector(env, 1, params.common.env_modules).close()
+        except EnvError as error:
+            faults.append(str(error))
+    if faults:
+        return Check("tasks", Level.PROBLEM, "; ".join(faults), "change envs or common.env_modules in params.yaml")
+    return Check("tasks", Level.OK, f"can be made: {', '.join(params.envs)}")
+
+
+def dvc() -> Check:
+    """Whether DVC is at home here."""
+    if not Path(".dvc").is_dir():
+        return Check("dvc", Level.PROBLEM, "there is no .dvc folder here", "run from the project's root, or `dvc init`")
+    try:
+        with_git = dag.has_git()
+    except UserError as error:
+        return Check("dvc", Level.PROBLEM, str(error), "`git init`, or `dvc config --local core.no_scm true`")
+    if not with_git:
+        return Check("dvc", Level.OK, "initialised, without git (core.no_scm): `dvc exp` needs git")
+    return Check("dvc", Level.OK, "initialised, with git")
+
+
+def pipeline() -> Check:
+    """Whether results are those of the parameters and the code as they are."""
+    try:
+        pipeline = dag.read()
+    except dag.BusyError:
+        return Check("pipeline", Level.WARNING, "DVC is at work on it: what is stale cannot be told")
+    number, stale = len(pipeline.parents), len(pipeline.stale)
+    if not Path("dvc.lock").exists():
+        return Check(
+            "pipeline", Level.WARNING, f"{number} stages, none of which has run (no dvc.lock)", "dpg repro -j 2"
+        )
+    if stale:
+        below = len(pipeline.below(pipeline.stale) - pipeline.stale)
+        return Check(
+            "pipeline",
+            Level.WARNING,
+            f"{stale} of {number} stages stale, {below} more depend on them",
+            "dpg repro -j 2",
+        )
+    return Check("pipeline", Level.OK, f"{number} stages, all up to date")
+
+
+def tracking() -> Check:
+    """The store of MLflow runs; it is looked at, never made."""
+    from dpg.tracking import tracking_uri
+
+    uri = tracking_uri()
+    parts = urllib.parse.urlsplit(uri)
+    shown = uri.replace(f"{parts.netloc.rpartition('@')[0]}@", "", 1) if "@" in parts.netloc else uri  # no password
+    if parts.scheme == "sqlite":
+        return _database(Path(parts.path.removeprefix("/")), shown)
+    if parts.scheme in {"http", "https"}:
+        return _server(uri, shown)
+    return Check("tracking", Level.OK, f"{shown} (not tried)")
+
+
+def _database(path: Path, shown: str) -> Check:
+    if not path.exists():
+        if path.parent.is_dir() and os.access(path.parent, os.W_OK):
+            return Check("tracking", Level.OK, f"{shown}, which the first run will make")
+        return Check("tracking", Level.PROBLEM, f"{shown} cannot be made", f"make {path.parent}, and writable")
+    try:
+        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=PATIENCE)
+        try:
+            (number,) = connection.execute("select count(*) from runs").fetchone()
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        return Check("tracking", Level.PROBLEM, f"{shown}: {error}", "move the file away, or set MLFLOW_TRACKING_URI")
+    return Check("tracking", Level.OK, f"{shown}, {number} runs")
+
+
+def _server(uri: str, shown: str) -> Check:
+    todo = "start the server, or unset MLFLOW_TRACKING_URI to track in the project's own mlflow.db"
+    try:
+        with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=PATIENCE):
+            return Check("tracking", Level.OK, f"{shown} answers")
+    except urllib.error.HTTPError as error:
+        error.close()
+        # A server that asks who is there, or knows no such page, is up.
+        level = Level.OK if error.code < 500 else Level.PROBLEM
+        return Check("tracking", level, f"{shown} answers with {error.code}", "" if level is Level.OK else todo)
+    except (OSError, ValueError) as error:
+        reason = error.reason if isinstance(error, urllib.error.URLError) else error
+        return Check("tracking", Level.PROBLEM, f"{shown} does not answer: {reason}", todo)
+
+
+def settings() -> Check:
+    """The variables that say how the work is carried."""
+    from dpg.runtime.workers import num_jobs
+
+    faults: list[str] = []
+    for read in (num_jobs, scratch.limit_bytes, _backend):
+        try:
+            read()
+        except UserError as error:
+            faults.append(str(error))
+    given = {name: value for name, value in os.environ.items() if name.startswith("DPG_")}
+    shown = ", ".join(f"{name}={value}" for name, value in given.items()) or f"none of {', '.join(SETTINGS)} is set"
+    if faults:
+        return Check("settings", Level.PROBLEM, "; ".join(faults), "change or unset them")
+    unknown = [name for name in given if name not in SETTINGS]
+    if unknown:
+        close = difflib.get_close_matches(unknown[0], SETTINGS, n=1)
+        todo = f"did you mean {close[0]}?" if close else f"known: {', '.join(SETTINGS)}"
+        return Check("settings", Level.WARNING, f"{shown}; unknown: {', '.join(unknown)}", todo)
+    return Check("settings", Level.OK, shown)
+
+
+def _backend() -> None:
+    from dpg.runtime.workers import open_workers
+
+    if os.environ.get("DPG_BACKEND", "local") != "local":
+        with open_workers():  # which sees whether they answer, and run the same code
+            pass
