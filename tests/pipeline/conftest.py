@@ -7,8 +7,8 @@ from tests.pipeline.project import ROOT, TASK_STAGE, chain, clone, ran, shell
 
 @pytest.fixture(scope="session")
 def project(tmp_path_factory):
-    """A clone in which the pipeline has run for two algorithms."""
+    """A clone in which the pipeline has run for two algorithms, its stages side by side."""
     target = clone(ROOT, tmp_path_factory.mktemp("clone") / "project", scale="smoke", algorithms=["ppo", "trpo"])
-    output = shell("dvc", "repro", cwd=target)
+    output = shell("python", "-m", "dpg.cli", "repro", "-j", "2", cwd=target)
     assert ran(output) == {"params", "figures", TASK_STAGE} | chain("ppo", "trpo")
     return target
