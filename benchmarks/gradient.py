@@ -8,9 +8,8 @@ import numpy as np
 from benchmarks.agents import params, snapshot
 from benchmarks.harness import Cores, Row
 from dpg.probes import gradient
-from dpg.probes.collection import fresh_streams, probe_seed
+from dpg.probes.collection import fresh_streams
 from dpg.probes.gradient import Shard
-from dpg.probes.stream_sums import reduce_streams
 from dpg.streams.rollout import Streams
 
 ENV_IDS = ("Hopper-v4", "Humanoid-v4")
@@ -32,9 +31,11 @@ class GradientCase:
         agent = snapshot(self.env_id, self.iterations)
         # The first shard of an estimate holds the stream whose heads are the sizes below T.
         plan = gradient.plan([agent], params().scales.paper.gradient, agent.recipe.seed)
-        shard = next(shard for shard in plan if shard.set_index == core)
+        shard = next(shard for shard in plan if shard.parts[0].set_index == core and not shard.parts[0].first_stream)
         # Below T as well, where a size takes sums of its own.
-        more = replace(shard, sizes=tuple(sorted({*shard.sizes, agent.recipe.common.timesteps * 3 // 4})))
+        extra = agent.recipe.common.timesteps * 3 // 4
+        parts = [replace(part, sizes=tuple(sorted({*part.sizes, extra}))) for part in shard.parts]
+        more = replace(shard, parts=tuple(parts))
         _check(shard)
         streams = _rollout(shard)
         return {
@@ -69,19 +70,18 @@ def _measure(shard: Shard) -> int:
 
 
 def _reduce(shard: Shard, streams: Streams) -> int:
-    reduce_streams(shard.snapshot, streams, shard.sizes, shard.first_stream)
+    gradient.reduce(shard, streams)
     return shard.num_pairs
 
 
 def _rollout(shard: Shard) -> Streams:
     """The streams that `gradient.measure` collects."""
-    node = probe_seed(shard.seed, "gradient", shard.snapshot) / shard.role / shard.set_index
-    indices = range(shard.first_stream, shard.first_stream + shard.num_streams)
-    return fresh_streams(shard.snapshot, [node / f"stream={index}" for index in indices])
+    return fresh_streams(shard.snapshot, gradient.seeds_of(shard))
 
 
 def _check(shard: Shard) -> None:
-    one = replace(shard, num_streams=1, sizes=(shard.snapshot.recipe.common.timesteps,))
-    sums, _ = gradient.measure(one)
+    whole = replace(shard.parts[0], num_streams=1, sizes=(shard.snapshot.recipe.common.timesteps,))
+    one = replace(shard, parts=(whole,))
+    ((sums, _),) = gradient.measure(one)
     if not np.array_equal(sums.episodes, _rollout(one).num_episodes):
         raise RuntimeError(f"{shard.snapshot.recipe.env_id}: the bare rollout does not collect the probe's streams")

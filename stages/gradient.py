@@ -30,13 +30,16 @@ def main(env: str, algorithm: str) -> None:
         (out,) = execution.outputs
         work = lambda shard: shard.num_pairs  # noqa: E731
         results = map_shards(gradient.measure, shards, execution.workshop, progress=progress, work=work)
-        similarity, noise = [], []
+        similarity, noise, found = [], [], []
         for collected in gradient.gather(shards, results):
-            rows, row = gradient.tabulate(collected, params.statistics, params.seed)
+            cosines = gradient.cosines(collected)
+            rows, row = gradient.tabulate(collected, cosines, params.statistics, params.seed)
             similarity += rows
             noise.append(row)
+            found.append((collected.snapshot, cosines))
         table = write_table(similarity, out / "similarity.csv")
         write_table(noise, out / "noise.csv")
+        write_table(gradient.over_agents(found, params.statistics, params.seed), out / "agents.csv")
         for against, group in table[table["pairs"] == common.timesteps].groupby("against"):
             metric = f"gradient.cosine_to_{str(against).replace(' ', '_')}"
             execution.run.log_curve(metric, group, "cosine", common.timesteps)

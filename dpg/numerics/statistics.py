@@ -4,7 +4,7 @@ What is resampled is always the independent unit: an agent, a stream, an episode
 cosines share members.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -20,28 +20,28 @@ class Interval(NamedTuple):
     high: float
 
 
-def mean_interval(
-    values: Float[np.ndarray, " N"], confidence: float, resamples: int, rng: np.random.Generator
-) -> Interval:
-    """The mean of N independent values, and its interval."""
+class Sample(NamedTuple):
+    """N independent units: their statistic, and the same of resampled units, from indices (B, N) to B values."""
 
-    def resampled_means(indices: Int[np.ndarray, "B N"]) -> Float[np.ndarray, " B"]:
-        return values[indices].mean(axis=-1)
-
-    return bootstrap(float(np.mean(values)), resampled_means, len(values), confidence, resamples, rng)
+    point: float
+    resampled: Callable[[Int[np.ndarray, "B N"]], Float[np.ndarray, " B"]]
+    units: int
 
 
-def pairwise_interval(
-    similarity: Float[np.ndarray, "N N"], confidence: float, resamples: int, rng: np.random.Generator
-) -> Interval:
-    """The mean of a symmetric N x N similarity over its distinct pairs, and its interval, from resampled members.
+def of_values(values: Float[np.ndarray, " N"]) -> Sample:
+    """The mean of N independent values."""
+    return Sample(float(np.mean(values)), lambda indices: values[indices].mean(axis=-1), len(values))
+
+
+def of_pairs(similarity: Float[np.ndarray, "N N"]) -> Sample:
+    """The mean of a symmetric N x N similarity over its distinct pairs; the members are the units.
 
     A resample holds members twice; a member's similarity with its own copy is not a measurement and is left out. Two
-    members have one similarity, which tells nothing of how far another would lie: no interval.
+    members have one similarity, which tells nothing of how far another would lie: they count as one unit.
     """
     members = len(similarity)
 
-    def resampled_means(indices: Int[np.ndarray, "B N"]) -> Float[np.ndarray, " B"]:
+    def resampled(indices: Int[np.ndarray, "B N"]) -> Float[np.ndarray, " B"]:
         pairs = similarity[indices[:, :, None], indices[:, None, :]]
         distinct = indices[:, :, None] != indices[:, None, :]
         count = distinct.sum(axis=(1, 2))
@@ -49,9 +49,44 @@ def pairwise_interval(
         return np.divide(total, count, out=np.full(len(indices), np.nan), where=count > 0)
 
     point = float(np.mean(similarity[~np.eye(members, dtype=bool)])) if members > 1 else float("nan")
-    if members < 3:
-        return Interval(point, float("nan"), float("nan"))
-    return bootstrap(point, resampled_means, members, confidence, resamples, rng)
+    return Sample(point, resampled, members if members > 2 else min(members, 1))
+
+
+def mean_interval(
+    values: Float[np.ndarray, " N"], confidence: float, resamples: int, rng: np.random.Generator
+) -> Interval:
+    """The mean of N independent values, and its interval."""
+    return bootstrap(*of_values(values), confidence, resamples, rng)
+
+
+def pairwise_interval(
+    similarity: Float[np.ndarray, "N N"], confidence: float, resamples: int, rng: np.random.Generator
+) -> Interval:
+    """The mean of a symmetric N x N similarity over its distinct pairs, and its interval, from resampled members."""
+    return bootstrap(*of_pairs(similarity), confidence, resamples, rng)
+
+
+def nested_interval(samples: Sequence[Sample], confidence: float, resamples: int, rng: np.random.Generator) -> Interval:
+    """The mean of G independent samples' statistics, and its interval: samples are resampled, and units within each.
+
+    With one sample only its units are resampled. Samples without a statistic (NaN) are left out.
+    """
+    known = [sample for sample in samples if np.isfinite(sample.point)]
+    if len(known) < 2:
+        return bootstrap(*known[0], confidence, resamples, rng) if known else Interval(*[float("nan")] * 3)
+    within = np.stack([_resampled(sample, resamples, rng) for sample in known])
+    draws = rng.integers(0, resamples, size=(resamples, len(known)))
+
+    def resampled(indices: Int[np.ndarray, "B G"]) -> Float[np.ndarray, " B"]:
+        return within[indices, draws].mean(axis=-1)
+
+    return bootstrap(float(np.mean([s.point for s in known])), resampled, len(known), confidence, resamples, rng)
+
+
+def _resampled(sample: Sample, resamples: int, rng: np.random.Generator) -> Float[np.ndarray, " B"]:
+    if sample.units < 2:
+        return np.full(resamples, sample.point)
+    return sample.resampled(rng.integers(0, sample.units, size=(resamples, sample.units)))
 
 
 def bootstrap(

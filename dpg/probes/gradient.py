@@ -3,113 +3,120 @@
 The paper's figures 1, 2, 10 and 11. `dpg.probes.stream_sums` says what an estimate is.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Float
 
 from dpg.agent.snapshot import Snapshot
-from dpg.numerics.statistics import Interval, mean_interval, pairwise_interval
+from dpg.numerics.statistics import Sample, bootstrap, nested_interval, of_pairs, of_values
 from dpg.numerics.vectors import cosine, cosine_matrix
 from dpg.probes.collection import STREAMS_AT_ONCE, fresh_streams, probe_seed
-from dpg.probes.stream_sums import Products, Sums, reduce_streams, spread
+from dpg.probes.stream_sums import Products, Scored, Share, Sums, shares, spread
 from dpg.runtime.schema import GradientBudget, Statistics
+from dpg.runtime.seeding import Seed
+from dpg.streams.rollout import Streams
 
 
 @dataclass(frozen=True)
-class Shard:
-    """Some streams of one set (`estimate` r, or half r of the `true` gradient) from one snapshot."""
+class Part:
+    """Consecutive streams of one set: of `estimate` r, or of half r of the `true` gradient."""
 
-    snapshot: Snapshot
     role: str
     set_index: int
     first_stream: int
     num_streams: int
     sizes: tuple[int, ...]
+
+    def shares(self, timesteps: int) -> list[Share]:
+        """What each size takes of these streams."""
+        return shares(self.sizes, timesteps, self.first_stream, self.num_streams)
+
+    def distinct_shares(self, timesteps: int) -> list[Share]:
+        """Those that differ: most sizes take all of these streams or none, and one sum serves them."""
+        return [share for share in dict.fromkeys(self.shares(timesteps)) if share.streams]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Some streams from one snapshot, which may be parts of several sets."""
+
+    snapshot: Snapshot
+    parts: tuple[Part, ...]
     seed: int
 
     @property
     def num_pairs(self) -> int:
         """Pairs that the shard collects."""
-        return self.num_streams * self.snapshot.recipe.common.timesteps
+        return sum(part.num_streams for part in self.parts) * self.snapshot.recipe.common.timesteps
+
+    def __str__(self) -> str:
+        parts = (f"{part.role} {part.set_index} from stream {part.first_stream}" for part in self.parts)
+        return f"{self.snapshot}, {', '.join(parts)}"
 
 
 def plan(
     snapshots: Sequence[Snapshot], budget: GradientBudget, seed: int, streams_per_shard: int = STREAMS_AT_ONCE
 ) -> list[Shard]:
-    """The shards of a probe, in the order in which `tabulate` reduces them."""
-    shards: list[Shard] = []
-    for snapshot in snapshots:
-        timesteps = snapshot.recipe.common.timesteps
-        half = budget.true_pairs // 2
-        sets = [("estimate", r, budget.sizes) for r in range(budget.repeats)]
-        sets += [("true", r, (half,)) for r in range(2)]
-        for role, index, sizes in sets:
-            needed = max(1, sizes[-1] // timesteps)
-            for first in range(0, needed, streams_per_shard):
-                count = min(streams_per_shard, needed - first)
-                shards.append(Shard(snapshot, role, index, first, count, sizes, seed))
-    return shards
+    """The shards of a probe, snapshot by snapshot; all but a snapshot's last have `streams_per_shard` streams."""
+    return [
+        Shard(snapshot, parts, seed)
+        for snapshot in snapshots
+        for parts in _pack(_sets(budget, snapshot.recipe.common.timesteps), streams_per_shard)
+    ]
 
 
-def measure(shard: Shard) -> tuple[Sums, Products]:
-    """Collect a shard's streams and reduce them to the statistics of each of its sizes."""
-    snapshot = shard.snapshot
-    node = probe_seed(shard.seed, "gradient", snapshot) / shard.role / shard.set_index
-    indices = range(shard.first_stream, shard.first_stream + shard.num_streams)
-    streams = fresh_streams(snapshot, [node / f"stream={index}" for index in indices])
-    return reduce_streams(snapshot, streams, shard.sizes, shard.first_stream)
+def _sets(budget: GradientBudget, timesteps: int) -> list[Part]:
+    """The estimates and the halves of the true gradient, whole."""
+    half = budget.true_pairs // 2
+    sets = [("estimate", r, budget.sizes) for r in range(budget.repeats)] + [("true", r, (half,)) for r in range(2)]
+    return [Part(role, r, 0, max(1, sizes[-1] // timesteps), sizes) for role, r, sizes in sets]
 
 
-@dataclass(frozen=True)
-class Similarity:
-    """One row of `similarity.csv`: estimates of one size from one snapshot, against each other or the true gradient.
-
-    `pairs` and `trajectories` (complete episodes, mean) are those of one estimate; `low` and `high` come from
-    resampling the `repeats` estimates.
-    """
-
-    env: str
-    algorithm: str
-    agent: int
-    iteration: int
-    against: str
-    pairs: int
-    trajectories: float
-    repeats: int
-    cosine: float
-    low: float
-    high: float
-    corrected_cosine: float
-    share_nonpositive: float
-    random_floor: float
+def _pack(sets: Sequence[Part], capacity: int) -> Iterator[tuple[Part, ...]]:
+    """Sets cut and filled into shards of `capacity` streams, in their order."""
+    packed: list[Part] = []
+    room = capacity
+    for whole in sets:
+        first = 0
+        while first < whole.num_streams:
+            count = min(room, whole.num_streams - first)
+            packed.append(replace(whole, first_stream=first, num_streams=count))
+            first, room = first + count, room - count
+            if room == 0:
+                yield tuple(packed)
+                packed, room = [], capacity
+    if packed:
+        yield tuple(packed)
 
 
-@dataclass(frozen=True)
-class Noise:
-    """One row of `noise.csv`: the true gradient of one snapshot, its quality, and the noise of estimates around it.
+def measure(shard: Shard) -> list[tuple[Sums, Products]]:
+    """Collect a shard's streams, and reduce each part to the statistics of its distinct shares."""
+    return reduce(shard, fresh_streams(shard.snapshot, seeds_of(shard)))
 
-    `gradient_squared` and `trace` are unbiased estimates of |g|^2 and of the trace of the covariance of one pair's
-    gradient, streams being the independent unit; `noise_scale_pairs` is their ratio (arXiv:1812.06162, eq. 2.8), NaN
-    where the estimate of |g|^2 is not positive: the noise hides the gradient. The `*_pairs_for_090` are the pairs at
-    which the mean cosine reaches 0.9, NaN where the largest size does not get there.
-    """
 
-    env: str
-    algorithm: str
-    agent: int
-    iteration: int
-    true_pairs: int
-    true_trajectories: int
-    split_half_cosine: float
-    reliability: float
-    gradient_squared: float
-    trace: float
-    noise_scale_pairs: float
-    pairwise_pairs_for_090: float
-    true_pairs_for_090: float
+def reduce(shard: Shard, streams: Streams) -> list[tuple[Sums, Products]]:
+    """The statistics of each part, from all the streams of the shard."""
+    timesteps = shard.snapshot.recipe.common.timesteps
+    scored = Scored.of(shard.snapshot, streams)
+    results: list[tuple[Sums, Products]] = []
+    first = 0
+    for part in shard.parts:
+        results.append(scored.part(first, part.num_streams).reduce(part.distinct_shares(timesteps)))
+        first += part.num_streams
+    return results
+
+
+def seeds_of(shard: Shard) -> list[Seed]:
+    """The seed of every stream of a shard."""
+    root = probe_seed(shard.seed, "gradient", shard.snapshot)
+    return [
+        root / part.role / part.set_index / f"stream={part.first_stream + index}"
+        for part in shard.parts
+        for index in range(part.num_streams)
+    ]
 
 
 @dataclass(frozen=True)
@@ -123,61 +130,182 @@ class Collected:
     products: Products
 
 
-def gather(shards: Sequence[Shard], results: Iterable[tuple[Sums, Products]]) -> Iterable[Collected]:
+def gather(shards: Sequence[Shard], results: Iterable[list[tuple[Sums, Products]]]) -> Iterator[Collected]:
     """Pool the results of shards, in their order, snapshot by snapshot; only one snapshot's sums are held."""
     sets: dict[tuple[str, int], Sums] = {}
-    products: Products | None = None
-    for position, (shard, (sums, stream_products)) in enumerate(zip(shards, results, strict=True)):
-        key = (shard.role, shard.set_index)
-        sets[key] = sets[key] + sums if key in sets else sums
-        if shard.role == "true":
-            products = products + stream_products if products else stream_products
-        last = position + 1 == len(shards) or shards[position + 1].snapshot is not shard.snapshot
-        if last:
-            assert products is not None
+    products = Products(0, 0.0, 0.0, 0.0)
+    for position, (shard, result) in enumerate(zip(shards, results, strict=True)):
+        timesteps = shard.snapshot.recipe.common.timesteps
+        for part, (sums, stream_products) in zip(shard.parts, result, strict=True):
+            key = (part.role, part.set_index)
+            total = sets.get(key) or Sums.nothing(len(part.sizes), sums.score.shape[-1])
+            sets[key] = total + _by_size(part, sums, timesteps)
+            if part.role == "true":
+                products += stream_products
+        if position + 1 == len(shards) or shards[position + 1].snapshot is not shard.snapshot:
             estimates = [value for (role, _), value in sets.items() if role == "estimate"]
             halves = [value for (role, _), value in sets.items() if role == "true"]
-            sizes = next(other.sizes for other in shards if other.snapshot is shard.snapshot)
+            sizes = tuple(int(pairs) for pairs in estimates[0].pairs)
             yield Collected(shard.snapshot, sizes, estimates, halves, products)
-            sets, products = {}, None
+            sets, products = {}, Products(0, 0.0, 0.0, 0.0)
 
 
-def tabulate(collected: Collected, statistics: Statistics, seed: int) -> tuple[list[Similarity], Noise]:
-    """The rows of one snapshot."""
+def _by_size(part: Part, sums: Sums, timesteps: int) -> Sums:
+    """A part's statistics, an entry a size, from those of its distinct shares; nothing where a size takes nothing."""
+    row = {share: index for index, share in enumerate(part.distinct_shares(timesteps))}
+    nothing = Sums.nothing(1, sums.score.shape[-1])
+    with_nothing = Sums(*(np.concatenate([a, b]) for a, b in zip(sums, nothing, strict=True)))
+    return with_nothing.rows([row.get(share, len(row)) for share in part.shares(timesteps)])
+
+
+@dataclass(frozen=True)
+class Cosines:
+    """Cosines of the estimates of one size from one snapshot: among them (R, R), or with the true gradient (R).
+
+    Estimates without a direction (advantages that do not vary) have none; they are left out and counted.
+    """
+
+    against: str
+    pairs: int
+    trajectories: float
+    values: Float[np.ndarray, "..."]
+    undirected: int
+
+    @property
+    def repeats(self) -> int:
+        """Estimates that have a direction."""
+        return len(self.values)
+
+    @property
+    def distinct(self) -> Float[np.ndarray, " K"]:
+        """Every cosine once."""
+        return self.values[np.triu_indices(len(self.values), 1)] if self.values.ndim == 2 else self.values
+
+    def sample(self, resample: str) -> Sample:
+        """The mean cosine, with what is resampled: the estimates, or (the paper's way) the cosines themselves."""
+        if len(self.distinct) == 0:
+            return Sample(float("nan"), lambda indices: np.full(len(indices), np.nan), 0)
+        return of_pairs(self.values) if self.values.ndim == 2 and resample == "estimates" else of_values(self.distinct)
+
+
+def cosines(collected: Collected) -> list[Cosines]:
+    """Of every size, among the estimates and with the true gradient."""
+    true_gradient = (collected.halves[0] + collected.halves[1]).gradient()[0]
+    found: list[Cosines] = []
+    for index, pairs in enumerate(collected.sizes):
+        gradients = np.stack([sums.gradient()[index] for sums in collected.estimates])
+        directed = gradients[np.linalg.norm(gradients, axis=-1) > 0]
+        to_true = cosine(directed, true_gradient)
+        of = {"each other": cosine_matrix(directed), "true": to_true[np.isfinite(to_true)]}
+        trajectories = float(np.mean([sums.episodes[index] for sums in collected.estimates]))
+        undirected = len(gradients) - len(directed)
+        found += [Cosines(against, pairs, trajectories, values, undirected) for against, values in of.items()]
+    return found
+
+
+@dataclass(frozen=True)
+class Similarity:
+    """One row of `similarity.csv`: estimates of one size from one snapshot, against each other or the true gradient.
+
+    `pairs` and `trajectories` (complete episodes, mean) are those of one estimate. `repeats` estimates have a direction
+    and `undirected` have none; `low` and `high` come from resampling the former.
+    """
+
+    env: str
+    algorithm: str
+    agent: int
+    iteration: int
+    against: str
+    pairs: int
+    trajectories: float
+    repeats: int
+    undirected: int
+    cosine: float
+    low: float
+    high: float
+    corrected_cosine: float
+    share_nonpositive: float
+    random_floor: float
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """One row of `agents.csv`: the mean cosine over the agents of a cell, at one iteration and size.
+
+    `low` and `high` come from resampling agents, and within each its estimates.
+    """
+
+    env: str
+    algorithm: str
+    iteration: int
+    against: str
+    pairs: int
+    trajectories: float
+    agents: int
+    repeats: int
+    cosine: float
+    low: float
+    high: float
+    share_nonpositive: float
+
+
+@dataclass(frozen=True)
+class Noise:
+    """One row of `noise.csv`: the true gradient of one snapshot, its quality, and the noise of estimates around it.
+
+    `gradient_squared` and `trace` are unbiased estimates of |g|^2 and of the trace of the covariance of one pair's
+    gradient, streams being the independent unit; `noise_scale_pairs` is their ratio (arXiv:1812.06162, eq. 2.8), NaN
+    where the estimate of |g|^2 is not positive: the noise hides the gradient. `signal_to_noise` is |g|^2 over the
+    expected squared error of an estimate from T pairs; it may come out negative, as |g|^2 may. The `*_pairs_for_090`
+    are the pairs at which the mean cosine reaches 0.9; NaN: more than `largest_pairs`.
+    """
+
+    env: str
+    algorithm: str
+    agent: int
+    iteration: int
+    true_pairs: int
+    true_trajectories: int
+    split_half_cosine: float
+    reliability: float
+    gradient_squared: float
+    trace: float
+    noise_scale_pairs: float
+    signal_to_noise: float
+    pairwise_pairs_for_090: float
+    true_pairs_for_090: float
+    largest_pairs: int
+
+
+def tabulate(
+    collected: Collected, found: Sequence[Cosines], statistics: Statistics, seed: int
+) -> tuple[list[Similarity], Noise]:
+    """The rows of one snapshot, `found` being its cosines."""
     snapshot = collected.snapshot
     recipe = snapshot.recipe
     cell = (recipe.env_id, recipe.algorithm, snapshot.agent, snapshot.iteration)
     rng = (probe_seed(seed, "gradient", snapshot) / "bootstrap").generator()
     true = collected.halves[0] + collected.halves[1]
-    true_gradient = true.gradient()[0]
     quality = spread(true, collected.products)
     rows: list[Similarity] = []
-    for index in range(len(collected.sizes)):
-        gradients = np.stack([sums.gradient()[index] for sums in collected.estimates])
-        among, to_true = cosine_matrix(gradients), cosine(gradients, true_gradient)
-
-        def row(
-            against: str, interval: Interval, values: Float[np.ndarray, " K"], corrected: float, index: int = index
-        ) -> Similarity:
-            return Similarity(
-                *cell,
-                against=against,
-                pairs=collected.sizes[index],
-                trajectories=float(np.mean([sums.episodes[index] for sums in collected.estimates])),
-                repeats=len(collected.estimates),
-                cosine=interval.mean,
-                low=interval.low,
-                high=interval.high,
-                corrected_cosine=corrected,
-                share_nonpositive=float(np.mean(values <= 0)),
-                random_floor=float(1 / np.sqrt(len(true_gradient))),
-            )
-
-        among_interval = pairwise_interval(among, statistics.confidence, statistics.resamples, rng)
-        rows.append(row("each other", among_interval, among[np.triu_indices(len(among), 1)], float("nan")))
-        against = mean_interval(to_true, statistics.confidence, statistics.resamples, rng)
-        corrected = against.mean / np.sqrt(quality.reliability) if quality.reliability > 0 else float("nan")
-        rows.append(row("true", against, to_true, float(corrected)))
+    for each in found:
+        interval = bootstrap(*each.sample(statistics.resample), statistics.confidence, statistics.resamples, rng)
+        corrected = each.against == "true" and quality.reliability > 0
+        row = Similarity(
+            *cell,
+            against=each.against,
+            pairs=each.pairs,
+            trajectories=each.trajectories,
+            repeats=each.repeats,
+            undirected=each.undirected,
+            cosine=interval.mean,
+            low=interval.low,
+            high=interval.high,
+            corrected_cosine=interval.mean / float(np.sqrt(quality.reliability)) if corrected else float("nan"),
+            share_nonpositive=_share_nonpositive([each]),
+            random_floor=float(1 / np.sqrt(true.score.shape[-1])),
+        )
+        rows.append(row)
     trace = quality.trace * recipe.common.timesteps
     noise = Noise(
         *cell,
@@ -188,10 +316,49 @@ def tabulate(collected: Collected, statistics: Statistics, seed: int) -> tuple[l
         gradient_squared=quality.gradient_squared,
         trace=trace,
         noise_scale_pairs=trace / quality.gradient_squared if quality.gradient_squared > 0 else float("nan"),
+        signal_to_noise=quality.gradient_squared / quality.trace if quality.trace > 0 else float("nan"),
         pairwise_pairs_for_090=_pairs_for(rows, "each other", 0.9),
         true_pairs_for_090=_pairs_for(rows, "true", 0.9),
+        largest_pairs=collected.sizes[-1],
     )
     return rows, noise
+
+
+def over_agents(
+    found: Sequence[tuple[Snapshot, Sequence[Cosines]]], statistics: Statistics, seed: int
+) -> list[Agreement]:
+    """The rows over all agents, by iteration and in the order of `cosines`."""
+    rows: list[Agreement] = []
+    for iteration in sorted({snapshot.iteration for snapshot, _ in found}):
+        of_iteration = [(snapshot, each) for snapshot, each in found if snapshot.iteration == iteration]
+        recipe = of_iteration[0][0].recipe
+        node = Seed(seed) / "gradient" / recipe.env_id / recipe.algorithm / "agents" / f"iteration={iteration}"
+        rng = (node / "bootstrap").generator()
+        for same in zip(*(each for _, each in of_iteration), strict=True):
+            samples = [each.sample(statistics.resample) for each in same]
+            interval = nested_interval(samples, statistics.confidence, statistics.resamples, rng)
+            row = Agreement(
+                env=recipe.env_id,
+                algorithm=recipe.algorithm,
+                iteration=iteration,
+                against=same[0].against,
+                pairs=same[0].pairs,
+                trajectories=float(np.mean([each.trajectories for each in same])),
+                agents=sum(bool(np.isfinite(sample.point)) for sample in samples),
+                repeats=sum(each.repeats for each in same),
+                cosine=interval.mean,
+                low=interval.low,
+                high=interval.high,
+                share_nonpositive=_share_nonpositive(same),
+            )
+            rows.append(row)
+    return rows
+
+
+def _share_nonpositive(found: Sequence[Cosines]) -> float:
+    """Of all cosines."""
+    pooled = np.concatenate([each.distinct for each in found])
+    return float(np.mean(pooled <= 0)) if len(pooled) else float("nan")
 
 
 def _pairs_for(rows: Sequence[Similarity], against: str, level: float) -> float:

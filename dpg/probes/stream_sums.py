@@ -8,6 +8,8 @@ Pooling is exact: with n, sum A, sum A^2, S = sum grad log pi and G = sum grad l
 g = (G - mu S) / (n sigma). So one pass over the streams serves every size, and memory does not grow with their number.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +17,8 @@ from jaxtyping import Float
 
 from dpg.agent.score import Score
 from dpg.agent.snapshot import Snapshot
-from dpg.learning.batch import appraise
+from dpg.learning.batch import Appraisal, appraise
+from dpg.runtime.schema import Common
 from dpg.streams.rollout import Streams
 
 
@@ -31,6 +34,16 @@ class Sums(NamedTuple):
 
     def __add__(self, other: "Sums") -> "Sums":  # type: ignore[override]
         return Sums(*(a + b for a, b in zip(self, other, strict=True)))
+
+    @classmethod
+    def nothing(cls, entries: int, parameters: int) -> "Sums":
+        """Of no pairs."""
+        zeros, vectors = np.zeros(entries), np.zeros((entries, parameters))
+        return cls(zeros, zeros, zeros, zeros, vectors, vectors)
+
+    def rows(self, indices: Sequence[int]) -> "Sums":
+        """Some of the entries, which may repeat."""
+        return Sums(*(part[list(indices)] for part in self))
 
     @property
     def mean(self) -> Float[np.ndarray, " K"]:
@@ -88,46 +101,83 @@ def spread(total: Sums, products: Products) -> Spread:
     return Spread(unbiased, trace, unbiased / squared if squared > 0 else float("nan"))
 
 
-def reduce_streams(
-    snapshot: Snapshot, streams: Streams, sizes: tuple[int, ...], first_stream: int = 0
-) -> tuple[Sums, Products]:
-    """Statistics of each size's share of the streams: its first pairs in stream 0, or whole streams 0 .. size/T - 1."""
-    state, recipe = snapshot.state, snapshot.recipe
-    num_streams, timesteps = streams.reward.shape
-    appraisal = appraise(state, streams, recipe.common, recipe.config)
-    obs = state.normalize_obs(streams.obs.reshape(1, -1, streams.obs.shape[-1]))
-    score = Score.of(
-        state.architecture,
-        state.policy[0].astype(np.float64),
-        obs.reshape(num_streams, timesteps, -1).astype(np.float64),
-        streams.action,
-    )
+class Share(NamedTuple):
+    """Pairs of some streams: the first `pairs` of each of the first `streams`."""
 
-    def sums_of(chosen: slice, pairs: int) -> Sums:
-        """Of each of the chosen streams, over its first pairs."""
-        advantage = appraisal.advantage(recipe.common, pairs, chosen)
-        own = score.select(chosen)
+    streams: int
+    pairs: int
+
+
+def shares(sizes: Sequence[int], timesteps: int, first_stream: int, num_streams: int) -> list[Share]:
+    """What estimates of these sizes take of the streams first_stream .. first_stream + num_streams - 1 of their set.
+
+    Up to T pairs it is the head of stream 0; beyond, streams 0 .. size/T - 1. No streams: nothing.
+    """
+    wanted = [max(1, size // timesteps) - first_stream for size in sizes]
+    return [Share(min(max(0, n), num_streams), min(size, timesteps)) for n, size in zip(wanted, sizes, strict=True)]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Streams of one snapshot, with the advantages and scores that their sums are made of."""
+
+    common: Common
+    appraisal: Appraisal
+    score: Score
+    streams: slice
+
+    @classmethod
+    def of(cls, snapshot: Snapshot, streams: Streams) -> "Scored":
+        """In float64, from the networks' float32 values."""
+        state, recipe = snapshot.state, snapshot.recipe
+        num_streams, timesteps = streams.reward.shape
+        obs = state.normalize_obs(streams.obs.reshape(1, -1, streams.obs.shape[-1]))
+        score = Score.of(
+            state.architecture,
+            state.policy[0].astype(np.float64),
+            obs.reshape(num_streams, timesteps, -1).astype(np.float64),
+            streams.action,
+        )
+        return cls(recipe.common, appraise(state, streams, recipe.common, recipe.config), score, slice(0, num_streams))
+
+    def part(self, first: int, count: int) -> "Scored":
+        """`count` of the streams, from the one at `first`."""
+        return Scored(self.common, self.appraisal, self.score, slice(first, first + count))
+
+    def each(self, share: Share) -> Sums:
+        """Of every stream in the share on its own, an entry a stream."""
+        chosen = slice(self.streams.start, self.streams.start + share.streams)
+        advantage = self.appraisal.advantage(self.common, share.pairs, chosen)
+        own = self.score.select(chosen)
         return Sums(
-            pairs=np.full(len(advantage), float(pairs)),
-            episodes=streams.done[chosen, :pairs].sum(axis=1).astype(np.float64),
+            pairs=np.full(len(advantage), float(share.pairs)),
+            episodes=self.appraisal.done[chosen, : share.pairs].sum(axis=1).astype(np.float64),
             advantage=advantage.sum(axis=1),
             advantage_squared=(advantage**2).sum(axis=1),
             score=own.sum(np.ones_like(advantage)),
             weighted_score=own.sum(advantage),
         )
 
-    whole = sums_of(slice(None), timesteps)
-    rows: list[list[np.ndarray]] = []
-    for size in sizes:
-        # Only the very first stream has heads; a shard of later ones adds nothing to them.
-        streams_of_size = max(1, size // timesteps)
-        share = slice(0, max(0, min(num_streams, streams_of_size - first_stream)))
-        parts = Sums(*(part[share] for part in whole)) if size >= timesteps else sums_of(share, size)
-        rows.append([part.sum(axis=0) for part in parts])
-    products = Products(
-        streams=num_streams,
-        gg=float((whole.weighted_score**2).sum()),
-        gs=float((whole.weighted_score * whole.score).sum()),
-        ss=float((whole.score**2).sum()),
-    )
-    return Sums(*(np.stack(column) for column in zip(*rows, strict=True))), products
+    def reduce(self, wanted: Sequence[Share]) -> tuple[Sums, Products]:
+        """An entry for each share, and the products of all the streams."""
+        timesteps = self.appraisal.reward.shape[1]
+        whole = self.each(Share(self.streams.stop - self.streams.start, timesteps))
+        rows: list[list[np.ndarray]] = []
+        for share in wanted:
+            parts = whole if share.pairs == timesteps else self.each(share)
+            rows.append([part[: share.streams].sum(axis=0) for part in parts])
+        products = Products(
+            streams=self.streams.stop - self.streams.start,
+            gg=float((whole.weighted_score**2).sum()),
+            gs=float((whole.weighted_score * whole.score).sum()),
+            ss=float((whole.score**2).sum()),
+        )
+        return Sums(*(np.stack(column) for column in zip(*rows, strict=True))), products
+
+
+def reduce_streams(
+    snapshot: Snapshot, streams: Streams, sizes: Sequence[int], first_stream: int = 0
+) -> tuple[Sums, Products]:
+    """Statistics of what estimates of each size take of these streams, which begin with `first_stream` of their set."""
+    num_streams, timesteps = streams.reward.shape
+    return Scored.of(snapshot, streams).reduce(shares(sizes, timesteps, first_stream, num_streams))

@@ -23,6 +23,7 @@ SOURCES = {
     "evaluation": ("checkpoint", "evaluation.csv"),
     "similarity": ("gradient", "similarity.csv"),
     "noise": ("gradient", "noise.csv"),
+    "agreement": ("gradient", "agents.csv"),
     "updates": ("update_step", "update_step.csv"),
     "value": ("value", "value.csv"),
     "landscape": ("landscape", "landscape.csv"),
@@ -38,14 +39,16 @@ class Tables:
     """Every table of an experiment, its cells one below the other.
 
     Rows are `dpg.learning.training.Record` (with `env` and `algorithm`; in `ablation` of agents without a baseline, in
-    `regimes` also with `timesteps` and `lr`), `dpg.probes.evaluation.Evaluation`, `dpg.probes.gradient.Similarity` and
-    `Noise`, `dpg.probes.update_step.Agreement`, `dpg.probes.value.PredictionError`, `dpg.probes.landscape.Point`.
+    `regimes` also with `timesteps` and `lr`), `dpg.probes.evaluation.Evaluation`, `dpg.probes.gradient.Similarity`,
+    `Noise` and `Agreement`, `dpg.probes.update_step.Agreement`, `dpg.probes.value.PredictionError`,
+    `dpg.probes.landscape.Point`.
     """
 
     history: pd.DataFrame
     evaluation: pd.DataFrame
     similarity: pd.DataFrame
     noise: pd.DataFrame
+    agreement: pd.DataFrame
     updates: pd.DataFrame
     value: pd.DataFrame
     landscape: pd.DataFrame

@@ -117,6 +117,7 @@ class Statistics(_Section):
     """How intervals are made."""
 
     confidence: Annotated[Real, Field(gt=0, lt=1)]
+    resample: Literal["estimates", "cosines"]
     resamples: Annotated[int, Field(ge=100)]
 
 
@@ -246,6 +247,14 @@ class Budget(_Section):
                 train.snapshot_every,
                 f"must divide train.iterations ({train.iterations})",
             )
+        chosen = [_nearest(fraction * train.iterations, train) for fraction in checkpoint.fractions]
+        if len(set(chosen)) < len(chosen):
+            raise _mismatch(
+                "checkpoint.fractions",
+                list(checkpoint.fractions),
+                f"must each have a snapshot of its own; the nearest of every {train.snapshot_every} of "
+                f"{train.iterations} iterations are {chosen}",
+            )
         if checkpoint.curve_every % train.snapshot_every:
             raise _mismatch(
                 "checkpoint.curve_every",
@@ -345,6 +354,12 @@ class Params(_Section):
                         f"{name}.{key}", getattr(block, key), f"must be at most common.timesteps ({timesteps})"
                     )
         return self
+
+
+def _nearest(iteration: float, train: TrainBudget) -> int:
+    """The iteration nearest to this one that starts from a snapshot."""
+    available = range(0, train.iterations, train.snapshot_every)
+    return min(available, key=lambda each: abs(each - iteration))
 
 
 def _mismatch(name: str, value: object, allowed: str) -> PydanticCustomError:

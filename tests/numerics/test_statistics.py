@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from dpg.numerics.statistics import bootstrap, mean_interval, pairwise_interval, standard_error
+from dpg.numerics.statistics import (
+    bootstrap,
+    mean_interval,
+    nested_interval,
+    of_values,
+    pairwise_interval,
+    standard_error,
+)
 
 
 def coverage(draw, interval, trials: int, seed: int) -> float:
@@ -49,6 +56,33 @@ def test_the_interval_agrees_with_students_t_for_normal_data():
     found = mean_interval(values, 0.95, 20_000, np.random.default_rng(2))
     assert found.mean == pytest.approx(values.mean())
     assert (found.low, found.high) == pytest.approx((low, high), abs=0.05 * (high - low))
+
+
+def test_nested_units_are_resampled_at_both_levels_and_pooling_them_would_claim_too_much():
+    """Six groups of mean N(0, 1), five units of noise 1 in each; nominal 90 %, 600 trials: standard error 1.4 %.
+
+    Both levels cover 92 to 94 % of the time (the lowest share that passes is 5 standard errors below): a little too
+    wide, since the mean of a resampled group varies with its units twice. Thirty units taken as independent cover 63 %.
+    """
+
+    def draw(rng):
+        return rng.standard_normal((6, 1)) + rng.standard_normal((6, 5))
+
+    def nested(groups, rng):
+        result = nested_interval([of_values(group) for group in groups], 0.9, 400, rng)
+        return result.low, result.high
+
+    assert 0.85 <= coverage(draw, nested, 600, seed=0) <= 0.97
+    assert coverage(draw, lambda groups, rng: expanded(groups.ravel(), rng), 600, seed=0) < 0.75
+
+
+def test_nested_samples_without_a_number_are_left_out_and_one_alone_resamples_its_units():
+    rng = np.random.default_rng(0)
+    group, nothing = of_values(np.array([1.0, 2.0, 3.0])), of_values(np.array([np.nan]))
+    alone = nested_interval([nothing, group], 0.95, 500, rng)
+    assert alone.mean == 2.0
+    assert alone.low < 2.0 < alone.high
+    assert np.isnan(nested_interval([nothing], 0.95, 500, rng).mean)
 
 
 def test_a_higher_confidence_gives_a_wider_interval():

@@ -22,23 +22,49 @@ def snapshot(make_recipe):
 
 def test_sets_are_disjoint_and_as_large_as_asked(snapshot):
     shards = gradient.plan([snapshot], BUDGET, seed=0, streams_per_shard=1)
-    streams = [(shard.role, shard.set_index, shard.first_stream) for shard in shards]
-    assert len(set(streams)) == len(streams)
-    pairs = {role: sum(shard.num_pairs for shard in shards if shard.role == role) for role in ("estimate", "true")}
+    parts = [part for shard in shards for part in shard.parts]
+    streams = [seed for shard in shards for seed in gradient.seeds_of(shard)]
+    assert len(set(streams)) == len(streams) == len(shards)
+    pairs = {role: sum(128 * part.num_streams for part in parts if part.role == role) for role in ("estimate", "true")}
     assert pairs == {"estimate": 3 * 256, "true": 512}
+
+
+def test_shards_are_full_and_hold_the_same_streams_however_they_are_cut(snapshot):
+    def cut(streams_per_shard: int):
+        return gradient.plan([snapshot], BUDGET, 0, streams_per_shard)
+
+    assert [shard.num_pairs // 128 for shard in cut(3)] == [3, 3, 3, 1]
+    everything = [seed for shard in cut(1) for seed in gradient.seeds_of(shard)]
+    assert [seed for shard in cut(3) for seed in gradient.seeds_of(shard)] == everything
+
+
+def test_a_shard_sends_one_sum_for_all_sizes_that_take_the_same_streams(snapshot):
+    """Ten streams a set: of the later ones most sizes take all or nothing."""
+    budget = BUDGET.model_copy(update={"sizes": (16, 128, 256, 1280), "true_pairs": 2560})
+    shards = gradient.plan([snapshot], budget, 0, streams_per_shard=5)
+    (first, _), (later, _) = (gradient.measure(shard)[0] for shard in shards[:2])
+    np.testing.assert_array_equal(first.pairs, [16, 128, 256, 5 * 128])
+    np.testing.assert_array_equal(later.pairs, [5 * 128])
+    (collected,) = gradient.gather(shards, map(gradient.measure, shards))
+    for sums in collected.estimates:
+        np.testing.assert_array_equal(sums.pairs, budget.sizes)
 
 
 def test_how_streams_are_cut_into_shards_does_not_matter(snapshot, params):
     def rows(streams_per_shard: int):
         shards = gradient.plan([snapshot], BUDGET, 0, streams_per_shard)
         (collected,) = gradient.gather(shards, map(gradient.measure, shards))
-        return gradient.tabulate(collected, params.statistics, seed=0)
+        return tabulated(collected, params)
 
     (one, noise_one), (many, noise_many) = rows(1), rows(8)
     for a, b in zip(one, many, strict=True):
         assert (a.against, a.pairs, a.trajectories) == (b.against, b.pairs, b.trajectories)
         assert [a.cosine, a.low, a.high] == pytest.approx([b.cosine, b.low, b.high], abs=1e-5, nan_ok=True)
     assert noise_one.reliability == pytest.approx(noise_many.reliability, abs=1e-5)
+
+
+def tabulated(collected, params):
+    return gradient.tabulate(collected, gradient.cosines(collected), params.statistics, seed=0)
 
 
 def collected(snapshot, estimates, halves, products=None):
@@ -60,7 +86,7 @@ def collected(snapshot, estimates, halves, products=None):
 def test_cosines_between_known_vectors(snapshot, params):
     """Estimates along x, y and -x: cosines 0, 0 and -1 among them; 1, 0 and -1 to a true gradient along x."""
     given = collected(snapshot, [(2, 0), (0, 1), (-3, 0)], [(1, 0), (1, 0)])
-    rows, _ = gradient.tabulate(given, params.statistics, seed=0)
+    rows, _ = tabulated(given, params)
     each_other, true = rows
     assert each_other.against == "each other"
     assert each_other.cosine == pytest.approx(-1 / 3)
@@ -76,19 +102,53 @@ def test_a_true_gradient_is_corrected_for_its_own_reliability(snapshot, params):
     """Four streams of 50 pairs, |g|^2 = 1: squared norms sum to 4 + 6, so trace = 2 and |g|^2 - 2/4 = 0.5."""
     scale = 50.0**2
     given = collected(snapshot, [(1, 0)] * 3, [(1, 0), (1, 0)], Products(4, 10 * scale, 0.0, 0.0))
-    rows, noise = gradient.tabulate(given, params.statistics, seed=0)
+    rows, noise = tabulated(given, params)
     assert noise.reliability == pytest.approx(0.5)
     assert noise.gradient_squared == pytest.approx(0.5)
     assert noise.noise_scale_pairs == pytest.approx(2 * snapshot.recipe.common.timesteps / 0.5)
     assert rows[1].corrected_cosine == pytest.approx(1 / np.sqrt(0.5))
     assert noise.split_half_cosine == pytest.approx(1)
+    assert noise.signal_to_noise == pytest.approx(0.5 / 2)
+    assert noise.largest_pairs == 100
+
+
+def test_the_papers_interval_resamples_cosines_and_is_narrower(snapshot, params):
+    """Ten estimates have 45 cosines, which share members: as 45 independent numbers they claim too much."""
+    rng = np.random.default_rng(0)
+    given = collected(snapshot, rng.normal((1, 0), 1, (10, 2)), [(1, 0), (1, 0)])
+
+    def width(resample: str) -> float:
+        statistics = params.statistics.model_copy(update={"resample": resample})
+        (row, _), _ = gradient.tabulate(given, gradient.cosines(given), statistics, seed=0)
+        return row.high - row.low
+
+    assert width("cosines") < 0.7 * width("estimates")
+
+
+def test_over_agents_both_agents_and_estimates_are_resampled(snapshot, params):
+    """Two agents whose estimates agree within and differ between them, and one agent alone."""
+    rng = np.random.default_rng(1)
+    other = Snapshot(1, snapshot.recipe, snapshot.state)
+    near = collected(snapshot, rng.normal((1, 0), 0.1, (6, 2)), [(1, 0), (1, 0)])
+    far = collected(other, rng.normal((0, 1), 0.1, (6, 2)), [(1, 0), (1, 0)])
+    found = [(given.snapshot, gradient.cosines(given)) for given in (near, far)]
+    each_other, true = gradient.over_agents(found, params.statistics, seed=0)
+    assert (true.agents, true.repeats, true.trajectories) == (2, 12, 10.0)
+    assert true.cosine == pytest.approx(0.5, abs=0.1)
+    assert true.high - true.low > 0.9  # agents at 0 and 1
+    assert each_other.high - each_other.low < 0.2
+    _, alone = gradient.over_agents(found[:1], params.statistics, seed=0)
+    assert alone.agents == 1
+    assert 0 < alone.high - alone.low < 0.1
 
 
 def test_a_zero_gradient_is_reported_not_a_silent_number(snapshot, params):
-    rows, noise = gradient.tabulate(
-        collected(snapshot, [(0, 0), (1, 0), (1, 0)], [(0, 0), (0, 0)]), params.statistics, 0
-    )
-    assert np.isnan(rows[1].cosine)
+    rows, noise = tabulated(collected(snapshot, [(0, 0), (1, 0), (1, 0)], [(0, 0), (0, 0)]), params)
+    each_other, true = rows
+    assert (each_other.repeats, each_other.undirected, each_other.cosine) == (2, 1, 1.0)
+    assert (true.repeats, true.undirected) == (0, 1)
+    assert np.isnan(true.cosine)
+    assert np.isnan(true.share_nonpositive)
     assert np.isnan(noise.split_half_cosine)
 
 
@@ -96,7 +156,7 @@ def test_pairs_for_a_cosine_are_interpolated_in_log_pairs(snapshot):
     def row(pairs: int, cosine: float) -> gradient.Similarity:
         unused = float("nan")
         return gradient.Similarity(
-            "e", "a", 0, 0, "true", pairs, unused, 3, cosine, unused, unused, unused, unused, unused
+            "e", "a", 0, 0, "true", pairs, unused, 3, 0, cosine, unused, unused, unused, unused, unused
         )
 
     find = gradient._pairs_for

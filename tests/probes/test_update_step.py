@@ -14,7 +14,7 @@ from dpg.probes import update_step
 from dpg.probes.update_step import Updates
 from dpg.runtime.schema import Statistics
 
-STATISTICS = Statistics(confidence=0.95, resamples=200)
+STATISTICS = Statistics(confidence=0.95, resample="estimates", resamples=200)
 
 
 @pytest.fixture(scope="module", params=["ppo", "trpo"])

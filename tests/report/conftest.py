@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 from dpg.learning.training import Record
+from dpg.probes import update_step
 from dpg.probes.evaluation import Evaluation
-from dpg.probes.gradient import Noise, Similarity
+from dpg.probes.gradient import Agreement, Noise, Similarity
 from dpg.probes.landscape import Point
-from dpg.probes.update_step import Agreement
 from dpg.probes.value import PredictionError
 from dpg.report.tables import SOURCES, TASK_SOURCES, Tables
 from dpg.runtime.schema import Statistics
@@ -72,11 +72,27 @@ def similarity(cell: dict) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def agreement(cell: dict) -> pd.DataFrame:
+    """The means of `similarity` over agents."""
+    table = similarity(cell)
+    means = table.groupby(["iteration", "against", "pairs"], as_index=False)[["cosine", "low", "high"]].mean()
+    blank = row(Agreement, **cell, agents=AGENTS, repeats=10 * AGENTS)
+    return pd.DataFrame([blank | mean for mean in means.to_dict("records")])
+
+
 def updates(cell: dict) -> pd.DataFrame:
     """Agent k at iteration i: a cosine of 0.6 - i / 10 - k / 10, and a KL of 0.01 (1 + k)."""
     return pd.DataFrame(
         [
-            row(Agreement, **cell, agent=k, iteration=i, cosine=0.6 - i / 10 - k / 10, kl=0.01 * (1 + k), unmoved=0)
+            row(
+                update_step.Agreement,
+                **cell,
+                agent=k,
+                iteration=i,
+                cosine=0.6 - i / 10 - k / 10,
+                kl=0.01 * (1 + k),
+                unmoved=0,
+            )
             for k in range(AGENTS)
             for i in (0, 2, 4)
         ]
@@ -139,6 +155,7 @@ def make_tables(envs=(ENV,), algorithms=("ppo",)) -> Tables:
         evaluation=pd.concat([evaluation(cell) for cell in cells], ignore_index=True),
         similarity=pd.concat([similarity(cell) for cell in cells], ignore_index=True),
         noise=pd.DataFrame(noise),
+        agreement=pd.concat([agreement(cell) for cell in cells], ignore_index=True),
         updates=pd.concat([updates(cell) for cell in cells], ignore_index=True),
         value=pd.concat([value(cell) for cell in cells], ignore_index=True),
         landscape=pd.concat([landscape(cell) for cell in cells], ignore_index=True),
@@ -149,7 +166,7 @@ def make_tables(envs=(ENV,), algorithms=("ppo",)) -> Tables:
 
 @pytest.fixture
 def statistics() -> Statistics:
-    return Statistics(confidence=0.95, resamples=200)
+    return Statistics(confidence=0.95, resample="estimates", resamples=200)
 
 
 @pytest.fixture

@@ -138,6 +138,7 @@ def test_a_missing_key_is_named(raw, name):
     [
         ("scales.laptop.train.snapshot_every", 7, "must divide train.iterations"),
         ("scales.laptop.checkpoint.curve_every", 7, "must be a multiple of train.snapshot_every"),
+        ("scales.laptop.checkpoint.fractions", [0.3, 0.32], "must each have a snapshot of its own"),
         ("scales.laptop.landscape.agents", 999, "must be at most train.agents"),
         ("scales.laptop.gradient.true_pairs", 5, "must be at least the largest of gradient.sizes"),
         ("ppo.minibatches", 10**6, "must be at most common.timesteps"),
