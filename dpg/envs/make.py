@@ -14,6 +14,7 @@ from gymnasium.spaces import Box
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from jaxtyping import Bool, Float
 
+from dpg.envs import linear_quadratic
 from dpg.envs.errors import EnvError
 from dpg.envs.tasks import TASKS
 
@@ -21,7 +22,7 @@ __all__ = ["EnvError", "make_vector", "reset"]
 
 
 def make_vector(env_id: str, num_envs: int, modules: Sequence[str] = ()) -> VectorEnv:
-    """`num_envs` copies of a task: batched for those in `TASKS`, one after the other for the rest.
+    """`num_envs` copies of a task: batched for `TASKS` and our own, one after the other for the rest.
 
     `modules` are imported first: they may register tasks of their own.
 
@@ -34,6 +35,8 @@ def make_vector(env_id: str, num_envs: int, modules: Sequence[str] = ()) -> Vect
         from dpg.envs.mujoco_batch import MujocoBatchVectorEnv
 
         return MujocoBatchVectorEnv(env_id, num_envs)
+    if env_id == linear_quadratic.ENV_ID:
+        return linear_quadratic.LinearQuadraticVectorEnv(num_envs)
     try:
         spec = gym.spec(env_id)
         single = gym.make(spec, disable_env_checker=True)

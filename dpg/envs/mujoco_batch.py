@@ -20,6 +20,7 @@ from mujoco import MjModel, mjtState, mjtWarning  # pyright: ignore[reportAttrib
 
 from dpg.envs.errors import EnvError
 from dpg.envs.native_batch import NativeBatch
+from dpg.envs.resets import check_step, each_seed, reset_mask
 from dpg.envs.tasks import TASKS, Physics
 
 _Steps = tuple[
@@ -91,8 +92,8 @@ class MujocoBatchVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         Raises:
             ValueError: the seeds or the mask do not fit the environments.
         """
-        seeds = self._seeds(seed)
-        ids = np.flatnonzero(self._reset_mask(options))
+        seeds = each_seed(seed, self.num_envs)
+        ids = np.flatnonzero(reset_mask(options, self.num_envs))
         self._batch.clear(ids)
         for index in ids.tolist():
             generator = self._generators[index]
@@ -115,11 +116,8 @@ class MujocoBatchVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             ValueError: the actions do not have the shape of the action space.
             EnvError: an action is not a number.
         """
-        if self._needs_reset.any():
-            ended = np.flatnonzero(self._needs_reset).tolist()
-            raise gym.error.ResetNeeded(f"{self._env_id}: environments {ended} must be reset before they step")
-        if actions.shape != self.action_space.shape:
-            raise ValueError(f"{self._env_id}: actions of shape {actions.shape}, not {self.action_space.shape}")
+        assert self.action_space.shape is not None
+        check_step(self._env_id, self._needs_reset, actions, self.action_space.shape)
         self._physics.ctrl[:] = actions
         self._batch.step(self._task.frame_skip)
         if self._has_contact_forces:
@@ -136,23 +134,6 @@ class MujocoBatchVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         truncated = self._elapsed >= self._max_episode_steps
         self._needs_reset = terminated | truncated
         return self._task.observation(self._physics), reward, terminated, truncated, {}
-
-    def _seeds(self, seed: int | list[int | None] | None) -> list[int | None]:
-        if seed is None:
-            return [None] * self.num_envs
-        if isinstance(seed, int):
-            return [seed + index for index in range(self.num_envs)]
-        if len(seed) != self.num_envs:
-            raise ValueError(f"{self.num_envs} environments need as many seeds, not {len(seed)}")
-        return seed
-
-    def _reset_mask(self, options: dict[str, Any] | None) -> Bool[np.ndarray, " E"]:
-        if options is None or "reset_mask" not in options:
-            return np.ones(self.num_envs, bool)
-        mask = options["reset_mask"]
-        if not (isinstance(mask, np.ndarray) and mask.shape == (self.num_envs,) and mask.dtype == bool and mask.any()):
-            raise ValueError(f"reset_mask must be {self.num_envs} booleans, at least one of them true; found {mask!r}")
-        return mask
 
     def _tell_warnings(self) -> None:
         """Say what MuJoCo counted since it was last said."""

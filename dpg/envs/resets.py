@@ -1,0 +1,52 @@
+"""What a batched environment checks before it resets or steps: seeds, masks, and who waits for a reset."""
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from jaxtyping import Bool
+
+
+def each_seed(seed: int | list[int | None] | None, num_envs: int) -> list[int | None]:
+    """One seed an environment, as `SyncVectorEnv` reads them: a number n stands for n, n + 1, ...
+
+    Raises:
+        ValueError: a list has another length.
+    """
+    if seed is None:
+        return [None] * num_envs
+    if isinstance(seed, int):
+        return [seed + index for index in range(num_envs)]
+    if len(seed) != num_envs:
+        raise ValueError(f"{num_envs} environments need as many seeds, not {len(seed)}")
+    return seed
+
+
+def reset_mask(options: dict[str, Any] | None, num_envs: int) -> Bool[np.ndarray, " E"]:
+    """`options["reset_mask"]`; without it, all.
+
+    Raises:
+        ValueError: it is not a boolean for each environment, or none is true.
+    """
+    if options is None or "reset_mask" not in options:
+        return np.ones(num_envs, bool)
+    mask = options["reset_mask"]
+    if not (isinstance(mask, np.ndarray) and mask.shape == (num_envs,) and mask.dtype == bool and mask.any()):
+        raise ValueError(f"reset_mask must be {num_envs} booleans, at least one of them true; found {mask!r}")
+    return mask
+
+
+def check_step(
+    env_id: str, needs_reset: Bool[np.ndarray, " E"], actions: np.ndarray, expected_shape: tuple[int, ...]
+) -> None:
+    """Refuse to step environments whose episodes have ended, or with actions of another shape.
+
+    Raises:
+        gymnasium.error.ResetNeeded: an environment's episode has ended, or none was begun.
+        ValueError: the actions do not have the shape of the action space.
+    """
+    if needs_reset.any():
+        ended = np.flatnonzero(needs_reset).tolist()
+        raise gym.error.ResetNeeded(f"{env_id}: environments {ended} must be reset before they step")
+    if actions.shape != expected_shape:
+        raise ValueError(f"{env_id}: actions of shape {actions.shape}, not {expected_shape}")
