@@ -8,7 +8,6 @@ import numpy as np
 from benchmarks.agents import params, snapshot
 from benchmarks.harness import Cores, Row
 from dpg.probes import gradient
-from dpg.probes.collection import fresh_streams
 from dpg.probes.gradient import Shard
 from dpg.streams.rollout import Streams
 
@@ -76,7 +75,7 @@ def _reduce(shard: Shard, streams: Streams) -> int:
 
 def _rollout(shard: Shard) -> Streams:
     """The streams that `gradient.measure` collects."""
-    return fresh_streams(shard.snapshot, gradient.seeds_of(shard))
+    return gradient.streams_of(shard)
 
 
 def _check(shard: Shard) -> None:

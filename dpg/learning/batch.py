@@ -55,10 +55,20 @@ def appraise(population: Population, streams: Streams, common: Common, config: A
         return Appraisal(reward, zero, zero, streams.done, gae_lambda=1.0)
     obs = population.normalize_obs(streams.obs.reshape(members, -1, streams.obs.shape[-1]))
     value = values(population, obs).reshape(num_streams, num_pairs)
+    return assemble(streams, reward, value, _end_values(population, streams), common)
+
+
+def assemble(
+    streams: Streams,
+    reward: Float[np.ndarray, "N T"],
+    value: Float[np.ndarray, "N T"],
+    end_value: Float[np.ndarray, " K"],
+    common: Common,
+) -> Appraisal:
+    """The appraisal of streams whose values are given, at every pair and, as `end_value`, at every `end_obs`."""
     next_value = np.zeros_like(value)
     next_value[:, :-1] = np.where(streams.done[:, :-1], 0.0, value[:, 1:])
     stream, step = streams.end_at.T
-    end_value = _end_values(population, streams)
     if common.time_limit == "terminal":
         end_value = np.where(streams.truncated[stream, step], 0.0, end_value)
     next_value[stream, step] = end_value

@@ -94,7 +94,12 @@ def _pack(sets: Sequence[Part], capacity: int) -> Iterator[tuple[Part, ...]]:
 
 def measure(shard: Shard) -> list[tuple[Sums, Products]]:
     """Collect a shard's streams, and reduce each part to the statistics of its distinct shares."""
-    return reduce(shard, fresh_streams(shard.snapshot, seeds_of(shard)))
+    return reduce(shard, streams_of(shard))
+
+
+def streams_of(shard: Shard) -> Streams:
+    """Collect a shard's streams."""
+    return fresh_streams(shard.snapshot, seeds_of(shard))
 
 
 def reduce(shard: Shard, streams: Streams) -> list[tuple[Sums, Products]]:

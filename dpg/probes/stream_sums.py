@@ -127,8 +127,8 @@ class Scored:
     streams: slice
 
     @classmethod
-    def of(cls, snapshot: Snapshot, streams: Streams) -> "Scored":
-        """In float64, from the networks' float32 values."""
+    def of(cls, snapshot: Snapshot, streams: Streams, appraisal: Appraisal | None = None) -> "Scored":
+        """In float64, from the networks' float32 values; by another value function than the snapshot's if given."""
         state, recipe = snapshot.state, snapshot.recipe
         num_streams, timesteps = streams.reward.shape
         obs = state.normalize_obs(streams.obs.reshape(1, -1, streams.obs.shape[-1]))
@@ -138,7 +138,8 @@ class Scored:
             obs.reshape(num_streams, timesteps, -1).astype(np.float64),
             streams.action,
         )
-        return cls(recipe.common, appraise(state, streams, recipe.common, recipe.config), score, slice(0, num_streams))
+        appraisal = appraisal or appraise(state, streams, recipe.common, recipe.config)
+        return cls(recipe.common, appraisal, score, slice(0, num_streams))
 
     def part(self, first: int, count: int) -> "Scored":
         """`count` of the streams, from the one at `first`."""
@@ -179,5 +180,13 @@ def reduce_streams(
     snapshot: Snapshot, streams: Streams, sizes: Sequence[int], first_stream: int = 0
 ) -> tuple[Sums, Products]:
     """Statistics of what estimates of each size take of these streams, which begin with `first_stream` of their set."""
+    appraisal = appraise(snapshot.state, streams, snapshot.recipe.common, snapshot.recipe.config)
+    return reduce_appraised(snapshot, streams, appraisal, sizes, first_stream)
+
+
+def reduce_appraised(
+    snapshot: Snapshot, streams: Streams, appraisal: Appraisal, sizes: Sequence[int], first_stream: int = 0
+) -> tuple[Sums, Products]:
+    """`reduce_streams` with rewards and values that are given: another value function's than the snapshot's net."""
     num_streams, timesteps = streams.reward.shape
-    return Scored.of(snapshot, streams).reduce(shares(sizes, timesteps, first_stream, num_streams))
+    return Scored.of(snapshot, streams, appraisal).reduce(shares(sizes, timesteps, first_stream, num_streams))
