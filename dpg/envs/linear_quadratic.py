@@ -57,7 +57,7 @@ class LinearQuadratic:
 
     def reward(self, state: Float[np.ndarray, "E O"], action: Float[np.ndarray, "E A"]) -> Float[np.ndarray, " E"]:
         """-(s'Q s + a'R a)."""
-        return -(_dot(state, _product(self.state_cost, state)) + _dot(action, _product(self.action_cost, action)))
+        return -(_quadratic(self.state_cost, state) + _quadratic(self.action_cost, action))
 
 
 def _product(matrix: Float[np.ndarray, "m n"], x: Float[np.ndarray, "E n"]) -> Float[np.ndarray, "E m"]:
@@ -65,8 +65,10 @@ def _product(matrix: Float[np.ndarray, "m n"], x: Float[np.ndarray, "E n"]) -> F
     return sum((x[:, index, None] * column for index, column in enumerate(matrix.T[1:], 1)), x[:, :1] * matrix[:, 0])
 
 
-def _dot(x: Float[np.ndarray, "E n"], y: Float[np.ndarray, "E n"]) -> Float[np.ndarray, " E"]:
-    return sum((x[:, index] * y[:, index] for index in range(1, x.shape[1])), x[:, 0] * y[:, 0])
+def _quadratic(matrix: Float[np.ndarray, "n n"], x: Float[np.ndarray, "E n"]) -> Float[np.ndarray, " E"]:
+    """x' matrix x of every row."""
+    image = _product(matrix, x)
+    return sum((x[:, index] * image[:, index] for index in range(1, x.shape[1])), x[:, 0] * image[:, 0])
 
 
 def _constant(*rows: Any) -> np.ndarray:
