@@ -1,0 +1,249 @@
+"""Every estimator against a known answer, and the same checks against estimators that are broken on purpose.
+
+`calibrate` measures agents of `dpg.probes.known_answers.agents` on LinearQuadratic-v0 as the probes would, and sets
+each result beside its closed form. A sound estimator must pass and a broken one be rejected: a check that cannot fail
+says nothing. The limit of 4 normal deviations gives a sound estimator a false alarm in 16,000; all checks of one
+calibration together, one in 400 at the most.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Float
+
+from dpg.agent.acting import Actor
+from dpg.envs.linear_quadratic import EPISODE_STEPS, TASK
+from dpg.envs.make import make_vector
+from dpg.numerics.vectors import cosine, cosine_matrix
+from dpg.probes import evaluation, landscape, value
+from dpg.probes.known_answers import closed_forms, forms, measurements
+from dpg.probes.known_answers.agents import GAMMA, KnownAgent, known_agent, linear_policy, value_net
+from dpg.probes.known_answers.closed_forms import ClosedLoop
+from dpg.probes.known_answers.measurements import gradient_of
+from dpg.probes.known_answers.noise import expected_cosines
+from dpg.probes.known_answers.verdicts import (
+    Check,
+    Part,
+    jackknife,
+    log_check,
+    predicted_check,
+    scalar_check,
+    union,
+    vector_checks,
+)
+from dpg.probes.stream_sums import spread
+from dpg.runtime.seeding import Seed
+from dpg.streams import advantages
+from dpg.streams.rollout import Streams
+
+BASELINES = ("true value function", "value net", "none")
+# Short enough for the noise's closed form; long enough for a whole episode, truncated, and a part of another, cut.
+SHORT, LONG = 10, 250
+STREAMS_PER_SET = 64
+SETS_POOLED = (2, 8)
+MIN_STREAMS = 4096
+STATES = ((0.0, 0.0, 0.0), (2.0, -1.0, 1.0), (-1.5, 2.0, -2.0))
+
+
+Measure = Callable[[KnownAgent, Streams], Part]
+
+
+def calibrate(seed: int = 0, streams: int = 8192) -> list[Check]:
+    """All checks: sound estimators first, then broken ones. `streams` streams of 10 pairs stand behind a gradient.
+
+    Raises:
+        ValueError: there are too few streams for the broken ones to be told from the sound.
+    """
+    if streams < MIN_STREAMS:
+        raise ValueError(f"a calibration needs at least {MIN_STREAMS} streams, not {streams}")
+    sets = streams // STREAMS_PER_SET
+    short = measurements.collect(known_agent("value net", SHORT), sets, STREAMS_PER_SET, seed)
+    long = measurements.collect(known_agent("value net", LONG), sets, 8, seed)
+    checks = [
+        *gradient_checks(known_agents(SHORT), short),
+        *gradient_checks(known_agents(LONG), long),
+        *noise_checks(short),
+        *cosine_checks(short),
+        *return_checks(seed, streams),
+        *value_checks(seed, streams),
+        *landscape_checks(seed, streams),
+    ]
+    return sorted(checks, key=lambda check: check.broken)
+
+
+def known_agents(timesteps: int) -> dict[str, KnownAgent]:
+    """One agent for each baseline; their policies are the same."""
+    return {baseline: known_agent(baseline, timesteps) for baseline in BASELINES}
+
+
+def gradient_checks(agents: dict[str, KnownAgent], sets: list[Streams]) -> list[Check]:
+    """The gradient from pooled streams, for each baseline. What is broken depends on what the streams can show."""
+    timesteps = sets[0].reward.shape[1]
+    checks: list[Check] = []
+
+    def check(agent: KnownAgent, title: str, measure: Measure, *, broken: bool = False) -> None:
+        values = jackknife([measure(agent, streams) for streams in sets], gradient_of)
+        name = f"gradient, {title}, streams of {timesteps}"
+        checks.extend(vector_checks(name, agent.gradient(), values, broken=broken))
+
+    for baseline, agent in agents.items():
+        check(agent, baseline, measurements.sound)
+    exact, net = agents["true value function"], agents["value net"]
+    check(exact, "gamma dropped", measurements.without_gamma, broken=True)
+    check(net, "log_std left out of the score", measurements.without_log_std, broken=True)
+    if timesteps > EPISODE_STEPS:
+        check(exact, "time limits taken for ends", measurements.ending_at_time_limits, broken=True)
+    else:
+        values = np.stack([measurements.mean_of_normalized(net, streams) for streams in sets[:32]])
+        name = f"gradient, union not normalised as one, streams of {timesteps}"
+        checks.extend(vector_checks(name, net.gradient(), values, broken=True))
+    return checks
+
+
+def noise_checks(sets: list[Streams]) -> list[Check]:
+    """The trace of one pair's gradient covariance and the noise scale, as in `noise.csv`, for each baseline."""
+    checks: list[Check] = []
+
+    def check(agent: KnownAgent, title: str, sets: list[Streams], *, broken: bool = False) -> None:
+        def statistic(part: Part) -> Float[np.ndarray, " 2"]:
+            found = spread(*part)
+            positive = min(found.trace, found.gradient_squared) > 0
+            log_trace, log_squared = np.log([found.trace, found.gradient_squared]) if positive else (np.nan, np.nan)
+            return np.array([log_trace, log_trace - log_squared]) + np.log(agent.timesteps)
+
+        noise = agent.noise()
+        trace = float(np.trace(noise.covariance)) * agent.timesteps
+        truths = {"trace": trace, "noise scale in pairs": trace / float(noise.gradient @ noise.gradient)}
+        values = jackknife([measurements.sound(agent, streams) for streams in sets], statistic)
+        for column, (name, truth) in enumerate(truths.items()):
+            checks.append(log_check(f"{name}, {title}", truth, values[:, column], broken=broken))
+
+    for baseline, agent in known_agents(SHORT).items():
+        check(agent, baseline, sets)
+    shared = measurements.sharing_one_stream(sets)
+    check(known_agent("value net", SHORT), "one stream shared by all", shared, broken=True)
+    return checks
+
+
+def cosine_checks(sets: list[Streams]) -> list[Check]:
+    """Mean cosines of estimates with the true gradient and with each other, at two sizes, against predicted ones.
+
+    At 640 pairs, one set, estimates are not yet Gaussian enough for the prediction: several sets make one estimate.
+    """
+    agent = known_agent("value net", SHORT)
+    noise = agent.noise()
+    parts = [measurements.sound(agent, streams) for streams in sets]
+    checks: list[Check] = []
+    for pooled in SETS_POOLED:
+        estimates = [union(parts[first : first + pooled]) for first in range(0, len(parts) + 1 - pooled, pooled)]
+        expected = expected_cosines(noise, estimates[0][1].streams, len(estimates))
+        pairs = f"{int(estimates[0][0].pairs[0])} pairs"
+        gradients = np.stack([gradient_of(part) for part in estimates])
+        to_true = float(cosine(gradients, noise.gradient).mean())
+        name = f"cosine with the true gradient, {pairs}"
+        checks.append(predicted_check(name, expected.to_true, expected.to_true_std, to_true))
+        variants = {"": gradients}
+        if pooled == SETS_POOLED[0]:
+            variants[", one set of streams shared by all"] = np.repeat(gradients[:1], len(gradients), axis=0)
+        for title, vectors in variants.items():
+            among = float(cosine_matrix(vectors)[np.triu_indices(len(vectors), 1)].mean())
+            name = f"cosine with each other, {pairs}{title}"
+            checks.append(predicted_check(name, expected.among, expected.among_std, among, broken=bool(title)))
+    return checks
+
+
+def return_checks(seed: int, streams: int) -> list[Check]:
+    """Discounted returns from states that are set, against V there; V closes the sum after 60 steps."""
+    agent = known_agent("true value function", LONG)
+    checks: list[Check] = []
+    for index, state in enumerate(STATES):
+        reward, end_obs = rewards_from(agent, np.array(state), streams // 2, 60, Seed(seed) / "returns" / index)
+        done, after_end = np.zeros(reward.shape, bool), np.zeros(reward.shape)
+        after_end[:, -1] = forms.evaluate(agent.value, end_obs)
+        truth = float(forms.evaluate(agent.value, np.array(state)[None])[0])
+        for gamma, title in ((GAMMA, ""), (1.0, ", gamma dropped")):
+            returns = advantages.discounted_return(reward, done, after_end, gamma)[:, 0]
+            name = f"discounted return from state {index}{title}"
+            checks.append(scalar_check(name, truth, returns, broken=gamma != GAMMA))
+    return checks
+
+
+def rewards_from(
+    agent: KnownAgent, state: Float[np.ndarray, " O"], streams: int, steps: int, seed: Seed
+) -> tuple[Float[np.ndarray, "N T"], Float[np.ndarray, "N O"]]:
+    """Rewards of `steps` steps from one state, and the observations after them."""
+    actor = Actor.of(agent.snapshot.state)
+    envs = make_vector(agent.snapshot.recipe.env_id, streams)
+    # One number stands for as many seeds in a row.
+    obs, _ = envs.reset(seed=(seed / "env").integer(), options={"state": np.tile(state, (streams, 1))})
+    noise = (seed / "actions").generator().standard_normal((steps, streams, 2), np.float32)
+    reward = np.empty((streams, steps))
+    for t in range(steps):
+        obs, reward[:, t], *_ = envs.step(actor.act(obs, noise[t]))
+    return reward, obs
+
+
+def value_checks(seed: int, streams: int) -> list[Check]:
+    """The value probe's explained variance of the value net against discounted returns, on held-out streams.
+
+    The net does not learn, so that V is known. Scored are the pairs whose return the probe takes for known; broken is
+    to take all of a stream's for known.
+    """
+    agent = known_agent("value net", EPISODE_STEPS)
+    predicted = value_net(agent.snapshot.state)
+    horizon = advantages.horizon(GAMMA)
+    # The probe records H pairs more than it scores: the start of a second episode.
+    known, everything = [(EPISODE_STEPS, EPISODE_STEPS - horizon)], [(EPISODE_STEPS, EPISODE_STEPS)]
+    found = np.array([_explained_variance(agent, streams // 64, Seed(seed) / "value" / index) for index in range(24)])
+    name = "explained variance of returns"
+    return [
+        scalar_check(name, closed_forms.explained_variance(agent.loop, predicted, GAMMA, scored), found, broken=broken)
+        for scored, name, broken in ((known, name, False), (everything, f"{name}, unknown ones counted", True))
+    ]
+
+
+def _explained_variance(agent: KnownAgent, streams: int, seed: Seed) -> float:
+    """As the value probe has it, for the net against the returns of held-out streams."""
+    rows = value.measure(value.Shard(agent.snapshot, streams * agent.timesteps, seed.integer()))
+    (found,) = [row.explained_variance for row in rows if (row.split, row.target) == ("heldout", "returns")]
+    return found
+
+
+def landscape_checks(seed: int, streams: int) -> list[Check]:
+    """Mean returns of whole episodes along a line of policies, and the difference of its ends with common noise."""
+    agent = known_agent("value net", LONG)
+    state, episodes = agent.snapshot.state, streams // 32
+    direction = np.resize([0.3, -0.2, 0.1, 0.15], state.policy.shape[1])
+    theta = (state.policy + np.array([[-1.0], [0.0], [1.0]]) * direction).astype(np.float32)
+    shard = landscape.RewardShard(agent.snapshot, theta, 0, episodes, common_random_numbers=True, seed=seed)
+    found = landscape.measure_rewards(shard).return_
+    loops = [ClosedLoop(TASK, linear_policy(state, vector)) for vector in theta]
+    truths = [closed_forms.episode_return(loop, EPISODE_STEPS) for loop in loops]
+    checks = [
+        scalar_check(f"landscape, return at {a:+d}", truth, returns)
+        for a, truth, returns in zip((-1, 0, 1), truths, found, strict=True)
+    ]
+    checks.append(scalar_check("landscape, rise from -1 to +1", truths[2] - truths[0], found[2] - found[0]))
+    still = replace(loops[1].policy, log_std=np.full(2, -np.inf))
+    modes = {"sampled": loops[1], "deterministic": ClosedLoop(TASK, still)}
+    returns = {
+        mode: evaluation.measure(evaluation.Shard(agent.snapshot, mode, episodes, seed)).return_[0] for mode in modes
+    }
+    for mode, loop in modes.items():
+        truth = closed_forms.episode_return(loop, EPISODE_STEPS)
+        checks.append(scalar_check(f"evaluation, {mode} actions", truth, returns[mode]))
+    name = "evaluation, deterministic actions for sampled ones"
+    checks.append(scalar_check(name, truths[1], returns["deterministic"], broken=True))
+    return checks
+
+
+def table(checks: list[Check]) -> str:
+    """The checks as lines of text."""
+    width = max(len(check.name) for check in checks)
+    lines = [f"{'check':{width}}  {'truth':>10}  {'estimate':>10}  {'std. error':>10}  {'z':>7}  verdict"]
+    for check in checks:
+        verdict = ("passed" if check.passed else "rejected") + ("" if check.as_expected else "  NOT AS IT SHOULD BE")
+        numbers = f"{check.truth:10.5g}  {check.estimate:10.5g}  {check.standard_error:10.2g}  {check.z:7.2f}"
+        lines.append(f"{check.name:{width}}  {numbers}  {'broken: ' if check.broken else ''}{verdict}")
+    return "\n".join(lines)

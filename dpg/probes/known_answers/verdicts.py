@@ -1,0 +1,124 @@
+"""Checks of an estimator against a known answer: a truth, an estimate, its standard error, and a verdict."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from scipy import special, stats
+
+from dpg.numerics.statistics import standard_error
+from dpg.probes.stream_sums import Products, Sums
+
+# A sound estimator passes this limit with probability 6.3e-5, on either side; one of fifty does with 0.3 %.
+Z_LIMIT = 4.0
+
+Part = tuple[Sums, Products]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One row of the calibration. `z` is the normal score of the estimate's distance; `broken` is on purpose."""
+
+    name: str
+    truth: float
+    estimate: float
+    standard_error: float
+    z: float
+    passed: bool
+    broken: bool
+
+    @property
+    def as_expected(self) -> bool:
+        """A sound estimator passes, a broken one is rejected."""
+        return self.passed != self.broken
+
+
+def scalar_check(name: str, truth: float, values: Float[np.ndarray, " G"], *, broken: bool = False) -> Check:
+    """The mean of G independent values against the truth: Student's t, told as the normal score of equal probability.
+
+    Values that do not vary at all, as those of shared streams, or are not numbers, are rejected whatever their mean.
+    """
+    estimate, error = float(values.mean()), float(standard_error(values[None])[0])
+    if error > 1e-12 * abs(estimate):
+        t = (estimate - truth) / error
+        z = float(np.sign(t) * _normal_score(float(stats.t.logsf(abs(t), len(values) - 1))))
+    else:
+        z = float("inf")
+    return Check(name, truth, estimate, error, z, abs(z) < Z_LIMIT, broken)
+
+
+def log_check(name: str, truth: float, logarithms: Float[np.ndarray, " G"], *, broken: bool = False) -> Check:
+    """`scalar_check` of a positive quantity by its logarithm, whose distribution is less skewed."""
+    check = scalar_check(name, float(np.log(truth)), logarithms, broken=broken)
+    estimate = float(np.exp(check.estimate))
+    return replace(check, truth=truth, estimate=estimate, standard_error=estimate * check.standard_error)
+
+
+def predicted_check(name: str, truth: float, std: float, estimate: float, *, broken: bool = False) -> Check:
+    """An estimate whose own standard deviation is predicted, too."""
+    z = (estimate - truth) / std
+    return Check(name, truth, estimate, std, z, abs(z) < Z_LIMIT, broken)
+
+
+def vector_checks(
+    name: str, truth: Float[np.ndarray, " D"], values: Float[np.ndarray, "G D"], *, broken: bool = False
+) -> list[Check]:
+    """The mean of G > D + 4 independent vectors against the truth: all components at once, and the length along it.
+
+    All at once is Hotelling's T^2, whose expectation and deviation under the truth stand as `truth` and
+    `standard_error`. It alone decides of a broken estimator: an error may well be at a right angle to the truth.
+    """
+    count, size = values.shape
+    gap = values.mean(axis=0) - truth
+    covariance = np.cov(values.T) / count
+    # A floor, so that the gap of a component that never varies counts as well.
+    covariance += np.eye(size) * 1e-6 * np.trace(covariance)
+    squared = float(gap @ np.linalg.solve(covariance, gap))
+    scale = size * (count - 1) / (count - size)
+    null = stats.f(size, count - size)
+    z = _normal_score(float(null.logsf(squared / scale)))
+    error = scale * float(null.std())
+    whole = Check(f"{name}: T^2", scale * float(null.mean()), squared, error, z, z < Z_LIMIT, broken)
+    if broken:
+        return [whole]
+    length = float(np.linalg.norm(truth))
+    return [whole, scalar_check(f"{name}: along it", length, values @ truth / length)]
+
+
+def _normal_score(log_tail: float) -> float:
+    """z with log P(Z > z) = log_tail, which may be the logarithm of what is too small for a float."""
+    return -float(special.ndtri_exp(log_tail))
+
+
+def union(parts: Sequence[Part]) -> Part:
+    """The statistics of all the parts' streams together."""
+    sums, products = parts[0]
+    for more_sums, more_products in parts[1:]:
+        sums, products = sums + more_sums, products + more_products
+    return sums, products
+
+
+def jackknife(parts: Sequence[Part], statistic: Callable[[Part], Any]) -> Float[np.ndarray, "G *shape"]:
+    """Pseudo-values G f(all) - (G - 1) f(all but g): independent to first order, their mean free of O(1/G) bias.
+
+    (Efron and Tibshirani 1993, chapter 11.) The parts are independent sets of streams.
+    """
+    count, total = len(parts), union(parts)
+    whole = np.asarray(statistic(total))
+    others = [
+        statistic(
+            (
+                Sums(*(a - b for a, b in zip(total[0], sums, strict=True))),
+                _difference(total[1], products),
+            )
+        )
+        for sums, products in parts
+    ]
+    return count * whole - (count - 1) * np.asarray(others)
+
+
+def _difference(whole: Products, part: Products) -> Products:
+    gg, gs, ss = (a - b for a, b in zip(whole[1:], part[1:], strict=True))
+    return Products(whole.streams - part.streams, gg, gs, ss)
