@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from dpg.cli import doctor, repro
+from dpg.cli import calibrate, doctor, repro
 from dpg.runtime.errors import UserError
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app = typer.Typer(
 )
 app.command(epilog=repro.EPILOG)(repro.repro)
 app.command(epilog=doctor.EPILOG)(doctor.doctor)
+app.command(epilog=calibrate.EPILOG)(calibrate.calibrate)
 
 
 @app.callback(epilog="Experiments, parameters and results are DVC's: see `dvc exp --help` and the README.")

@@ -236,14 +236,3 @@ def landscape_checks(seed: int, streams: int) -> list[Check]:
     name = "evaluation, deterministic actions for sampled ones"
     checks.append(scalar_check(name, truths[1], returns["deterministic"], broken=True))
     return checks
-
-
-def table(checks: list[Check]) -> str:
-    """The checks as lines of text."""
-    width = max(len(check.name) for check in checks)
-    lines = [f"{'check':{width}}  {'truth':>10}  {'estimate':>10}  {'std. error':>10}  {'z':>7}  verdict"]
-    for check in checks:
-        verdict = ("passed" if check.passed else "rejected") + ("" if check.as_expected else "  NOT AS IT SHOULD BE")
-        numbers = f"{check.truth:10.5g}  {check.estimate:10.5g}  {check.standard_error:10.2g}  {check.z:7.2f}"
-        lines.append(f"{check.name:{width}}  {numbers}  {'broken: ' if check.broken else ''}{verdict}")
-    return "\n".join(lines)

@@ -25,10 +25,8 @@ def collect(agent: KnownAgent, sets: int, streams_per_set: int, seed: int) -> li
     Agents of one policy and one T share them, whatever their baseline.
     """
     pairs = streams_per_set * agent.timesteps
-    return [
-        gradient.streams_of(gradient.Shard(agent.snapshot, "estimate", index, 0, streams_per_set, (pairs,), seed))
-        for index in range(sets)
-    ]
+    parts = [gradient.Part("estimate", index, 0, streams_per_set, (pairs,)) for index in range(sets)]
+    return [gradient.streams_of(gradient.Shard(agent.snapshot, (part,), seed)) for part in parts]
 
 
 def sound(agent: KnownAgent, streams: Streams) -> Part:

@@ -1,0 +1,75 @@
+"""`dpg calibrate`: are the estimators right? Each one against a known answer, and broken ones that must be rejected."""
+
+import dataclasses
+import json
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Column, Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from dpg.probes.known_answers.verdicts import Check
+
+EPILOG = """
+Examples:
+
+- `dpg calibrate`: after a change to a probe, or to trust the numbers
+- `dpg calibrate --streams 32768`: a sharper look, four times as long
+- `dpg calibrate --json`: for scripts; the exit code is 1 if a check did not come out as it should
+
+What is checked, and how the known answers are known: docs/known_answers.md.
+"""
+
+
+def calibrate(
+    seed: Annotated[int, typer.Option(min=0, help="The root of the random streams.")] = 0,
+    streams: Annotated[int, typer.Option(min=4096, help="Streams of 10 pairs behind a gradient.")] = 8192,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the checks as JSON.")] = False,
+) -> None:
+    """Check every estimator on LinearQuadratic-v0, where the answers are known in closed form.
+
+    The same checks are made of estimators that are broken on purpose: a check that cannot fail says nothing.
+    """
+    from dpg.probes import calibration
+
+    started = time.monotonic()
+    with Console(stderr=True).status("measuring, some 20 seconds at the default size"):
+        checks = calibration.calibrate(seed, streams)
+    if as_json:
+        typer.echo(json.dumps([dataclasses.asdict(check) for check in checks], indent=2))
+    else:
+        out = Console(highlight=False)
+        out.print(table(checks))
+        out.print(f"{summary(checks)} Seed {seed}, {streams:,} streams, {time.monotonic() - started:.0f} s.")
+    if not all(check.as_expected for check in checks):
+        raise typer.Exit(1)
+
+
+def table(checks: "Sequence[Check]") -> Table:
+    """A row a check: sound estimators first, then broken ones."""
+    numbers = [Column(name, justify="right") for name in ("truth", "estimate", "std. error", "z")]
+    rows = Table(Column("estimator", overflow="fold"), *numbers, "verdict", box=SIMPLE_HEAD)
+    for index, check in enumerate(checks):
+        verdict = "passed" if check.passed else "rejected"
+        style = "green" if check.as_expected else "bold red"
+        told = Text(verdict if check.as_expected else f"{verdict}: NOT AS IT SHOULD BE", style)
+        values = (f"{check.truth:.5g}", f"{check.estimate:.5g}", f"{check.standard_error:.2g}", f"{check.z:.2f}")
+        rows.add_row(Text(f"broken: {check.name}" if check.broken else check.name), *values, told)
+        if index + 1 < len(checks) and checks[index + 1].broken and not check.broken:
+            rows.add_section()
+    return rows
+
+
+def summary(checks: "Sequence[Check]") -> str:
+    """How many came out as they should."""
+    sound = [check for check in checks if not check.broken]
+    broken = [check for check in checks if check.broken]
+    return (
+        f"{sum(check.passed for check in sound)} of {len(sound)} sound estimators passed, "
+        f"{sum(not check.passed for check in broken)} of {len(broken)} broken ones were rejected."
+    )
