@@ -1,0 +1,1 @@
+"""What a pipeline will cost, before anything runs."""

@@ -1,0 +1,150 @@
+"""Miniatures of the shards of every kind: the probes' own functions, at a size that takes a fraction of a second.
+
+A miniature of t timesteps has the proportions of the true one of T: minibatches are fewer and as large, estimates'
+sizes are cut alike, and the horizon beyond a stream's end is as long a part of it.
+"""
+
+from dataclasses import replace
+
+from dpg.agent.population import Architecture, initialize
+from dpg.agent.snapshot import Recipe, Snapshot
+from dpg.envs.make import make_vector
+from dpg.planning.measurement import SAMPLE_SEED, Kind, Request, Run, Shape
+from dpg.runtime.schema import PPO
+from dpg.runtime.seeding import Seed
+
+PLANE_ROWS = 16  # of two points: as many points as the surrogate takes at once
+UNTRAINED_LENGTH = 25  # pairs of an untrained walker's episode, roughly
+
+
+def prepare(kind: Kind, request: Request) -> Run:
+    """What runs shards of a kind; only now is imported what they need."""
+    match kind:
+        case "episodes":
+            return _episodes(request)
+        case "train":
+            return _training(request)
+        case "gradient":
+            return _gradient(request)
+        case "value":
+            return _value(request)
+        case "plane":
+            return _plane(request)
+
+
+def shrink(recipe: Recipe, timesteps: int, *, finer: bool = False) -> Recipe:
+    """The recipe for fewer pairs an iteration: as many fewer minibatches, or (`finer`) as many, of fewer pairs."""
+    share = timesteps / recipe.common.timesteps
+    config = recipe.config
+    changes: dict[str, int] = {}
+    for name in ("minibatches", "value_minibatches"):
+        if (count := getattr(config, name, None)) is not None:
+            changes[name] = min(timesteps, count if finer else max(1, round(count * share)))
+    common = recipe.common.model_copy(
+        update={"timesteps": timesteps, "gamma": recipe.common.gamma ** (1 / share), "divergence_kl": 1e9}
+    )
+    return recipe.model_copy(update={"common": common, "config": config.model_copy(update=changes)})
+
+
+def updates(recipe: Recipe) -> int:
+    """Gradient steps of an iteration, policy and value net together."""
+    config = recipe.config
+    fitted = 0 if recipe.common.baseline == "none" else config.value_epochs * config.value_minibatches
+    return fitted + (config.epochs * config.minibatches if isinstance(config, PPO) else config.cg_steps)
+
+
+def _snapshot(recipe: Recipe) -> Snapshot:
+    envs = make_vector(recipe.env_id, 1, recipe.common.env_modules)
+    obs, action = envs.single_observation_space.shape, envs.single_action_space.shape
+    envs.close()
+    assert obs is not None and action is not None
+    common = recipe.common
+    architecture = Architecture(obs[0], action[0], common.policy_hidden, common.value_hidden, recipe.config.obs_clip)
+    return Snapshot(0, recipe, initialize(architecture, recipe.config.init, [Seed(SAMPLE_SEED) / "miniature"]))
+
+
+def _episodes(request: Request) -> Run:
+    """Work: steps of a vector of environments, and pairs."""
+    from dpg.probes import evaluation
+
+    snapshot = _snapshot(request.recipe)
+
+    def run(shape: Shape) -> tuple[tuple[float, ...], int]:
+        episodes = max(1, shape.timesteps // UNTRAINED_LENGTH) * shape.width
+        result = evaluation.measure(evaluation.Shard(snapshot, "sampled", episodes, SAMPLE_SEED))
+        pairs = int(result.length.sum())
+        return (pairs / shape.width, pairs), 0
+
+    return run
+
+
+def _training(request: Request) -> Run:
+    """Work: steps of a vector of environments, pairs, and gradient steps."""
+    from dpg.learning import campaign
+
+    def run(shape: Shape) -> tuple[tuple[float, ...], int]:
+        recipe = shrink(request.recipe, shape.timesteps, finer=shape.finer)
+        group = campaign.Group(recipe, tuple(range(shape.width)))
+        # One shard from the beginning: a stream to warm up with, and an iteration.
+        campaign.run_shard(campaign.Shard(group, None, 1))
+        return (2 * shape.timesteps, 2 * shape.width * shape.timesteps, updates(recipe)), shape.width * shape.timesteps
+
+    return run
+
+
+def _gradient(request: Request) -> Run:
+    """Work: steps of a vector of environments, and pairs."""
+    from dpg.probes import gradient
+
+    snapshot = _snapshot(request.recipe)
+
+    def run(shape: Shape) -> tuple[tuple[float, ...], int]:
+        recipe = shrink(request.recipe, shape.timesteps)
+        share = shape.timesteps / request.recipe.common.timesteps
+        sizes = tuple(max(1, round(size * share)) for size in request.sizes)
+        shard = gradient.Shard(replace(snapshot, recipe=recipe), "estimate", 0, 0, shape.width, sizes, SAMPLE_SEED)
+        gradient.measure(shard)
+        return (shape.timesteps, shard.num_pairs), shard.num_pairs
+
+    return run
+
+
+def _value(request: Request) -> Run:
+    """Work: steps of a vector of environments, and pairs."""
+    from dpg.probes import value
+    from dpg.streams.advantages import horizon
+
+    snapshot = _snapshot(request.recipe)
+
+    def run(shape: Shape) -> tuple[tuple[float, ...], int]:
+        recipe = shrink(request.recipe, shape.timesteps)
+        shard = value.Shard(replace(snapshot, recipe=recipe), shape.width * shape.timesteps, SAMPLE_SEED)
+        value.measure(shard)
+        length = shape.timesteps + horizon(recipe.common.gamma)
+        return (2 * length, shard.num_pairs), shard.num_pairs - length
+
+    return run
+
+
+def plane_work(pairs: int, points: int) -> tuple[tuple[float, ...], int]:
+    """Work and pairs of a plane: pairs, and pairs times points; the surrogate takes some points at once."""
+    from dpg.probes.landscape import POINTS_AT_ONCE
+
+    return (pairs, pairs * points), pairs * min(points, POINTS_AT_ONCE)
+
+
+def _plane(request: Request) -> Run:
+    """Work: pairs, and pairs times points of the grid; the surrogate holds the pairs once for some points together."""
+    from dpg.probes import landscape
+
+    snapshot = _snapshot(request.recipe)
+
+    def run(shape: Shape) -> tuple[tuple[float, ...], int]:
+        recipe = shrink(request.recipe, shape.timesteps)
+        grid = landscape.Grid((0.0, 1.0), (0.0, 1.0), (shape.width, 2))
+        landscape.measure_plane(
+            landscape.PlaneShard(replace(snapshot, recipe=recipe), grid, shape.timesteps, 1.0, SAMPLE_SEED)
+        )
+        return plane_work(shape.timesteps, len(grid.points))
+
+    return run

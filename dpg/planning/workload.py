@@ -1,0 +1,250 @@
+"""What every stage of a pipeline will do: pairs, shards, and the bytes that it writes.
+
+Counts come from the functions that the stages themselves plan with, given stand-ins of the snapshots, so that the two
+cannot drift apart. Pairs are exact but for whole episodes, whose lengths nobody knows beforehand: their number is exact
+in evaluations, their pairs are not (`approximate`).
+"""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from itertools import product
+
+import numpy as np
+from safetensors.numpy import save
+
+from dpg.learning import campaign
+from dpg.learning.training import Record
+from dpg.planning import stand_ins
+from dpg.planning.cell import Cell, recipe_of
+from dpg.planning.miniatures import PLANE_ROWS, plane_work, updates
+from dpg.planning.stand_ins import Task, table_bytes
+from dpg.planning.work import Load, StageWork, counted
+from dpg.probes import evaluation, gradient, landscape, value
+from dpg.probes.collection import STREAMS_AT_ONCE
+from dpg.probes.landscape import Grid, PlaneShard
+from dpg.runtime.schema import Params
+from dpg.streams.advantages import horizon
+
+REGIME_CHUNKS = 10  # rounds of the longest of a task's regimes
+FLOAT = 8  # bytes
+RECORD = 11 * FLOAT  # of a training's iteration, as it travels between processes
+
+
+def stages(params: Params, tasks: dict[str, Task]) -> list[StageWork]:
+    """Every stage of the pipeline; what figures take is measured by drawing (`dpg.planning.drawing`)."""
+    found = [StageWork("params", output_bytes=len("params.yaml is valid\n"))]
+    for env, algorithm in product(params.envs, params.algorithms):
+        cell = Cell(params, tasks[env], algorithm)
+        found += [train(cell), ablation(cell), checkpoint(cell), gradients(cell), values(cell), landscapes(cell)]
+    found += [regimes(params, tasks[env]) for env in params.envs]
+    return [*found, StageWork("figures")]
+
+
+def train(cell: Cell) -> StageWork:
+    """Training, and the snapshots that it keeps."""
+    budget = cell.params.budget.train
+    files = budget.agents * (len(cell.trained) + 1)
+    return _training(
+        "train", cell, campaign.groups_of(cell.recipe, budget.agents, budget.group_size), files * cell.snapshot_bytes
+    )
+
+
+def ablation(cell: Cell) -> StageWork:
+    """The same training without a baseline; its snapshots are not kept."""
+    budget = cell.params.budget.train
+    recipe = cell.recipe.model_copy(update={"common": cell.recipe.common.model_copy(update={"baseline": "none"})})
+    return _training("ablation", cell, campaign.groups_of(recipe, budget.agents, budget.group_size), 0)
+
+
+def _training(stage: str, cell: Cell, groups: list[campaign.Group], snapshots_bytes: int) -> StageWork:
+    budget = cell.params.budget.train
+    rows = budget.agents * budget.iterations
+    pairs = sum(group.num_pairs for group in groups)
+    return StageWork(
+        stage,
+        cell.task.env_id,
+        cell.algorithm,
+        pairs=pairs,
+        rounds=training_rounds(groups, budget.snapshot_every),
+        held_bytes=2 * budget.agents * cell.snapshot_bytes,
+        scratch_bytes=(len(cell.trained) + 1) * budget.agents * cell.snapshot_bytes + rows * RECORD,
+        output_bytes=snapshots_bytes + table_bytes(Record, rows, **cell.owner, pairs=pairs // budget.agents // 2),
+    )
+
+
+def regimes(params: Params, task: Task) -> StageWork:
+    """PPO over sample sizes and learning rates."""
+    budget = params.budget.regimes
+    groups = [
+        group
+        for timesteps in budget.timesteps
+        for group in campaign.groups_of(
+            recipe_of(params, task.env_id, "ppo", budget.total_pairs // timesteps, timesteps=timesteps),
+            budget.agents,
+            budget.group_size,
+            budget.rates,
+        )
+    ]
+    every = max(1, max(group.recipe.iterations for group in groups) // REGIME_CHUNKS)
+    rows = sum(group.recipe.iterations * len(group.agents) for group in groups)
+    agents = sum(len(group.agents) for group in groups)
+    state = stand_ins.snapshot_bytes(task, groups[0].recipe)
+    owner = {"env": task.env_id, "algorithm": "ppo", "timesteps": budget.timesteps[0], "lr": budget.rates[-1]}
+    return StageWork(
+        "regimes",
+        task.env_id,
+        pairs=sum(group.num_pairs for group in groups),
+        rounds=training_rounds(groups, every),
+        held_bytes=2 * agents * state,
+        scratch_bytes=rows * RECORD
+        + state * sum(len(g.agents) * (1 + math.ceil(g.recipe.iterations / every)) for g in groups),
+        output_bytes=table_bytes(Record, rows, **owner, pairs=budget.total_pairs // 2),
+    )
+
+
+def training_rounds(groups: Sequence[campaign.Group], every: int) -> tuple[tuple[Load, ...], ...]:
+    """The rounds of `campaign.train`: all groups by `every` iterations, until each has reached its end.
+
+    In the first, agents begin with a stream that nothing is learned from: it costs time, and counts for no pairs.
+    """
+    last = max(group.recipe.iterations for group in groups)
+    sizes = [(group.recipe.common.timesteps, len(group.agents)) for group in groups]
+    rounds = [counted(Counter(Load("train", 1, (t, members * t, 0), members * t, members) for t, members in sizes))]
+    for start in range(0, last, every):
+        loads: Counter[Load] = Counter()
+        for group in groups:
+            iterations = min(start + every, group.recipe.iterations) - start
+            if iterations > 0:
+                size = len(group.agents) * group.recipe.common.timesteps
+                work = (
+                    iterations * group.recipe.common.timesteps,
+                    iterations * size,
+                    iterations * updates(group.recipe),
+                )
+                loads[Load("train", 1, work, size, len(group.agents))] += 1
+        rounds.append(counted(loads))
+    return tuple(rounds)
+
+
+def checkpoint(cell: Cell) -> StageWork:
+    """Whole episodes at the studied snapshots, and copies of those that are measured at.
+
+    Pairs are counted as if every episode ran to the task's time limit: the most that they can be.
+    """
+    budget = cell.params.budget.checkpoint
+    shards = evaluation.plan(cell.snapshots(cell.studied), budget.eval_episodes, cell.params.seed)
+    length = cell.task.time_limit or cell.recipe.common.timesteps
+    load = _episodes(len(shards), budget.eval_episodes * length, min(budget.eval_episodes, evaluation.MAX_ENVS))
+    copies = cell.params.budget.train.agents * (len(cell.studied) + len(cell.curve))
+    episodes = len(shards) * budget.eval_episodes
+    return StageWork(
+        "checkpoint",
+        cell.task.env_id,
+        cell.algorithm,
+        pairs=episodes * length,
+        episodes=episodes,
+        approximate=True,
+        rounds=((load,),),
+        held_bytes=len(shards) // 2 * cell.snapshot_bytes,
+        scratch_bytes=episodes * 2 * FLOAT,
+        output_bytes=copies * cell.snapshot_bytes
+        + table_bytes(evaluation.Evaluation, len(shards), **cell.owner, actions="deterministic"),
+    )
+
+
+def _episodes(count: int, pairs: int, envs: int) -> Load:
+    return Load("episodes", count, (pairs / envs, pairs), 0, envs)
+
+
+def gradients(cell: Cell) -> StageWork:
+    """Gradient estimates of every size, and the true gradient."""
+    budget = cell.params.budget.gradient
+    snapshots = cell.snapshots(cell.studied)
+    shards = gradient.plan(snapshots, budget, cell.params.seed)
+    timesteps = cell.recipe.common.timesteps
+    alike = Counter((shard.num_pairs, shard.sizes) for shard in shards)
+    loads = [
+        Load("gradient", count, (timesteps, pairs), pairs, pairs // timesteps) for (pairs, _), count in alike.items()
+    ]
+    parameters = snapshots[0].state.policy.shape[-1]
+    sums = {sizes: len(sizes) * (4 + 2 * parameters) * FLOAT for _, sizes in alike}
+    # What estimates have among each other is not corrected for the true gradient's noise: that column is blank.
+    blank = {"against": "each other", "corrected_cosine": None}
+    rows = len(budget.sizes) * len(snapshots)
+    similarity = sum(
+        table_bytes(gradient.Similarity, rows, **cell.owner, pairs=10000, **known)
+        for known in (blank, {"against": "true"})
+    )
+    return StageWork(
+        "gradient",
+        cell.task.env_id,
+        cell.algorithm,
+        pairs=sum(pairs * count for (pairs, _), count in alike.items()),
+        rounds=(tuple(loads),),
+        held_bytes=len(snapshots) * cell.snapshot_bytes + budget.repeats * sums[budget.sizes] + 2 * max(sums.values()),
+        scratch_bytes=sum(sums[sizes] * count for (_, sizes), count in alike.items()),
+        output_bytes=similarity + table_bytes(gradient.Noise, len(snapshots), **cell.owner),
+    )
+
+
+def values(cell: Cell) -> StageWork:
+    """Errors of the value nets at every snapshot of the curve."""
+    budget = cell.params.budget.value
+    shards = [value.Shard(s, budget.heldout_pairs, cell.params.seed) for s in cell.snapshots(cell.curve)]
+    common = cell.recipe.common
+    length = common.timesteps + horizon(common.gamma)
+    streams = budget.heldout_pairs // common.timesteps
+    steps = (1 + math.ceil(streams / STREAMS_AT_ONCE)) * length
+    width = min(streams, STREAMS_AT_ONCE)
+    loads = Counter(Load("value", 1, (steps, s.num_pairs), s.num_pairs - length, width) for s in shards)
+    rows = 4 * len(shards)
+    known = {"split": "heldout", "target": "gae", "pairs": common.timesteps}
+    return StageWork(
+        "value",
+        cell.task.env_id,
+        cell.algorithm,
+        pairs=sum(shard.num_pairs for shard in shards),
+        rounds=(counted(loads),),
+        held_bytes=len(shards) * cell.snapshot_bytes,
+        scratch_bytes=rows * 13 * FLOAT,
+        output_bytes=table_bytes(value.PredictionError, rows, **cell.owner, **known),
+    )
+
+
+def landscapes(cell: Cell) -> StageWork:
+    """Directions and surrogates, then the returns of whole episodes at every point of the grid.
+
+    Pairs of the episodes are what the budget gives a point; their number follows from lengths that are measured first.
+    """
+    params, budget = cell.params, cell.params.budget.landscape
+    snapshots = cell.snapshots(cell.studied, budget.agents)
+    grid = Grid.of(params.landscape, budget)
+    planes = [PlaneShard(s, grid, budget.update_pairs, params.landscape.random_norm, params.seed) for s in snapshots]
+    parameters, points = snapshots[0].state.policy.shape[-1], len(grid.points)
+    theta = np.broadcast_to(np.float32(0), (points, parameters))
+    rewards = [
+        shard
+        for s in snapshots
+        for shard in landscape.plan_rewards(
+            s, theta, 1.0, budget.pairs_per_point, params.landscape.common_random_numbers, params.seed
+        )
+    ]
+    loads = Counter(_episodes(1, len(shard.policies) * budget.pairs_per_point, landscape.MAX_ENVS) for shard in rewards)
+    directions = {f"{i}": np.zeros(parameters) for i in range(2 * len(snapshots))}
+    known = {"update_pairs": budget.update_pairs, "pairs": budget.pairs_per_point, "common_random_numbers": True}
+    return StageWork(
+        "landscape",
+        cell.task.env_id,
+        cell.algorithm,
+        pairs=sum(shard.update_pairs for shard in planes) + len(snapshots) * points * budget.pairs_per_point,
+        approximate=True,
+        rounds=(
+            (Load("plane", len(planes), *plane_work(budget.update_pairs, points), PLANE_ROWS),),
+            counted(loads),
+        ),
+        # All points' policies, and twice one landscape's in float64 while they are made.
+        held_bytes=len(snapshots) * (theta.nbytes + cell.snapshot_bytes) + 4 * theta.nbytes,
+        scratch_bytes=len(planes) * (2 * parameters + points) * FLOAT,
+        output_bytes=len(save(directions)) + table_bytes(landscape.Point, len(planes) * points, **cell.owner, **known),
+    )
