@@ -1,0 +1,70 @@
+"""Parameters as `dvc exp run -S` would change them, checked as every run checks them."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from dpg.runtime import config
+from dpg.runtime.errors import UserError
+from dpg.runtime.schema import Params
+
+
+class OverrideError(UserError):
+    """An override cannot be read; the message quotes it."""
+
+
+def apply(source: Path, overrides: Sequence[str], target: Path) -> Params:
+    """Write `source` with the overrides to `target`, in the bytes that DVC would write, and return what it says.
+
+    Raises:
+        OverrideError: an override is not `key=value`.
+        ConfigError: the parameters have mistakes; the message is the one that a run would give.
+    """
+    if not overrides:
+        params = config.load(source)
+        shutil.copyfile(source, target)
+        return params
+    # Late: DVC's readers of overrides take half a second to import.
+    from dvc.utils.hydra import apply_overrides
+
+    if not source.is_file():
+        config.load(source)  # says what is wrong
+    raw: Any = YAML(typ="safe", pure=True).load(source)
+    for key, value in _parse(overrides):
+        _set(raw, key.split("."), value)
+    params = config.parse(raw, source=str(source.name))
+    shutil.copyfile(source, target)
+    apply_overrides(target, list(overrides))
+    return params
+
+
+def _parse(overrides: Sequence[str]) -> list[tuple[str, Any]]:
+    from dvc.utils.hydra import to_hydra_overrides
+    from hydra.core.override_parser.types import Override
+    from hydra.errors import OverrideParseException
+
+    found: list[tuple[str, Any]] = []
+    for text in overrides:
+        try:
+            (override,) = to_hydra_overrides([text])
+        except OverrideParseException:
+            raise OverrideError(f"-S {text!r}: must be key=value, such as ppo.lr=1e-4 or 'envs=[Hopper-v4]'") from None
+        assert isinstance(override, Override)
+        if override.is_sweep_override() or override.is_delete():
+            raise OverrideError(f"-S {text!r}: must give one value to one parameter")
+        found.append((override.key_or_group, override.value()))
+    return found
+
+
+def _set(raw: Any, path: list[str], value: Any) -> None:
+    """Set a value at a dotted name; sections that are not there are made, and then told as mistakes."""
+    *sections, last = path
+    for section in sections:
+        inner = raw.get(section)
+        if not isinstance(inner, dict):
+            inner = raw[section] = {}
+        raw = inner
+    raw[last] = value
