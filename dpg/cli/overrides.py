@@ -27,9 +27,6 @@ def apply(source: Path, overrides: Sequence[str], target: Path) -> Params:
         params = config.load(source)
         shutil.copyfile(source, target)
         return params
-    # Late: DVC's readers of overrides take half a second to import.
-    from dvc.utils.hydra import apply_overrides
-
     if not source.is_file():
         config.load(source)  # says what is wrong
     raw: Any = YAML(typ="safe", pure=True).load(source)
@@ -37,8 +34,16 @@ def apply(source: Path, overrides: Sequence[str], target: Path) -> Params:
         _set(raw, key.split("."), value)
     params = config.parse(raw, source=str(source.name))
     shutil.copyfile(source, target)
-    apply_overrides(target, list(overrides))
+    write(target, overrides)
     return params
+
+
+def write(path: Path, overrides: Sequence[str]) -> None:
+    """Write overrides into a file, as DVC does."""
+    # Late: DVC's readers of overrides take half a second to import.
+    from dvc.utils.hydra import apply_overrides
+
+    apply_overrides(path, list(overrides))
 
 
 def _parse(overrides: Sequence[str]) -> list[tuple[str, Any]]:

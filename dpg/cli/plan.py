@@ -19,12 +19,14 @@ if TYPE_CHECKING:
 class Plan:
     """The pipeline under some parameters: what would run, with its cost, and what is cached.
 
-    `measuring_seconds` is what the measurement took; `cache_copies`, whether DVC's cache holds outputs a second time.
+    `unknown` are stages of `dvc.yaml` that nothing is foretold of, `measuring_seconds` what the measurement took;
+    `cache_copies` says whether DVC's cache holds outputs a second time.
     """
 
     scale: str
     stale: "list[Forecast]"
     cached: "list[StageWork]"
+    unknown: list[str]
     jobs: int
     measuring_seconds: float
     cache_copies: bool
@@ -88,6 +90,7 @@ def make(project: Path, overrides: Sequence[str]) -> Plan:
         scale=params.scale,
         stale=forecast.forecast(to_run, measured, jobs) if measured else [],
         cached=[work for work in works if not stale[work.name]],
+        unknown=sorted(set(stale) - {work.name for work in works}),
         jobs=jobs,
         measuring_seconds=time.monotonic() - began if measured else 0.0,
         cache_copies=staleness.cache_copies(project),
@@ -101,6 +104,7 @@ def as_data(found: Plan) -> dict[str, Any]:
         "machine": machine(),
         "workers": found.jobs,
         "stages": [_stage(f.work, f) for f in found.stale] + [_stage(work, None) for work in found.cached],
+        "unknown_stages": found.unknown,
         "totals": totals(found),
     }
 

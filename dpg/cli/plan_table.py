@@ -23,6 +23,8 @@ def show(plan: Plan, console: Console) -> None:
         console.print(_table(plan, wide=console.width >= WIDE))
     if plan.cached:
         console.print(f"cached, {len(plan.cached)}: {_names(plan.cached)}", style="dim", highlight=False)
+    if plan.unknown:
+        console.print(f"not foretold: {', '.join(plan.unknown)}", highlight=False)
     for line in _notes(plan):
         console.print(line, highlight=False)
 
@@ -105,7 +107,7 @@ def _notes(plan: Plan) -> list[str]:
     return lines
 
 
-def duration(seconds: float) -> str:
+def duration(seconds: int | float) -> str:
     """Seconds in the unit that suits them."""
     for limit, unit, name in ((99.5, 1, "s"), (99.5 * 60, 60, "min"), (99.5 * 3600, 3600, "h")):
         if seconds < limit:
@@ -117,7 +119,7 @@ def duration(seconds: float) -> str:
     return f"{seconds / 86400:,.0f} days" if seconds >= 9.95 * 86400 else f"{seconds / 86400:.1f} days"
 
 
-def size(num_bytes: float) -> str:
+def size(num_bytes: int | float) -> str:
     """Bytes in the unit that suits them; 1 kB is 1,000."""
     value, unit = float(num_bytes), "B"
     for larger in ("kB", "MB", "GB", "TB"):

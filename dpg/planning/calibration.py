@@ -20,7 +20,7 @@ from dpg.planning import tables
 from dpg.planning.cell import Cell
 from dpg.planning.drawing import Drawn
 from dpg.planning.footprint import Footprint
-from dpg.planning.measurement import Kind, Measured, Reply, Request
+from dpg.planning.measurement import Amounts, Kind, Measured, Reply, Request
 from dpg.planning.stand_ins import Task
 from dpg.planning.work import StageWork
 from dpg.runtime.errors import UserError
@@ -42,7 +42,7 @@ class Model:
     """
 
     rates: tuple[float, ...]
-    peak: float
+    peak: int
     peak_pairs: int
     bytes_a_pair: float
     idle: int
@@ -59,13 +59,13 @@ class Model:
         slope = max(0.0, (long.peak - short.peak) / more) if more > 0 else 0.0
         return cls(tuple(map(float, rates)), long.peak, long.pairs, slope, measured.idle, start_seconds)
 
-    def seconds(self, work: Sequence[float]) -> float:
+    def seconds(self, work: Amounts) -> float:
         """Core seconds of a shard."""
         return float(np.dot(self.rates, work))
 
     def memory(self, pairs: int) -> float:
         """Bytes that a worker is resident with at its peak, in a shard that holds this many pairs."""
-        return max(self.peak + self.bytes_a_pair * (pairs - self.peak_pairs), self.idle)
+        return max(self.peak + self.bytes_a_pair * (pairs - self.peak_pairs), float(self.idle))
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,13 @@
 """What drawing takes: some of a report's figures, from the tables in a folder. `python -m dpg.planning.drawing`.
 
-One figure of each kind is drawn while the time lasts, those first that differ most; a kind that was not drawn counts as
-the mean of the plain ones that were. The tables are stand-ins with the rows that the true ones will have.
+Three are drawn and stand for all: a landscape, the rewards for what is drawn over every iteration of a training, and
+the value nets' errors for the rest. The tables are stand-ins with the rows that the true ones will have.
 """
 
 import importlib
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
-from statistics import mean
 from tempfile import TemporaryDirectory
 
 from pydantic import BaseModel, ConfigDict
@@ -19,9 +17,9 @@ from dpg.report import style, tables
 from dpg.report.gallery import Drawing, drawings
 from dpg.runtime.schema import Params
 
-SECONDS = 2.5
-# A landscape is unlike the others; of these, rewards have the most points.
-FIRST = ("fig07_landscape", "fig01", "fig09")
+# By the beginning of their names, figures and those that stand for them.
+STAND_INS = {"fig07_landscape": "fig07_landscape", "fig09": "fig09", "fig03": "fig09", "sec22": "fig09"}
+OTHERS = "fig04"
 
 
 class Drawn(BaseModel):
@@ -40,37 +38,32 @@ class Drawn(BaseModel):
 
 
 def measure(params: Params, folder: Path) -> Drawn:
-    """Read the tables, draw one figure of each kind while the time lasts, and reckon what all take."""
+    """Read the tables, draw the figures that stand for all, and reckon what all take."""
     importlib.import_module("stages.figures")
     measured = tables.load(
         params.envs, params.algorithms, lambda env, algorithm, stage: folder / stage / env / (algorithm or "")
     )
     gallery = drawings(measured, params.common.timesteps, params.statistics)
     start_seconds = time.process_time()
-    drawn: dict[str, tuple[int, float]] = {}
-    for drawing in sorted(gallery, key=_rank):
-        if kind_of(drawing.name, params.envs) not in drawn and time.process_time() - start_seconds < SECONDS:
-            drawn[kind_of(drawing.name, params.envs)] = _draw(drawing, params)
-    plain = [cost for kind, cost in drawn.items() if kind != FIRST[0]] or list(drawn.values())
-    typical = mean(size for size, _ in plain), mean(seconds for _, seconds in plain)
-    costs = [drawn.get(kind_of(drawing.name, params.envs), typical) for drawing in gallery]
+    drawn = {name: _draw(next(d for d in gallery if d.name.startswith(name)), params) for name in _models()}
+    costs = [drawn[model_of(drawing.name)] for drawing in gallery]
     captions = sum(len(drawing.name) + len(drawing.caption) for drawing in gallery)
     return Drawn(
         figures=len(gallery),
-        output_bytes=round(sum(size for size, _ in costs)) + captions,
+        output_bytes=sum(size for size, _ in costs) + captions,
         seconds=sum(seconds for _, seconds in costs),
         start_seconds=start_seconds,
         peak=memory.peak(),
     )
 
 
-def kind_of(name: str, envs: Sequence[str]) -> str:
-    """The figure's name without the task and what follows it."""
-    return next((name.partition(f"_{env}")[0] for env in envs if f"_{env}" in name), name)
+def model_of(name: str) -> str:
+    """The beginning of the name of the figure that stands for one."""
+    return next((model for start, model in STAND_INS.items() if name.startswith(start)), OTHERS)
 
 
-def _rank(drawing: Drawing) -> int:
-    return next((rank for rank, start in enumerate(FIRST) if drawing.name.startswith(start)), len(FIRST))
+def _models() -> list[str]:
+    return list(dict.fromkeys([*STAND_INS.values(), OTHERS]))
 
 
 def _draw(drawing: Drawing, params: Params) -> tuple[int, float]:

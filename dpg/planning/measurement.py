@@ -20,6 +20,7 @@ from dpg.runtime.errors import UserError
 
 # In the order of what they import: whole episodes do without PyTorch.
 Kind = Literal["episodes", "train", "gradient", "value", "plane"]
+Amounts = tuple[int | float, ...]  # of work, in the units of a kind
 LEAST_TIMESTEPS = 100
 SAMPLE_SEED = 0
 
@@ -46,7 +47,7 @@ class Sample(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    work: tuple[float, ...]
+    work: Amounts
     pairs: int
     seconds: float
     peak: int
@@ -80,7 +81,7 @@ class Shape:
 
 
 # Runs a shard of some shape, and says how much work it was and how many pairs it held at once.
-Run = Callable[[Shape], tuple[tuple[float, ...], int]]
+Run = Callable[[Shape], tuple[Amounts, int]]
 
 
 def measure(request: Request) -> Reply:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from dpg.agent.population import Architecture, initialize
 from dpg.agent.snapshot import Recipe, Snapshot
 from dpg.envs.make import make_vector
-from dpg.planning.measurement import SAMPLE_SEED, Kind, Request, Run, Shape
+from dpg.planning.measurement import SAMPLE_SEED, Amounts, Kind, Request, Run, Shape
 from dpg.runtime.schema import PPO
 from dpg.runtime.seeding import Seed
 
@@ -69,7 +69,7 @@ def _episodes(request: Request) -> Run:
 
     snapshot = _snapshot(request.recipe)
 
-    def run(shape: Shape) -> tuple[tuple[float, ...], int]:
+    def run(shape: Shape) -> tuple[Amounts, int]:
         episodes = max(1, shape.timesteps // UNTRAINED_LENGTH) * shape.width
         result = evaluation.measure(evaluation.Shard(snapshot, "sampled", episodes, SAMPLE_SEED))
         pairs = int(result.length.sum())
@@ -82,7 +82,7 @@ def _training(request: Request) -> Run:
     """Work: steps of a vector of environments, pairs, and gradient steps."""
     from dpg.learning import campaign
 
-    def run(shape: Shape) -> tuple[tuple[float, ...], int]:
+    def run(shape: Shape) -> tuple[Amounts, int]:
         recipe = shrink(request.recipe, shape.timesteps, finer=shape.finer)
         group = campaign.Group(recipe, tuple(range(shape.width)))
         # One shard from the beginning: a stream to warm up with, and an iteration.
@@ -98,7 +98,7 @@ def _gradient(request: Request) -> Run:
 
     snapshot = _snapshot(request.recipe)
 
-    def run(shape: Shape) -> tuple[tuple[float, ...], int]:
+    def run(shape: Shape) -> tuple[Amounts, int]:
         recipe = shrink(request.recipe, shape.timesteps)
         share = shape.timesteps / request.recipe.common.timesteps
         sizes = tuple(max(1, round(size * share)) for size in request.sizes)
@@ -116,7 +116,7 @@ def _value(request: Request) -> Run:
 
     snapshot = _snapshot(request.recipe)
 
-    def run(shape: Shape) -> tuple[tuple[float, ...], int]:
+    def run(shape: Shape) -> tuple[Amounts, int]:
         recipe = shrink(request.recipe, shape.timesteps)
         shard = value.Shard(replace(snapshot, recipe=recipe), shape.width * shape.timesteps, SAMPLE_SEED)
         value.measure(shard)
@@ -126,7 +126,7 @@ def _value(request: Request) -> Run:
     return run
 
 
-def plane_work(pairs: int, points: int) -> tuple[tuple[float, ...], int]:
+def plane_work(pairs: int, points: int) -> tuple[Amounts, int]:
     """Work and pairs of a plane: pairs, and pairs times points; the surrogate takes some points at once."""
     from dpg.probes.landscape import POINTS_AT_ONCE
 
@@ -139,7 +139,7 @@ def _plane(request: Request) -> Run:
 
     snapshot = _snapshot(request.recipe)
 
-    def run(shape: Shape) -> tuple[tuple[float, ...], int]:
+    def run(shape: Shape) -> tuple[Amounts, int]:
         recipe = shrink(request.recipe, shape.timesteps)
         grid = landscape.Grid((0.0, 1.0), (0.0, 1.0), (shape.width, 2))
         landscape.measure_plane(

@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, replace
 
-from dpg.planning.measurement import Kind
+from dpg.planning.measurement import Amounts, Kind
 from dpg.runtime.schema import AlgorithmName
 
 
@@ -17,7 +17,7 @@ class Load:
 
     kind: Kind
     count: int
-    work: tuple[float, ...]
+    work: Amounts
     pairs: int
     width: int
 

@@ -1,0 +1,241 @@
+"""What would run, held against what DVC then runs: in a small pipeline with all that the true one has."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dpg.cli import overrides, staleness
+from dpg.cli.staleness import PipelineError
+from dpg.planning import stand_ins, workload
+from dpg.runtime.config import ConfigError
+
+ROOT = Path(__file__).parents[2]
+PIPELINE = """
+stages:
+  params:
+    cmd: mkdir -p data && echo valid > data/params.txt
+    deps: [params.yaml]
+    outs: [data/params.txt]
+  train:
+    matrix: {algorithm: "${algorithms}"}
+    cmd: mkdir -p data/tables/${item.algorithm} data/train && grep rate params.yaml > data/train/${item.algorithm}
+      && cp code/train.txt data/tables/${item.algorithm}/train.txt
+    params: ["${item.algorithm}", "scales.${scale}.train"]
+    deps: [data/params.txt, code]
+    outs: ["data/train/${item.algorithm}", "data/tables/${item.algorithm}/train.txt"]
+  measure:
+    matrix: {algorithm: "${algorithms}"}
+    cmd: mkdir -p data/tables/${item.algorithm}/measured
+      && grep width params.yaml > data/tables/${item.algorithm}/measured/w.txt
+    params: ["scales.${scale}.width"]
+    deps: [data/params.txt, "data/train/${item.algorithm}"]
+    outs: ["data/tables/${item.algorithm}/measured"]
+  figures:
+    cmd: find data/tables -type f | sort | xargs cat | sort -u > figures.txt && wc -c < figures.txt > metrics.json
+    params: [algorithms, color]
+    deps: [data/params.txt, data/tables]
+    outs: [figures.txt]
+    metrics: [{metrics.json: {cache: false}}]
+"""
+PARAMETERS = """
+algorithms: [a, b]
+scale: small   # a comment, which DVC keeps
+color: 1.0e-4
+a: {rate: 1.0e-4}
+b: {rate: 1.0e-4}
+scales:
+  small: {train: 1, width: 1}
+  large: {train: 2, width: 1}
+"""
+ALL = {"params", "train@a", "train@b", "measure@a", "measure@b", "figures"}
+
+
+def shell(project: Path, *command: str) -> str:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("DVC_")}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        command, cwd=project, env=inherited | {"PATH": path}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def ran(output: str) -> set[str]:
+    return set(re.findall(r"Running stage '([^']+)'", output))
+
+
+def stale(project: Path, *changes: str) -> set[str]:
+    with staleness.shadow(project) as folder:
+        shutil.copyfile(project / "params.yaml", folder / "params.yaml")
+        if changes:
+            overrides.write(folder / "params.yaml", changes)
+        return {name for name, is_stale in staleness.stale_stages(project, folder).items() if is_stale}
+
+
+def everything(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """All files of a folder with their times, and all of its folders."""
+    return {
+        str(path.relative_to(folder)): (path.stat().st_mtime_ns, path.read_bytes() if path.is_file() else b"")
+        for path in sorted(folder.rglob("*"))
+    }
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory):
+    """A project that has never run."""
+    project = tmp_path_factory.mktemp("pipeline")
+    (project / "dvc.yaml").write_text(PIPELINE)
+    (project / "params.yaml").write_text(PARAMETERS)
+    (project / "code").mkdir()
+    (project / "code" / "train.txt").write_text("first\n")
+    (project / ".gitignore").write_text("/data/\n/figures.txt\n")
+    shell(project, "git", "init", "-q")
+    shell(project, "dvc", "init", "-q")
+    shell(project, "dvc", "config", "core.analytics", "false")
+    _commit(project)
+    return project
+
+
+def _commit(project: Path) -> None:
+    shell(project, "git", "add", "-A")
+    shell(project, "git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-q", "-m", "as it stands")
+
+
+@pytest.fixture
+def project(fresh, tmp_path):
+    """A project of its own that has run once."""
+    target = tmp_path / "project"
+    if not (fresh / "dvc.lock").exists():
+        assert stale(fresh) == ALL
+        assert ran(shell(fresh, "dvc", "repro")) == ALL
+        _commit(fresh)
+    shutil.copytree(fresh, target, symlinks=True)
+    return target
+
+
+def test_after_a_run_nothing_is_stale_and_nothing_is_touched(project):
+    before = everything(project)
+    assert stale(project) == set()
+    assert stale(project, "a.rate=3e-4")
+    assert everything(project) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ("a.rate=3e-4", {"params", "train@a", "measure@a", "figures"}),
+        ("color=2", {"params", "figures"}),
+        ("scales.small.width=5", {"params", "measure@a", "measure@b", "figures"}),
+        ("scales.large.width=5", {"params"}),
+    ],
+)
+def test_what_would_run_is_what_an_experiment_runs(project, change, expected):
+    assert stale(project, change) == expected
+    output = shell(project, "dvc", "exp", "run", "-S", change)
+    assert ran(output) <= expected
+    # What was stale for its inputs alone may come out the same: DVC then stops there, which nobody knows beforehand.
+    assert ran(output) >= expected - {"figures", "measure@a"}
+    # Reverted, the experiment is in the run cache: nothing of it would run again.
+    shell(project, "git", "checkout", "-q", ".")
+    shell(project, "dvc", "checkout", "-q")
+    assert stale(project) == set()
+    assert stale(project, change) == set()
+
+
+def test_a_cell_less_leaves_the_others_as_they_are(project):
+    assert stale(project, "algorithms=[a]") == {"params", "figures"}
+    assert ran(shell(project, "dvc", "exp", "run", "-S", "algorithms=[a]")) == {"params", "figures"}
+
+
+def test_a_cell_more_runs_by_itself(project):
+    (project / "params.yaml").write_text(PARAMETERS.replace("[a, b]", "[a, b, c]") + "c: {rate: 5}\n")
+    assert stale(project) == {"params", "train@c", "measure@c", "figures"}
+
+
+def test_a_change_of_code_is_seen(project):
+    (project / "code" / "train.txt").write_text("second\n")
+    expected = stale(project)
+    assert expected == ALL - {"params"}
+    # `train` now writes the same snapshots and other tables: DVC need not measure again.
+    assert ran(shell(project, "dvc", "repro")) == {"train@a", "train@b", "figures"}
+    assert stale(project) == set()
+
+
+def test_what_the_cache_has_lost_would_run_again(project):
+    lock = (project / "dvc.lock").read_text()
+    digest = re.findall(r"path: figures.txt\n\s+hash: md5\n\s+md5: (\w+)", lock)[0]
+    (project / ".dvc" / "cache" / "files" / "md5" / digest[:2] / digest[2:]).unlink()
+    assert stale(project) == {"figures"}
+    assert ran(shell(project, "dvc", "repro")) == {"figures"}
+
+
+def test_outputs_that_were_deleted_come_from_the_cache(project):
+    shutil.rmtree(project / "data")
+    assert stale(project) == set()
+    assert ran(shell(project, "dvc", "repro")) == set()
+
+
+def test_without_a_lock_the_run_cache_still_serves(project):
+    (project / "dvc.lock").unlink()
+    assert stale(project) == set()
+    assert ran(shell(project, "dvc", "repro")) == set()
+
+
+def test_a_cache_elsewhere_is_found(project, tmp_path):
+    shutil.move(project / ".dvc" / "cache", tmp_path / "elsewhere")
+    assert stale(project) == ALL
+    shell(project, "dvc", "cache", "dir", str(tmp_path / "elsewhere"))
+    assert stale(project) == set()
+
+
+def test_a_folder_that_is_no_project_is_told(tmp_path):
+    with pytest.raises(PipelineError, match="not a DVC project"), staleness.shadow(tmp_path):
+        pass
+
+
+def test_the_true_pipeline_is_resolved_as_its_work_is_foretold(tmp_path):
+    """Stages by name, for tasks and algorithms that `params.yaml` does not have: none has run."""
+    with staleness.shadow(ROOT) as folder:
+        changes = ["scale=smoke", "envs=[Hopper-v4, Walker2d-v4]", "algorithms=[ppo, trpo]"]
+        params = overrides.apply(ROOT / "params.yaml", changes, folder / "params.yaml")
+        (folder / ".dvc" / "project-cache").write_text(str(tmp_path))
+        (folder / "dvc.lock").unlink(missing_ok=True)
+        found = staleness.stale_stages(ROOT, folder)
+    assert set(found) == {work.name for work in workload.stages(params, stand_ins.tasks_of(params))}
+    assert all(found.values())
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (["ppo.lrr=1"], "ppo.lrr = 1: no such parameter; did you mean ppo.lr?"),
+        (["ppo.lr=-1"], "ppo.lr = -1: should be greater than or equal to 0"),
+        (["scale=huge"], "scale = 'huge': must be one of 'smoke', 'laptop' or 'paper'"),
+        (["scale.smoke=1"], "scale = {'smoke': 1}: must be one of"),
+        (["nothing.here=1"], "nothing = {'here': 1}: no such parameter"),
+    ],
+)
+def test_mistakes_in_overrides_are_told_as_a_run_tells_them(tmp_path, changes, words):
+    with pytest.raises(ConfigError) as caught:
+        overrides.apply(ROOT / "params.yaml", changes, tmp_path / "params.yaml")
+    assert str(caught.value).splitlines()[0] == "params.yaml has 1 mistake:"
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["ppo.lr", "ppo.lr=1,2", "~ppo.lr", "ppo.lr=[1"])
+def test_overrides_that_cannot_be_read_are_quoted(tmp_path, text):
+    with pytest.raises(overrides.OverrideError, match=re.escape(repr(text))):
+        overrides.apply(ROOT / "params.yaml", [text], tmp_path / "params.yaml")
+
+
+def test_overrides_are_written_as_dvc_writes_them(tmp_path):
+    """Types as YAML reads them, and comments kept."""
+    target = tmp_path / "params.yaml"
+    params = overrides.apply(ROOT / "params.yaml", ["ppo.lr=1e-5", "envs=[Ant-v5]", "ppo.reward_clip=null"], target)
+    assert (params.ppo.lr, params.envs, params.ppo.reward_clip) == (1e-5, ("Ant-v5",), None)
+    assert "# Table 1 of the paper" in target.read_text()
