@@ -19,7 +19,7 @@ from scipy.optimize import nnls
 from dpg.planning import tables
 from dpg.planning.cell import Cell
 from dpg.planning.drawing import Drawn
-from dpg.planning.footprint import Footprint
+from dpg.planning.footprint import UNTRACKED, Footprint
 from dpg.planning.measurement import Amounts, Kind, Measured, Reply, Request
 from dpg.planning.stand_ins import Task
 from dpg.planning.work import StageWork
@@ -95,6 +95,8 @@ def measure(params: Params, tasks: dict[str, Task], works: Sequence[StageWork], 
     }
     stages = list(dict.fromkeys(work.stage for work in works if work.stage != "figures"))
     draws = any(work.stage == "figures" for work in works)
+    if draws and not set(stages) - set(UNTRACKED):
+        stages.append("figures")  # for what its MLflow run adds
     with TemporaryDirectory() as folder, ThreadPoolExecutor(jobs) as pool:
         replies = [
             (cell, pool.submit(_run, "measurement", request.model_dump_json()))

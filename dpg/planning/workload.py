@@ -173,7 +173,7 @@ def gradients(cell: Cell) -> StageWork:
     blank = {"against": "each other", "corrected_cosine": None}
     rows = len(budget.sizes) * len(snapshots)
     similarity = sum(
-        table_bytes(gradient.Similarity, rows, **cell.owner, pairs=10000, **known)
+        table_bytes(gradient.Similarity, rows, **cell.owner, pairs=10000, share_nonpositive=0.0, **known)
         for known in (blank, {"against": "true"})
     )
     return StageWork(
