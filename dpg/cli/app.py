@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from dpg.cli import calibrate, doctor, repro
+from dpg.cli import calibrate, doctor, plan, repro
 from dpg.runtime.errors import UserError
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command(epilog=repro.EPILOG)(repro.repro)
+app.command(epilog=plan.EPILOG)(plan.plan)
 app.command(epilog=doctor.EPILOG)(doctor.doctor)
 app.command(epilog=calibrate.EPILOG)(calibrate.calibrate)
 

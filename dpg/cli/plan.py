@@ -15,6 +15,15 @@ if TYPE_CHECKING:
     from dpg.planning.work import StageWork
 
 
+EPILOG = """
+Examples:
+
+- `dpg plan`: what `dvc repro` would run now
+- `dpg plan -S scale=paper -S 'envs=[Hopper-v4, Humanoid-v4]'`: before days are spent
+- `dpg plan -S ppo.lr=1.25e-4`: what an experiment would run again
+"""
+
+
 @dataclass(frozen=True)
 class Plan:
     """The pipeline under some parameters: what would run, with its cost, and what is cached.
@@ -72,7 +81,7 @@ def make(project: Path, overrides: Sequence[str]) -> Plan:
 
     from dpg.cli import staleness
     from dpg.cli.overrides import apply
-    from dpg.runtime.shards import num_jobs
+    from dpg.runtime.workers import num_jobs
 
     jobs = num_jobs()
     with staleness.shadow(project) as folder:

@@ -19,7 +19,7 @@ from dpg.planning import memory
 from dpg.runtime.errors import UserError
 
 # In the order of what they import: whole episodes do without PyTorch.
-Kind = Literal["episodes", "train", "gradient", "value", "plane"]
+Kind = Literal["episodes", "train", "gradient", "update", "value", "plane"]
 Amounts = tuple[int | float, ...]  # of work, in the units of a kind
 LEAST_TIMESTEPS = 100
 SAMPLE_SEED = 0

@@ -26,6 +26,8 @@ def prepare(kind: Kind, request: Request) -> Run:
             return _training(request)
         case "gradient":
             return _gradient(request)
+        case "update":
+            return _update(request)
         case "value":
             return _value(request)
         case "plane":
@@ -50,7 +52,13 @@ def updates(recipe: Recipe) -> int:
     """Gradient steps of an iteration, policy and value net together."""
     config = recipe.config
     fitted = 0 if recipe.common.baseline == "none" else config.value_epochs * config.value_minibatches
-    return fitted + (config.epochs * config.minibatches if isinstance(config, PPO) else config.cg_steps)
+    return fitted + policy_updates(recipe)
+
+
+def policy_updates(recipe: Recipe) -> int:
+    """Gradient steps of the policy in an iteration."""
+    config = recipe.config
+    return config.epochs * config.minibatches if isinstance(config, PPO) else config.cg_steps
 
 
 def _snapshot(recipe: Recipe) -> Snapshot:
@@ -102,9 +110,26 @@ def _gradient(request: Request) -> Run:
         recipe = shrink(request.recipe, shape.timesteps)
         share = shape.timesteps / request.recipe.common.timesteps
         sizes = tuple(max(1, round(size * share)) for size in request.sizes)
-        shard = gradient.Shard(replace(snapshot, recipe=recipe), "estimate", 0, 0, shape.width, sizes, SAMPLE_SEED)
+        part = gradient.Part("estimate", 0, 0, shape.width, sizes)
+        shard = gradient.Shard(replace(snapshot, recipe=recipe), (part,), SAMPLE_SEED)
         gradient.measure(shard)
         return (shape.timesteps, shard.num_pairs), shard.num_pairs
+
+    return run
+
+
+def _update(request: Request) -> Run:
+    """Work: steps of a vector of environments, pairs, and gradient steps of the policy."""
+    from dpg.probes import update_step
+
+    snapshot = _snapshot(request.recipe)
+
+    def run(shape: Shape) -> tuple[Amounts, int]:
+        recipe = shrink(request.recipe, shape.timesteps, finer=shape.finer)
+        # Not the first updates, which collect states for later as well.
+        shard = update_step.Shard(replace(snapshot, recipe=recipe), shape.width, shape.width, SAMPLE_SEED)
+        update_step.measure(shard)
+        return (shape.timesteps, shard.num_pairs, policy_updates(recipe)), shard.num_pairs
 
     return run
 

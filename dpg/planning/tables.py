@@ -10,6 +10,7 @@ import pandas as pd
 from dpg.learning.training import Record
 from dpg.planning.cell import Cell
 from dpg.planning.stand_ins import Task, table
+from dpg.probes import gradient, update_step
 from dpg.probes.evaluation import Evaluation
 from dpg.probes.gradient import Noise, Similarity
 from dpg.probes.landscape import Grid, Point
@@ -58,6 +59,8 @@ def cell_tables(cell: Cell, rng: np.random.Generator) -> dict[str, pd.DataFrame]
         "evaluation": table(Evaluation, rng, studied | {"actions": ["sampled", "deterministic"]}, cell.owner),
         "similarity": table(Similarity, rng, studied | against, cell.owner),
         "noise": table(Noise, rng, studied, cell.owner),
+        "agreement": table(gradient.Agreement, rng, {"iteration": cell.studied} | against, cell.owner),
+        "updates": table(update_step.Agreement, rng, {"agent": agents, "iteration": cell.curve}, cell.owner),
         "value": table(PredictionError, rng, {"agent": agents, "iteration": cell.curve} | scored, cell.owner),
         "landscape": landscape,
     }

@@ -17,10 +17,10 @@ from dpg.learning import campaign
 from dpg.learning.training import Record
 from dpg.planning import stand_ins
 from dpg.planning.cell import Cell, recipe_of
-from dpg.planning.miniatures import PLANE_ROWS, plane_work, updates
+from dpg.planning.miniatures import PLANE_ROWS, plane_work, policy_updates, updates
 from dpg.planning.stand_ins import Task, table_bytes
 from dpg.planning.work import Load, StageWork, counted
-from dpg.probes import evaluation, gradient, landscape, value
+from dpg.probes import evaluation, gradient, landscape, update_step, value
 from dpg.probes.collection import STREAMS_AT_ONCE
 from dpg.probes.landscape import Grid, PlaneShard
 from dpg.runtime.schema import Params
@@ -36,7 +36,8 @@ def stages(params: Params, tasks: dict[str, Task]) -> list[StageWork]:
     found = [StageWork("params", output_bytes=len("params.yaml is valid\n"))]
     for env, algorithm in product(params.envs, params.algorithms):
         cell = Cell(params, tasks[env], algorithm)
-        found += [train(cell), ablation(cell), checkpoint(cell), gradients(cell), values(cell), landscapes(cell)]
+        found += [train(cell), ablation(cell), checkpoint(cell), gradients(cell)]
+        found += [update_steps(cell), values(cell), landscapes(cell)]
     found += [regimes(params, tasks[env]) for env in params.envs]
     return [*found, StageWork("figures")]
 
@@ -163,12 +164,11 @@ def gradients(cell: Cell) -> StageWork:
     snapshots = cell.snapshots(cell.studied)
     shards = gradient.plan(snapshots, budget, cell.params.seed)
     timesteps = cell.recipe.common.timesteps
-    alike = Counter((shard.num_pairs, shard.sizes) for shard in shards)
-    loads = [
-        Load("gradient", count, (timesteps, pairs), pairs, pairs // timesteps) for (pairs, _), count in alike.items()
-    ]
-    parameters = snapshots[0].state.policy.shape[-1]
-    sums = {sizes: len(sizes) * (4 + 2 * parameters) * FLOAT for _, sizes in alike}
+    alike = Counter(shard.num_pairs for shard in shards)
+    loads = [Load("gradient", count, (timesteps, pairs), pairs, pairs // timesteps) for pairs, count in alike.items()]
+    one_sum = (4 + 2 * snapshots[0].state.policy.shape[-1]) * FLOAT
+    # Snapshots are alike: the sums that the shards of the first one send are those of each.
+    sent = [sum(len(part.distinct_shares(timesteps)) for part in s.parts) for s in shards if s.snapshot is snapshots[0]]
     # What estimates have among each other is not corrected for the true gradient's noise: that column is blank.
     blank = {"against": "each other", "corrected_cosine": None}
     rows = len(budget.sizes) * len(snapshots)
@@ -176,15 +176,50 @@ def gradients(cell: Cell) -> StageWork:
         table_bytes(gradient.Similarity, rows, **cell.owner, pairs=10000, share_nonpositive=0.0, **known)
         for known in (blank, {"against": "true"})
     )
+    agreement = table_bytes(gradient.Agreement, 2 * len(budget.sizes) * len(cell.studied), **cell.owner, pairs=10000)
     return StageWork(
         "gradient",
         cell.task.env_id,
         cell.algorithm,
-        pairs=sum(pairs * count for (pairs, _), count in alike.items()),
+        pairs=sum(pairs * count for pairs, count in alike.items()),
         rounds=(tuple(loads),),
-        held_bytes=len(snapshots) * cell.snapshot_bytes + budget.repeats * sums[budget.sizes] + 2 * max(sums.values()),
-        scratch_bytes=sum(sums[sizes] * count for (_, sizes), count in alike.items()),
-        output_bytes=similarity + table_bytes(gradient.Noise, len(snapshots), **cell.owner),
+        held_bytes=len(snapshots) * cell.snapshot_bytes
+        + one_sum * ((budget.repeats + 1) * len(budget.sizes) + 3 + 2 * max(sent)),
+        scratch_bytes=len(snapshots) * sum(sent) * one_sum,
+        output_bytes=similarity + agreement + table_bytes(gradient.Noise, len(snapshots), **cell.owner),
+    )
+
+
+def update_steps(cell: Cell) -> StageWork:
+    """Whole updates from every snapshot of the curve."""
+    updates_each = cell.params.budget.update_step.updates
+    snapshots = cell.snapshots(cell.curve)
+    shards = update_step.plan(snapshots, updates_each, cell.params.seed)
+    architecture, timesteps = snapshots[0].state.architecture, cell.recipe.common.timesteps
+    steps = policy_updates(cell.recipe)
+    loads = Counter(
+        Load(
+            "update",
+            1,
+            # The states that policies are compared on are collected after the batches.
+            (timesteps * (1 + (s.first_update == 0)), s.num_pairs, steps),
+            s.num_updates * timesteps,
+            s.num_updates,
+        )
+        for s in shards
+    )
+    policies, states = updates_each * architecture.policy_layout.size, timesteps * architecture.obs_dim
+    means = updates_each * timesteps * architecture.action_dim
+    return StageWork(
+        "update_step",
+        cell.task.env_id,
+        cell.algorithm,
+        pairs=sum(shard.num_pairs for shard in shards),
+        rounds=(counted(loads),),
+        # Steps and means of all the updates from one snapshot, and what their comparison takes in passing.
+        held_bytes=len(snapshots) * cell.snapshot_bytes + 3 * (policies + means) * FLOAT + states * FLOAT,
+        scratch_bytes=len(snapshots) * (policies + states) * FLOAT // 2,
+        output_bytes=table_bytes(update_step.Agreement, len(snapshots), **cell.owner, pairs=timesteps),
     )
 
 

@@ -14,9 +14,10 @@ from dpg.planning import stand_ins, workload
 from dpg.planning.cell import Cell
 from dpg.planning.tables import cell_tables
 from dpg.planning.tables import regimes as regimes_table
-from dpg.probes import evaluation, gradient, value
+from dpg.probes import evaluation, gradient, update_step, value
 from dpg.runtime.config import ConfigError
 from dpg.runtime.progress import Progress
+from dpg.runtime.shards import Workshop
 from stages.checkpoint import nearest
 from stages.training import recipe_for, write_history
 
@@ -63,6 +64,9 @@ def test_probes_count_the_pairs_of_their_own_shards(cell, scale):
     heldout = [value.Shard(s, budget.value.heldout_pairs, seed) for s in foretold.snapshots(foretold.curve)]
     found = workload.values(foretold)
     assert found.pairs == sum(shard.num_pairs for shard in heldout) == pairs_of(found.loads)
+    shards = update_step.plan(foretold.snapshots(foretold.curve), budget.update_step.updates, seed)
+    found = workload.update_steps(foretold)
+    assert found.pairs == sum(shard.num_pairs for shard in shards) == pairs_of(found.loads)
     planned = evaluation.plan(studied, budget.checkpoint.eval_episodes, seed)
     assert workload.checkpoint(foretold).episodes == sum(shard.num_episodes for shard in planned)
 
@@ -102,9 +106,8 @@ def test_trainings_count_the_pairs_and_rounds_of_the_campaign(tasks, cell, scale
     assert all(load.work[2] == 0 for load in found.rounds[0])
 
 
-def test_training_really_goes_through_the_rounds_that_are_foretold(monkeypatch, make_recipe):
+def test_training_really_goes_through_the_rounds_that_are_foretold(make_recipe):
     """Held against `campaign.train` itself, with groups that end at different times."""
-    monkeypatch.setenv("DPG_JOBS", "1")
     groups = [
         group
         for timesteps, iterations in ((64, 4), (128, 2))
@@ -115,7 +118,7 @@ def test_training_really_goes_through_the_rounds_that_are_foretold(monkeypatch, 
     total = sum(group.num_pairs for group in groups)
     foretold = workload.training_rounds(groups, every=1)
     with Progress("test", total) as progress:
-        happened = [len(results) for results in campaign.train(groups, 1, progress)]
+        happened = [len(results) for results in campaign.train(groups, 1, Workshop(), progress)]
     assert [sum(load.count for load in loads) for loads in foretold] == happened
 
 
@@ -156,7 +159,7 @@ def test_stand_in_tables_have_the_rows_that_are_foretold(cell):
 def test_every_stage_of_every_cell_is_there(params):
     wide = params.model_copy(update={"envs": ("Hopper-v4", "Walker2d-v4"), "algorithms": ("ppo", "trpo")})
     names = [work.name for work in workload.stages(wide, stand_ins.tasks_of(wide))]
-    stages = ("train", "ablation", "checkpoint", "gradient", "value", "landscape")
+    stages = ("train", "ablation", "checkpoint", "gradient", "update_step", "value", "landscape")
     cells = {f"{stage}@{env}-{algorithm}" for stage, env, algorithm in product(stages, wide.envs, wide.algorithms)}
     assert sorted(names) == sorted(cells | {"params", "figures", "regimes@Hopper-v4", "regimes@Walker2d-v4"})
 
