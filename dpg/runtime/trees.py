@@ -6,17 +6,22 @@ was: types, dtypes, every bit of every number.
 
 import hashlib
 import json
+import math
+import struct
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import fields, is_dataclass
+from types import NoneType
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel
-from safetensors import SafetensorError
+from pydantic import BaseModel, ValidationError
 from safetensors.numpy import load, save
 
 LENGTH = 8  # bytes of the integer that says how long the safetensors header is
+PLAIN = (NoneType, bool, int, float, str)
+SIZES = {"b": (1,), "i": (1, 2, 4, 8), "u": (1, 2, 4, 8), "f": (2, 4, 8)}  # bytes of the numbers that safetensors knows
 
 
 class TreeError(ValueError):
@@ -45,8 +50,8 @@ def from_bytes(data: bytes) -> Any:
         length = int.from_bytes(data[:LENGTH], "little")
         structure = json.loads(json.loads(data[LENGTH : LENGTH + length])["__metadata__"]["tree"])
         return _build(structure, arrays)
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise TreeError(f"not a tree: {error}") from error
+    except Exception as error:  # a class may raise anything when its fields are not what it expects
+        raise TreeError(f"not a tree: {error!r}") from error
 
 
 def digest(tree: Any) -> str:
@@ -72,33 +77,37 @@ def _flatten(tree: Any) -> tuple[Any, list[np.ndarray]]:
     arrays: list[np.ndarray] = []
 
     def array_of(kind: str, array: np.ndarray) -> dict[str, Any]:
-        if array.dtype.kind not in "biuf":
+        if not array.dtype.isnative or array.dtype.itemsize not in SIZES.get(array.dtype.kind, ()):
             raise TreeError(f"an array of {array.dtype} cannot be kept")
         arrays.append(np.require(array, requirements="C"))
         return {kind: len(arrays) - 1, "dtype": str(array.dtype), "shape": list(array.shape)}
 
     def visit(node: Any) -> Any:  # noqa: PLR0911
+        kind = type(node)  # a subclass of int, dict or ndarray would come back as something else
         match node:
-            case np.ndarray():
-                return array_of("array", node)
             case np.generic():
                 return array_of("scalar", np.asarray(node))
-            case None | bool() | int() | float() | str():
+            case _ if kind is np.ndarray:
+                return array_of("array", node)
+            case _ if kind is float and math.isnan(node):  # JSON has one NaN, without sign and payload
+                return {"nan": struct.pack("<d", node).hex()}
+            case _ if kind in PLAIN:
                 return node
-            case list():
+            case _ if kind is list:
                 return [visit(item) for item in node]
-            case dict():
+            case _ if kind is dict:
                 return {"dict": [[visit(key), visit(value)] for key, value in node.items()]}
-            case tuple():
-                items = [visit(item) for item in node]
-                return {"type": _name(type(node)), "items": items} if hasattr(node, "_fields") else {"tuple": items}
+            case _ if kind is tuple:
+                return {"tuple": [visit(item) for item in node]}
+            case tuple() if hasattr(node, "_fields"):
+                return {"type": _name(kind), "items": [visit(item) for item in node]}
             case BaseModel():
-                return {"type": _name(type(node)), "json": node.model_dump_json()}
+                return {"type": _name(kind), "json": _json(node)}
             case _ if is_dataclass(node) and not isinstance(node, type):
                 values = {field.name: visit(getattr(node, field.name)) for field in fields(node)}
-                return {"type": _name(type(node)), "fields": values}
+                return {"type": _name(kind), "fields": values}
             case _:
-                raise TreeError(f"a {type(node).__name__} cannot be kept")
+                raise TreeError(f"a {kind.__name__} cannot be kept")
 
     return visit(tree), arrays
 
@@ -110,6 +119,8 @@ def _build(node: Any, arrays: dict[str, np.ndarray]) -> Any:  # noqa: PLR0911
             return arrays[str(index)]
         case {"scalar": index}:
             return arrays[str(index)][()]
+        case {"nan": bits}:
+            return struct.unpack("<d", bytes.fromhex(bits))[0]
         case {"dict": items}:
             return {build(key): build(value) for key, value in items}
         case {"tuple": items}:
@@ -126,17 +137,32 @@ def _build(node: Any, arrays: dict[str, np.ndarray]) -> Any:  # noqa: PLR0911
             return node
 
 
+def _json(model: BaseModel) -> str:
+    text = model.model_dump_json()
+    with suppress(ValidationError):
+        if type(model).model_validate_json(text) == model:
+            return text
+    raise TreeError(f"a {type(model).__name__} does not come back from its JSON: {text[:200]}")
+
+
 def _name(cls: type) -> str:
-    if "<locals>" in cls.__qualname__:
-        raise TreeError(f"{cls.__qualname__} is local to a function, and cannot be found again")
-    return f"{cls.__module__}:{cls.__qualname__}"
+    name = f"{cls.__module__}:{cls.__qualname__}"
+    if _find(name) is not cls:
+        raise TreeError(f"{name} cannot be found again: only classes at the top of a module, or inside another, can")
+    return name
 
 
-def _class(name: str) -> Any:
+def _find(name: str) -> Any:
+    """What is called so in the modules that are there; `getattr` on a module may import another."""
     module, _, qualname = name.partition(":")
     found: Any = sys.modules.get(module)
     for part in qualname.split("."):
-        found = getattr(found, part, None)
+        found = getattr(found, "__dict__", {}).get(part)
+    return found
+
+
+def _class(name: str) -> Any:
+    found = _find(name)
     known = isinstance(found, type) and (
         is_dataclass(found) or issubclass(found, BaseModel) or hasattr(found, "_fields")
     )
