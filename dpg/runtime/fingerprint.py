@@ -20,7 +20,7 @@ def versions() -> dict[str, str]:
 
 
 def code(modules: Sequence[str] = ()) -> str:
-    """A digest of the sources of `dpg` and of `modules` (a user's own tasks), and of `versions`."""
+    """A digest of the sources of `dpg` and of `modules` (a user's own tasks; a package whole), and of `versions`."""
     package = Path(__file__).parents[1]
     apart = [package / name for name in APART]
     sources = [
@@ -32,13 +32,17 @@ def code(modules: Sequence[str] = ()) -> str:
     for path in sources:
         content.update(f"\0{path.relative_to(package)}\0".encode() + path.read_bytes())
     for name in modules:
-        content.update(f"\0{name}\0".encode() + _source(name))
+        for path in _sources(name):
+            content.update(f"\0{name}\0{path.name}\0".encode() + path.read_bytes())
     return content.hexdigest()
 
 
-def _source(module: str) -> bytes:
-    with suppress(ModuleNotFoundError, OSError):  # whoever imports it will say so
+def _sources(module: str) -> list[Path]:
+    """The file of a module, or all those of a package; none if there is no such module: who imports it will say so."""
+    with suppress(ImportError, ValueError):
         spec = find_spec(module)
+        if spec and spec.submodule_search_locations:
+            return [path for folder in spec.submodule_search_locations for path in sorted(Path(folder).rglob("*.py"))]
         if spec and spec.origin and spec.has_location:
-            return Path(spec.origin).read_bytes()
-    return b""
+            return [Path(spec.origin)]
+    return []
