@@ -43,7 +43,8 @@ class Progress:
 
     def _line(self, elapsed: float) -> str:
         rate = (self._done - self._resumed) / max(elapsed, 1e-9)
-        left = tqdm.format_interval((self._total - self._done) / rate) if rate > 0 else "?"
+        remaining = self._total - self._done
+        left = tqdm.format_interval(remaining / rate if remaining else 0) if rate > 0 or not remaining else "?"
         return (
             f"{self._description}: {self._done / max(self._total, 1):4.0%}, {self._done:,} of {self._total:,} "
             f"{self.unit}, {rate:,.0f} {self.unit}/s, {tqdm.format_interval(elapsed)} gone, "
