@@ -57,15 +57,28 @@ def _interrupt(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001
 
 def _end_with_dvc() -> None:
     """End the stage when the DVC that runs it is killed: nobody would take its outputs, and another may start it."""
-    ancestors = psutil.Process().parents()
     # Between the two there may be a shell.
-    above = next((process for process in ancestors if "dvc" in " ".join(process.cmdline())), None)
+    above = next((process for process in psutil.Process().parents() if "dvc" in _command(process)), None)
     if above is None:
         return
 
     def watch() -> None:
-        while above.is_running() and above.status() != psutil.STATUS_ZOMBIE:
+        while _is_alive(above):
             time.sleep(1)
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def _command(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:  # it ended meanwhile, or is another user's
+        return ""
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:  # it ended between the two questions
+        return False
