@@ -9,12 +9,13 @@ The folder goes when its stage has published. What killed runs leave is bounded:
 the oldest that are not in use are removed, and where that is not enough, results are no longer kept.
 """
 
+import errno
 import fcntl
 import hashlib
 import json
 import os
-import shutil
 import sys
+import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from dpg.runtime.errors import UserError
 
 DIGEST = 32  # bytes
 LOCK = "in-use"
+ENTRIES = 100  # tries to enter a folder that others remove
+LOOKS = 5  # at whether a folder is in use; whoever lists folders uses each for a moment
 SUFFIX = ".shard"
 DEFAULT_LIMIT_GB = 20.0
 
@@ -69,18 +72,21 @@ class Leftover:
 def leftovers() -> list[Leftover]:
     """What lies in the scratch folder, the oldest first."""
     found: list[Leftover] = []
-    for lock in root().rglob(LOCK):
-        with suppress(FileNotFoundError):  # it was published meanwhile
-            found.append(_inspect(lock.parent))
+    for directory, _, files in os.walk(root()):  # folders that go meanwhile are no error to it
+        if LOCK in files:
+            with suppress(OSError):  # it was published meanwhile, or is another user's
+                found.append(_inspect(Path(directory)))
     return sorted(found, key=lambda leftover: leftover.modified)
 
 
 class Scratch:
     """The finished shards of one execution of a stage."""
 
-    def __init__(self, directory: Path, limit: int) -> None:
+    def __init__(self, directory: Path, limit: int, alone: bool) -> None:
         self.directory = directory
-        self._room = limit - sum(path.stat().st_size for path in directory.glob(f"*{SUFFIX}"))
+        self._limit = limit
+        self._alone = alone
+        self._room = self._make_room(0)
         self._full = False
 
     @property
@@ -126,24 +132,33 @@ class Scratch:
         Raises:
             ScratchError: it cannot be written.
         """
+        if self._full:
+            return
         payload = trees.to_bytes(result)
-        self._room -= len(payload)
-        if self._room < 0:
-            if not self._full:
-                print("warning: DPG_SCRATCH_GB is reached: what follows is lost if this run is killed", file=sys.stderr)
+        needed = DIGEST + len(payload)
+        if needed > self._room:
+            self._room = self._make_room(needed)
+        if needed > self._room:
+            print("warning: DPG_SCRATCH_GB is reached: what follows is lost if this run is killed", file=sys.stderr)
             self._full = True
             return
+        self._room -= needed
         self._write(self._path(key), _digest(key, payload) + payload)
 
     def note(self, name: str) -> str | None:
-        """A line that an earlier execution of the same stage left here."""
+        """A line that an earlier execution of the same stage left here; None where one that has not ended may have."""
         with suppress(OSError):
-            return (self.directory / name).read_text()
+            return (self.directory / name).read_text() if self._alone else None
         return None
 
     def leave_note(self, name: str, text: str) -> None:
         """Leave a line for an execution that goes on from here."""
         self._write(self.directory / name, text.encode())
+
+    def _make_room(self, needed: int) -> int:
+        """Bytes that there is room for, after what others left was removed if it leaves too little."""
+        own = self.num_bytes
+        return self._limit - own - _bound(self._limit - own - needed, self.directory)
 
     def _path(self, key: str) -> Path:
         return self.directory / f"{key}{SUFFIX}"
@@ -172,29 +187,66 @@ def open_scratch(stage: str, cell: str, inputs: Mapping[str, Any], modules: tupl
     directory = root() / stage / cell / hashlib.blake2b(content.encode(), digest_size=8).hexdigest()
     limit = limit_bytes()
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        lock = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT)
+        lock, alone = _enter(directory)
     except OSError as error:
         raise ScratchError(_cannot_keep(directory, error)) from error
     try:
-        fcntl.flock(lock, fcntl.LOCK_SH)
-        yield Scratch(directory, limit - _bound(limit, directory))
-        if _is_free(lock):
-            shutil.rmtree(directory, ignore_errors=True)
-            _remove_empty(directory.parent)
+        yield Scratch(directory, limit, alone)
+        for _ in range(LOOKS):
+            if _is_free(lock):
+                _discard(directory, lock)
+                break
+            time.sleep(0.01)
     finally:
         os.close(lock)
 
 
+def _enter(directory: Path) -> tuple[int, bool]:
+    """A lock on the folder, which is made where it is missing, and whether nobody else has one."""
+    for tries_left in reversed(range(ENTRIES)):
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            lock = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT)
+        except (FileNotFoundError, FileExistsError):  # it was removed while we were at it
+            if not tries_left:
+                raise
+            continue
+        alone = _is_free(lock)
+        fcntl.flock(lock, fcntl.LOCK_SH)  # waits for whoever removes the folder
+        if _is_named(lock, directory / LOCK):
+            return lock, alone
+        os.close(lock)
+    raise FileNotFoundError(errno.ENOENT, "others remove it again and again")
+
+
+def _is_named(file: int, path: Path) -> bool:
+    """Whether an open file has that name, and not lost it meanwhile."""
+    try:
+        return os.path.samestat(os.fstat(file), path.stat())
+    except FileNotFoundError:
+        return False
+
+
 def _bound(limit: int, ours: Path) -> int:
-    """Remove what others left, the oldest first, until they take less than `limit`; return what they take."""
+    """Remove what others left, the oldest first, until they take at most `limit`; return what they take."""
     others = [leftover for leftover in leftovers() if leftover.path != ours]
     total = sum(leftover.num_bytes for leftover in others)
     for leftover in others:
-        if total > limit and not leftover.in_use:
-            shutil.rmtree(leftover.path, ignore_errors=True)
+        if total > limit and _remove(leftover.path):
             total -= leftover.num_bytes
     return total
+
+
+def _remove(directory: Path) -> bool:
+    """Remove a folder, unless it is in use; it stays locked until it is gone, so that nobody begins to use it."""
+    with suppress(OSError):
+        lock = os.open(directory / LOCK, os.O_RDWR)
+        try:
+            if _is_free(lock):
+                _discard(directory, lock)
+        finally:
+            os.close(lock)
+    return not directory.exists()
 
 
 def _inspect(directory: Path) -> Leftover:
@@ -216,9 +268,18 @@ def _is_free(lock: int) -> bool:
     return True
 
 
-def _remove_empty(directory: Path) -> None:
-    """Remove empty folders from here up to the scratch folder, that one included."""
+def _discard(directory: Path, lock: int) -> None:
+    """Remove a folder whose lock we hold alone, and the folders above it that are empty then.
+
+    The lock goes last: until then newcomers wait for it, and then they begin with a fresh folder.
+    """
     with suppress(OSError):
+        if not _is_named(lock, directory / LOCK):  # another removed it, and what lies there now is a third one's
+            return
+        for path in directory.iterdir():
+            if path.name != LOCK:
+                path.unlink()
+        (directory / LOCK).unlink()
         while directory != root().parent:
             directory.rmdir()
             directory = directory.parent
