@@ -16,10 +16,12 @@ from collections.abc import Callable, Collection, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing import resource_tracker as tracker
 from pathlib import Path
 from typing import Any
 
 import loky
+from loky.backend import resource_tracker as loky_tracker
 from threadpoolctl import threadpool_limits
 
 from dpg.runtime.errors import UserError
@@ -117,20 +119,30 @@ class LocalProcesses(Workers):
         return self._width
 
     def _start(self) -> loky.ProcessPoolExecutor:
+        # Starting these lets Ctrl-C through again, which `_without_interrupts` is to keep from the workers.
+        loky_tracker.ensure_running()
+        tracker.ensure_running()
         return loky.ProcessPoolExecutor(
             self._width, initializer=_begin_worker, initargs=(os.getpid(),), env=ONE_THREAD, timeout=None
         )
 
     def submit(self, function: Callable[[Any], Any], shard: Any, avoid: Collection[str]) -> Ticket:  # noqa: ARG002
         """On whichever process is free: they are alike."""
-        return Ticket(self._executor.submit(attempt, function, shard))
+        try:
+            with _without_interrupts():
+                return Ticket(self._executor.submit(attempt, function, shard))
+        except BrokenExecutor as error:  # a process died since the last look, which `finished` is to tell
+            lost: Future[Attempt] = Future()
+            lost.set_exception(error)
+            return Ticket(lost)
 
     def finished(self, tickets: Sequence[Ticket]) -> list[tuple[Ticket, Attempt]]:
-        """Those that are done."""
+        """Those that are done; what went wrong is told when nothing else is left to tell."""
         futures: dict[Future[Attempt], Ticket] = {ticket.future: ticket for ticket in tickets}
         done = wait(futures, return_when=FIRST_COMPLETED).done
+        well = [future for future in done if future.exception() is None]
         try:
-            return [(futures[future], future.result()) for future in done]
+            return [(futures[future], future.result()) for future in well or done]
         except BrokenExecutor as error:
             raise WorkersLostError(_first_line(error)) from error
 
@@ -182,7 +194,7 @@ def num_jobs() -> int:
     text = os.environ.get("DPG_JOBS")
     if text is None:
         return loky.cpu_count()
-    if not text.isdigit() or int(text) == 0:
+    if not text.isdecimal() or int(text) == 0:
         raise UserError(f"DPG_JOBS = {text!r}: must be a positive integer, the number of worker processes")
     return int(text)
 
@@ -212,6 +224,16 @@ def peak_memory() -> int:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+@contextmanager
+def _without_interrupts() -> Generator[None]:
+    """Processes that start here are deaf to Ctrl-C from the first moment on: they inherit the mask."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _begin_worker(parent: int) -> None:
