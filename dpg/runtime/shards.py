@@ -122,6 +122,7 @@ class _Task:
     key: str | None = None
     kept: bool = False  # its result lies in the scratch folder, from an earlier run
     ticket: Ticket | None = None
+    suspect: bool = False  # its workers died more than once: it is to have them for itself
     tries: list[str] = field(default_factory=list)  # the workers that failed
     done: bool = False
     result: Any = None
@@ -149,32 +150,49 @@ def _take_up(task: _Task, workers: Workers, workshop: Workshop) -> None:
 def _advance(window: Sequence[_Task], workers: Workers, workshop: Workshop) -> None:
     """Wait until something happens to the shards under way, and see to it."""
     under_way = {task.ticket: task for task in window if task.ticket is not None}
+    if not under_way:
+        suspect = next(task for task in window if task.suspect and not task.done)
+        suspect.ticket = workers.submit(suspect.function, suspect.shard, avoid=())
+        under_way = {suspect.ticket: suspect}
     try:
         finished = workers.finished(list(under_way))
     except WorkersLostError as error:
         workers.restart()
-        for task in under_way.values():
-            _retry(task, "a process that died", f"the worker processes died: {error}", workers)
+        _retry_lost(list(under_way.values()), f"the worker processes died: {error}", workers)
         return
-    for ticket, attempt in finished:
+    # What went well first, so that it is kept if another shard has failed for the last time.
+    for ticket, attempt in sorted(finished, key=lambda pair: pair[1].error is not None):
         task = under_way[ticket]
         workshop.usage.add(attempt)
         if attempt.error is not None:
-            _retry(task, attempt.worker, attempt.error, workers)
+            _note_failure(task, attempt.worker, attempt.error)
+            task.ticket = workers.submit(task.function, task.shard, avoid=task.tries)
             continue
         task.ticket, task.done, task.result = None, True, attempt.result
         if workshop.scratch is not None and task.key is not None:
             workshop.scratch.put(task.key, task.result)
 
 
-def _retry(task: _Task, worker: str, error: str, workers: Workers) -> None:
+def _retry_lost(tasks: Sequence[_Task], error: str, workers: Workers) -> None:
+    """Try again what was lost with the workers.
+
+    Which of the shards killed them is not known. So the last try of each is one with the workers for itself: none is
+    blamed for another, and the one that does it is named.
+    """
+    for task in tasks:
+        if len(tasks) == 1 or len(task.tries) < TRIES - 1:
+            _note_failure(task, "a process that died", error)
+        task.suspect = len(task.tries) == TRIES - 1
+        task.ticket = None if task.suspect else workers.submit(task.function, task.shard, avoid=())
+
+
+def _note_failure(task: _Task, worker: str, error: str) -> None:
     task.tries.append(worker)
     if len(task.tries) >= TRIES:
         name = f"{task.function.__module__}.{task.function.__qualname__}"
         raise ShardError(
             f"{name} failed {TRIES} times (on {', '.join(task.tries)}) for {describe(task.shard)}: {error}"
         )
-    task.ticket = workers.submit(task.function, task.shard, avoid=task.tries)
 
 
 def describe(value: Any, depth: int = 1) -> str:
