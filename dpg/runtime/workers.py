@@ -6,6 +6,7 @@ processes (default: every core that this process may use), or with `DPG_BACKEND=
 """
 
 import os
+import queue
 import signal
 import sys
 import threading
@@ -153,6 +154,11 @@ class LocalProcesses(Workers):
 
     def close(self) -> None:
         """Kill the processes."""
+        # loky forgets what has not been handed to a process, finds it in this queue, and stumbles over it.
+        handed_in = self._executor._work_ids  # pyright: ignore[reportPrivateUsage]
+        with suppress(queue.Empty):
+            while True:
+                handed_in.get_nowait()
         self._executor.shutdown(wait=True, kill_workers=True)
 
 
