@@ -1,6 +1,12 @@
-"""Work spread over processes gives what a loop gives."""
+"""Work spread over processes gives what a loop gives, whatever fails on the way."""
 
 import os
+import re
+import signal
+import time
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,8 +14,9 @@ from threadpoolctl import threadpool_info
 
 from dpg.runtime.errors import UserError
 from dpg.runtime.progress import Progress
+from dpg.runtime.scratch import open_scratch
 from dpg.runtime.seeding import Seed
-from dpg.runtime.shards import map_shards, open_workshop
+from dpg.runtime.shards import AHEAD, TRIES, ShardError, map_shards, open_workshop
 from dpg.runtime.workers import num_jobs
 
 
@@ -31,6 +38,90 @@ def multiply(shard: int) -> np.ndarray:
     return matrix
 
 
+@dataclass(frozen=True)
+class Job:
+    """A shard that leaves a trace of every try in a folder."""
+
+    folder: str
+    index: int
+    num_workers: int = 2
+
+    def __str__(self) -> str:
+        return f"job {self.index}"
+
+    def tries(self) -> int:
+        return len(list(Path(self.folder).glob(f"{self.index}-*")))
+
+    def leave_trace(self) -> None:
+        Path(self.folder, f"{self.index}-{os.getpid()}-{time.monotonic_ns()}").touch()
+
+
+def jobs_in(folder: Path, count: int = 7, num_workers: int = 2) -> list[Job]:
+    return [Job(str(folder), index, num_workers) for index in range(count)]
+
+
+def tries(jobs: list[Job]) -> list[int]:
+    return [job.tries() for job in jobs]
+
+
+def wait_for_others(job: Job) -> None:
+    """Until the other worker, or this one before, has done all shards but this one."""
+    if job.num_workers > 1:
+        while not all(tries([replace(job, index=index) for index in range(7) if index != job.index])):
+            time.sleep(0.01)
+        time.sleep(0.3)
+
+
+def square(job: Job) -> np.ndarray:
+    job.leave_trace()
+    return np.array([job.index, job.index**2])
+
+
+def fail_twice(job: Job) -> np.ndarray:
+    if job.index == 2 and job.tries() < 2:
+        job.leave_trace()
+        raise ValueError("not yet")
+    return square(job)
+
+
+def fail_always(job: Job) -> np.ndarray:
+    result = square(job)
+    if job.index == 4:
+        wait_for_others(job)
+        raise ValueError(f"no good on try {job.tries()}")
+    return result
+
+
+def find_a_mistake(job: Job) -> np.ndarray:
+    result = square(job)
+    if job.index == 2:
+        raise UserError("ppo.lr = -1: must be positive")
+    return result
+
+
+def die_once(job: Job) -> np.ndarray:
+    first = job.tries() == 0
+    job.leave_trace()
+    if job.index == 3 and first:
+        wait_for_others(job)
+        os.kill(os.getpid(), signal.SIGKILL)
+    return np.array([job.index, job.index**2])
+
+
+def die_always(job: Job) -> np.ndarray:
+    result = square(job)
+    if job.index == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if job.index == 0:
+        time.sleep(1.5)  # it is under way whenever another kills its worker
+    return result
+
+
+def tell_process(job: Job) -> int:
+    job.leave_trace()
+    return os.getpid()
+
+
 def fail_on_three(shard: int) -> int:
     if shard == 3:
         raise UserError("shard 3 cannot be done")
@@ -42,9 +133,13 @@ def width(monkeypatch):
     return lambda jobs: monkeypatch.setenv("DPG_JOBS", str(jobs))
 
 
-def run(function, shards):
-    with open_workshop() as workshop, Progress("test", len(shards), "shards") as progress:
+def run(function, shards, scratch=None):
+    with open_workshop(scratch) as workshop, Progress("test", len(shards), "shards") as progress:
         return list(map_shards(function, shards, workshop, progress=progress, work=lambda shard: 1))
+
+
+def check_squares(results: list[np.ndarray], count: int = 7) -> None:
+    np.testing.assert_array_equal(results, [[index, index**2] for index in range(count)])
 
 
 def test_one_worker_and_two_give_the_same_in_order(width):
@@ -74,7 +169,170 @@ def test_an_error_in_a_shard_is_raised(width, jobs):
         run(fail_on_three, range(6))
 
 
-@pytest.mark.parametrize("text", ["0", "-1", "two", "1.5", ""])
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_shard_that_fails_twice_gives_its_result_in_its_place(width, tmp_path, jobs):
+    """A machine that was short of memory for a moment must not cost a night's work."""
+    width(jobs)
+    shards = jobs_in(tmp_path)
+    check_squares(run(fail_twice, shards))
+    assert tries(shards) == [1, 1, 3, 1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_shard_that_always_fails_is_named_with_its_inputs_and_last_error(width, tmp_path, jobs):
+    width(jobs)
+    shards = jobs_in(tmp_path, num_workers=jobs)
+    with pytest.raises(ShardError) as caught:
+        run(fail_always, shards)
+    text = str(caught.value)
+    assert f"{fail_always.__module__}.fail_always failed 3 times" in text
+    assert "job 4" in text
+    assert text.endswith("ValueError: no good on try 3\n")
+    assert "no good on try 2" not in text
+    assert shards[4].tries() == TRIES == 3
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_what_a_user_can_mend_is_not_tried_again(width, tmp_path, jobs):
+    """It would fail again, and the message would come later and be buried in a traceback."""
+    width(jobs)
+    shards = jobs_in(tmp_path)
+    with pytest.raises(UserError, match=r"^ppo\.lr = -1: must be positive$") as caught:
+        run(find_a_mistake, shards)
+    assert not isinstance(caught.value, ShardError)
+    assert shards[2].tries() == 1
+
+
+def test_shards_that_were_done_when_another_failed_for_good_are_kept(width, tmp_path, monkeypatch):
+    """They are what the next run goes on from."""
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    width(2)
+    shards = jobs_in(tmp_path)
+    with pytest.raises(ShardError), open_scratch("train", "a", {}) as scratch:
+        run(fail_always, shards, scratch)
+    assert [scratch.key(fail_always, shard) in scratch for shard in shards] == [index != 4 for index in range(7)]
+
+
+def test_a_worker_that_is_killed_in_mid_shard_changes_no_result(width, tmp_path):
+    """Nor are shards done again that were finished then, before their turn."""
+    width(2)
+    shards = jobs_in(tmp_path)
+    check_squares(run(die_once, shards))
+    assert tries(shards) == [1, 1, 1, 2, 1, 1, 1]
+
+
+def test_the_shard_that_kills_its_worker_every_time_is_named_and_ends_the_stage(width, tmp_path):
+    """Not a shard that was under way beside it; and not an endless loop."""
+    width(2)
+    shards = jobs_in(tmp_path)
+    with pytest.raises(ShardError) as caught:
+        run(die_always, shards)
+    text = str(caught.value)
+    assert f"{die_always.__module__}.die_always failed 3 times" in text
+    assert "for job 3: the worker processes died" in text
+    assert shards[3].tries() == TRIES
+
+
+def test_a_worker_that_dies_while_the_stage_is_busy_is_replaced(width, tmp_path):
+    """Stages reduce results between two looks at the workers."""
+    width(2)
+    shards = jobs_in(tmp_path, 12)
+    found = []
+    with open_workshop() as workshop, Progress("test", len(shards), "shards") as progress:
+        for pid in map_shards(tell_process, shards, workshop, progress=progress, work=lambda shard: 1):
+            if not found:
+                os.kill(pid, signal.SIGKILL)
+                time.sleep(0.5)
+            found.append(pid)
+    assert len(found) == len(shards)
+    assert found[0] not in found[-3:]
+
+
+def test_results_are_not_computed_far_ahead_of_who_takes_them(width, tmp_path):
+    """Memory must not grow with the number of shards when a stage is slower than its workers."""
+    width(2)
+    shards = jobs_in(tmp_path, 20)
+    with open_workshop() as workshop, Progress("test", len(shards), "shards") as progress:
+        results = map_shards(square, shards, workshop, progress=progress, work=lambda shard: 1)
+        for taken in range(1, 4):
+            next(results)
+            time.sleep(0.3)
+            # The one that was taken, and a window that ends before the next is asked for.
+            assert taken <= sum(tries(shards)) <= taken - 1 + AHEAD * 2
+        check_squares([square(shards[0])], 1)
+        assert len(list(results)) == 17
+
+
+def stop_after(count: int, shards: list[Job], scratch) -> None:
+    """A stage that takes some results and ends."""
+    with open_workshop(scratch) as workshop, Progress("test", len(shards), "shards") as progress:
+        results = map_shards(square, shards, workshop, progress=progress, work=lambda shard: 1)
+        for _ in range(count):
+            next(results)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_run_that_goes_on_does_only_what_is_missing(width, tmp_path, monkeypatch, jobs):
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    width(jobs)
+    shards = jobs_in(tmp_path)
+    with suppress(InterruptedError), open_scratch("train", "a", {}) as scratch:
+        stop_after(3, shards, scratch)
+        kept = scratch.num_results
+        # One in the middle is lost, and one damaged.
+        scratch.directory.joinpath(f"{scratch.key(square, shards[1])}.shard").unlink()
+        scratch.directory.joinpath(f"{scratch.key(square, shards[2])}.shard").write_bytes(b"")
+        raise InterruptedError
+    assert kept >= 3
+    before = tries(shards)
+    with (
+        open_scratch("train", "a", {}) as scratch,
+        open_workshop(scratch) as workshop,
+        Progress("test", len(shards), "shards") as progress,
+    ):
+        results = list(map_shards(square, shards, workshop, progress=progress, work=lambda shard: 1))
+    check_squares(results)
+    assert [after - earlier for after, earlier in zip(tries(shards), before, strict=True)] == [
+        0, 1, 1, *(0 if index < kept else 1 for index in range(3, 7)),
+    ]  # fmt: skip
+    assert workshop.usage.shards == 7
+    assert workshop.usage.resumed == kept - 2
+    assert workshop.usage.work == {"shards": 7}
+
+
+def test_one_shard_alone_is_kept_as_well(tmp_path, monkeypatch, width):
+    """It is done in the stage's own process."""
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    width(2)
+    shards = jobs_in(tmp_path, 1)
+    for _ in range(2):
+        with suppress(InterruptedError), open_scratch("train", "a", {}) as scratch:
+            check_squares(run(square, shards, scratch), 1)
+            raise InterruptedError
+    assert tries(shards) == [1]
+
+
+def test_progress_counts_resumed_work_but_not_for_the_rate(capsys):
+    """Else the time left is told far too short when a long run goes on."""
+    with Progress("measuring", 1000) as progress:
+        progress.advance(900, resumed=True)
+        time.sleep(0.2)
+        progress.advance(100)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("measuring: 100%, 1,000 of 1,000 pairs, ")
+    rate = re.search(r" ([\d,]+) pairs/s", line)
+    assert rate is not None
+    assert int(rate[1].replace(",", "")) <= 100 / 0.2
+
+
+def test_a_run_that_was_all_done_before_has_no_time_left(capsys):
+    with Progress("measuring", 300) as progress:
+        progress.advance(300, resumed=True)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("00:00 left")
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "two", "1.5", "", "²"])
 def test_a_width_that_is_not_a_positive_integer_is_refused(monkeypatch, text):
     monkeypatch.setenv("DPG_JOBS", text)
     with pytest.raises(UserError, match="DPG_JOBS"):

@@ -1,0 +1,113 @@
+"""Whatever ends a stage ends its workers, within seconds and without their noise."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+SCRIPT = """
+import os, signal, sys, time
+from pathlib import Path
+from dpg.runtime.progress import Progress
+from dpg.runtime.shards import map_shards, open_workshop
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are deaf to it
+
+def nap(index):
+    Path(f"began-{os.getpid()}").touch()
+    time.sleep(60)
+
+try:
+    with open_workshop() as workshop, Progress("test", 8) as progress:
+        list(map_shards(nap, range(8), workshop, progress=progress, work=lambda shard: 1))
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 20.0  # seconds that anything here may take; sleeping shards take longer
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, "nothing happened"
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def stage(tmp_path):
+    """A stage with two workers, leader of its own process group as under a terminal, and what it prints."""
+    path = tmp_path / "stderr"
+    with path.open("w") as stderr:
+        process = subprocess.Popen(
+            [sys.executable, "-c", SCRIPT],
+            cwd=tmp_path,
+            env=os.environ | {"DPG_JOBS": "2", "PYTHONPATH": str(ROOT)},
+            stderr=stderr,
+            start_new_session=True,
+        )
+    yield process, path
+    family = [*psutil.Process(process.pid).children(recursive=True)] if process.poll() is None else []
+    process.kill()
+    process.wait()
+    for each in family:
+        each.kill()
+
+
+def workers(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    """Every process that the stage started; also those that see to loky's semaphores."""
+    return psutil.Process(process.pid).children(recursive=True)
+
+
+def at_work(folder: Path) -> bool:
+    return len(list(folder.glob("began-*"))) == 2
+
+
+def check_gone(family: list[psutil.Process]) -> None:
+    assert len(family) >= 2
+    _, alive = psutil.wait_procs(family, timeout=PATIENCE)
+    assert alive == []
+
+
+def test_workers_end_when_their_stage_is_killed(stage, tmp_path):
+    """Else they would hold their cores for as long as their shards take, beside those of the run that goes on."""
+    process, _ = stage
+    wait_for(lambda: at_work(tmp_path))
+    family = workers(process)
+    process.kill()
+    process.wait()
+    check_gone(family)
+
+
+def test_ctrl_c_in_the_middle_ends_all_without_a_traceback(stage, tmp_path):
+    """The terminal interrupts the workers as well: they leave it to the stage."""
+    process, stderr = stage
+    wait_for(lambda: at_work(tmp_path))
+    family = workers(process)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(PATIENCE) == 130
+    check_gone(family)
+    assert stderr.read_text() == ""
+
+
+def has_loky(process: psutil.Process) -> bool:
+    return any("popen_loky" in word for word in process.cmdline())
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.05, 0.15])
+def test_ctrl_c_while_workers_start_ends_all_without_a_traceback(stage, delay):
+    """They import for long before any code of ours runs in them."""
+    process, stderr = stage
+    wait_for(lambda: sum(map(has_loky, workers(process))) == 2)
+    time.sleep(delay)
+    family = workers(process)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(PATIENCE) == 130
+    check_gone(family)
+    assert stderr.read_text() == ""
