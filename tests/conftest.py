@@ -1,6 +1,9 @@
 """Shapes and types of `dpg` checked at every call, and the few fixtures that the wings share."""
 
-from collections.abc import Callable
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -125,3 +128,25 @@ def make_streams() -> Callable[..., Streams]:
         )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def on_a_small_disk() -> Callable[[Path, Sequence[str]], "subprocess.CompletedProcess[str]"]:
+    """Run a command in a folder that is a file system of 1 MB, mounted for it alone; it may mount it otherwise."""
+    if shutil.which("unshare") is None or subprocess.run(["unshare", "-rm", "true"], check=False).returncode:
+        pytest.skip("this system does not let us mount a file system of our own")
+    mount = 'mount -t tmpfs -o size=1m tmpfs "$0" && cd "$0" && exec "$@"'
+
+    def run(folder: Path, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+        folder.mkdir(exist_ok=True)
+        environment = os.environ | {"DVC_ROOT": str(folder), "PYTHONPATH": str(ROOT)}
+        return subprocess.run(
+            ["unshare", "-rm", "sh", "-c", mount, str(folder), *command],
+            check=False,
+            capture_output=True,
+            text=True,
+            env=environment,
+            timeout=60,
+        )
+
+    return run

@@ -409,23 +409,6 @@ def test_leftovers_can_be_listed_while_folders_come_and_go():
     assert leftovers() == []
 
 
-def namespace(folder: Path, script: str) -> str:
-    """Run a script as root of a mount namespace of its own, where `folder` is a file system of 1 MB."""
-    if shutil.which("unshare") is None or subprocess.run(["unshare", "-rm", "true"], check=False).returncode:
-        pytest.skip("this system does not let us mount a file system of our own")
-    shell = 'mount -t tmpfs -o size=1m tmpfs "$0" && exec "$1" -c "$2"'
-    ended = subprocess.run(
-        ["unshare", "-rm", "sh", "-c", shell, str(folder), sys.executable, script],
-        check=False,
-        capture_output=True,
-        text=True,
-        env=os.environ | {"DVC_ROOT": str(folder)},
-        timeout=60,
-    )
-    assert ended.returncode == 0, ended.stderr
-    return ended.stdout
-
-
 PREAMBLE = """
 import subprocess
 import numpy as np
@@ -443,12 +426,9 @@ def done(first, last):
 """
 
 
-def test_a_full_disk_ends_in_a_message_and_the_next_run_goes_on(tmp_path):
+def test_a_full_disk_ends_in_a_message_and_the_next_run_goes_on(on_a_small_disk, tmp_path):
     """What was kept before stays whole, and no part of the file that had no room is left."""
-    out = namespace(
-        tmp_path,
-        PREAMBLE
-        + """
+    script = """
 try:
     done(0, 20)
 except ScratchError as error:
@@ -463,20 +443,18 @@ with open_scratch("train", "Hopper-v4/ppo", {}) as scratch:
         assert (scratch.get(f"shard{index}") == np.full(12_500, float(index))).all()
     scratch.put("shard19", np.zeros(12_500))
 assert leftovers() == []
-""",
-    )
-    (line,) = out.splitlines()
+"""
+    ended = on_a_small_disk(tmp_path, [sys.executable, "-c", PREAMBLE + script])
+    assert ended.returncode == 0, ended.stderr
+    (line,) = ended.stdout.splitlines()
     assert f"finished work cannot be kept in {tmp_path}/.scratch/train/Hopper-v4/ppo/" in line
     assert "No space left on device" in line
     assert "Make room" in line
     assert "run the same command again" in line
 
 
-def test_a_read_only_disk_ends_in_a_message_and_the_next_run_goes_on(tmp_path):
-    out = namespace(
-        tmp_path,
-        PREAMBLE
-        + """
+def test_a_read_only_disk_ends_in_a_message_and_the_next_run_goes_on(on_a_small_disk, tmp_path):
+    script = """
 def attempt():
     try:
         done(0, 1)
@@ -499,9 +477,10 @@ remount("rw")
 assert leftover.num_results == 1
 done(0, 2)
 assert leftovers() == []
-""",
-    )
-    lines = out.splitlines()
+"""
+    ended = on_a_small_disk(tmp_path, [sys.executable, "-c", PREAMBLE + script])
+    assert ended.returncode == 0, ended.stderr
+    lines = ended.stdout.splitlines()
     assert len(lines) == 2
     for line in lines:
         assert f"finished work cannot be kept in {tmp_path}/.scratch/train/Hopper-v4/ppo/" in line

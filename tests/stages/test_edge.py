@@ -1,5 +1,14 @@
-"""How a stage fails."""
+"""How a stage fails, and how it is stopped: processes, ended by real signals."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
 import pytest
 
 from dpg.runtime.errors import UserError
@@ -24,3 +33,144 @@ def test_a_defect_keeps_its_traceback(monkeypatch):
     monkeypatch.setattr("sys.argv", ["stage"])
     with pytest.raises(ZeroDivisionError):
         edge.run(main)
+
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 20.0  # seconds for anything to happen
+NAP = """
+import signal, time
+from pathlib import Path
+from stages import edge
+
+def main() -> None:
+    Path("napping").touch()
+    try:
+        time.sleep(100)
+    finally:
+        Path("cleaned").touch()
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are deaf to it
+    edge.run(main)
+"""
+FULL = """
+from pathlib import Path
+from stages import edge
+
+def main() -> None:
+    with Path("data").open("wb") as file:
+        for _ in range(3):
+            file.write(bytes(10**6))
+
+edge.run(main)
+"""
+
+
+def wait_until_it_naps(folder: Path) -> None:
+    end = time.monotonic() + PATIENCE
+    while not (folder / "napping").exists():
+        assert time.monotonic() < end, "the stage did not begin"
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def environment(monkeypatch, tmp_path):
+    """Stages run in a folder of their own, with this code."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.delenv("DVC_STAGE", raising=False)
+    (tmp_path / "stage.py").write_text(NAP)
+    return tmp_path
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_a_stage_that_is_interrupted_cleans_up_says_so_and_ends_with_130(environment, how):
+    """Schedulers end jobs with SIGTERM: they must end as cleanly as by Ctrl-C."""
+    process = subprocess.Popen([sys.executable, "stage.py"], cwd=environment, stderr=subprocess.PIPE, text=True)
+    wait_until_it_naps(environment)
+    process.send_signal(how)
+    _, stderr = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130
+    assert stderr == "error: stopped before the end; nothing was published\n"
+    assert (environment / "cleaned").exists()
+
+
+def test_a_full_disk_is_one_clear_line(on_a_small_disk, tmp_path):
+    ended = on_a_small_disk(tmp_path, [sys.executable, "-c", FULL])
+    assert ended.returncode == 1
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert line.endswith("No space left on device; make room and run the same command again")
+
+
+def test_a_read_only_disk_is_one_clear_line_that_names_the_file(on_a_small_disk, tmp_path):
+    shell = 'mount -o remount,ro "$PWD" && exec "$0" -c "$1"'
+    ended = on_a_small_disk(tmp_path, ["sh", "-c", shell, sys.executable, FULL])
+    assert ended.returncode == 1
+    assert ended.stderr == "error: data: Read-only file system; make it writable and run the same command again\n"
+
+
+def test_an_error_of_the_system_that_no_user_can_mend_keeps_its_traceback(monkeypatch):
+    def main() -> None:
+        Path("nowhere").read_bytes()
+
+    monkeypatch.setattr("sys.argv", ["stage"])
+    with pytest.raises(FileNotFoundError):
+        edge.run(main)
+
+
+def under_dvc(folder: Path, name: str, **variables: str) -> tuple[subprocess.Popen[bytes], psutil.Process]:
+    """A process of that name, which runs the stage in a shell of its own, as DVC does; and the stage."""
+    (folder / name).write_text(
+        "import subprocess, sys\n"
+        f"subprocess.call('{sys.executable} stage.py; true', shell=True, stderr=open('stderr', 'w'))\n"
+    )
+    parent = subprocess.Popen([sys.executable, name], cwd=folder, env=os.environ | variables)
+    wait_until_it_naps(folder)
+    (stage,) = [each for each in psutil.Process(parent.pid).children(recursive=True) if "stage.py" in each.cmdline()]
+    return parent, stage
+
+
+def end(parent: subprocess.Popen[bytes], stage: psutil.Process) -> None:
+    parent.kill()
+    parent.wait()
+    with suppress(psutil.NoSuchProcess):
+        stage.kill()
+
+
+def test_a_stage_whose_dvc_was_killed_ends_by_itself(environment):
+    """Nobody would take its outputs, and the next `dvc repro` starts it again, beside it."""
+    parent, stage = under_dvc(environment, "dvc-repro.py", DVC_STAGE="train@0")
+    try:
+        parent.kill()
+        parent.wait()
+        stage.wait(PATIENCE)
+        assert (environment / "cleaned").exists()
+        assert (environment / "stderr").read_text() == "error: stopped before the end; nothing was published\n"
+    finally:
+        end(parent, stage)
+
+
+def test_a_stage_ends_though_nobody_collects_its_dead_dvc(environment):
+    """In a container whose first process does not wait for others, a killed DVC stays as a zombie."""
+    parent, stage = under_dvc(environment, "dvc-repro.py", DVC_STAGE="train@0")
+    try:
+        parent.kill()
+        stage.wait(PATIENCE)
+        assert psutil.Process(parent.pid).status() == psutil.STATUS_ZOMBIE
+    finally:
+        end(parent, stage)
+
+
+@pytest.mark.parametrize(
+    ("name", "variables"), [("dvc-repro.py", {}), ("make-repro.py", {"DVC_STAGE": "train@0"})], ids=["by hand", "other"]
+)
+def test_a_stage_that_dvc_does_not_run_does_not_watch_for_its_end(environment, name, variables):
+    """Started by hand, in a shell that is closed then, it is to go on."""
+    parent, stage = under_dvc(environment, name, **variables)
+    try:
+        parent.kill()
+        parent.wait()
+        with pytest.raises(psutil.TimeoutExpired):
+            stage.wait(2.0)
+    finally:
+        end(parent, stage)
