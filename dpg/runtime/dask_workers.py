@@ -69,7 +69,8 @@ class DaskWorkers(Workers):
             if time.monotonic() - self._looked > LOOK_EVERY:
                 self._look()
             try:
-                ended: Any = distributed.wait(list(futures), timeout=LOOK_EVERY, return_when="FIRST_COMPLETED")
+                with self._client.as_current():  # it is not the process's default client
+                    ended: Any = distributed.wait(list(futures), timeout=LOOK_EVERY, return_when="FIRST_COMPLETED")
                 return [(futures[future], self._result(future)) for future in ended.done]
             except TimeoutError:
                 continue
