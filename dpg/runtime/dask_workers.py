@@ -88,9 +88,9 @@ class DaskWorkers(Workers):
         try:
             return future.result()
         except distributed.KilledWorker as error:
-            return Attempt(
-                str(error.last_worker.address), None, f"its workers died, one after another: {error}", 0.0, 0
-            )
+            # Dask has tried it on several workers by then.
+            text = f"its workers died, one after another; it may need more memory than they have. {error}"
+            return Attempt(str(error.last_worker.address), None, text, 0.0, 0, final=True)
 
     def _look(self) -> None:
         """See who is there; refuse a cluster without workers, and workers that would not give the same results."""

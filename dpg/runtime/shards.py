@@ -165,7 +165,7 @@ def _advance(window: Sequence[_Task], workers: Workers, workshop: Workshop) -> N
         task = under_way[ticket]
         workshop.usage.add(attempt)
         if attempt.error is not None:
-            _note_failure(task, attempt.worker, attempt.error)
+            _note_failure(task, attempt.worker, attempt.error, final=attempt.final)
             task.ticket = workers.submit(task.function, task.shard, avoid=task.tries)
             continue
         task.ticket, task.done, task.result = None, True, attempt.result
@@ -186,13 +186,12 @@ def _retry_lost(tasks: Sequence[_Task], error: str, workers: Workers) -> None:
         task.ticket = None if task.suspect else workers.submit(task.function, task.shard, avoid=())
 
 
-def _note_failure(task: _Task, worker: str, error: str) -> None:
+def _note_failure(task: _Task, worker: str, error: str, *, final: bool = False) -> None:
     task.tries.append(worker)
-    if len(task.tries) >= TRIES:
+    if final or len(task.tries) >= TRIES:
         name = f"{task.function.__module__}.{task.function.__qualname__}"
-        raise ShardError(
-            f"{name} failed {TRIES} times (on {', '.join(task.tries)}) for {describe(task.shard)}: {error}"
-        )
+        times = f"{len(task.tries)} time{'s' if len(task.tries) > 1 else ''}"
+        raise ShardError(f"{name} failed {times} (on {', '.join(task.tries)}) for {describe(task.shard)}: {error}")
 
 
 def describe(value: Any, depth: int = 1) -> str:

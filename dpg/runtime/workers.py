@@ -45,6 +45,7 @@ class Attempt:
     error: str | None
     cpu_seconds: float
     peak_memory: int  # bytes: the most that the worker has been resident with until then
+    final: bool = False  # it failed in a way that is not worth another try
 
 
 class Ticket:
