@@ -56,7 +56,7 @@ def execute(
     started = time.monotonic()
     with (
         open_scratch(stage, str(owner.place), logged, modules) as scratch,
-        open_workshop(scratch) as workshop,
+        open_workshop(scratch, modules) as workshop,
         tracking.stage_run(stage, logged, owner.tags, resumes=scratch.note("run")) as run,
     ):
         scratch.leave_note("run", run.id)

@@ -1,10 +1,14 @@
 """The workers of a Dask cluster (`DPG_BACKEND=dask`), which any of Dask's deployers may have started."""
 
 import time
+import traceback
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import dask.config
 import distributed
 
 from dpg.runtime import fingerprint
@@ -14,22 +18,34 @@ from dpg.runtime.workers import Attempt, Ticket, Workers, attempt
 PATIENCE = 10.0  # seconds to reach the scheduler
 WITHOUT_WORKERS = 120.0  # seconds that a cluster may have none
 LOOK_EVERY = 2.0
+SOMEWHERE = "a Dask worker"
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a result depends on beside the inputs of its shard."""
+
+    versions: dict[str, str]
+    code: tuple[str, ...]  # digests, of `dpg` and then of each of the user's own modules
+    threads: int
 
 
 class DaskWorkers(Workers):
     """Workers of one thread each, on as many machines as the cluster has."""
 
-    def __init__(self, client: Any, address: str) -> None:
+    def __init__(self, client: Any, address: str, modules: tuple[str, ...]) -> None:
         self._client = client
         self._address = address
+        self._modules = modules
+        self._ours = identity(modules, threads=1)
         self._checked: set[str] = set()
-        self._workers: dict[str, int] = {}  # threads, by address
+        self._workers: set[str] = set()  # addresses
         self._looked = self._last_seen = time.monotonic()
         self._look()
 
     @classmethod
-    def connect(cls, address: str | None) -> "DaskWorkers":
-        """The cluster of the scheduler at `address`.
+    def connect(cls, address: str | None, modules: tuple[str, ...] = ()) -> "DaskWorkers":
+        """The cluster of the scheduler at `address`; `modules` are a user's own that register tasks.
 
         Raises:
             UserError: there is no address, no scheduler, or no worker that can be used.
@@ -40,10 +56,11 @@ class DaskWorkers(Workers):
             client = distributed.Client(address, timeout=PATIENCE, set_as_default=False)
         except (OSError, ValueError, TimeoutError) as error:
             raise UserError(
-                f"DPG_SCHEDULER = {address!r}: no Dask scheduler answers there ({error}); `dask scheduler` starts one"
+                f"DPG_SCHEDULER = {address!r}: no Dask scheduler answers there ({error}); "
+                "`python -m dask scheduler` starts one"
             ) from error
         try:
-            return cls(client, address)
+            return cls(client, address, modules)
         except BaseException:
             client.close()
             raise
@@ -55,12 +72,22 @@ class DaskWorkers(Workers):
 
     def submit(self, function: Callable[[Any], Any], shard: Any, avoid: Collection[str]) -> Ticket:
         """On any worker, or on another than those of `avoid` where there is one."""
+        if self._client.status != "running":
+            raise self._lost(f"the client is {self._client.status}")
         others = [worker for worker in self._workers if worker not in avoid] if avoid else []
-        return Ticket(
-            self._client.submit(
-                _attempt, function, shard, pure=False, workers=others or None, allow_other_workers=bool(others)
+        # A shard carries its inputs, however large they are: no reason to warn.
+        with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"}):
+            future = self._client.submit(
+                _attempt,
+                function,
+                shard,
+                self._ours,
+                self._modules,
+                pure=False,
+                workers=others or None,
+                allow_other_workers=bool(others),
             )
-        )
+        return Ticket(future)
 
     def finished(self, tickets: Sequence[Ticket]) -> list[tuple[Ticket, Attempt]]:
         """Those that are done; work of a worker that died goes on elsewhere by itself."""
@@ -74,8 +101,8 @@ class DaskWorkers(Workers):
                 return [(futures[future], self._result(future)) for future in ended.done]
             except TimeoutError:
                 continue
-            except (OSError, distributed.CancelledError) as error:
-                raise self._lost(error) from error
+            except distributed.CancelledError as error:
+                raise self._lost("it broke off the connection") from error
 
     def restart(self) -> None:
         """Dask finds workers by itself."""
@@ -86,67 +113,99 @@ class DaskWorkers(Workers):
 
     def _result(self, future: distributed.Future) -> Attempt:
         try:
-            return future.result()
+            result = future.result()
         except distributed.KilledWorker as error:
             # Dask has tried it on several workers by then.
             text = f"its workers died, one after another; it may need more memory than they have. {error}"
             return Attempt(str(error.last_worker.address), None, text, 0.0, 0, final=True)
+        except (UserError, distributed.CancelledError):
+            raise
+        except Exception:  # the worker could not read the shard, or its result could not be sent
+            return Attempt(SOMEWHERE, None, traceback.format_exc(), 0.0, 0)
+        if isinstance(result, Identity):
+            raise UserError(self._refusal(SOMEWHERE, result))
+        return result
 
     def _look(self) -> None:
         """See who is there; refuse a cluster without workers, and workers that would not give the same results."""
         if self._client.status != "running":
-            raise self._lost(RuntimeError(f"the client is {self._client.status}"))
+            raise self._lost(f"the client is {self._client.status}")
         try:
-            workers = self._workers = self._client.nthreads()
+            workers = self._workers = set(self._client.nthreads())
+            new = workers - self._checked
+            found = (
+                self._client.run(_worker_identity, self._modules, workers=list(new), on_error="return") if new else {}
+            )
         except (OSError, TimeoutError) as error:
             raise self._lost(error) from error
         now = self._looked = time.monotonic()
         if workers:
             self._last_seen = now
         elif now - self._last_seen > WITHOUT_WORKERS or not self._checked:
+            since = f" and has had none for {now - self._last_seen:.0f} seconds" if self._checked else ""
             raise UserError(
-                f"the Dask scheduler at {self._address} has no workers; start some in the project's folder and "
-                f"environment with `dask worker {self._address} --nthreads 1`"
+                f"the Dask scheduler at {self._address} has no workers{since}; start some in the project's folder and "
+                f"environment: `python -m dask worker {self._address} --nthreads 1`"
             )
-        new = set(workers) - self._checked
-        if new:
-            self._check_threads({worker: workers[worker] for worker in new})
-            self._check_code(new)
-            self._checked |= new
-
-    def _check_threads(self, workers: dict[str, int]) -> None:
-        for worker, threads in workers.items():
-            if threads != 1:
-                raise UserError(
-                    f"the Dask worker {worker} has {threads} threads, and results would depend on how they meet; "
-                    f"start one worker a core: `dask worker {self._address} --nworkers auto --nthreads 1`"
-                )
-
-    def _check_code(self, workers: set[str]) -> None:
-        ours = (fingerprint.code(), fingerprint.versions())
-        found = self._client.run(_code, workers=list(workers), on_error="return")
         for worker, theirs in found.items():
+            if isinstance(theirs, OSError):
+                continue  # it is gone, or does not answer yet
             if isinstance(theirs, BaseException):
                 raise UserError(f"the Dask worker {worker} cannot run this project: {theirs}") from theirs
-            differ = {name: theirs[1].get(name) for name, value in ours[1].items() if theirs[1].get(name) != value}
-            if differ:
-                raise UserError(f"the Dask worker {worker} has other versions than this process: {differ}")
-            if theirs[0] != ours[0]:
-                raise UserError(
-                    f"the Dask worker {worker} runs other code than this process: start it in this folder "
-                    f"({Path.cwd()}), or a copy of it, and again after every change"
-                )
+            if theirs != self._ours:
+                raise UserError(self._refusal(worker, theirs))
+            self._checked.add(worker)
 
-    def _lost(self, error: BaseException) -> UserError:
+    def _refusal(self, worker: str, theirs: Identity) -> str:
+        """Why a worker's results could be others than ours."""
+        if theirs.threads != 1:
+            return (
+                f"the Dask worker {worker} has {theirs.threads} threads, and results would depend on how they meet; "
+                f"start one worker a core: `python -m dask worker {self._address} --nworkers auto --nthreads 1`"
+            )
+        ours = self._ours.versions
+        differ = {name: theirs.versions.get(name) for name in ours if theirs.versions.get(name) != ours[name]}
+        if differ:
+            return f"the Dask worker {worker} has other versions than this process: {differ}"
+        modules = " and ".join(("dpg", *self._modules))
+        return (
+            f"the Dask worker {worker} has loaded other code of {modules} than this process: start it in this folder "
+            f"({Path.cwd()}) or a copy of it, and again after every change: `python -m dask worker {self._address} "
+            "--nthreads 1` (`dask worker` alone takes the installed code, whatever the folder)"
+        )
+
+    def _lost(self, error: object) -> UserError:
         return UserError(
             f"the Dask scheduler at {self._address} is lost ({error}); start it and its workers again, and then "
             "the same command: it goes on from the shards that are kept"
         )
 
 
-def _attempt(function: Callable[[Any], Any], shard: Any) -> Attempt:
-    return attempt(function, shard, distributed.get_worker().address)
+def identity(modules: tuple[str, ...], threads: int) -> Identity:
+    """This process's, were it to do shards on so many threads."""
+    return Identity(_versions(), tuple(_code(module) for module in (None, *modules)), threads)
 
 
-def _code() -> tuple[str, dict[str, str]]:
-    return fingerprint.code(), fingerprint.versions()
+def _attempt(
+    function: Callable[[Any], Any], shard: Any, ours: Identity, modules: tuple[str, ...]
+) -> Attempt | Identity:
+    """Try a shard, unless its result could be another here: then say who this worker is."""
+    worker = distributed.get_worker()
+    theirs = _worker_identity(modules, worker)
+    return attempt(function, shard, worker.address) if theirs == ours else theirs
+
+
+def _worker_identity(modules: tuple[str, ...], dask_worker: Any) -> Identity:
+    """A worker's; `Client.run` fills in the worker by the argument's name."""
+    return identity(modules, dask_worker.state.nthreads)
+
+
+# Of the code as it was loaded: files that change under a worker change nothing about what it runs.
+@cache
+def _code(module: str | None) -> str:
+    return fingerprint.code((module,) if module else ())
+
+
+@cache
+def _versions() -> dict[str, str]:
+    return fingerprint.versions()

@@ -65,13 +65,13 @@ class Workshop:
 
 
 @contextmanager
-def open_workshop(scratch: Scratch | None = None) -> Generator[Workshop]:
-    """A workshop with the workers that the environment names.
+def open_workshop(scratch: Scratch | None = None, modules: tuple[str, ...] = ()) -> Generator[Workshop]:
+    """A workshop with the workers that the environment names; `modules` are a user's own that shards import.
 
     Raises:
         UserError: the environment names what cannot be used.
     """
-    with open_workers() as workers:
+    with open_workers(modules) as workers:
         yield Workshop(workers, scratch)
 
 

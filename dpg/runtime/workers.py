@@ -164,8 +164,8 @@ class LocalProcesses(Workers):
 
 
 @contextmanager
-def open_workers() -> Generator[Workers]:
-    """The workers that the environment names.
+def open_workers(modules: tuple[str, ...] = ()) -> Generator[Workers]:
+    """The workers that the environment names; `modules` are a user's own that shards import.
 
     Raises:
         UserError: `DPG_BACKEND`, `DPG_SCHEDULER` or `DPG_JOBS` cannot be used.
@@ -174,7 +174,7 @@ def open_workers() -> Generator[Workers]:
     if backend not in BACKENDS:
         raise UserError(f"DPG_BACKEND = {backend!r}: must be one of {', '.join(BACKENDS)}")
     if backend == "dask":
-        workers = _dask_workers(os.environ.get("DPG_SCHEDULER"))
+        workers = _dask_workers(os.environ.get("DPG_SCHEDULER"), modules)
     else:
         jobs = num_jobs()
         workers = LocalProcesses(jobs) if jobs > 1 else InProcess()
@@ -184,12 +184,12 @@ def open_workers() -> Generator[Workers]:
         workers.close()
 
 
-def _dask_workers(address: str | None) -> Workers:
+def _dask_workers(address: str | None, modules: tuple[str, ...]) -> Workers:
     try:
         from dpg.runtime.dask_workers import DaskWorkers  # heavy, and an optional dependency
     except ImportError as error:
         raise UserError("DPG_BACKEND = 'dask' needs Dask: `python -m pip install -e '.[dask]'` installs it") from error
-    return DaskWorkers.connect(address)
+    return DaskWorkers.connect(address, modules)
 
 
 def num_jobs() -> int:
