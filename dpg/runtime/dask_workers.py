@@ -1,5 +1,10 @@
-"""The workers of a Dask cluster (`DPG_BACKEND=dask`), which any of Dask's deployers may have started."""
+"""The workers of a Dask cluster (`DPG_BACKEND=dask`), which any of Dask's deployers may have started.
 
+A shard travels as bytes: Dask's scheduler reads all that it passes on, and would need every class of a shard and its
+memory. A worker reads them once it has seen that it would give the same result.
+"""
+
+import pickle
 import time
 import traceback
 from collections.abc import Callable, Collection, Sequence
@@ -8,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
 import dask.config
 import distributed
 
@@ -60,6 +66,7 @@ class DaskWorkers(Workers):
                 "`python -m dask scheduler` starts one"
             ) from error
         try:
+            _check_scheduler(client, address)
             return cls(client, address, modules)
         except BaseException:
             client.close()
@@ -79,8 +86,7 @@ class DaskWorkers(Workers):
         with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"}):
             future = self._client.submit(
                 _attempt,
-                function,
-                shard,
+                cloudpickle.dumps((function, shard)),
                 self._ours,
                 self._modules,
                 pure=False,
@@ -120,7 +126,7 @@ class DaskWorkers(Workers):
             return Attempt(str(error.last_worker.address), None, text, 0.0, 0, final=True)
         except (UserError, distributed.CancelledError):
             raise
-        except Exception:  # the worker could not read the shard, or its result could not be sent
+        except Exception:  # its result could not be sent
             return Attempt(SOMEWHERE, None, traceback.format_exc(), 0.0, 0)
         if isinstance(result, Identity):
             raise UserError(self._refusal(SOMEWHERE, result))
@@ -186,13 +192,31 @@ def identity(modules: tuple[str, ...], threads: int) -> Identity:
     return Identity(_versions(), tuple(_code(module) for module in (None, *modules)), threads)
 
 
-def _attempt(
-    function: Callable[[Any], Any], shard: Any, ours: Identity, modules: tuple[str, ...]
-) -> Attempt | Identity:
+def _check_scheduler(client: Any, address: str) -> None:
+    """What goes through a scheduler must be known to it: the name of `_attempt`, and an identity."""
+    try:
+        client.run_on_scheduler(_meet, identity((), threads=1))
+    except Exception as error:
+        raise UserError(
+            f"the Dask scheduler at {address} does not know this project ({type(error).__name__}: {error}); start it "
+            "again in this folder and environment: `python -m dask scheduler`"
+        ) from error
+
+
+def _meet(_: Identity) -> None:
+    """Nothing: who gets here could read it."""
+
+
+def _attempt(payload: bytes, ours: Identity, modules: tuple[str, ...]) -> Attempt | Identity:
     """Try a shard, unless its result could be another here: then say who this worker is."""
     worker = distributed.get_worker()
     theirs = _worker_identity(modules, worker)
-    return attempt(function, shard, worker.address) if theirs == ours else theirs
+    return attempt(_read_and_do, payload, worker.address) if theirs == ours else theirs
+
+
+def _read_and_do(payload: bytes) -> Any:
+    function, shard = pickle.loads(payload)
+    return function(shard)
 
 
 def _worker_identity(modules: tuple[str, ...], dask_worker: Any) -> Identity:
