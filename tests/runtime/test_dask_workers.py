@@ -1,0 +1,356 @@
+"""Shards on a real Dask cluster: the same bytes as here, whatever dies, and clear words where it cannot be used."""
+
+import os
+import re
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+
+import distributed
+import numpy as np
+import pytest
+
+from dpg.agent.snapshot import Snapshot
+from dpg.envs.make import make_vector
+from dpg.learning import campaign, training
+from dpg.probes import gradient
+from dpg.runtime import dask_workers, trees
+from dpg.runtime.errors import UserError
+from dpg.runtime.progress import Progress
+from dpg.runtime.schema import GradientBudget
+from dpg.runtime.scratch import open_scratch
+from dpg.runtime.seeding import Seed
+from dpg.runtime.shards import ShardError, map_shards, open_workshop
+from tests.dask_cluster import ROOT, Cluster, wait_for
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    """A scheduler and two workers as a user starts them: with nannies, which start anew what was killed."""
+    with Cluster(tmp_path_factory.mktemp("cluster")) as found:
+        for _ in range(2):
+            found.start_worker()
+        found.ready(2)
+        yield found
+
+
+@pytest.fixture
+def on_dask(cluster, monkeypatch):
+    """The environment names the cluster, which has both its workers."""
+    cluster.ready(2)
+    use(cluster, monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory):
+    """A scheduler whose workers each test starts and ends itself."""
+    with Cluster(tmp_path_factory.mktemp("bare")) as found:
+        yield found
+
+
+@pytest.fixture
+def on_bare(bare, monkeypatch):
+    use(bare, monkeypatch)
+    yield bare
+    bare.end_workers()
+
+
+def use(cluster, monkeypatch):
+    monkeypatch.setenv("DPG_BACKEND", "dask")
+    monkeypatch.setenv("DPG_SCHEDULER", cluster.address)
+
+
+def begin(function, shards, workshop):
+    """Results as they come."""
+    progress = Progress("test", len(shards), "shards")
+    return map_shards(function, shards, workshop, progress=progress, work=lambda shard: 1)
+
+
+def run(function, shards):
+    with open_workshop() as workshop:
+        return list(begin(function, shards, workshop))
+
+
+def train(groups):
+    with open_workshop() as workshop, Progress("test", sum(group.num_pairs for group in groups)) as progress:
+        return list(campaign.train(groups, 2, workshop, progress))
+
+
+# Shards, which the workers import from here.
+
+
+def draw(shard):
+    time.sleep(0.05 * (3 - shard % 4))  # later ones are done sooner
+    return shard, (Seed(0) / "shard" / shard).generator().standard_normal(1000).sum()
+
+
+def me() -> str:
+    return distributed.get_worker().address
+
+
+def measure_and_die_once(job):
+    """A gradient's shard whose worker is killed when it is all but done, the first time."""
+    marker, shard = job
+    result = gradient.measure(shard)
+    if marker is not None and not Path(marker).exists():
+        Path(marker).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return result
+
+
+def fail_on_the_first(folder):
+    """Fails on the first worker that it meets, whenever it meets it."""
+    tried(folder)
+    if Path(folder, "tries").read_text().split()[0] == me():
+        raise ValueError("not here")
+    return me()
+
+
+def fail_everywhere(folder):
+    tried(folder)
+    raise ValueError("nowhere")
+
+
+def mistake(folder):
+    tried(folder)
+    raise UserError("common.timesteps = 7: mend it")
+
+
+def tried(folder):
+    with Path(folder, "tries").open("a") as file:
+        file.write(f"{me()}\n")
+
+
+def linger(seconds):
+    time.sleep(seconds)
+    return me()
+
+
+def rest(shard):
+    time.sleep(0.1)
+    return shard
+
+
+def echo(array):
+    return array
+
+
+def tries(folder):
+    return Path(folder, "tries").read_text().split()
+
+
+# Results.
+
+
+def test_the_cluster_gives_what_a_loop_gives_in_order(on_dask):
+    assert run(draw, range(9)) == [draw(shard) for shard in range(9)]
+
+
+def test_both_workers_work_and_the_bill_names_them(cluster, on_dask):
+    with open_workshop() as workshop:
+        found = set(begin(linger, [0.2] * 8, workshop))
+    assert found == set(workshop.usage.peak_memory) == set(cluster.workers())
+    assert workshop.workers.width == 2
+
+
+def test_a_training_is_the_same_bytes_as_on_local_processes(make_recipe, monkeypatch, on_dask):
+    groups = campaign.groups_of(make_recipe("ppo", iterations=3), 4, 2)
+    theirs = train(groups)
+    monkeypatch.setenv("DPG_BACKEND", "local")
+    monkeypatch.setenv("DPG_JOBS", "2")
+    ours = train(groups)
+    assert [len(chunk) for chunk in ours] == [2, 2, 2]
+    assert trees.to_bytes(theirs) == trees.to_bytes(ours)
+    assert not np.array_equal(ours[0][0].population.policy, ours[-1][0].population.policy)
+
+
+@pytest.fixture
+def probe(make_recipe):
+    """A gradient probe's shards."""
+    recipe = make_recipe("ppo")
+    snapshot = Snapshot(0, recipe, training.begin(recipe, make_vector(recipe.env_id, 1), [0]))
+    budget = GradientBudget(repeats=3, sizes=(16, 64, 128, 256), true_pairs=512)
+    return gradient.plan([snapshot], budget, seed=0, streams_per_shard=1)
+
+
+def test_a_probe_is_the_same_bytes_where_a_worker_is_killed(probe, tmp_path, on_dask):
+    fatal = str(tmp_path / "killed")
+    theirs = run(measure_and_die_once, [(fatal if index == 2 else None, shard) for index, shard in enumerate(probe)])
+    assert Path(fatal).exists()
+    assert trees.to_bytes(theirs) == trees.to_bytes([gradient.measure(shard) for shard in probe])
+
+
+def test_a_large_shard_is_sent_without_a_warning(on_dask):
+    large = np.arange(3e6)
+    (found,) = run(echo, [large])
+    np.testing.assert_array_equal(found, large)
+
+
+def test_a_worker_that_joins_later_is_used(cluster, on_dask):
+    with open_workshop() as workshop:
+        results = begin(linger, [0.1] * 400, workshop)
+        first = {next(results) for _ in range(4)}
+        joined = cluster.start_worker("--nthreads", "1", "--no-nanny")
+        try:
+            wait_for(lambda: next(results) not in first)
+            wait_for(lambda: next(results) and workshop.workers.width == 3)
+        finally:
+            cluster.end(joined)
+
+
+# Failures of a shard.
+
+
+def test_what_fails_on_one_worker_is_tried_on_the_other(tmp_path, on_dask):
+    folders = [tmp_path / str(index) for index in range(6)]
+    for folder in folders:
+        folder.mkdir()
+    found = run(fail_on_the_first, [str(folder) for folder in folders])
+    for folder, worker in zip(folders, found, strict=True):
+        first, second = tries(folder)
+        assert first != second == worker
+
+
+def test_what_fails_everywhere_is_named_with_its_inputs(tmp_path, on_dask):
+    with pytest.raises(ShardError, match="fail_everywhere failed 3 times") as caught:
+        run(fail_everywhere, [str(tmp_path)])
+    assert str(tmp_path) in str(caught.value)
+    assert "ValueError: nowhere" in str(caught.value)
+    assert len(tries(tmp_path)) == 3
+    assert re.findall(r"tcp://[\d.]+:\d+", str(caught.value)) == tries(tmp_path)
+
+
+def test_what_a_user_can_mend_is_raised_at_once(tmp_path, on_dask):
+    with pytest.raises(UserError, match=r"common\.timesteps = 7: mend it") as caught:
+        run(mistake, [str(tmp_path)])
+    assert not isinstance(caught.value, ShardError)
+    assert len(tries(tmp_path)) == 1
+
+
+def test_a_shard_that_no_worker_can_read_is_named(monkeypatch, on_dask):
+    """What a worker cannot import fails before there is anything to try."""
+    monkeypatch.setattr(draw, "__module__", "known_here_alone")
+    monkeypatch.setitem(sys.modules, "known_here_alone", sys.modules[__name__])
+    with pytest.raises(ShardError, match="No module named 'known_here_alone'"):
+        run(draw, [1, 2])
+
+
+def test_a_shard_that_kills_every_worker_ends_in_an_error(on_dask):
+    with pytest.raises(ShardError, match="raise_signal failed 1 time ") as caught:
+        run(signal.raise_signal, [signal.SIGKILL])
+    assert "for <Signals.SIGKILL: 9>: its workers died, one after another" in str(caught.value)
+    assert "on 4 different workers" in str(caught.value)  # Dask's own limit
+
+
+# A cluster that cannot be used.
+
+
+def test_an_address_is_needed(monkeypatch):
+    monkeypatch.setenv("DPG_BACKEND", "dask")
+    monkeypatch.delenv("DPG_SCHEDULER", raising=False)
+    with pytest.raises(UserError, match=r"needs DPG_SCHEDULER.*tcp://host:8786"):
+        run(abs, [1])
+
+
+def test_an_unknown_backend_is_refused(monkeypatch):
+    monkeypatch.setenv("DPG_BACKEND", "ray")
+    with pytest.raises(UserError, match=r"DPG_BACKEND = 'ray': must be one of local, dask"):
+        run(abs, [1])
+
+
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nonsense://here", "127.0.0.1:port"])
+def test_a_scheduler_that_is_not_there_is_named(monkeypatch, address):
+    monkeypatch.setattr(dask_workers, "PATIENCE", 0.5)
+    monkeypatch.setenv("DPG_BACKEND", "dask")
+    monkeypatch.setenv("DPG_SCHEDULER", address)
+    with pytest.raises(UserError, match=rf"DPG_SCHEDULER = '{address}': no Dask scheduler answers there"):
+        run(abs, [1])
+
+
+def test_a_cluster_without_workers_is_refused(on_bare):
+    with pytest.raises(UserError, match=f"{on_bare.address} has no workers; start some"):
+        run(abs, [1])
+
+
+def test_a_scheduler_that_does_not_know_the_project_is_refused(tmp_path, monkeypatch):
+    runtime = tmp_path / "dpg" / "runtime"
+    runtime.mkdir(parents=True)
+    for file in (runtime.parent / "__init__.py", runtime / "__init__.py", runtime / "dask_workers.py"):
+        file.touch()  # another version, which lacks what ours names
+    with Cluster(tmp_path, cwd=tmp_path) as other:
+        use(other, monkeypatch)
+        with pytest.raises(UserError, match=r"does not know this project .*start it again"):
+            run(abs, [1])
+
+
+def test_a_cluster_that_loses_its_last_worker_is_given_up(on_bare, monkeypatch):
+    monkeypatch.setattr(dask_workers, "WITHOUT_WORKERS", 1.0)
+    monkeypatch.setattr(dask_workers, "LOOK_EVERY", 0.2)
+    on_bare.start_worker("--nthreads", "1", "--no-nanny")
+    on_bare.ready(1)
+    with open_workshop() as workshop:
+        results = begin(time.sleep, [0.1] * 400, workshop)
+        next(results)
+        on_bare.end_workers()
+        with pytest.raises(UserError, match="has no workers and has had none for 1 seconds; start some"):
+            list(results)
+
+
+def test_a_worker_with_several_threads_is_refused(on_bare):
+    on_bare.start_worker("--nthreads", "2", "--no-nanny")
+    on_bare.ready(1)
+    with pytest.raises(UserError, match=r"has 2 threads.*--nthreads 1"):
+        run(abs, [1])
+
+
+@pytest.fixture
+def copy(tmp_path):
+    shutil.copytree(ROOT / "dpg", tmp_path / "dpg", ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path
+
+
+def test_what_counts_is_the_code_that_a_worker_has_loaded(copy, on_bare, monkeypatch):
+    """Files that change under a worker do not make it another; one that starts then is, even while shards run."""
+    first = on_bare.start_worker("--nthreads", "1", "--no-nanny", cwd=copy)
+    on_bare.ready(1)
+    assert run(abs, [-1, 2]) == [1, 2]
+    with (copy / "dpg" / "runtime" / "seeding.py").open("a") as source:
+        source.write("# another line\n")
+    assert run(abs, [-3]) == [3]
+    monkeypatch.setattr(dask_workers, "LOOK_EVERY", 1000.0)  # so that the shards themselves must find out
+    with open_workshop() as workshop:
+        results = begin(time.sleep, [0.1] * 400, workshop)
+        next(results)
+        on_bare.start_worker("--nthreads", "1", "--no-nanny", cwd=copy)
+        with pytest.raises(UserError, match="has loaded other code of dpg than this process"):
+            list(results)
+    on_bare.end(first)
+    on_bare.ready(1)
+    with pytest.raises(UserError, match="has loaded other code of dpg than this process"):
+        run(abs, [1])
+
+
+def test_a_lost_scheduler_is_told_in_seconds_and_finished_shards_are_kept(tmp_path, monkeypatch):
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    with Cluster(tmp_path) as lost:
+        use(lost, monkeypatch)
+        lost.start_worker("--nthreads", "1", "--no-nanny")
+        lost.ready(1)
+        with (
+            pytest.raises(UserError, match=r"is lost.*start it and its workers again"),
+            open_scratch("test", "cell", {}) as scratch,
+            open_workshop(scratch) as workshop,
+        ):
+            results = begin(rest, range(40), workshop)
+            assert [next(results), next(results)] == [0, 1]
+            lost.scheduler.kill()
+            killed = time.monotonic()
+            list(results)
+        assert time.monotonic() - killed < 10
+    monkeypatch.setenv("DPG_BACKEND", "local")
+    with open_scratch("test", "cell", {}) as scratch, open_workshop(scratch) as workshop:
+        results = begin(rest, range(40), workshop)
+        assert [next(results), next(results)] == [0, 1]
+    assert workshop.usage.resumed == 2
