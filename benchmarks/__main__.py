@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks import gradient, landscape, machine, rollout, training
+from benchmarks import gradient, landscape, machine, repro, rollout, training, workers
 from benchmarks.harness import Cores, Row, Skipped
 
 PARTS: dict[str, Callable[..., Iterator[Row | Skipped]]] = {
@@ -22,6 +22,8 @@ PARTS: dict[str, Callable[..., Iterator[Row | Skipped]]] = {
     "training": training.measure,
     "gradient": gradient.measure,
     "landscape": landscape.measure,
+    "workers": workers.measure,
+    "repro": repro.measure,
 }
 RESULTS = Path(__file__).with_name("results.json")
 MAX_CORES = 2
@@ -78,15 +80,21 @@ def _print(row: Row | Skipped) -> None:
     else:
         target = "-" if row.target is None else f"{row.target:.2f} {'met' if row.met else 'not met'}"
         spread = f"({row.ratio_low:.3g} - {row.ratio_high:.3g})"
-        sys.stdout.write(f"{row.name:76} {row.ours:7.0f} {row.peer:7.0f} {row.ratio:6.3g} {spread:<16} {target}")
+        sys.stdout.write(f"{row.name:76} {_short(row.ours)} {_short(row.peer)} {row.ratio:6.3g} {spread:<16} {target}")
         sys.stdout.write(f"  [busy: {row.cpu_share:.0%} of the time]\n" if row.cpu_share < BUSY_BELOW else "\n")
     sys.stdout.flush()
+
+
+def _short(value: float) -> str:
+    """A speed in whole pairs, or a few seconds."""
+    return f"{value:7.0f}" if value >= 100 else f"{value:7.2f}"
 
 
 def _print_summary(rows: list[Row], output: Path) -> None:
     judged = [row for row in rows if row.target is not None]
     sys.stdout.write(
         "Speeds are pairs a second: CPU seconds on 1 core; on several, wall seconds, added up over the processes.\n"
+        "`dvc repro` is in wall seconds: what it took, and the most that it is to take.\n"
     )
     if any(row.cpu_share < BUSY_BELOW for row in rows):
         sys.stdout.write(

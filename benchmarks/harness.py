@@ -131,7 +131,7 @@ def _ratios(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
     return [mine / peer for mine, peer in zip(ours, theirs, strict=True)]
 
 
-def _race(runs: Mapping[str, Callable[[], Lap]], rounds: int) -> Race:
+def race(runs: Mapping[str, Callable[[], Lap]], rounds: int) -> Race:
     """So many rounds, after one that is thrown away; every second round runs backwards."""
     laps: dict[str, list[Lap]] = {name: [] for name in runs}
     for number in range(rounds + 1):
@@ -162,13 +162,13 @@ class Cores:
     def race(self, case: Case, names: Sequence[str], rounds: int, num_cores: int = 1) -> Race:
         """The case's contenders of these names against each other, all on the same cores."""
         self._prepare(case, num_cores)
-        return _race({name: partial(self._lap, case, name, num_cores) for name in names}, rounds)
+        return race({name: partial(self._lap, case, name, num_cores) for name in names}, rounds)
 
     def scaling(self, case: Case, name: str, rounds: int) -> Race:
         """One contender on "all cores", which has as much work on each, against "one core"."""
         self._prepare(case, self.count)
         runs = {"all cores": self.count, "one core": 1}
-        return _race({label: partial(self._lap, case, name, cores) for label, cores in runs.items()}, rounds)
+        return race({label: partial(self._lap, case, name, cores) for label, cores in runs.items()}, rounds)
 
     def _prepare(self, case: Case, num_cores: int) -> None:
         futures = [pool.submit(_prepare, case, core) for core, pool in enumerate(self._pools[:num_cores])]

@@ -6,7 +6,7 @@ from importlib import metadata, util
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("dpg", "numpy", "torch", "mujoco", "gymnasium", "stable-baselines3", "sb3-contrib")
+PACKAGES = ("dpg", "numpy", "torch", "mujoco", "gymnasium", "stable-baselines3", "sb3-contrib", "distributed", "dvc")
 
 
 def describe(cores_used: int) -> dict[str, Any]:
@@ -27,12 +27,12 @@ def versions() -> dict[str, str | None]:
     return {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES}
 
 
-def lacking(*modules: str) -> str | None:
-    """What to do about those of `modules` that are not installed; None: all are."""
+def lacking(*modules: str, group: str = "bench") -> str | None:
+    """What to do about those of `modules` that are not installed, by their group of extras; None: all are."""
     missing = [name for name in modules if util.find_spec(name) is None]
     if not missing:
         return None
-    return f"{' and '.join(missing)} not installed; `python -m pip install -e '.[bench]'` installs the peers"
+    return f"{' and '.join(missing)} not installed; `python -m pip install -e '.[{group}]'` installs them"
 
 
 def _version(name: str) -> str | None:

@@ -1,0 +1,148 @@
+"""How long a `dvc repro` takes that finds nothing to do.
+
+It is timed in copies of the project in which every output is a small stand-in that `dvc commit` has recorded, so that
+nothing need be computed first. Rows are in seconds: `ours` is what it took, `peer` the most that it is to take, and the
+ratio is the most over what it took, so that 1 is the least that is aimed at.
+"""
+
+import os
+import re
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from benchmarks.harness import Cores, Row
+
+ROOT = Path(__file__).parent.parent
+COPIED = (".dvc/config", ".dvcignore", ".gitignore", "dpg", "dvc.yaml", "params.yaml", "stages")
+PATIENCE = 600  # seconds
+
+
+@dataclass(frozen=True)
+class Size:
+    """A pipeline, and the most seconds that a look at it is to take."""
+
+    name: str
+    seconds: float
+    params: dict[str, list[str]]
+
+
+DEFAULT = Size("the default DAG", 3.0, {})
+LARGE = Size(
+    "3 tasks x 3 algorithms",
+    6.0,
+    {"envs": ["Hopper-v4", "Walker2d-v4", "Humanoid-v4"], "algorithms": ["ppo", "ppo_m", "trpo"]},
+)
+
+
+def measure(cores: Cores, *, quick: bool) -> Iterator[Row]:  # noqa: ARG001
+    """The default DAG; when not quick, a larger one as well."""
+    for size in (DEFAULT,) if quick else (DEFAULT, LARGE):
+        with tempfile.TemporaryDirectory() as folder:
+            yield _row(size, Path(folder), rounds=2 if quick else 7)
+
+
+def _row(size: Size, project: Path, rounds: int) -> Row:
+    number = _satisfy(project, size)
+    _repro(project)  # the first one hashes what later ones know
+    timings = [_repro(project) for _ in range(rounds)]
+    ratios = [size.seconds / wall for wall, _ in timings]
+    return Row(
+        name=f"cached dvc repro, {size.name}, {number} stages: seconds / aim",
+        ours=statistics.median(wall for wall, _ in timings),
+        peer=size.seconds,
+        ratio=statistics.median(ratios),
+        ratio_low=min(ratios),
+        ratio_high=max(ratios),
+        target=1.0,
+        unit="seconds",
+        rounds=rounds,
+        cpu_ratio=statistics.median(size.seconds / cpu for _, cpu in timings),
+        cpu_share=sum(cpu for _, cpu in timings) / sum(wall for wall, _ in timings),
+    )
+
+
+def _satisfy(project: Path, size: Size) -> int:
+    """A copy of the project in which nothing is stale; returns its number of stages."""
+    for name in COPIED:
+        target = project / name
+        target.parent.mkdir(exist_ok=True)
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(ROOT / name, target)
+    yaml, path = YAML(), project / "params.yaml"
+    params = yaml.load(path)
+    params.update(size.params)
+    yaml.dump(params, path)
+    subprocess.run(["git", "init", "--quiet"], cwd=project, check=True)
+    number = 0
+    for stage in _stages(project):
+        number += 1
+        for out in stage.outs:
+            _stand_in(Path(out.fs_path))
+    _dvc(project, "commit", "--force", "--quiet")
+    return number
+
+
+def _stages(project: Path) -> list[Any]:
+    from dvc.repo import Repo  # heavy
+
+    with Repo(str(project)) as repo:
+        return list(repo.index.stages)
+
+
+def _stand_in(output: Path) -> None:
+    """Outputs with a suffix are files, others are folders of some."""
+    if output.suffix:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(f"{output.name}\n")
+    else:
+        output.mkdir(parents=True, exist_ok=True)
+        for name in ("one.csv", "two.csv"):
+            (output / name).write_text(f"{output}\n")
+
+
+def _repro(project: Path) -> tuple[float, float]:
+    """Wall and CPU seconds.
+
+    Raises:
+        RuntimeError: it found something to do.
+    """
+    before, start = _cpu_of_children(), time.perf_counter()
+    output = _dvc(project, "repro")
+    wall, cpu = time.perf_counter() - start, _cpu_of_children() - before
+    if "Data and pipelines are up to date." not in output or re.search("Running stage|Updating lock file", output):
+        raise RuntimeError(f"`dvc repro` was to find nothing to do: {output}")
+    return wall, cpu
+
+
+def _dvc(project: Path, *arguments: str) -> str:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "DPG_"))}
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", *arguments],
+        cwd=project,
+        env=environment,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+    if done.returncode:
+        raise RuntimeError(f"dvc {' '.join(arguments)}: {done.stdout}{done.stderr}")
+    return done.stdout + done.stderr
+
+
+def _cpu_of_children() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
