@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks import gradient, landscape, machine, repro, rollout, training, workers
+from benchmarks import gradient, landscape, machine, memory, repro, rollout, training, workers
 from benchmarks.harness import Cores, Row, Skipped
 
 PARTS: dict[str, Callable[..., Iterator[Row | Skipped]]] = {
@@ -22,6 +22,7 @@ PARTS: dict[str, Callable[..., Iterator[Row | Skipped]]] = {
     "training": training.measure,
     "gradient": gradient.measure,
     "landscape": landscape.measure,
+    "memory": memory.measure,
     "workers": workers.measure,
     "repro": repro.measure,
 }
@@ -86,7 +87,9 @@ def _print(row: Row | Skipped) -> None:
 
 
 def _short(value: float) -> str:
-    """A speed in whole pairs, or a few seconds."""
+    """A speed in whole pairs, a few seconds, or bytes."""
+    if value >= 1e7:
+        return f"{value / 1e9:5.2f}GB"
     return f"{value:7.0f}" if value >= 100 else f"{value:7.2f}"
 
 

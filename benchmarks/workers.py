@@ -75,7 +75,7 @@ def _shards(number: int) -> list[gradient.Shard]:
 
 
 def _collect(shards: Sequence[gradient.Shard], workshop: Workshop) -> int:
-    results = map_shards(gradient.measure, shards, workshop, progress=_Silent(), work=lambda shard: shard.num_pairs)
+    results = map_shards(gradient.measure, shards, workshop, progress=Silent(), work=lambda shard: shard.num_pairs)
     return sum(shard.num_pairs for shard, _ in zip(shards, results, strict=True))
 
 
@@ -83,7 +83,7 @@ def _train(size: int, iterations: int, workshop: Workshop) -> int:
     """Two groups as the pipeline trains them, from their initialisation on."""
     short = recipe(ENV_ID, "ppo").model_copy(update={"iterations": iterations})
     groups = campaign.groups_of(short, 2 * size, size)
-    for _ in campaign.train(groups, 1, workshop, _Silent()):
+    for _ in campaign.train(groups, 1, workshop, Silent()):
         pass
     return sum(group.num_pairs for group in groups)
 
@@ -98,7 +98,7 @@ def _lap(work: Callable[[Workshop], int], workers: Workers) -> Lap:
     return [share] * workers.width
 
 
-class _Silent(Progress):
+class Silent(Progress):
     """Progress that tells nobody."""
 
     def __init__(self) -> None:

@@ -1,0 +1,55 @@
+"""What the gradient probe holds in memory, whatever the number of pairs.
+
+It runs on Humanoid through `map_shards`, `gather` and the tables, on local processes, as the stage does. Rows are in
+bytes: the peak resident sets of this process's share and of every worker, added up. `ours` is at the larger number of
+pairs; `peer` is the most that it is to take, or what it takes at the smaller number; the ratio is `peer` over `ours`.
+Left out when quick: a million pairs take minutes.
+"""
+
+from collections.abc import Iterator
+
+from benchmarks.agents import params, snapshot
+from benchmarks.harness import Cores, Row
+from benchmarks.workers import Silent
+from dpg.probes import gradient
+from dpg.runtime.schema import GradientBudget
+from dpg.runtime.shards import Workshop, map_shards
+from dpg.runtime.workers import LocalProcesses, peak_memory
+
+ENV_ID = "Humanoid-v4"
+FEW, MANY = 100_000, 1_000_000  # pairs of the true gradient and of the largest estimates together
+MOST = 2e9  # bytes
+FLAT = 0.9
+
+
+def measure(cores: Cores, *, quick: bool) -> Iterator[Row]:
+    """The smaller number first: a peak never falls."""
+    if quick:
+        return
+    few, many = (_peak(pairs, cores.count) for pairs in (FEW, MANY))
+    name = f"gradient probe, {ENV_ID}, {cores.count} workers, memory at {MANY:,} pairs"
+    yield _row(f"{name} / 2 GB", many, MOST, 1.0)
+    yield _row(f"{name} / at {FEW:,}", many, few, FLAT)
+
+
+def _peak(pairs: int, width: int) -> float:
+    """Bytes at the peak of a probe of so many pairs, in all."""
+    agent = snapshot(ENV_ID, 1)
+    statistics = params().statistics
+    size = pairs // 5  # of four estimates and of the true gradient
+    budget = GradientBudget(repeats=4, sizes=(200, 2000, 10_000, size), true_pairs=size)
+    shards = gradient.plan([agent], budget, agent.recipe.seed)
+    workers = LocalProcesses(width)
+    try:
+        workshop = Workshop(workers)
+        results = map_shards(gradient.measure, shards, workshop, progress=Silent(), work=lambda shard: shard.num_pairs)
+        for collected in gradient.gather(shards, results):
+            gradient.tabulate(collected, gradient.cosines(collected), statistics, agent.recipe.seed)
+    finally:
+        workers.close()
+    return peak_memory() + sum(workshop.usage.peak_memory.values())
+
+
+def _row(name: str, ours: float, peer: float, target: float) -> Row:
+    ratio = peer / ours
+    return Row(name, ours, peer, ratio, ratio, ratio, target, "bytes", rounds=1, cpu_ratio=ratio, cpu_share=1.0)
