@@ -391,7 +391,7 @@ def test_coming_and_going_at_the_same_work_never_removes_a_folder_that_is_in_use
     """Processes enter and leave three folders as others end well, fail, and remove what is beyond the limit."""
     monkeypatch.setenv("DPG_SCRATCH_GB", "4e-6")
     started = [
-        subprocess.Popen([sys.executable, "-c", STRESS, str(index), "200"], stderr=subprocess.PIPE, text=True)
+        subprocess.Popen([sys.executable, "-c", STRESS, str(index), "150"], stderr=subprocess.PIPE, text=True)
         for index in range(3)
     ]
     ended = [process.communicate(timeout=60)[1] for process in started]
@@ -402,7 +402,7 @@ def test_coming_and_going_at_the_same_work_never_removes_a_folder_that_is_in_use
 def test_leftovers_can_be_listed_while_folders_come_and_go():
     """And listing them keeps none from being removed by a run that ends well."""
     script = STRESS.replace("0.5", "0")
-    process = subprocess.Popen([sys.executable, "-c", script, "0", "200"], stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen([sys.executable, "-c", script, "0", "100"], stderr=subprocess.PIPE, text=True)
     while process.poll() is None:
         leftovers()
     assert process.communicate()[1] == ""
