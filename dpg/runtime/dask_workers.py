@@ -4,6 +4,7 @@ A shard travels as bytes: Dask's scheduler reads all that it passes on, and woul
 memory. A worker reads them once it has seen that it would give the same result.
 """
 
+import logging
 import pickle
 import time
 import traceback
@@ -58,6 +59,8 @@ class DaskWorkers(Workers):
         """
         if not address:
             raise UserError("DPG_BACKEND = 'dask' needs DPG_SCHEDULER, the scheduler's address: tcp://host:8786")
+        # What a client logs as an error, with a traceback, becomes one of ours.
+        logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
         try:
             client = distributed.Client(address, timeout=PATIENCE, set_as_default=False)
         except (OSError, ValueError, TimeoutError) as error:

@@ -1,5 +1,6 @@
 """Shards on a real Dask cluster: the same bytes as here, whatever dies, and clear words where it cannot be used."""
 
+import logging
 import os
 import re
 import shutil
@@ -332,7 +333,7 @@ def test_what_counts_is_the_code_that_a_worker_has_loaded(copy, on_bare, monkeyp
         run(abs, [1])
 
 
-def test_a_lost_scheduler_is_told_in_seconds_and_finished_shards_are_kept(tmp_path, monkeypatch):
+def test_a_lost_scheduler_is_told_in_seconds_and_finished_shards_are_kept(tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     with Cluster(tmp_path) as lost:
         use(lost, monkeypatch)
@@ -349,6 +350,7 @@ def test_a_lost_scheduler_is_told_in_seconds_and_finished_shards_are_kept(tmp_pa
             killed = time.monotonic()
             list(results)
         assert time.monotonic() - killed < 10
+        assert not [record for record in caplog.records if record.levelno >= logging.ERROR]  # our error says it all
     monkeypatch.setenv("DPG_BACKEND", "local")
     with open_scratch("test", "cell", {}) as scratch, open_workshop(scratch) as workshop:
         results = begin(rest, range(40), workshop)
