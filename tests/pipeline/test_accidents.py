@@ -74,6 +74,7 @@ def survivor(project, tmp_path_factory):
 
 
 def test_a_killed_pipeline_ends_with_the_same_bytes(project, survivor):
+    """Whatever the number of workers, too: in the project each stage had one core, here each has all."""
     copy, _ = survivor
     ours, theirs = digest(copy / "data"), digest(project / "data")
     names = {name for name in ours if "runs/" not in name}
