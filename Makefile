@@ -46,7 +46,7 @@ format: setup  ## Format the code, and mend what the linter can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: setup  ## Time ours against its peers: a quarter of an hour, on an idle machine
+bench: setup  ## Time ours against its peers: twenty minutes, on an idle machine
 	$(BIN)/python -m benchmarks
 
 bench-quick: setup  ## The same in three minutes, two rounds of each

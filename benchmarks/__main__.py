@@ -2,8 +2,8 @@
 
 Every figure is a ratio of speeds that were taken in turn on the same cores; between the brackets are the least and the
 greatest of the rounds' own ratios. Nothing fails because it is slow. Leave the machine alone meanwhile: two cores for
-about a quarter of an hour, three minutes with --quick, whose ratios rest on two rounds each. Peers that are not
-installed are left out, and the table says so.
+about twenty minutes, three with --quick, whose ratios rest on two rounds each. Peers that are not installed are left
+out, and the table says so.
 """
 
 import argparse
