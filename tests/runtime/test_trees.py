@@ -127,12 +127,13 @@ trees = st.recursive(
 
 
 @given(trees)
-@settings(max_examples=150)
+@settings(max_examples=100)
 def test_any_tree_comes_back_the_same_in_type_dtype_and_every_bit(tree):
     assert same(come_back(tree), tree)
 
 
 @given(st.sampled_from(DTYPES), st.data())
+@settings(max_examples=50)
 def test_every_dtype_comes_back_whatever_the_layout(dtype, data):
     """Fortran order and strides go, shape and bits stay; and what is read can be written to, as if computed."""
     array = data.draw(hnp.arrays(dtype, (2, 3)))
