@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -53,11 +54,9 @@ def stage(tmp_path):
             start_new_session=True,
         )
     yield process, path
-    family = [*psutil.Process(process.pid).children(recursive=True)] if process.poll() is None else []
-    process.kill()
+    with suppress(ProcessLookupError):  # its workers as well, whether it has ended or not
+        os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    for each in family:
-        each.kill()
 
 
 def workers(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
