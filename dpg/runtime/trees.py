@@ -67,12 +67,6 @@ def digest(tree: Any) -> str:
     return content.hexdigest()
 
 
-def num_bytes(tree: Any) -> int:
-    """What `to_bytes` takes, but for some hundred bytes."""
-    structure, arrays = _flatten(tree)
-    return len(json.dumps(structure)) + sum(array.nbytes for array in arrays)
-
-
 def _flatten(tree: Any) -> tuple[Any, list[np.ndarray]]:
     arrays: list[np.ndarray] = []
 
