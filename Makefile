@@ -33,7 +33,7 @@ repro: setup  ## Run the pipeline that params.yaml states, from nothing to repor
 	@echo "==> figures: $(abspath reports/figures)"
 
 test: setup  ## Run the test suite
-	@echo "==> pytest (about ten minutes on two cores, most of it the pipeline at the smoke scale)"
+	@echo "==> pytest (a quarter of an hour on two cores, most of it pipelines at the smoke scale)"
 	$(BIN)/python -m pytest
 
 check: setup  ## Format, lint, types, layers: under a minute

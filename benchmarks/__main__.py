@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from benchmarks import gradient, landscape, machine, memory, repro, rollout, training, workers
 from benchmarks.harness import Cores, Row, Skipped
@@ -35,30 +36,36 @@ def main(arguments: list[str]) -> None:
     """Measure, print, write."""
     options = _parser().parse_args(arguments)
     names = options.only or list(PARTS)
-    started = time.gmtime()
-    seconds: dict[str, int] = {}
-    found: list[Row | Skipped] = []
+    document = _read(options.output) if options.only else {"parts": {}, "rows": [], "skipped": []}
+    judged: list[Row] = []
     with Cores(MAX_CORES) as cores:
         where = machine.describe(cores.count)
         _print_heading()
         for name in names:
-            start = time.monotonic()
+            started, start = time.gmtime(), time.monotonic()
+            found: list[Row | Skipped] = []
             for row in PARTS[name](cores, quick=options.quick):
                 _print(row)
                 found.append(row)
-            seconds[name] = round(time.monotonic() - start)
-    rows = [row for row in found if isinstance(row, Row)]
-    document = {
-        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", started),
-        "quick": options.quick,
-        "seconds": seconds,
-        "machine": where,
-        "versions": machine.versions(),
-        "rows": [asdict(row) for row in rows],
-        "skipped": [asdict(row) for row in found if isinstance(row, Skipped)],
-    }
-    options.output.write_text(json.dumps(document, indent=2) + "\n")
-    _print_summary(rows, options.output)
+            judged += [row for row in found if isinstance(row, Row)]
+            document["parts"][name] = {
+                "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", started),
+                "quick": options.quick,
+                "seconds": round(time.monotonic() - start),
+                "machine": where,
+                "versions": machine.versions(),
+            }
+            for kind, key in ((Row, "rows"), (Skipped, "skipped")):
+                others = [row for row in document[key] if row["part"] != name]
+                mine = [{"part": name, **asdict(row)} for row in found if isinstance(row, kind)]
+                document[key] = sorted(others + mine, key=lambda row: list(PARTS).index(row["part"]))
+            options.output.write_text(json.dumps(document, indent=2) + "\n")
+    _print_summary(judged, options.output)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The results of an earlier run, of which some parts are to be made anew."""
+    return json.loads(path.read_text()) if path.exists() else {"parts": {}, "rows": [], "skipped": []}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -66,7 +73,9 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="two rounds of each, fewer cases, less trained agents")
-    parser.add_argument("--only", action="append", choices=list(PARTS), help="this part (may be given again)")
+    parser.add_argument(
+        "--only", action="append", choices=list(PARTS), help="this part anew, the others as they were (may be repeated)"
+    )
     parser.add_argument("--output", type=Path, default=RESULTS, metavar="PATH", help="where the results go")
     return parser
 

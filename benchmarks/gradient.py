@@ -29,8 +29,8 @@ class GradientCase:
         """`probe`; `rollout`, its streams alone; `reduction`, what it does to them; and that with `one more size`."""
         agent = snapshot(self.env_id, self.iterations)
         # The first shard of an estimate holds the stream whose heads are the sizes below T.
-        plan = gradient.plan([agent], params().scales.paper.gradient, agent.recipe.seed)
-        shard = next(shard for shard in plan if shard.parts[0].set_index == core and not shard.parts[0].first_stream)
+        # Every core has one of the same shape, with streams of its own.
+        shard = gradient.plan([agent], params().scales.paper.gradient, agent.recipe.seed + core)[0]
         # Below T as well, where a size takes sums of its own.
         extra = agent.recipe.common.timesteps * 3 // 4
         parts = [replace(part, sizes=tuple(sorted({*part.sizes, extra}))) for part in shard.parts]
