@@ -39,9 +39,8 @@ class Shard:
     @property
     def num_pairs(self) -> int:
         """Pairs that the shard collects."""
-        common = self.snapshot.recipe.common
-        streams = 1 + self.heldout_pairs // common.timesteps
-        return streams * (common.timesteps + advantages.horizon(common.gamma))
+        streams = 1 + self.heldout_pairs // self.snapshot.recipe.common.timesteps
+        return streams * recorded_pairs(self.snapshot)
 
 
 @dataclass(frozen=True)
@@ -87,24 +86,36 @@ def measure(shard: Shard) -> list[PredictionError]:
 
 def long_streams(snapshot: Snapshot, seeds: Sequence[Seed]) -> Streams:
     """Streams H pairs longer than T; each begins with the stream of T pairs from the same seed."""
+    return fresh_streams(snapshot, seeds, recorded_pairs(snapshot))
+
+
+def recorded_pairs(snapshot: Snapshot) -> int:
+    """T + H, the pairs of a stream whose first T are scored."""
     common = snapshot.recipe.common
-    return fresh_streams(snapshot, seeds, common.timesteps + advantages.horizon(common.gamma))
+    return common.timesteps + advantages.horizon(common.gamma)
+
+
+def known_returns(snapshot: Snapshot, streams: Streams) -> tuple[Float[np.ndarray, "N T"], Bool[np.ndarray, "N T"]]:
+    """Discounted returns of the first T pairs of long streams, in the net's reward units, and which are known."""
+    recipe = snapshot.recipe
+    common, timesteps = recipe.common, recipe.common.timesteps
+    reward = appraise(snapshot.state, streams, common, recipe.config).reward
+    terminated = streams.done if common.time_limit == "terminal" else streams.terminated
+    returns = advantages.discounted_return(reward, streams.done, np.zeros_like(reward), common.gamma)
+    known = advantages.return_is_known(terminated, streams.done, advantages.horizon(common.gamma))
+    return returns[:, :timesteps], known[:, :timesteps]
 
 
 def _score(snapshot: Snapshot, updated: Population, split: str, streams: Streams) -> list[PredictionError]:
     recipe, state = snapshot.recipe, snapshot.state
-    common, timesteps = recipe.common, recipe.common.timesteps
-    scored = streams.head(timesteps)
+    common = recipe.common
+    scored = streams.head(common.timesteps)
     appraisal = appraise(state, scored, common, recipe.config)
     obs = updated.normalize_obs(scored.obs.reshape(1, -1, scored.obs.shape[-1]))
     predicted = values(updated, obs).reshape(scored.reward.shape)
-    reward = appraise(state, streams, common, recipe.config).reward
-    terminated = streams.done if common.time_limit == "terminal" else streams.terminated
-    returns = advantages.discounted_return(reward, streams.done, np.zeros_like(reward), common.gamma)
-    known = advantages.return_is_known(terminated, streams.done, advantages.horizon(common.gamma))
     targets = {
         "gae": (appraisal.value + appraisal.advantage(common), np.ones_like(scored.done)),
-        "returns": (returns[:, :timesteps], known[:, :timesteps]),
+        "returns": known_returns(snapshot, streams),
     }
     return [
         _errors(snapshot, split, name, predicted, target, usable, int(scored.done.sum()))

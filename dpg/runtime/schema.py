@@ -121,6 +121,15 @@ class Statistics(_Section):
     resamples: Annotated[int, Field(ge=100)]
 
 
+class TrueValue(_Section):
+    """How the true value function is fitted (paper, fig. 5)."""
+
+    lr: Positive
+    minibatch: Count
+    max_epochs: Count
+    patience: Count
+
+
 class LandscapePlane(_Section):
     """The plane that a landscape spans (paper, fig. 6 to 8)."""
 

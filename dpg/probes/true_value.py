@@ -1,0 +1,231 @@
+"""The true value function of a snapshot's policy, as well as a net of its kind can have it (paper, sec. 2.2, fig. 5).
+
+V* is a net of the value net's own architecture, fitted to discounted returns that are known, on many pairs of fresh
+streams from pi_theta_i. Targets are standardised, a tenth of the streams is held out, and the epoch that did best on
+those is kept. Its scale is folded into its last layer, so that V* is a value vector like any other, in the reward units
+that the value net is trained in. A bad V* would make every comparison with it meaningless: its own error is reported.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from dpg.agent import networks
+from dpg.agent.population import AdamState
+from dpg.agent.snapshot import Snapshot
+from dpg.learning.adam import Adam
+from dpg.learning.objectives import value_slope
+from dpg.numerics.vectors import Layout
+from dpg.probes.collection import STREAMS_AT_ONCE, probe_seed
+from dpg.probes.value import explained_variance, known_returns, long_streams, recorded_pairs
+from dpg.runtime.schema import TrueValue
+from dpg.runtime.seeding import Seed
+
+HELDOUT_SHARE = 0.1
+AT_ONCE = 65_536  # pairs that are predicted together
+ADAM_EPS = 1e-8
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One snapshot, and how its true value function is fitted."""
+
+    snapshot: Snapshot
+    pairs: int
+    fit: TrueValue
+    seed: int
+
+    @property
+    def num_streams(self) -> int:
+        """Streams, the held-out ones included."""
+        return self.pairs // self.snapshot.recipe.common.timesteps
+
+    @property
+    def num_heldout(self) -> int:
+        """Streams that are held out."""
+        return max(1, round(HELDOUT_SHARE * self.num_streams))
+
+    @property
+    def num_pairs(self) -> int:
+        """Pairs that the shard collects: streams are recorded longer than they are used."""
+        return self.num_streams * recorded_pairs(self.snapshot)
+
+    def __str__(self) -> str:
+        return f"{self.snapshot}, {self.pairs} pairs"
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One row of `loss.csv`: mean squared errors of V*, in standardised units, after an epoch of its fit."""
+
+    env: str
+    algorithm: str
+    agent: int
+    iteration: int
+    epoch: int
+    train_loss: float
+    heldout_loss: float
+
+
+@dataclass(frozen=True)
+class Quality:
+    """One row of `fit.csv`: how well V* predicts held-out returns, beside the snapshot's own value net.
+
+    `pairs` are those whose return is known, for the fit and of the held-out streams.
+    """
+
+    env: str
+    algorithm: str
+    agent: int
+    iteration: int
+    pairs: int
+    trajectories: int
+    heldout_pairs: int
+    heldout_trajectories: int
+    epochs: int
+    best_epoch: int
+    explained_variance: float
+    value_net_explained_variance: float
+    median_relative_error: float
+    value_net_median_relative_error: float
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """V* of one snapshot as a vector in the layout of its value net, with how it was come by."""
+
+    value: Float[np.ndarray, " D"]
+    epochs: list[Epoch]
+    quality: Quality
+
+
+@dataclass(frozen=True)
+class Data:
+    """Pairs whose return is known: normalised observations, and returns; complete episodes among the pairs."""
+
+    obs: Float[np.ndarray, "B O"]
+    returns: Float[np.ndarray, " B"]
+    trajectories: int
+
+
+def measure(shard: Shard) -> Fitted:
+    """Collect a shard's streams, and fit V* to their returns."""
+    node = probe_seed(shard.seed, "true_value", shard.snapshot)
+    seeds = [node / f"stream={index}" for index in range(shard.num_streams)]
+    heldout = collect(shard.snapshot, seeds[: shard.num_heldout])
+    data = collect(shard.snapshot, seeds[shard.num_heldout :])
+    return fit(shard, data, heldout, node)
+
+
+def collect(snapshot: Snapshot, seeds: list[Seed]) -> Data:
+    """The known returns of streams, some streams at a time: raw observations are not kept."""
+    obs, returns, trajectories = [], [], 0
+    for first in range(0, len(seeds), STREAMS_AT_ONCE):
+        streams = long_streams(snapshot, seeds[first : first + STREAMS_AT_ONCE])
+        target, known = known_returns(snapshot, streams)
+        scored = streams.head(target.shape[1])
+        normalized = snapshot.state.normalize_obs(scored.obs.reshape(1, -1, scored.obs.shape[-1]))[0]
+        obs.append(normalized[known.ravel()])
+        returns.append(target[known])
+        trajectories += int(scored.done.sum())
+    return Data(np.concatenate(obs), np.concatenate(returns), trajectories)
+
+
+def fit(shard: Shard, data: Data, heldout: Data, node: Seed) -> Fitted:
+    """V* from pairs with known returns, stopped where it no longer improves on held-out streams."""
+    snapshot = shard.snapshot
+    layout = snapshot.state.architecture.value_layout
+    mean, std = float(data.returns.mean()), max(float(data.returns.std()), 1e-12)
+    obs, target = torch.from_numpy(data.obs), torch.from_numpy(((data.returns - mean) / std).astype(np.float32))
+    vector = best = initial(snapshot, node)
+    adam = Adam(AdamState.zeros(1, layout.size), np.array([shard.fit.lr]), ADAM_EPS)
+    rng = (node / "minibatches").generator()
+    epochs: list[Epoch] = []
+    best_epoch, best_loss = 0, float("inf")
+    cell = (snapshot.recipe.env_id, snapshot.recipe.algorithm, snapshot.agent, snapshot.iteration)
+    for epoch in range(1, shard.fit.max_epochs + 1):
+        for rows in minibatches(rng, len(target), shard.fit.minibatch):
+            vector = adam.descend(vector, gradient(layout, vector, obs[rows], target[rows]))
+        losses = [
+            float(np.mean((predict(layout, vector[0].numpy(), part.obs) - (part.returns - mean) / std) ** 2))
+            for part in (data, heldout)
+        ]
+        epochs.append(Epoch(*cell, epoch, *losses))
+        if losses[1] < best_loss:
+            best, best_epoch, best_loss = vector, epoch, losses[1]
+        elif epoch - best_epoch >= shard.fit.patience:
+            break
+    value = unstandardized(layout, best[0].numpy(), mean, std)
+    return Fitted(value, epochs, quality(snapshot, value, data, heldout, len(epochs), best_epoch))
+
+
+def initial(snapshot: Snapshot, node: Seed) -> Float[Tensor, "1 D"]:
+    """A fresh net of the value net's architecture."""
+    architecture = snapshot.state.architecture
+    sizes = (architecture.obs_dim, *architecture.value_hidden, 1)
+    arrays = networks.init_mlp((node / "init").generator(), sizes, "orthogonal", np.sqrt(2), 1.0)
+    return torch.from_numpy(architecture.value_layout.flatten(arrays)[None])
+
+
+def minibatches(rng: np.random.Generator, pairs: int, size: int) -> Iterator[Tensor]:
+    """One epoch: every pair once, in parts of at most `size`, shuffled."""
+    order = torch.from_numpy(rng.permutation(pairs))
+    yield from order.split(size)
+
+
+@torch.inference_mode()
+def gradient(
+    layout: Layout, vector: Float[Tensor, "1 D"], obs: Float[Tensor, "B O"], target: Float[Tensor, " B"]
+) -> Float[Tensor, "1 D"]:
+    """The gradient of the mean squared error."""
+    arrays = layout.unflatten(vector)
+    inputs, output = networks.layer_inputs(arrays, obs[None])
+    slope = value_slope(output[..., 0], target[None])
+    return layout.flatten(networks.gradient(inputs, networks.layer_errors(arrays, inputs, slope[..., None])))
+
+
+def predict(layout: Layout, value: Float[np.ndarray, " D"], obs: Float[np.ndarray, "B O"]) -> Float[np.ndarray, " B"]:
+    """The net's values at normalised observations, in float64."""
+    arrays = layout.unflatten(value)
+    parts = [networks.mlp(arrays, obs[first : first + AT_ONCE])[:, 0] for first in range(0, len(obs), AT_ONCE)]
+    return np.concatenate(parts).astype(np.float64)
+
+
+def unstandardized(layout: Layout, value: Float[np.ndarray, " D"], mean: float, std: float) -> Float[np.ndarray, " D"]:
+    """The net whose values are mean + std times this one's."""
+    arrays = dict(layout.unflatten(value.astype(np.float64)))
+    last = max(int(name[1:]) for name in arrays)
+    arrays[f"w{last}"] = std * arrays[f"w{last}"]
+    arrays[f"b{last}"] = std * arrays[f"b{last}"] + mean
+    return layout.flatten(arrays).astype(np.float32)
+
+
+def quality(
+    snapshot: Snapshot, value: Float[np.ndarray, " D"], data: Data, heldout: Data, epochs: int, best_epoch: int
+) -> Quality:
+    """V* and the snapshot's own value net on the held-out streams."""
+    layout = snapshot.state.architecture.value_layout
+    fitted, own = (predict(layout, vector, heldout.obs) for vector in (value, snapshot.state.value[0]))
+    size = np.abs(heldout.returns)
+    relative = [np.abs(each - heldout.returns)[size > 0] / size[size > 0] for each in (fitted, own)]
+    medians = [float(np.median(each)) if len(each) else float("nan") for each in relative]
+    return Quality(
+        env=snapshot.recipe.env_id,
+        algorithm=snapshot.recipe.algorithm,
+        agent=snapshot.agent,
+        iteration=snapshot.iteration,
+        pairs=len(data.returns),
+        trajectories=data.trajectories,
+        heldout_pairs=len(heldout.returns),
+        heldout_trajectories=heldout.trajectories,
+        epochs=epochs,
+        best_epoch=best_epoch,
+        explained_variance=explained_variance(fitted, heldout.returns),
+        value_net_explained_variance=explained_variance(own, heldout.returns),
+        median_relative_error=medians[0],
+        value_net_median_relative_error=medians[1],
+    )

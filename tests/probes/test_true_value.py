@@ -1,0 +1,95 @@
+"""The true value function: on a task where it is known, and what must not go into it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from dpg.agent.population import AdamState, initialize
+from dpg.agent.snapshot import Snapshot
+from dpg.probes import true_value
+from dpg.probes.known_answers import closed_forms, forms
+from dpg.probes.known_answers.agents import GAMMA, closed_loop, known_agent
+from dpg.probes.value import explained_variance
+from dpg.runtime.schema import TrueValue
+from dpg.runtime.seeding import Seed
+
+FIT = TrueValue(lr=3e-3, minibatch=512, max_epochs=30, patience=6)
+
+
+@pytest.fixture(scope="module")
+def snapshot() -> Snapshot:
+    """The known linear policy on LinearQuadratic-v0, with a value net that can bend."""
+    known = known_agent("value net", 400).snapshot
+    state = known.state
+    architecture = replace(state.architecture, value_hidden=(32,))
+    value = initialize(architecture, "orthogonal", [Seed(0) / "test"]).value
+    adam = AdamState.zeros(1, value.shape[1])
+    return Snapshot(0, known.recipe, replace(state, architecture=architecture, value=value, value_adam=adam))
+
+
+@pytest.fixture(scope="module")
+def fitted(snapshot) -> true_value.Fitted:
+    return true_value.measure(true_value.Shard(snapshot, 40_000, FIT, seed=0))
+
+
+@pytest.fixture(scope="module")
+def heldout(snapshot) -> tuple[true_value.Data, np.ndarray]:
+    """Fresh pairs, and the closed-form value of their states."""
+    data = true_value.collect(snapshot, [Seed(1) / f"stream={index}" for index in range(10)])
+    moments = snapshot.state.obs_moments
+    raw = data.obs * np.sqrt(moments.variance + 1e-8) + moments.mean
+    return data, forms.evaluate(closed_forms.value_function(closed_loop(snapshot.state), GAMMA), raw)
+
+
+def test_it_finds_the_closed_form(snapshot, fitted, heldout):
+    """Nine tenths of the variance of V over states, and its mean to a tenth of its deviation.
+
+    Returns vary by twice as much as V does: of theirs no more than a quarter can be explained. Seeds are fixed.
+    """
+    data, truth = heldout
+    predicted = true_value.predict(snapshot.state.architecture.value_layout, fitted.value, data.obs)
+    assert explained_variance(predicted, truth) > 0.9
+    assert abs(np.mean(predicted - truth)) < 0.1 * truth.std()
+    own = true_value.predict(snapshot.state.architecture.value_layout, snapshot.state.value[0], data.obs)
+    assert explained_variance(own, truth) < 0.5
+
+
+def test_its_quality_is_that_of_held_out_streams(fitted):
+    quality = fitted.quality
+    assert quality.pairs + quality.heldout_pairs < 40_000  # returns near a cut are not known
+    assert 0.05 < quality.heldout_pairs / quality.pairs < 0.2
+    assert 0.1 < quality.explained_variance < 0.4
+    assert quality.explained_variance > quality.value_net_explained_variance + 0.1
+    assert quality.median_relative_error < quality.value_net_median_relative_error
+
+
+def test_the_epoch_that_did_best_on_held_out_streams_is_kept(fitted):
+    losses = [epoch.heldout_loss for epoch in fitted.epochs]
+    assert fitted.quality.best_epoch == 1 + int(np.argmin(losses))
+    assert fitted.quality.epochs == len(losses) <= FIT.max_epochs
+    assert fitted.epochs[-1].train_loss < fitted.epochs[0].train_loss
+
+
+def test_returns_that_are_not_known_would_spoil_it(snapshot, heldout):
+    """Counting every pair, as if nothing followed the cut, shrinks returns: the check above would fail."""
+    _, truth = heldout
+    streams = true_value.long_streams(snapshot, [Seed(2) / f"stream={index}" for index in range(20)])
+    returns, known = true_value.known_returns(snapshot, streams)
+    # Some sixty episodes: the mean has a standard error of a seventh of that deviation.
+    assert abs(returns[known].mean() - truth.mean()) < 0.4 * truth.std()
+    assert abs(returns[~known].mean() - truth.mean()) > 0.5 * truth.std()
+
+
+def test_scale_and_shift_are_folded_into_the_last_layer(snapshot, heldout):
+    data, _ = heldout
+    layout, value = snapshot.state.architecture.value_layout, snapshot.state.value[0]
+    folded = true_value.unstandardized(layout, value, mean=-20.0, std=7.0)
+    expected = -20.0 + 7.0 * true_value.predict(layout, value, data.obs)
+    np.testing.assert_allclose(true_value.predict(layout, folded, data.obs), expected, rtol=1e-5, atol=1e-4)
+
+
+def test_the_same_shard_gives_the_same_bytes(snapshot, fitted):
+    again = true_value.measure(true_value.Shard(snapshot, 40_000, FIT, seed=0))
+    np.testing.assert_array_equal(again.value, fitted.value)
+    assert again.quality == fitted.quality
