@@ -2,6 +2,7 @@
 
 from itertools import chain
 
+from dpg.agent.snapshot import Recipe
 from dpg.learning import campaign
 from dpg.runtime import config
 from dpg.runtime.progress import Progress
@@ -9,7 +10,7 @@ from dpg.runtime.schema import AlgorithmName
 from stages import edge
 from stages.cell import Cell, tables
 from stages.execution import execute
-from stages.training import log_means, logged, recipe_for, write_history
+from stages.training import log_means, logged, write_history
 
 
 def main(env: str, algorithm: AlgorithmName) -> None:
@@ -17,7 +18,7 @@ def main(env: str, algorithm: AlgorithmName) -> None:
     cell = Cell(env, algorithm)
     params = config.load()
     budget = params.budget.train
-    recipe = recipe_for(params, env, algorithm, budget.iterations, baseline="none")
+    recipe = Recipe.of(params, env, algorithm, budget.iterations, baseline="none")
     groups = campaign.groups_of(recipe, budget.agents, budget.group_size)
     with (
         execute(

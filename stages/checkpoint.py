@@ -1,24 +1,17 @@
 """Pick the snapshots of one cell that are studied, evaluate them on whole episodes, and export them."""
 
 import shutil
-from collections.abc import Sequence
 
 from dpg.agent.snapshot import filename, listing, load
 from dpg.probes import evaluation
 from dpg.runtime import config
 from dpg.runtime.outputs import write_table
 from dpg.runtime.progress import Progress
-from dpg.runtime.schema import CheckpointBudget
+from dpg.runtime.schema import CheckpointBudget, nearest
 from dpg.runtime.shards import map_shards
 from stages import edge
 from stages.cell import Cell, tables
 from stages.execution import execute
-
-
-def nearest(fractions: Sequence[float], available: Sequence[int], iterations: int) -> list[int]:
-    """The available iterations closest to fractions of the training, each once."""
-    chosen = (min(available, key=lambda iteration: abs(iteration - f * iterations)) for f in fractions)
-    return sorted(set(chosen))
 
 
 def main(env: str, algorithm: str) -> None:

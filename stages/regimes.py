@@ -6,26 +6,15 @@ from dpg.runtime.progress import Progress
 from stages import edge
 from stages.cell import Task, tables
 from stages.execution import execute
-from stages.training import log_means, logged, recipe_for, write_history
-
-CHUNKS = 10  # of the longest training: how often progress is told
+from stages.training import log_means, logged, write_history
 
 
 def main(env: str) -> None:
     """Train one task's regimes: the rates of one sample size are members of one population."""
     params = config.load()
     budget = params.budget.regimes
-    groups = [
-        group
-        for timesteps in budget.timesteps
-        for group in campaign.groups_of(
-            recipe_for(params, env, "ppo", budget.total_pairs // timesteps, timesteps=timesteps),
-            budget.agents,
-            budget.group_size,
-            budget.rates,
-        )
-    ]
-    every = max(1, max(group.recipe.iterations for group in groups) // CHUNKS)
+    groups = campaign.regimes(params, env)
+    every = campaign.every_tenth(groups)
     task = Task(env, "ppo")
     with (
         execute(

@@ -3,7 +3,7 @@
 from itertools import chain
 
 from dpg.agent import snapshot
-from dpg.agent.snapshot import Snapshot
+from dpg.agent.snapshot import Recipe, Snapshot
 from dpg.learning import campaign, training
 from dpg.runtime import config
 from dpg.runtime.progress import Progress
@@ -11,7 +11,7 @@ from dpg.runtime.schema import AlgorithmName
 from stages import edge
 from stages.cell import Cell, tables
 from stages.execution import execute
-from stages.training import log_agents, logged, recipe_for, write_history
+from stages.training import log_agents, logged, write_history
 
 
 def main(env: str, algorithm: AlgorithmName) -> None:
@@ -19,7 +19,7 @@ def main(env: str, algorithm: AlgorithmName) -> None:
     cell = Cell(env, algorithm)
     params = config.load()
     budget = params.budget.train
-    recipe = recipe_for(params, env, algorithm, budget.iterations)
+    recipe = Recipe.of(params, env, algorithm, budget.iterations)
     groups = campaign.groups_of(recipe, budget.agents, budget.group_size)
     with (
         execute(

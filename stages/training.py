@@ -1,4 +1,4 @@
-"""What the stages that train have in common: recipes from parameters, and histories as tables and metrics."""
+"""What the stages that train have in common: parameters for MLflow, and histories as tables and metrics."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -12,21 +12,9 @@ from dpg import tracking
 from dpg.agent.snapshot import Recipe
 from dpg.learning.training import Record
 from dpg.runtime.outputs import write_table
-from dpg.runtime.schema import AlgorithmName, Params
+from dpg.runtime.schema import Params
 
 IDENTITY = {"agent", "iteration", "pairs"}
-
-
-def recipe_for(params: Params, env: str, algorithm: AlgorithmName, iterations: int, **changes: Any) -> Recipe:
-    """How a cell is trained; `changes` replace values of `common`."""
-    return Recipe(
-        env_id=env,
-        algorithm=algorithm,
-        common=params.common.model_copy(update=changes),
-        config=params.algorithm(algorithm),
-        iterations=iterations,
-        seed=params.seed,
-    )
 
 
 def logged(params: Params, recipe: Recipe, budget: BaseModel) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -19,7 +19,7 @@ from safetensors.numpy import save as to_safetensors
 from dpg.agent.normalization import Moments
 from dpg.agent.population import AdamState, Architecture, Population
 from dpg.runtime.errors import UserError
-from dpg.runtime.schema import PPO, TRPO, AlgorithmName, Common
+from dpg.runtime.schema import PPO, TRPO, AlgorithmName, Common, Params
 
 
 class SnapshotError(UserError):
@@ -37,6 +37,18 @@ class Recipe(BaseModel):
     config: PPO | TRPO
     iterations: int
     seed: int
+
+    @classmethod
+    def of(cls, params: Params, env: str, algorithm: AlgorithmName, iterations: int, **changes: Any) -> "Recipe":
+        """How a cell is trained; `changes` replace values of `common`."""
+        return cls(
+            env_id=env,
+            algorithm=algorithm,
+            common=params.common.model_copy(update=changes),
+            config=params.algorithm(algorithm),
+            iterations=iterations,
+            seed=params.seed,
+        )
 
 
 class Header(BaseModel):

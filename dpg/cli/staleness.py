@@ -17,15 +17,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from dpg.runtime.errors import UserError
+from dpg.cli.dag import PipelineError
 
 # Whatever they read, what they write is the same: their running makes nothing else stale.
 CONSTANT_OUTPUTS = frozenset({"params"})
 PIPELINE = ("dvc.yaml", "dvc.lock", ".dvcignore")
-
-
-class PipelineError(UserError):
-    """The project has no pipeline that DVC can read."""
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from dpg.envs.make import make_vector
 from dpg.learning import training
 from dpg.learning.training import Record
 from dpg.runtime.progress import Progress
+from dpg.runtime.schema import Params
 from dpg.runtime.shards import Workshop, map_shards
 
 
@@ -77,6 +78,26 @@ def groups_of(recipe: Recipe, num_agents: int, group_size: int, rates: Sequence[
         )
         for cut in cuts
     ]
+
+
+def regimes(params: Params, env: str) -> list[Group]:
+    """PPO at every sample size, its rates as members, with equal total pairs (paper, fig. 3)."""
+    budget = params.budget.regimes
+    return [
+        group
+        for timesteps in budget.timesteps
+        for group in groups_of(
+            Recipe.of(params, env, "ppo", budget.total_pairs // timesteps, timesteps=timesteps),
+            budget.agents,
+            budget.group_size,
+            budget.rates,
+        )
+    ]
+
+
+def every_tenth(groups: Sequence[Group]) -> int:
+    """Iterations in a tenth of the longest training: how often groups without snapshots tell of their progress."""
+    return max(1, max(group.recipe.iterations for group in groups) // 10)
 
 
 def train(groups: Sequence[Group], every: int, workshop: Workshop, progress: Progress) -> Iterator[list[Progressed]]:

@@ -25,8 +25,7 @@ from dpg.planning.stand_ins import Task
 from dpg.planning.work import StageWork
 from dpg.runtime.errors import UserError
 from dpg.runtime.schema import AlgorithmName, Params
-
-ONE_THREAD = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "MKL", "OPENBLAS", "VECLIB_MAXIMUM", "NUMEXPR")}
+from dpg.runtime.workers import ONE_THREAD
 
 
 class CalibrationError(UserError):

@@ -7,7 +7,7 @@ from functools import cached_property
 from dpg.agent.snapshot import Recipe, Snapshot
 from dpg.planning import stand_ins
 from dpg.planning.stand_ins import Task
-from dpg.runtime.schema import AlgorithmName, Params
+from dpg.runtime.schema import AlgorithmName, Params, nearest
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Cell:
     @property
     def recipe(self) -> Recipe:
         """How the cell is trained."""
-        return recipe_of(self.params, self.task.env_id, self.algorithm, self.params.budget.train.iterations)
+        return Recipe.of(self.params, self.task.env_id, self.algorithm, self.params.budget.train.iterations)
 
     @property
     def trained(self) -> list[int]:
@@ -31,8 +31,7 @@ class Cell:
     @property
     def studied(self) -> list[int]:
         """Iterations that gradients and landscapes are measured at."""
-        fractions = self.params.budget.checkpoint.fractions
-        return sorted({min(self.trained, key=lambda i: abs(i - f * self.recipe.iterations)) for f in fractions})
+        return nearest(self.params.budget.checkpoint.fractions, self.trained, self.recipe.iterations)
 
     @property
     def curve(self) -> list[int]:
@@ -52,12 +51,3 @@ class Cell:
     def owner(self) -> dict[str, str]:
         """The columns that a table of the cell begins with."""
         return {"env": self.task.env_id, "algorithm": self.algorithm}
-
-
-def recipe_of(params: Params, env: str, algorithm: AlgorithmName, iterations: int, **changes: object) -> Recipe:
-    """How a cell is trained; `changes` replace values of `common`."""
-    common = params.common.model_copy(update=changes)
-    config = params.algorithm(algorithm)
-    return Recipe(
-        env_id=env, algorithm=algorithm, common=common, config=config, iterations=iterations, seed=params.seed
-    )

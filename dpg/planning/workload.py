@@ -16,7 +16,7 @@ from safetensors.numpy import save
 from dpg.learning import campaign
 from dpg.learning.training import Record
 from dpg.planning import stand_ins
-from dpg.planning.cell import Cell, recipe_of
+from dpg.planning.cell import Cell
 from dpg.planning.miniatures import PLANE_ROWS, plane_work, policy_updates, updates
 from dpg.planning.stand_ins import Task, table_bytes
 from dpg.planning.work import Load, StageWork, counted
@@ -26,7 +26,6 @@ from dpg.probes.landscape import Grid, PlaneShard
 from dpg.runtime.schema import Params
 from dpg.streams.advantages import horizon
 
-REGIME_CHUNKS = 10  # rounds of the longest of a task's regimes
 FLOAT = 8  # bytes
 RECORD = 11 * FLOAT  # of a training's iteration, as it travels between processes
 
@@ -77,17 +76,8 @@ def _training(stage: str, cell: Cell, groups: list[campaign.Group], snapshots_by
 def regimes(params: Params, task: Task) -> StageWork:
     """PPO over sample sizes and learning rates."""
     budget = params.budget.regimes
-    groups = [
-        group
-        for timesteps in budget.timesteps
-        for group in campaign.groups_of(
-            recipe_of(params, task.env_id, "ppo", budget.total_pairs // timesteps, timesteps=timesteps),
-            budget.agents,
-            budget.group_size,
-            budget.rates,
-        )
-    ]
-    every = max(1, max(group.recipe.iterations for group in groups) // REGIME_CHUNKS)
+    groups = campaign.regimes(params, task.env_id)
+    every = campaign.every_tenth(groups)
     rows = sum(group.recipe.iterations * len(group.agents) for group in groups)
     agents = sum(len(group.agents) for group in groups)
     state = stand_ins.snapshot_bytes(task, groups[0].recipe)

@@ -4,6 +4,7 @@
 """
 
 import re
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -256,8 +257,9 @@ class Budget(_Section):
                 train.snapshot_every,
                 f"must divide train.iterations ({train.iterations})",
             )
-        chosen = [_nearest(fraction * train.iterations, train) for fraction in checkpoint.fractions]
-        if len(set(chosen)) < len(chosen):
+        available = range(0, train.iterations, train.snapshot_every)
+        chosen = nearest(checkpoint.fractions, available, train.iterations)
+        if len(chosen) < len(checkpoint.fractions):
             raise _mismatch(
                 "checkpoint.fractions",
                 list(checkpoint.fractions),
@@ -365,10 +367,10 @@ class Params(_Section):
         return self
 
 
-def _nearest(iteration: float, train: TrainBudget) -> int:
-    """The iteration nearest to this one that starts from a snapshot."""
-    available = range(0, train.iterations, train.snapshot_every)
-    return min(available, key=lambda each: abs(each - iteration))
+def nearest(fractions: Sequence[float], available: Sequence[int], iterations: int) -> list[int]:
+    """The available iterations closest to fractions of the training, each once."""
+    chosen = (min(available, key=lambda iteration: abs(iteration - f * iterations)) for f in fractions)
+    return sorted(set(chosen))
 
 
 def _mismatch(name: str, value: object, allowed: str) -> PydanticCustomError:

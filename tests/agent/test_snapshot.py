@@ -10,7 +10,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from dpg.agent import normalization, snapshot
-from dpg.agent.snapshot import Snapshot, SnapshotError
+from dpg.agent.snapshot import Recipe, Snapshot, SnapshotError
 
 
 @pytest.fixture
@@ -200,3 +200,10 @@ def test_a_listing_names_what_is_there_in_order(tmp_path):
         (tmp_path / snapshot.filename(agent, iteration)).touch()
     (tmp_path / "directions.safetensors").touch()
     assert snapshot.listing(tmp_path) == [(2, 0), (2, 100_000), (10, 5)]
+
+
+def test_a_recipe_takes_the_algorithms_block_and_changes_of_the_common_one(params):
+    recipe = Recipe.of(params, "Hopper-v4", "trpo", 7, baseline="none")
+    assert (recipe.config, recipe.iterations, recipe.seed) == (params.trpo, 7, params.seed)
+    assert recipe.common.baseline == "none"
+    assert recipe.common.model_copy(update={"baseline": "value"}) == params.common

@@ -1,6 +1,5 @@
 """What is foretold of the stages, held against what the stages and probes themselves make."""
 
-import importlib
 from dataclasses import fields
 from itertools import product
 
@@ -8,6 +7,7 @@ import numpy as np
 import pytest
 
 from dpg.agent import snapshot
+from dpg.agent.snapshot import Recipe
 from dpg.learning import campaign
 from dpg.learning.training import Record
 from dpg.planning import stand_ins, workload
@@ -17,9 +17,9 @@ from dpg.planning.tables import regimes as regimes_table
 from dpg.probes import evaluation, gradient, update_step, value
 from dpg.runtime.config import ConfigError
 from dpg.runtime.progress import Progress
+from dpg.runtime.schema import nearest
 from dpg.runtime.shards import Workshop
-from stages.checkpoint import nearest
-from stages.training import recipe_for, write_history
+from stages.training import write_history
 
 ENV = "Hopper-v4"
 
@@ -79,21 +79,11 @@ def test_trainings_count_the_pairs_and_rounds_of_the_campaign(tasks, cell, scale
     budget = foretold.params.budget
     if stage == "regimes":
         found = workload.regimes(foretold.params, tasks[ENV])
-        groups = [
-            group
-            for t in budget.regimes.timesteps
-            for group in campaign.groups_of(
-                recipe_for(foretold.params, ENV, "ppo", budget.regimes.total_pairs // t, timesteps=t),
-                budget.regimes.agents,
-                budget.regimes.group_size,
-                budget.regimes.rates,
-            )
-        ]
-        longest = max(group.recipe.iterations for group in groups)
-        every = max(1, longest // importlib.import_module("stages.regimes").CHUNKS)
+        groups = campaign.regimes(foretold.params, ENV)
+        every = campaign.every_tenth(groups)
     else:
         found = getattr(workload, stage)(foretold)
-        recipe = recipe_for(foretold.params, ENV, "ppo", budget.train.iterations)
+        recipe = Recipe.of(foretold.params, ENV, "ppo", budget.train.iterations)
         groups = campaign.groups_of(recipe, budget.train.agents, budget.train.group_size)
         every = budget.train.snapshot_every
     rounds = [

@@ -2,7 +2,7 @@
 
 from dpg.learning.training import Record
 from dpg.runtime.outputs import read_table
-from stages.training import recipe_for, write_history
+from stages.training import write_history
 
 
 def record(agent: int, iteration: int) -> Record:
@@ -16,10 +16,3 @@ def test_histories_are_sorted_by_owner_agent_and_iteration(tmp_path):
     keys = list(zip(table["env"], table["agent"], table["iteration"], strict=True))
     assert keys == sorted(keys)
     assert len(set(keys)) == 8
-
-
-def test_a_recipe_takes_the_algorithms_block_and_changes_of_the_common_one(params):
-    recipe = recipe_for(params, "Hopper-v4", "trpo", 7, baseline="none")
-    assert (recipe.config, recipe.iterations, recipe.seed) == (params.trpo, 7, params.seed)
-    assert recipe.common.baseline == "none"
-    assert recipe.common.model_copy(update={"baseline": "value"}) == params.common
