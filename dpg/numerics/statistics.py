@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy import stats
+from scipy import special
 
 
 class Interval(NamedTuple):
@@ -109,8 +109,8 @@ def bootstrap(
     indices = rng.integers(0, num_units, size=(resamples, num_units))
     values = statistic(indices)
     tail = (1 - confidence) / 2
-    quantile = stats.t.ppf(tail, num_units - 1) * np.sqrt(num_units / (num_units - 1))
-    level = float(stats.norm.cdf(quantile))
+    quantile = special.stdtrit(num_units - 1, tail) * np.sqrt(num_units / (num_units - 1))
+    level = float(special.ndtr(quantile))
     low, high = np.nanquantile(values, [level, 1 - level])
     return Interval(point, float(low), float(high))
 
