@@ -33,8 +33,8 @@ repro: setup  ## Run the pipeline that params.yaml states, from nothing to repor
 	@echo "==> figures: $(abspath reports/figures)"
 
 test: setup  ## Run the test suite
-	@echo "==> pytest (a quarter of an hour on two cores, most of it pipelines at the smoke scale)"
-	$(BIN)/python -m pytest
+	@echo "==> pytest (some ten minutes on two cores, most of it pipelines at the smoke scale)"
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 
 check: setup  ## Format, lint, types, layers: under a minute
 	$(BIN)/ruff format --check .

@@ -36,6 +36,14 @@ settings.load_profile("suite")
 ROOT = Path(__file__).resolve().parents[1]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of processes side by side, one takes a whole file, and one all that share a run of the pipeline: that begins."""
+    for item in items:
+        pipeline = item.path.parent.name == "pipeline"
+        item.add_marker(pytest.mark.xdist_group("pipeline" if pipeline else str(item.path)))
+    items.sort(key=lambda item: item.path.parent.name != "pipeline")
+
+
 @pytest.fixture(scope="session")
 def params() -> Params:
     """The repository's own `params.yaml`."""
