@@ -1,7 +1,7 @@
 """What an agent learns from: its streams seen through its normalisers and its value net."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Self
 
 import numpy as np
@@ -141,10 +141,7 @@ PER_PAIR = tuple(field.name for field in fields(Batch) if field.name != "old_log
 
 
 def prepare(population: Population, streams: Streams, common: Common, config: Algorithm) -> Batch:
-    """The batch that a population learns from: all pairs of an agent's streams, with GAE and value targets.
-
-    The value target is V_old + A_GAE (paper, eq. 4).
-    """
+    """The batch that a population learns from: all pairs of an agent's streams, with GAE and value targets."""
     members = population.size
     appraisal = appraise(population, streams, common, config)
     advantage = appraisal.advantage(common)
@@ -160,11 +157,26 @@ def prepare(population: Population, streams: Streams, common: Common, config: Al
         action=action,
         advantage=tensor(advantage),
         value=tensor(appraisal.value),
-        value_target=tensor(appraisal.value + advantage),
+        value_target=tensor(value_target(appraisal, advantage, common)),
         old_mean=mean,
         old_log_std=log_std,
         old_log_prob=gaussian.log_prob(mean, log_std, action),
     )
+
+
+# The lambda of the returns that the value net is fitted to. All three are V_old + A(lambda), as eq. 4 is.
+_TARGET_LAMBDA = {"returns": 1.0, "td": 0.0}
+
+
+def value_target(appraisal: Appraisal, advantage: Float[np.ndarray, "N T"], common: Common) -> Float[np.ndarray, "N T"]:
+    """What the value net is to predict: the lambda-return V_old + A(lambda); `advantage` is GAE.
+
+    `gae` takes the advantages' own lambda (paper, eq. 4), `returns` the discounted return, with V_old for what a cut or
+    a time limit keeps from being seen, and `td` the reward and V_old of the next state.
+    """
+    if common.value_target in _TARGET_LAMBDA:
+        advantage = replace(appraisal, gae_lambda=_TARGET_LAMBDA[common.value_target]).advantage(common)
+    return appraisal.value + advantage
 
 
 def distribution(

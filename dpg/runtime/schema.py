@@ -74,6 +74,7 @@ class Common(_Section):
     time_limit: Literal["bootstrap", "terminal"]
     clip_actions: bool
     baseline: Literal["value", "none"]
+    value_target: Literal["gae", "returns", "td"]
     env_modules: Annotated[tuple[str, ...], BeforeValidator(_list_to_tuple)]
     divergence_kl: Positive
 

@@ -168,6 +168,24 @@ def test_a_subset_takes_each_agents_own_rows(numbered):
     np.testing.assert_array_equal(chosen.obs[..., 2].numpy(), [[3, 1], [0, 9]])
 
 
+def test_value_targets_are_the_returns_that_they_are_called_after(make_population, make_streams, make_recipe):
+    """Three pairs, of which the second ends an episode; the third is cut, and the value net stands for the rest."""
+    streams = make_streams(1, 3, terminated=((0, 1),))
+    population = make_population(1)
+    found = {}
+    for target in ("gae", "returns", "td"):
+        recipe = make_recipe("ppo_m", common={"gamma": 0.5, "gae_lambda": 0.8, "value_target": target})
+        seen = appraise(population, streams, recipe.common, recipe.config)
+        found[target] = prepare(population, streams, recipe.common, recipe.config).value_target.numpy()[0]
+    r, v, after = streams.reward[0], seen.value[0], seen.next_value[0]
+    assert after[1] == 0 and after[2] != 0
+    end = [r[1], r[2] + 0.5 * after[2]]
+    np.testing.assert_allclose(found["td"], [r[0] + 0.5 * v[1], *end], rtol=1e-5)
+    np.testing.assert_allclose(found["returns"], [r[0] + 0.5 * r[1], *end], rtol=1e-5)
+    mixed = r[0] + 0.5 * (0.8 * r[1] + 0.2 * v[1])
+    np.testing.assert_allclose(found["gae"], [mixed, *end], rtol=1e-5)
+
+
 def test_without_a_baseline_advantages_are_discounted_returns(make_population, make_streams, make_recipe):
     """Whatever the value net says, and with lambda 1: the sum stops at an episode's end and at the cut."""
     recipe = make_recipe("ppo_m", common={"baseline": "none", "gamma": 0.5})

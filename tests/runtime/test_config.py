@@ -65,6 +65,7 @@ def test_budget_is_the_chosen_scales(raw):
         ("common.clip_actions", 1, "valid boolean"),
         ("common.clip_actions", "yes", "valid boolean"),
         ("common.time_limit", "ignore", "'bootstrap' or 'terminal'"),
+        ("common.value_target", "mc", "'gae', 'returns' or 'td'"),
         ("common", 3, "valid dictionary"),
         ("ppo.reward_clip", -10.0, "greater than 0"),
         ("ppo.init", "zeros", "'orthogonal' or 'xavier'"),

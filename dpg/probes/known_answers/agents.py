@@ -113,6 +113,7 @@ def _recipe(baseline: str, timesteps: int) -> Recipe:
         time_limit="bootstrap",
         clip_actions=True,
         baseline="none" if baseline == "none" else "value",
+        value_target="gae",
         env_modules=(),
         divergence_kl=10.0,
     )
