@@ -36,6 +36,7 @@ settings.load_profile("suite")
 ROOT = Path(__file__).resolve().parents[1]
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Of processes side by side, one takes a whole file, and one all that share a run of the pipeline: that begins."""
     for item in items:

@@ -231,6 +231,13 @@ def test_the_corrected_cosine_is_drawn_beside_the_true_one(tables, statistics):
     assert corrected[0].get_linestyle() == "--"
 
 
+def test_a_true_gradient_that_is_mostly_noise_is_not_corrected_for(tables, statistics):
+    noisy = tables.similarity.assign(corrected_cosine=tables.similarity["cosine"] / 0.6)
+    axes = panels(gradient.draw_true(noisy, T, statistics))[0]
+    corrected = [line for line in axes.get_lines() if line.get_label() == "corrected"]
+    assert np.isnan(np.concatenate([line.get_ydata() for line in corrected])).all()
+
+
 def test_trajectories_are_on_the_companion_axis(tables, statistics):
     figure = gradient.draw_variance(tables.similarity, T, statistics)
     (top,) = panels(figure)[0].child_axes

@@ -16,6 +16,8 @@ from dpg.runtime.schema import Statistics
 NAMES = {"each other": "fig01_gradient_variance", "true": "fig02_true_gradient"}
 
 Against = Literal["each other", "true"]
+# A true gradient of less reliability is more noise than signal, and a correction for it mostly noise.
+LEAST_RELIABILITY = 0.5
 
 
 def draw_variance(similarity: pd.DataFrame, timesteps: int, statistics: Statistics) -> Figure:
@@ -74,7 +76,7 @@ def _panel(axes: Axes, rows: pd.DataFrame, timesteps: int) -> None:
         axes.fill_between(line["pairs"], line["low"], line["high"], color=color, alpha=0.7 * style.BAND, linewidth=0)
         axes.plot(
             line["pairs"],
-            line["corrected_cosine"],
+            corrected(line),
             color=color,
             linewidth=0.7,
             linestyle=(0, (3, 1.5)),
@@ -91,6 +93,12 @@ def _panel(axes: Axes, rows: pd.DataFrame, timesteps: int) -> None:
             label=f"agent={agent}",
         )
     _trajectories(axes, rows, timesteps)
+
+
+def corrected(line: pd.DataFrame) -> "pd.Series[float]":
+    """The corrected cosines of one agent, blank where its true gradient is not reliable enough to correct for."""
+    reliability = (line["cosine"] / line["corrected_cosine"]) ** 2
+    return line["corrected_cosine"].where(reliability >= LEAST_RELIABILITY)
 
 
 def _trajectories(axes: Axes, rows: pd.DataFrame, timesteps: int) -> None:
@@ -116,13 +124,13 @@ def spaced(candidates: Sequence[int], decades: float = 0.45) -> list[int]:
 
 def _handles(algorithms: list[str], against: Against, timesteps: int, statistics: Statistics) -> list:
     color = style.look(algorithms[0]).color if len(algorithms) == 1 else style.GREY
-    corrected = style.line_handle(
+    dashed = style.line_handle(
         "corrected for the true gradient's noise", color=color, linewidth=0.7, linestyle=(0, (3, 1.5))
     )
     return [
         style.line_handle("one agent (seed), mean", color=color, marker="o", markersize=1.8, linewidth=1.0),
         style.band_handle(color, f"{statistics.confidence:.0%} interval"),
-        *([corrected] if against == "true" else []),
+        *([dashed] if against == "true" else []),
         style.line_handle(f"T = {timesteps:,} pairs", color=style.INK, linewidth=0.9, linestyle=":"),
         style.line_handle(r"random vectors, $1/\sqrt{d}$", color=style.GREY, linewidth=0.6),
     ]
@@ -144,8 +152,9 @@ def caption(
             f"the true gradient, itself an estimate from {noise['true_pairs'].iloc[0]:,} further pairs"
         ),
     }[against]
-    corrected = (
-        " Dashed: divided by the square root of the true gradient's reliability (not drawn where that is not positive)."
+    dashed = (
+        " Dashed: divided by the square root of the true gradient's reliability (not drawn where that is below "
+        f"{LEAST_RELIABILITY})."
         if against == "true"
         else ""
     )
@@ -156,7 +165,7 @@ def caption(
     return (
         f"{among}, all from the same policy, against the pairs in an estimate; one line for each of {agents} agents. "
         f"Shaded: {statistics.confidence:.0%} interval, by resampling the {repeats} estimates "
-        f"({statistics.resamples} bootstrap resamples, expanded percentiles).{corrected} The dotted line marks T = "
+        f"({statistics.resamples} bootstrap resamples, expanded percentiles).{dashed} The dotted line marks T = "
         f"{timesteps:,} pairs, one iteration of training. The numbers on top are complete trajectories in an "
         "estimate, mean over agents" + (f"; at T pairs: {sizes}." if sizes else ".")
     )
