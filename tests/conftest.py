@@ -12,6 +12,7 @@ import pytest
 import torch
 from hypothesis import settings
 from jaxtyping import install_import_hook
+from xdist.scheduler import LoadScopeScheduling
 
 # Before the first import of `dpg`: its annotations become assertions. beartype cannot resolve `Self` on a method that
 # it sees without its class, so that one hint is left unchecked.
@@ -36,13 +37,22 @@ settings.load_profile("suite")
 ROOT = Path(__file__).resolve().parents[1]
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
+PIPELINE = "tests/pipeline/"
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of processes side by side, one takes a whole file, and one all that share a run of the pipeline: that begins."""
-    for item in items:
-        pipeline = item.path.parent.name == "pipeline"
-        item.add_marker(pytest.mark.xdist_group("pipeline" if pipeline else str(item.path)))
-    items.sort(key=lambda item: item.path.parent.name != "pipeline")
+    """The pipeline takes longest, and begins."""
+    items.sort(key=lambda item: not item.nodeid.startswith(PIPELINE))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """Of processes side by side, one takes a whole file, and one all files that share a run of the pipeline."""
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return PIPELINE if nodeid.startswith(PIPELINE) else nodeid.split("::", maxsplit=1)[0]
+
+    return Scheduling(config, log)
 
 
 @pytest.fixture(scope="session")
