@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -43,17 +44,16 @@ def start(project: Path, *command: str) -> subprocess.Popen:
     )
 
 
-def kill_at(project: Path, stage: str, count: int) -> int:
-    """Start `dvc repro`; kill it and all below it once `count` shards of a stage are kept; return how many are."""
+def kill_when(project: Path, come: Callable[[], bool], what: str) -> None:
+    """Start `dvc repro`; kill it and all below it when the moment has come."""
     process = start(project, "dvc", "repro")
     deadline = time.monotonic() + PATIENCE
-    while kept(project, stage) < count:
+    while not come():
         assert process.poll() is None, process.communicate()[0]
-        assert time.monotonic() < deadline, f"{stage} does not get to {count} shards"
+        assert time.monotonic() < deadline, f"it does not get to {what}"
         time.sleep(0.005)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
-    return kept(project, stage)
 
 
 @pytest.fixture(scope="module")
@@ -65,11 +65,14 @@ def survivor(project, tmp_path_factory):
     for stage in STAGES:
         # Early enough for shards to be left to do when the signal comes.
         most = max(1, cost(project, stage)["shards"] // 2)
-        moments = sorted(rng.sample(range(1, most + 1), min(most, 2 if stage in ("train", "gradient") else 1)))
+        moments = sorted(rng.sample(range(1, most + 1), min(most, 2 if stage == "train" else 1)))
         for moment in moments:
-            left[stage] = kill_at(copy, stage, moment)
+            kill_when(copy, lambda: kept(copy, stage) >= moment, f"{moment} shards of {stage}")  # noqa: B023
+            left[stage] = kept(copy, stage)
+    drawn = rng.randint(1, 20)
+    kill_when(copy, lambda: len(list(copy.glob("reports/.figures.partial/*"))) >= drawn, f"{drawn} files of figures")
     output = shell("dvc", "repro", cwd=copy)
-    assert "landscape@" in output
+    assert ran(output) == {"figures"}
     return copy, left
 
 
@@ -96,6 +99,15 @@ def test_nothing_is_left_behind(survivor):
     copy, _ = survivor
     assert not (copy / ".scratch").exists()
     assert not list(copy.rglob("*.partial"))
+
+
+def test_figures_that_were_killed_are_whole(survivor):
+    copy, _ = survivor
+    figures = copy / "reports" / "figures"
+    captions = json.loads((figures / "captions.json").read_text())
+    assert {path.name for path in figures.iterdir()} - {"captions.json"} == {
+        f"{name}.{kind}" for name in captions for kind in ("png", "pdf", "svg")
+    }
 
 
 def test_ctrl_c_says_what_is_kept_and_the_same_command_goes_on(project, tmp_path):
