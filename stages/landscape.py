@@ -5,7 +5,7 @@ from itertools import islice
 import pandas as pd
 from safetensors.numpy import save
 
-from dpg.agent.snapshot import filename, load_all
+from dpg.agent.snapshot import load_all
 from dpg.probes import landscape
 from dpg.probes.landscape import Grid, PlaneShard
 from dpg.runtime import config
@@ -70,8 +70,7 @@ def main(env: str, algorithm: str) -> None:
         table = write_table(rows, out / "landscape.csv")
         directions = {}
         for snapshot, plane in zip(snapshots, planes, strict=True):
-            name = filename(snapshot.agent, snapshot.iteration).removesuffix(".safetensors")
-            directions |= {f"{name}.step": plane.step, f"{name}.random": plane.random}
+            directions |= {f"{snapshot.name}.step": plane.step, f"{snapshot.name}.random": plane.random}
         (arrays / "directions.safetensors").write_bytes(save(directions))
         for iteration, group in table.groupby("iteration"):
             correlation = group["surrogate"].corr(group["reward"], method="spearman")

@@ -18,6 +18,7 @@ def main(env: str, algorithm: str) -> None:
     cell = Cell(env, algorithm)
     params = config.load()
     snapshots = load_all(cell.curve)
+    value.check(snapshots[0])
     common = snapshots[0].recipe.common
     shards = [value.Shard(snapshot, params.budget.value.heldout_pairs, params.seed) for snapshot in snapshots]
     logged = {"seed": params.seed, "value": params.budget.value.model_dump()}

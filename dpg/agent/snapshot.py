@@ -80,6 +80,11 @@ class Snapshot:
         """The iteration that starts from this snapshot."""
         return self.state.iteration
 
+    @property
+    def name(self) -> str:
+        """What arrays that belong to it are called: `agent00-iteration00150`."""
+        return filename(self.agent, self.iteration).removesuffix(".safetensors")
+
     def __str__(self) -> str:
         return f"{self.recipe.env_id} {self.recipe.algorithm} agent {self.agent} iteration {self.iteration}"
 

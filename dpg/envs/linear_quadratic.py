@@ -18,7 +18,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from jaxtyping import Bool, Float
 
-from dpg.envs.resets import check_step, each_seed, reset_mask
+from dpg.envs.resets import check_step, each_seed, elapsed_pairs, reset_mask
 
 ENV_ID = "LinearQuadratic-v0"
 EPISODE_STEPS = 200
@@ -161,7 +161,8 @@ class LinearQuadraticVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         """Start new episodes in all environments, or in those of `options["reset_mask"]`.
 
         Seeds are as in `SyncVectorEnv`. `options["state"]` (E, O) says where those that are reset start; without it
-        they start where their generators say. Returns all observations: those outside the mask as they were.
+        they start where their generators say. `options["elapsed"]` (E,) counts pairs that their episodes have had
+        (default: none). Returns all observations: those outside the mask as they were.
 
         Raises:
             ValueError: the seeds, the mask or the states do not fit the environments.
@@ -179,9 +180,13 @@ class LinearQuadraticVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             if np.shape(state) != self._state.shape:
                 raise ValueError(f"{ENV_ID}: states of shape {np.shape(state)}, not {self._state.shape}")
         self._state[ids] = state[ids]
-        self._elapsed[ids] = 0
+        self._elapsed[ids] = elapsed_pairs(options, self.num_envs)[ids]
         self._needs_reset[ids] = False
         return self._state.copy(), {}
+
+    def states(self) -> Float[np.ndarray, "E O"]:
+        """As `options["state"]` takes them."""
+        return self._state.copy()
 
     def step(self, actions: Float[np.ndarray, "E A"]) -> _Steps:
         """Observations (E, O), rewards, terminated and truncated (E,) in new arrays, and an empty dictionary.

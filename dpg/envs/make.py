@@ -7,18 +7,28 @@ returns the true next observation of an episode that ends, and the caller resets
 
 import importlib
 from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 import gymnasium as gym
 import numpy as np
 from gymnasium.spaces import Box
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from dpg.envs import linear_quadratic
 from dpg.envs.errors import EnvError
 from dpg.envs.tasks import TASKS
 
-__all__ = ["EnvError", "make_vector", "reset"]
+__all__ = ["EnvError", "make_vector", "reset", "reset_to", "states", "time_limit"]
+
+
+@runtime_checkable
+class Settable(Protocol):
+    """A vector environment whose `reset` takes `options["state"]`."""
+
+    def states(self) -> Float[np.ndarray, "E S"]:
+        """Where every simulation stands."""
+        ...
 
 
 def make_vector(env_id: str, num_envs: int, modules: Sequence[str] = ()) -> VectorEnv:
@@ -76,3 +86,30 @@ def reset(
     options = None if mask is None else {"reset_mask": mask}
     obs, _ = envs.reset(seed=list(seeds), options=options)  # pyright: ignore[reportArgumentType]: a seed each is allowed
     return obs
+
+
+def time_limit(env_id: str, modules: Sequence[str] = ()) -> int | None:
+    """Pairs after which a task truncates an episode; None: never."""
+    import_modules(modules)
+    return gym.spec(env_id).max_episode_steps
+
+
+def states(envs: VectorEnv) -> Float[np.ndarray, "E S"] | None:
+    """Where every simulation stands, as `reset_to` takes it; None where a task cannot be put into a state."""
+    return envs.states() if isinstance(envs, Settable) else None
+
+
+def reset_to(
+    envs: VectorEnv,
+    state: Float[np.ndarray, "E S"],
+    elapsed: Int[np.ndarray, " E"],
+    seeds: Sequence[int | None],
+    mask: Bool[np.ndarray, " E"],
+) -> None:
+    """Put the environments in `mask` into states, `elapsed` pairs after the start of their episodes.
+
+    What follows is what would have followed where the states were read, given the same noise. The observation at a
+    state is the one that was seen there: engines may hold what they have derived since.
+    """
+    options = {"reset_mask": mask, "state": state, "elapsed": elapsed}
+    envs.reset(seed=list(seeds), options=options)  # pyright: ignore[reportArgumentType]: a seed each is allowed

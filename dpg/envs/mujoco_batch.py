@@ -20,7 +20,7 @@ from mujoco import MjModel, mjtState, mjtWarning  # pyright: ignore[reportAttrib
 
 from dpg.envs.errors import EnvError
 from dpg.envs.native_batch import NativeBatch
-from dpg.envs.resets import check_step, each_seed, reset_mask
+from dpg.envs.resets import check_step, each_seed, elapsed_pairs, reset_mask
 from dpg.envs.tasks import TASKS, Physics
 
 _Steps = tuple[
@@ -87,13 +87,19 @@ class MujocoBatchVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         """Start new episodes in all environments, or in those of `options["reset_mask"]`.
 
         Seeds are as in `SyncVectorEnv`: a list has one each; a number n stands for n, n + 1, ...; with None, an
-        environment goes on with its generator. Returns all observations: those outside the mask as they were.
+        environment goes on with its generator. `options["state"]` (E, S), as `states` gave it, says where those that
+        are reset start, and `options["elapsed"]` (E,) how many pairs their episodes have had (default: none). Returns
+        all observations: those outside the mask as they were.
 
         Raises:
-            ValueError: the seeds or the mask do not fit the environments.
+            ValueError: the seeds, the mask or the states do not fit the environments.
         """
         seeds = each_seed(seed, self.num_envs)
         ids = np.flatnonzero(reset_mask(options, self.num_envs))
+        rows = None if options is None else options.get("state")
+        if rows is not None and np.shape(rows) != (self.num_envs, self._batch.rows.shape[1] + 1):
+            expected = (self.num_envs, self._batch.rows.shape[1] + 1)
+            raise ValueError(f"{self._env_id}: states of shape {np.shape(rows)}, not {expected}")
         self._batch.clear(ids)
         for index in ids.tolist():
             generator = self._generators[index]
@@ -101,12 +107,27 @@ class MujocoBatchVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
                 generator = self._generators[index] = seeding.np_random(seeds[index])[0]
             state = self._task.initial_state(generator, self._model.qpos0, self._model.nv)
             self._physics.qpos[index], self._physics.qvel[index] = state
+        if rows is not None:
+            self._batch.rows[ids] = rows[ids, :-1]
         self._batch.forward(ids)
-        self._x = self._task.x_position(self._physics)
-        self._elapsed[ids] = 0
+        x = self._task.x_position(self._physics)
+        if rows is not None:
+            # As they were: a forward call leaves its own warm start, and positions of bodies a substep ahead.
+            self._batch.rows[ids] = rows[ids, :-1]
+            x[ids] = rows[ids, -1]
+        self._x[ids] = x[ids]
+        self._elapsed[ids] = elapsed_pairs(options, self.num_envs)[ids]
         self._needs_reset[ids] = False
         self._told[ids] = 0
         return self._task.observation(self._physics), {}
+
+    def states(self) -> Float[np.ndarray, "E S"]:
+        """The state rows, and where the robots were along the track: as `options["state"]` takes them.
+
+        What follows a reset to a state is, bit for bit, what followed where it was read; the observation at the reset
+        itself, of tasks that see what the engine has derived (Humanoid), is fresher by a substep.
+        """
+        return np.column_stack([self._batch.rows, self._x])
 
     def step(self, actions: Float[np.ndarray, "E A"]) -> _Steps:
         """Observations (E, O), rewards, terminated and truncated (E,) in new arrays, and an empty dictionary.

@@ -132,6 +132,11 @@ class NativeBatch:
         start = (address - self._rows.ctypes.data) // self._rows.itemsize
         return self._rows[:, start : start + size.value]
 
+    @property
+    def rows(self) -> Float[np.ndarray, "E _"]:
+        """The whole state rows (`mjSTATE_INTEGRATION`, the solver's warm start included), live."""
+        return self._rows
+
     def output(self, name: str) -> Float[np.ndarray, "E _"]:
         """A float64 field of `mjData`, flattened; refreshed by every call, and zero before the first. Read only."""
         size, item_size = ctypes.c_int(), ctypes.c_int()

@@ -4,7 +4,7 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Int
 
 
 def each_seed(seed: int | list[int | None] | None, num_envs: int) -> list[int | None]:
@@ -34,6 +34,13 @@ def reset_mask(options: dict[str, Any] | None, num_envs: int) -> Bool[np.ndarray
     if not (isinstance(mask, np.ndarray) and mask.shape == (num_envs,) and mask.dtype == bool and mask.any()):
         raise ValueError(f"reset_mask must be {num_envs} booleans, at least one of them true; found {mask!r}")
     return mask
+
+
+def elapsed_pairs(options: dict[str, Any] | None, num_envs: int) -> Int[np.ndarray, " E"]:
+    """`options["elapsed"]`, the pairs that episodes have had before they are taken up; without it, none."""
+    if options is None or "elapsed" not in options:
+        return np.zeros(num_envs, np.int64)
+    return options["elapsed"]
 
 
 def check_step(

@@ -119,8 +119,17 @@ def _requests(cell: Cell, works: Sequence[StageWork]) -> list[Request]:
         widths[load.kind] = max(widths.get(load.kind, 1), load.width)
     light: dict[Kind, int] = {kind: width for kind, width in widths.items() if kind == "episodes"}
     heavy: dict[Kind, int] = {kind: width for kind, width in widths.items() if kind != "episodes"}
-    sizes = cell.params.budget.gradient.sizes
-    return [Request(recipe=cell.recipe, widths=part, sizes=sizes) for part in (heavy, light) if part]
+    budget = cell.params.budget
+    return [
+        Request(
+            recipe=cell.recipe,
+            widths=part,
+            sizes=budget.gradient.sizes,
+            fit=cell.params.true_value,
+        )
+        for part in (heavy, light)
+        if part
+    ]
 
 
 def _draw(params: Params, tasks: dict[str, Task], folder: Path) -> Drawn:

@@ -4,6 +4,7 @@ A miniature of t timesteps has the proportions of the true one of T: minibatches
 sizes are cut alike, and the horizon beyond a stream's end is as long a part of it.
 """
 
+import math
 from dataclasses import replace
 
 from dpg.agent.population import Architecture, initialize
@@ -14,24 +15,23 @@ from dpg.runtime.schema import PPO
 from dpg.runtime.seeding import Seed
 
 PLANE_ROWS = 16  # of two points: as many points as the surrogate takes at once
+FEW_EPOCHS = 4
 UNTRAINED_LENGTH = 25  # pairs of an untrained walker's episode, roughly
 
 
 def prepare(kind: Kind, request: Request) -> Run:
     """What runs shards of a kind; only now is imported what they need."""
-    match kind:
-        case "episodes":
-            return _episodes(request)
-        case "train":
-            return _training(request)
-        case "gradient":
-            return _gradient(request)
-        case "update":
-            return _update(request)
-        case "value":
-            return _value(request)
-        case "plane":
-            return _plane(request)
+    prepared = {
+        "episodes": _episodes,
+        "train": _training,
+        "gradient": _gradient,
+        "update": _update,
+        "value": _value,
+        "fit": _fit,
+        "states": _states,
+        "plane": _plane,
+    }
+    return prepared[kind](request)
 
 
 def shrink(recipe: Recipe, timesteps: int, *, finer: bool = False) -> Recipe:
@@ -149,6 +149,62 @@ def _value(request: Request) -> Run:
         return (2 * length, shard.num_pairs), shard.num_pairs - length
 
     return run
+
+
+def fit_work(recipe: Recipe, fitted: int, heldout: int, epochs: int) -> tuple[Amounts, int]:
+    """Work and pairs held of a fit: steps of a vector of environments, pairs, and pairs times the most epochs.
+
+    Streams are held raw, some at a time, and normalised, all of them: that takes a quarter.
+    """
+    from dpg.probes.collection import STREAMS_AT_ONCE
+    from dpg.streams.advantages import horizon
+
+    length = recipe.common.timesteps + horizon(recipe.common.gamma)
+    steps = sum(math.ceil(part / STREAMS_AT_ONCE) for part in (fitted, heldout)) * length
+    kept = (fitted + heldout) * recipe.common.timesteps
+    return (steps, (fitted + heldout) * length, kept * epochs), min(fitted, STREAMS_AT_ONCE) * length + kept // 4
+
+
+def _fit(request: Request) -> Run:
+    """Work: as `fit_work` counts it; all epochs are run."""
+    from dpg.probes import true_value
+
+    snapshot, fit = _snapshot(request.recipe), request.fit
+    assert fit is not None
+
+    def run(shape: Shape) -> tuple[Amounts, int]:
+        recipe = shrink(request.recipe, shape.timesteps)
+        all_epochs = fit.model_copy(update={"max_epochs": FEW_EPOCHS, "patience": FEW_EPOCHS})
+        pairs = max(2, shape.width) * shape.timesteps
+        shard = true_value.Shard(replace(snapshot, recipe=recipe), pairs, all_epochs, SAMPLE_SEED)
+        true_value.measure(shard)
+        return fit_work(recipe, shard.num_streams - shard.num_heldout, shard.num_heldout, FEW_EPOCHS)
+
+    return run
+
+
+def _states(request: Request) -> Run:
+    """Work: steps of a vector of environments, and pairs."""
+    from dpg.probes import states
+
+    snapshot = _snapshot(request.recipe)
+
+    def run(shape: Shape) -> tuple[Amounts, int]:
+        recipe = shrink(request.recipe, shape.timesteps)
+        shard = states.Shard(replace(snapshot, recipe=recipe), shape.width, 4, SAMPLE_SEED)
+        rolled = int(states.measure(shard).length.sum())
+        return states_work(shape.timesteps, shape.width, shard.num_rollouts, rolled)
+
+    return run
+
+
+def states_work(timesteps: int, states: int, rollouts: int, rolled: int) -> tuple[Amounts, int]:
+    """Work and pairs held of a snapshot's states, whose rollouts have `rolled` pairs together."""
+    from dpg.probes.collection import STREAMS_AT_ONCE
+    from dpg.probes.states import MAX_ENVS
+
+    steps = math.ceil(states / STREAMS_AT_ONCE) * timesteps + rolled / min(MAX_ENVS, rollouts)
+    return (steps, states * timesteps + rolled), min(states, STREAMS_AT_ONCE) * timesteps
 
 
 def plane_work(pairs: int, points: int) -> tuple[Amounts, int]:

@@ -10,7 +10,7 @@ import pandas as pd
 from dpg.learning.training import Record
 from dpg.planning.cell import Cell
 from dpg.planning.stand_ins import Task, table
-from dpg.probes import gradient, update_step
+from dpg.probes import gradient, states, true_value, update_step
 from dpg.probes.evaluation import Evaluation
 from dpg.probes.gradient import Noise, Similarity
 from dpg.probes.landscape import Grid, Point
@@ -62,6 +62,10 @@ def cell_tables(cell: Cell, rng: np.random.Generator) -> dict[str, pd.DataFrame]
         "agreement": table(gradient.Agreement, rng, {"iteration": cell.studied} | against, cell.owner),
         "updates": table(update_step.Agreement, rng, {"agent": agents, "iteration": cell.curve}, cell.owner),
         "value": table(PredictionError, rng, {"agent": agents, "iteration": cell.curve} | scored, cell.owner),
+        "fits": table(true_value.Quality, rng, studied, cell.owner),
+        "losses": table(true_value.Epoch, rng, studied | {"epoch": list(range(1, 31))}, cell.owner),
+        "states": table(states.StateValue, rng, studied | {"state": list(range(budget.true_value.states))}, cell.owner),
+        "opinions": table(states.Opinion, rng, studied | {"net": ["value net", "true value"]}, cell.owner),
         "landscape": landscape,
     }
 

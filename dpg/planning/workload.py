@@ -17,10 +17,10 @@ from dpg.learning import campaign
 from dpg.learning.training import Record
 from dpg.planning import stand_ins
 from dpg.planning.cell import Cell
-from dpg.planning.miniatures import PLANE_ROWS, plane_work, policy_updates, updates
+from dpg.planning.miniatures import PLANE_ROWS, fit_work, plane_work, policy_updates, states_work, updates
 from dpg.planning.stand_ins import Task, table_bytes
 from dpg.planning.work import Load, StageWork, counted
-from dpg.probes import evaluation, gradient, landscape, update_step, value
+from dpg.probes import evaluation, gradient, landscape, states, true_value, update_step, value
 from dpg.probes.collection import STREAMS_AT_ONCE
 from dpg.probes.landscape import Grid, PlaneShard
 from dpg.runtime.schema import Params
@@ -36,7 +36,7 @@ def stages(params: Params, tasks: dict[str, Task]) -> list[StageWork]:
     for env, algorithm in product(params.envs, params.algorithms):
         cell = Cell(params, tasks[env], algorithm)
         found += [train(cell), ablation(cell), checkpoint(cell), gradients(cell)]
-        found += [update_steps(cell), values(cell), landscapes(cell)]
+        found += [update_steps(cell), values(cell), true_values(cell), landscapes(cell)]
     found += [regimes(params, tasks[env]) for env in params.envs]
     return [*found, StageWork("figures")]
 
@@ -234,6 +234,51 @@ def values(cell: Cell) -> StageWork:
         held_bytes=len(shards) * cell.snapshot_bytes,
         scratch_bytes=rows * 13 * FLOAT,
         output_bytes=table_bytes(value.PredictionError, rows, **cell.owner, **known),
+    )
+
+
+def true_values(cell: Cell) -> StageWork:
+    """A fit at every studied snapshot, and rollouts from states of each.
+
+    Pairs of the rollouts are counted as if each ran to the horizon, and epochs as if none stopped early: the most.
+    """
+    params, budget = cell.params, cell.params.budget.true_value
+    snapshots = cell.snapshots(cell.studied)
+    common = cell.recipe.common
+    fits = [true_value.Shard(s, budget.pairs, params.true_value, params.seed) for s in snapshots]
+    checks = [states.Shard(s, budget.states, budget.rollouts, params.seed) for s in snapshots]
+    one, check = fits[0], checks[0]
+    rolled = check.num_rollouts * (1 + horizon(common.gamma))
+    epochs = params.true_value.max_epochs
+    fit_load = Load(
+        "fit",
+        len(fits),
+        *fit_work(cell.recipe, one.num_streams - one.num_heldout, one.num_heldout, epochs),
+        min(one.num_streams, 2 * STREAMS_AT_ONCE),
+    )
+    checked = states_work(common.timesteps, budget.states, check.num_rollouts, rolled)
+    arrays = {s.name: s.state.value[0] for s in snapshots}
+    rows = sum(
+        table_bytes(kind, count, **cell.owner, **known)
+        for kind, count, known in (
+            (true_value.Quality, len(fits), {"pairs": budget.pairs}),
+            (true_value.Epoch, len(fits) * epochs // 2, {}),
+            (states.StateValue, len(fits) * budget.states, {}),
+            (states.Opinion, 2 * len(fits), {"net": "true value"}),
+        )
+    )
+    values = snapshots[0].state.value.nbytes
+    return StageWork(
+        "true_value",
+        cell.task.env_id,
+        cell.algorithm,
+        pairs=sum(shard.num_pairs for shard in fits),
+        episodes=sum(shard.num_rollouts for shard in checks),
+        approximate=True,
+        rounds=((fit_load,), (Load("states", len(checks), *checked, budget.states),)),
+        held_bytes=len(snapshots) * (cell.snapshot_bytes + values),
+        scratch_bytes=len(snapshots) * (values + budget.states * (cell.task.obs_dim + budget.rollouts) * FLOAT),
+        output_bytes=len(save(arrays)) + rows,
     )
 
 

@@ -21,13 +21,14 @@ from dpg.learning.adam import Adam
 from dpg.learning.objectives import value_slope
 from dpg.numerics.vectors import Layout
 from dpg.probes.collection import STREAMS_AT_ONCE, probe_seed
-from dpg.probes.value import explained_variance, known_returns, long_streams, recorded_pairs
+from dpg.probes.value import NotMeasurableError, explained_variance, known_returns, long_streams, recorded_pairs
 from dpg.runtime.schema import TrueValue
 from dpg.runtime.seeding import Seed
 
 HELDOUT_SHARE = 0.1
 AT_ONCE = 65_536  # pairs that are predicted together
 ADAM_EPS = 1e-8
+MIN_PAIRS = 100  # fewer say nothing
 
 
 @dataclass(frozen=True)
@@ -113,26 +114,40 @@ class Data:
 
 
 def measure(shard: Shard) -> Fitted:
-    """Collect a shard's streams, and fit V* to their returns."""
+    """Collect a shard's streams, and fit V* to their returns.
+
+    Raises:
+        NotMeasurableError: too few returns are known, of the streams to fit or of those held out.
+    """
     node = probe_seed(shard.seed, "true_value", shard.snapshot)
     seeds = [node / f"stream={index}" for index in range(shard.num_streams)]
     heldout = collect(shard.snapshot, seeds[: shard.num_heldout])
     data = collect(shard.snapshot, seeds[shard.num_heldout :])
+    for what, part in (("held-out pairs", heldout), ("pairs to fit", data)):
+        if len(part.returns) < MIN_PAIRS:
+            raise NotMeasurableError(
+                f"{shard.snapshot}: of {len(part.returns)} {what} the return is known (H = "
+                f"{recorded_pairs(shard.snapshot) - shard.snapshot.recipe.common.timesteps} further pairs), and "
+                f"{MIN_PAIRS} are needed; raise true_value.pairs of the scale ({shard.pairs}), or lower common.gamma"
+            )
     return fit(shard, data, heldout, node)
 
 
 def collect(snapshot: Snapshot, seeds: list[Seed]) -> Data:
     """The known returns of streams, some streams at a time: raw observations are not kept."""
-    obs, returns, trajectories = [], [], 0
+    most = len(seeds) * snapshot.recipe.common.timesteps
+    # Filled as streams come: parts that are joined in the end would be there twice.
+    obs, returns = np.empty((most, snapshot.state.architecture.obs_dim), np.float32), np.empty(most)
+    count = trajectories = 0
     for first in range(0, len(seeds), STREAMS_AT_ONCE):
         streams = long_streams(snapshot, seeds[first : first + STREAMS_AT_ONCE])
         target, known = known_returns(snapshot, streams)
         scored = streams.head(target.shape[1])
+        added = slice(count, count + int(known.sum()))
         normalized = snapshot.state.normalize_obs(scored.obs.reshape(1, -1, scored.obs.shape[-1]))[0]
-        obs.append(normalized[known.ravel()])
-        returns.append(target[known])
-        trajectories += int(scored.done.sum())
-    return Data(np.concatenate(obs), np.concatenate(returns), trajectories)
+        obs[added], returns[added] = normalized[known.ravel()], target[known]
+        count, trajectories = added.stop, trajectories + int(scored.done.sum())
+    return Data(obs[:count], returns[:count], trajectories)
 
 
 def fit(shard: Shard, data: Data, heldout: Data, node: Seed) -> Fitted:

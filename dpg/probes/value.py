@@ -6,6 +6,7 @@ V_phi_i(s) + A_GAE, what it was fitted to; and `returns`, the discounted return,
 in. Streams are recorded H pairs longer than they are scored, so that returns are known to one part in a hundred.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,13 +16,20 @@ from scipy import stats
 
 from dpg.agent.population import Population
 from dpg.agent.snapshot import Snapshot
+from dpg.envs.make import time_limit
 from dpg.learning.batch import appraise, prepare, values
 from dpg.learning.training import iteration_seed
 from dpg.learning.update import update_value
 from dpg.probes.collection import fresh_streams, probe_seed
+from dpg.runtime.errors import UserError
 from dpg.runtime.seeding import Seed
 from dpg.streams import advantages
 from dpg.streams.rollout import Streams
+
+
+class NotMeasurableError(UserError):
+    """A value function cannot be measured on a snapshot; the message says what is in the way, and what to change."""
+
 
 TRIM = 0.05
 # Targets this small beside their deviation make a relative error explode; their share is reported.
@@ -64,6 +72,30 @@ class PredictionError:
     median_relative_error: float
     near_zero_share: float
     explained_variance: float
+
+
+def check(snapshot: Snapshot) -> None:
+    """Refuse, before anything is collected, a snapshot that nothing true could be said of.
+
+    Where a task truncates episodes before the horizon rule is met, only returns of episodes that terminated would be
+    known: the low ones.
+
+    Raises:
+        NotMeasurableError: the agents have no value net, or the horizon is too long for the task.
+    """
+    common, env_id = snapshot.recipe.common, snapshot.recipe.env_id
+    if common.baseline == "none":
+        raise NotMeasurableError(
+            f"{snapshot}: common.baseline = none: the agent was trained without a value net; set it to value"
+        )
+    limit, further = time_limit(env_id, common.env_modules), advantages.horizon(common.gamma)
+    if common.time_limit == "bootstrap" and limit is not None and further >= limit:
+        most = math.floor(1e4 * 0.01 ** (1 / max(1, limit - 1))) / 1e4
+        raise NotMeasurableError(
+            f"{snapshot}: common.gamma = {common.gamma:g}: a return is known {further:,} pairs later, and {env_id} "
+            f"truncates episodes after {limit:,}; set common.gamma to at most {most:g}, or common.time_limit to "
+            "terminal"
+        )
 
 
 def measure(shard: Shard) -> list[PredictionError]:

@@ -25,6 +25,7 @@ def summarize(tables: Tables, timesteps: int, statistics: Statistics) -> dict[st
             "gradient": _gradient(select(tables.similarity, **cell), timesteps),
             "update_step": _updates(select(tables.updates, **cell)),
             "value": _value(select(tables.value, **cell)),
+            "true_value": _true_value(select(tables.fits, **cell), select(tables.opinions, **cell)),
             "landscape": _landscape(select(tables.landscape, **cell)),
             "ablation": _ablation(history, select(tables.ablation, **cell), statistics),
         }
@@ -94,6 +95,17 @@ def _value(value: pd.DataFrame) -> dict[str, Number]:
     return {
         f"heldout_{target}_error_last": _ends(select(value, split="heldout", target=target), "mean_relative_error")[1]
         for target in ("gae", "returns")
+    }
+
+
+def _true_value(fits: pd.DataFrame, opinions: pd.DataFrame) -> dict[str, Number]:
+    """Mean over agents of how well V* and the value net predict, at the last studied snapshot."""
+    errors = {net: _ends(select(opinions, net=net), "relative_error")[1] for net in ("true value", "value net")}
+    return {
+        "explained_variance_last": _ends(fits, "explained_variance")[1],
+        "value_net_explained_variance_last": _ends(fits, "value_net_explained_variance")[1],
+        "states_error_last": errors["true value"],
+        "value_net_states_error_last": errors["value net"],
     }
 
 

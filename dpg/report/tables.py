@@ -26,6 +26,10 @@ SOURCES = {
     "agreement": ("gradient", "agents.csv"),
     "updates": ("update_step", "update_step.csv"),
     "value": ("value", "value.csv"),
+    "fits": ("true_value", "fit.csv"),
+    "losses": ("true_value", "loss.csv"),
+    "states": ("true_value", "states.csv"),
+    "opinions": ("true_value", "opinion.csv"),
     "landscape": ("landscape", "landscape.csv"),
     "ablation": ("ablation", "history.csv"),
 }
@@ -41,6 +45,7 @@ class Tables:
     Rows are `dpg.learning.training.Record` (with `env` and `algorithm`; in `ablation` of agents without a baseline, in
     `regimes` also with `timesteps` and `lr`), `dpg.probes.evaluation.Evaluation`, `dpg.probes.gradient.Similarity`,
     `Noise` and `Agreement`, `dpg.probes.update_step.Agreement`, `dpg.probes.value.PredictionError`,
+    `dpg.probes.true_value.Quality` and `Epoch`, `dpg.probes.states.StateValue` and `Opinion`,
     `dpg.probes.landscape.Point`.
     """
 
@@ -51,6 +56,10 @@ class Tables:
     agreement: pd.DataFrame
     updates: pd.DataFrame
     value: pd.DataFrame
+    fits: pd.DataFrame
+    losses: pd.DataFrame
+    states: pd.DataFrame
+    opinions: pd.DataFrame
     landscape: pd.DataFrame
     ablation: pd.DataFrame
     regimes: pd.DataFrame

@@ -54,6 +54,12 @@ NonNegative = Annotated[Real, Field(ge=0)]
 Fraction = Annotated[Real, Field(gt=0, le=1)]
 Discount = Annotated[Real, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
+Sizes = Annotated[
+    tuple[Annotated[int, Field(ge=2)], ...],
+    BeforeValidator(_list_to_tuple),
+    AfterValidator(_increasing),
+    Field(min_length=1),
+]
 Hidden = Annotated[tuple[Count, ...], BeforeValidator(_list_to_tuple)]
 Range = Annotated[tuple[Real, Real], BeforeValidator(_list_to_tuple), AfterValidator(_increasing)]
 EnvId = Annotated[str, AfterValidator(_gymnasium_id)]
@@ -179,12 +185,7 @@ class GradientBudget(_Section):
     """Sample sizes of the gradient estimates, in pairs."""
 
     repeats: Annotated[int, Field(ge=3)]
-    sizes: Annotated[
-        tuple[Annotated[int, Field(ge=2)], ...],
-        BeforeValidator(_list_to_tuple),
-        AfterValidator(_increasing),
-        Field(min_length=1),
-    ]
+    sizes: Sizes
     true_pairs: Count
 
 
@@ -198,6 +199,21 @@ class ValueBudget(_Section):
     """Pairs on which value predictions are scored."""
 
     heldout_pairs: Count
+
+
+class TrueValueBudget(_Section):
+    """Pairs that the true value function is fitted to, and states from which fresh rollouts give a second opinion."""
+
+    pairs: Count
+    states: Annotated[int, Field(ge=3)]
+    rollouts: Annotated[int, Field(ge=2)]
+
+
+class BaselinesBudget(_Section):
+    """Sample sizes of the gradient estimates that baselines are compared by, in pairs."""
+
+    repeats: Annotated[int, Field(ge=3)]
+    sizes: Sizes
 
 
 class LandscapeBudget(_Section):
@@ -217,12 +233,7 @@ class RegimesBudget(_Section):
 
     agents: Count
     group_size: Count
-    timesteps: Annotated[
-        tuple[Annotated[int, Field(ge=2)], ...],
-        BeforeValidator(_list_to_tuple),
-        AfterValidator(_increasing),
-        Field(min_length=1),
-    ]
+    timesteps: Sizes
     rates: Annotated[
         tuple[Positive, ...], BeforeValidator(_list_to_tuple), AfterValidator(_increasing), Field(min_length=1)
     ]
@@ -246,6 +257,8 @@ class Budget(_Section):
     gradient: GradientBudget
     update_step: UpdateStepBudget
     value: ValueBudget
+    true_value: TrueValueBudget
+    baselines: BaselinesBudget
     landscape: LandscapeBudget
     regimes: RegimesBudget
 
@@ -309,6 +322,7 @@ class Params(_Section):
     ppo_m: PPO
     trpo: TRPO
     statistics: Statistics
+    true_value: TrueValue
     landscape: LandscapePlane
     figures: Figures
     scales: Scales
@@ -326,13 +340,14 @@ class Params(_Section):
     def _agree(self) -> Self:
         timesteps = self.common.timesteps
         scale = f"scales.{self.scale}"
-        for size in self.budget.gradient.sizes:
-            if size > timesteps and size % timesteps:
-                raise _mismatch(
-                    f"{scale}.gradient.sizes",
-                    size,
-                    f"beyond common.timesteps, sizes must be multiples of it ({timesteps})",
-                )
+        for stage in ("gradient", "baselines"):
+            for size in getattr(self.budget, stage).sizes:
+                if size > timesteps and size % timesteps:
+                    raise _mismatch(
+                        f"{scale}.{stage}.sizes",
+                        size,
+                        f"beyond common.timesteps, sizes must be multiples of it ({timesteps})",
+                    )
         if self.budget.gradient.true_pairs % (2 * timesteps):
             raise _mismatch(
                 f"{scale}.gradient.true_pairs",
@@ -344,6 +359,12 @@ class Params(_Section):
                 f"{scale}.value.heldout_pairs",
                 self.budget.value.heldout_pairs,
                 f"must be a multiple of common.timesteps ({timesteps})",
+            )
+        if self.budget.true_value.pairs % timesteps or self.budget.true_value.pairs < 2 * timesteps:
+            raise _mismatch(
+                f"{scale}.true_value.pairs",
+                self.budget.true_value.pairs,
+                f"must be a multiple of common.timesteps ({timesteps}), and two streams at least: one is held out",
             )
         if self.budget.landscape.update_pairs % timesteps:
             raise _mismatch(

@@ -5,7 +5,7 @@ pairs, episode after episode; the last episode is cut. Streams are the unit of i
 it is the same stream whatever others are collected beside it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,8 +76,18 @@ class Streams:
         return cls(*joined, end_at=np.concatenate(shifted))
 
 
-def collect(actor: Actor, envs: VectorEnv, seeds: Sequence[Seed], num_pairs: int, *, clip_actions: bool) -> Streams:
+def collect(
+    actor: Actor,
+    envs: VectorEnv,
+    seeds: Sequence[Seed],
+    num_pairs: int,
+    *,
+    clip_actions: bool,
+    watch: Callable[[int], None] | None = None,
+) -> Streams:
     """One stream of `num_pairs` pairs from every environment; environment k acts for member k // (N / P).
+
+    `watch(t)` is called before pair t, while the environments stand where it begins.
 
     Raises:
         EnvError: an observation or a reward is not finite; the message names the stream and the step.
@@ -102,6 +112,8 @@ def collect(actor: Actor, envs: VectorEnv, seeds: Sequence[Seed], num_pairs: int
     end_obs: list[np.ndarray] = []
     end_at: list[tuple[int, int]] = []
     for t in range(num_pairs):
+        if watch is not None:
+            watch(t)
         action = actor.act(obs, noise[t])
         record_obs[:, t] = obs
         record_action[:, t] = action

@@ -8,7 +8,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from dpg.learning.training import Record
-from dpg.probes import update_step
+from dpg.probes import states, true_value, update_step
 from dpg.probes.evaluation import Evaluation
 from dpg.probes.gradient import Agreement, Noise, Similarity
 from dpg.probes.landscape import Point
@@ -25,6 +25,10 @@ TABLES = {
     "gradient/noise.csv": Noise,
     "update_step/update_step.csv": update_step.Agreement,
     "value/value.csv": PredictionError,
+    "true_value/fit.csv": true_value.Quality,
+    "true_value/loss.csv": true_value.Epoch,
+    "true_value/states.csv": states.StateValue,
+    "true_value/opinion.csv": states.Opinion,
     "landscape/landscape.csv": Point,
 }
 # What a row belongs to, beyond the cell.

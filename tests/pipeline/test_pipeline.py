@@ -32,10 +32,12 @@ def test_tables_hold_finite_numbers(project):
     may_be_blank = {
         "mean_return", "mean_length", "corrected_cosine", "noise_scale_pairs", "pairwise_pairs_for_090",
         "true_pairs_for_090", "mean_relative_error", "trimmed_relative_error", "median_relative_error",
-        "near_zero_share", "explained_variance",
+        "near_zero_share", "explained_variance", "relative_error", "relative_error_low", "relative_error_high",
+        "explained_variance_low", "explained_variance_high", "value_net_explained_variance",
+        "value_net_median_relative_error",
     }  # fmt: skip
     tables = sorted((project / "data" / "tables").rglob("*.csv"))
-    assert len(tables) == 2 * 9 + 1
+    assert len(tables) == 2 * 13 + 1
     for path in tables:
         table = pd.read_csv(path)
         assert len(table) > 0, path
@@ -94,7 +96,7 @@ def test_a_temporary_experiment_reruns_one_chain_and_keeps_its_runs(project):
     assert ran(output) == {"params", "figures"} | chain("ppo")
     found = runs(project)
     named = found[found["dvc.exp_name"] == "faster"]
-    assert len(found) - before == len(named) == 7 + 2 + 1  # seven stages, two agents, the figures
+    assert len(found) - before == len(named) == 8 + 2 + 1  # eight stages, two agents, the figures
     table = json.loads(shell("dvc", "exp", "show", "--json", cwd=project))
     assert "faster" in json.dumps(table)
 

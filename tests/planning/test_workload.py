@@ -14,7 +14,7 @@ from dpg.planning import stand_ins, workload
 from dpg.planning.cell import Cell
 from dpg.planning.tables import cell_tables
 from dpg.planning.tables import regimes as regimes_table
-from dpg.probes import evaluation, gradient, update_step, value
+from dpg.probes import evaluation, gradient, true_value, update_step, value
 from dpg.runtime.config import ConfigError
 from dpg.runtime.progress import Progress
 from dpg.runtime.schema import nearest
@@ -64,6 +64,10 @@ def test_probes_count_the_pairs_of_their_own_shards(cell, scale):
     heldout = [value.Shard(s, budget.value.heldout_pairs, seed) for s in foretold.snapshots(foretold.curve)]
     found = workload.values(foretold)
     assert found.pairs == sum(shard.num_pairs for shard in heldout) == pairs_of(found.loads)
+    found, budgeted = workload.true_values(foretold), budget.true_value
+    fits = [true_value.Shard(s, budgeted.pairs, foretold.params.true_value, seed) for s in studied]
+    assert found.pairs == sum(shard.num_pairs for shard in fits) == pairs_of(found.rounds[0])
+    assert found.episodes == len(studied) * budgeted.states * budgeted.rollouts
     shards = update_step.plan(foretold.snapshots(foretold.curve), budget.update_step.updates, seed)
     found = workload.update_steps(foretold)
     assert found.pairs == sum(shard.num_pairs for shard in shards) == pairs_of(found.loads)
@@ -149,7 +153,7 @@ def test_stand_in_tables_have_the_rows_that_are_foretold(cell):
 def test_every_stage_of_every_cell_is_there(params):
     wide = params.model_copy(update={"envs": ("Hopper-v4", "Walker2d-v4"), "algorithms": ("ppo", "trpo")})
     names = [work.name for work in workload.stages(wide, stand_ins.tasks_of(wide))]
-    stages = ("train", "ablation", "checkpoint", "gradient", "update_step", "value", "landscape")
+    stages = ("train", "ablation", "checkpoint", "gradient", "update_step", "value", "true_value", "landscape")
     cells = {f"{stage}@{env}-{algorithm}" for stage, env, algorithm in product(stages, wide.envs, wide.algorithms)}
     assert sorted(names) == sorted(cells | {"params", "figures", "regimes@Hopper-v4", "regimes@Walker2d-v4"})
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from dpg.learning.training import Record
-from dpg.probes import update_step
+from dpg.probes import states, true_value, update_step
 from dpg.probes.evaluation import Evaluation
 from dpg.probes.gradient import Agreement, Noise, Similarity
 from dpg.probes.landscape import Point
@@ -113,6 +113,83 @@ def value(cell: dict) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def fits(cell: dict) -> pd.DataFrame:
+    """Agent k: V* explains 0.9 - k / 10 of the held-out returns, its value net half of that."""
+    return pd.DataFrame(
+        [
+            row(
+                true_value.Quality,
+                **cell,
+                agent=k,
+                iteration=i,
+                pairs=1800,
+                heldout_pairs=200,
+                best_epoch=2,
+                epochs=3,
+                explained_variance=0.9 - k / 10,
+                value_net_explained_variance=0.45 - k / 20,
+            )
+            for k in range(AGENTS)
+            for i in ITERATIONS
+        ]
+    )
+
+
+def losses(cell: dict) -> pd.DataFrame:
+    """Agent k: 1 / epoch on the pairs that are fitted, and 0.1 (1 + k) more on those held out."""
+    return pd.DataFrame(
+        [
+            row(
+                true_value.Epoch,
+                **cell,
+                agent=k,
+                iteration=i,
+                epoch=epoch,
+                train_loss=1 / epoch,
+                heldout_loss=1 / epoch + 0.1 * (1 + k),
+            )
+            for k in range(AGENTS)
+            for i in ITERATIONS
+            for epoch in (1, 2, 3)
+        ]
+    )
+
+
+def visited(cell: dict) -> pd.DataFrame:
+    """State s: a mean return of 10 + s from its rollouts; the value net says half, V* half a unit more."""
+    return pd.DataFrame(
+        [
+            row(
+                states.StateValue,
+                **cell,
+                agent=k,
+                iteration=i,
+                state=s,
+                rollouts=8,
+                rollout_mean=10.0 + s,
+                rollout_se=0.25,
+                value_net=(10.0 + s) / 2,
+                true_value=10.5 + s,
+            )
+            for k in range(AGENTS)
+            for i in ITERATIONS
+            for s in range(4)
+        ]
+    )
+
+
+def opinions(cell: dict) -> pd.DataFrame:
+    """Agent k: relative errors of 0.5 + k / 10 for the value net, a tenth of that for V*."""
+    return pd.DataFrame(
+        [
+            row(states.Opinion, **cell, agent=k, iteration=i, net=net, states=4, relative_error=share * (0.5 + k / 10))
+            for k in range(AGENTS)
+            for i in ITERATIONS
+            for net, share in (("value net", 1.0), ("true value", 0.1))
+        ]
+    )
+
+
 def landscape(cell: dict) -> pd.DataFrame:
     """The reward rises with the surrogate at iteration 0 and falls with it at iteration 4."""
     rows = []
@@ -158,6 +235,10 @@ def make_tables(envs=(ENV,), algorithms=("ppo",)) -> Tables:
         agreement=pd.concat([agreement(cell) for cell in cells], ignore_index=True),
         updates=pd.concat([updates(cell) for cell in cells], ignore_index=True),
         value=pd.concat([value(cell) for cell in cells], ignore_index=True),
+        fits=pd.concat([fits(cell) for cell in cells], ignore_index=True),
+        losses=pd.concat([losses(cell) for cell in cells], ignore_index=True),
+        states=pd.concat([visited(cell) for cell in cells], ignore_index=True),
+        opinions=pd.concat([opinions(cell) for cell in cells], ignore_index=True),
         landscape=pd.concat([landscape(cell) for cell in cells], ignore_index=True),
         ablation=trained.assign(mean_return=trained["mean_return"] / 10),
         regimes=pd.concat([regimes(env) for env in envs], ignore_index=True),

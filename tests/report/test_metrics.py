@@ -26,6 +26,13 @@ def test_numbers_of_a_small_experiment(tables, statistics):
     assert cell["update_step"] == {"cosine_first": pytest.approx(0.5), "cosine_last": pytest.approx(0.1)}
     # Held-out errors are 4 (1 + k) for the net's own target, twice that for returns.
     assert cell["value"] == {"heldout_gae_error_last": 8.0, "heldout_returns_error_last": 16.0}
+    # V* explains 0.9 - k / 10; at states, errors are 0.5 + k / 10 for the value net and a tenth of that for V*.
+    assert cell["true_value"] == {
+        "explained_variance_last": pytest.approx(0.8),
+        "value_net_explained_variance_last": pytest.approx(0.4),
+        "states_error_last": pytest.approx(0.06),
+        "value_net_states_error_last": pytest.approx(0.6),
+    }
     assert cell["landscape"]["rank_correlation_first"] == pytest.approx(1.0)
     assert cell["landscape"]["rank_correlation_last"] == pytest.approx(-1.0)
     # Without a baseline every return is a tenth.

@@ -85,6 +85,8 @@ def test_budget_is_the_chosen_scales(raw):
         ("scales.paper.checkpoint.fractions", [0.3, 0.0], "must increase"),
         ("scales.paper.gradient.sizes", [100, 100], "must increase"),
         ("scales.smoke.gradient.repeats", 2, "greater than or equal to 3"),
+        ("scales.laptop.true_value.pairs", 2000, "must be a multiple of common.timesteps (2000), and two streams"),
+        ("scales.smoke.true_value.states", 1, "greater than or equal to 3"),
     ],
 )
 def test_a_value_that_is_not_allowed_is_named_with_what_is(raw, name, value, allowed):

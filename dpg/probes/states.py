@@ -1,0 +1,326 @@
+"""A second opinion on value functions, which needs no fit: fresh rollouts from states that are set in the simulator.
+
+States are drawn from streams of the snapshot's policy, one from each stream. From each the simulator runs on with fresh
+noise, again and again: the mean of the discounted returns is the true value of that very state, with a standard error
+that says how well it is known. Normalisers are frozen, and rewards are in the units that the value nets are trained in.
+
+A rollout ends where its episode terminates, or after H further pairs: what is left then weighs less than one part in a
+hundred. Time limits do not end it unless they are terminal (`common.time_limit`).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from gymnasium.spaces import Box
+from jaxtyping import Bool, Float, Int
+
+from dpg.agent.acting import Actor
+from dpg.agent.snapshot import Snapshot
+from dpg.envs.make import EnvError, make_vector, reset_to, states
+from dpg.learning.batch import scale_reward
+from dpg.numerics.statistics import Interval, bootstrap, standard_error
+from dpg.probes.collection import STREAMS_AT_ONCE, probe_seed
+from dpg.runtime.schema import Statistics
+from dpg.runtime.seeding import Seed
+from dpg.streams import advantages
+from dpg.streams.rollout import collect
+
+MAX_ENVS = 16
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One snapshot, the states to draw, and the rollouts from each."""
+
+    snapshot: Snapshot
+    states: int
+    rollouts: int
+    seed: int
+
+    @property
+    def num_rollouts(self) -> int:
+        """Of all states together."""
+        return self.states * self.rollouts
+
+    def __str__(self) -> str:
+        return f"{self.snapshot}, {self.states} states"
+
+
+@dataclass(frozen=True)
+class Visited:
+    """States in which streams stood before a pair: what was seen, the pairs of the episode so far, and the simulator.
+
+    `simulation` is None where the task cannot be put into a state.
+    """
+
+    obs: Float[np.ndarray, "S O"]
+    elapsed: Int[np.ndarray, " S"]
+    simulation: Float[np.ndarray, "S X"] | None
+
+
+@dataclass(frozen=True)
+class Found:
+    """Normalised observations of S states, and R rollouts from each, their lengths in pairs; R = 0 if none can be made.
+
+    `cut` are those that ran into the horizon.
+    """
+
+    obs: Float[np.ndarray, "S O"]
+    elapsed: Int[np.ndarray, " S"]
+    return_: Float[np.ndarray, "S R"]
+    length: Int[np.ndarray, "S R"]
+    cut: Bool[np.ndarray, "S R"]
+
+
+def measure(shard: Shard) -> Found:
+    """Draw states, and run on from each."""
+    snapshot = shard.snapshot
+    node = probe_seed(shard.seed, "states", snapshot)
+    visited = visit(snapshot, shard.states, node)
+    seeds = [[node / f"state={s}" / f"rollout={r}" for r in range(shard.rollouts)] for s in range(shard.states)]
+    obs, none = snapshot.state.normalize_obs(visited.obs[None])[0], np.empty((shard.states, 0))
+    if visited.simulation is None:
+        return Found(obs, visited.elapsed, none, none.astype(np.int64), none.astype(bool))
+    return Found(obs, visited.elapsed, *rollouts(snapshot, visited.obs, visited.elapsed, visited.simulation, seeds))
+
+
+def visit(snapshot: Snapshot, count: int, node: Seed) -> Visited:
+    """A state each from `count` streams, at a random pair of the first, second, ... of as many parts of T pairs."""
+    timesteps = snapshot.recipe.common.timesteps
+    at = (np.arange(count) + (node / "times").generator().uniform(size=count)) * timesteps / count
+    times = at.astype(np.int64)
+    seeds = [node / f"stream={index}" for index in range(count)]
+    groups = [slice(first, first + STREAMS_AT_ONCE) for first in range(0, count, STREAMS_AT_ONCE)]
+    parts = [_visit(snapshot, times[group], seeds[group]) for group in groups]
+    simulations = [part.simulation for part in parts if part.simulation is not None]
+    return Visited(
+        np.concatenate([part.obs for part in parts]),
+        np.concatenate([part.elapsed for part in parts]),
+        np.concatenate(simulations) if simulations else None,
+    )
+
+
+def _visit(snapshot: Snapshot, times: Int[np.ndarray, " S"], seeds: Sequence[Seed]) -> Visited:
+    recipe = snapshot.recipe
+    envs = make_vector(recipe.env_id, len(seeds), recipe.common.env_modules)
+    rows: dict[int, np.ndarray] = {}
+
+    def watch(t: int) -> None:
+        if t in times and (simulation := states(envs)) is not None:
+            rows.update({int(index): simulation[index] for index in np.flatnonzero(times == t)})
+
+    streams = collect(
+        Actor.of(snapshot.state),
+        envs,
+        seeds,
+        int(times.max()) + 1,
+        clip_actions=recipe.common.clip_actions,
+        watch=watch,
+    )
+    envs.close()
+    ends = [np.flatnonzero(done[:t]) for done, t in zip(streams.done, times, strict=True)]
+    begun = np.array([end[-1] + 1 if len(end) else 0 for end in ends])
+    simulation = np.stack([rows[index] for index in range(len(times))]) if rows else None
+    return Visited(streams.obs[np.arange(len(times)), times], times - begun, simulation)
+
+
+def rollouts(
+    snapshot: Snapshot,
+    obs: Float[np.ndarray, "S O"],
+    elapsed: Int[np.ndarray, " S"],
+    simulation: Float[np.ndarray, "S X"],
+    seeds: Sequence[Sequence[Seed]],
+) -> tuple[Float[np.ndarray, "S R"], Int[np.ndarray, "S R"], Bool[np.ndarray, "S R"]]:
+    """Discounted returns from states, rollout r from state s with `seeds[s][r]`; lengths; which ran into the horizon.
+
+    Raises:
+        EnvError: a return is not finite; the message names the rollout.
+    """
+    recipe, common = snapshot.recipe, snapshot.recipe.common
+    terminal = common.time_limit == "terminal"
+    length = advantages.horizon(common.gamma) + 1
+    jobs = list(product(range(len(seeds)), range(len(seeds[0]))))
+    envs = make_vector(recipe.env_id, min(MAX_ENVS, len(jobs)), common.env_modules)
+    space = envs.single_action_space
+    assert isinstance(space, Box)
+    actor, width = Actor.of(snapshot.state), envs.num_envs
+    return_ = np.zeros((len(seeds), len(seeds[0])))
+    pairs, cut = np.zeros(return_.shape, np.int64), np.zeros(return_.shape, bool)
+    now = np.zeros((width, obs.shape[1]))
+    noise = np.zeros((width, length, *space.shape), np.float32)
+    job, step = np.full(width, -1), np.zeros(width, np.int64)
+    discount = np.ones(width)
+    start, since = np.zeros((width, simulation.shape[1])), np.zeros(width, np.int64)
+    waiting, free = iter(range(len(jobs))), np.ones(width, bool)
+    while True:
+        env_seeds: list[int | None] = [None] * width
+        for index in map(int, np.flatnonzero(free)):
+            job[index] = next(waiting, -1)
+            # Those without a job go on from some state, and count for nothing.
+            state, rollout = jobs[job[index]]
+            seed = seeds[state][rollout]
+            env_seeds[index] = (seed / "env").integer()
+            noise[index] = (seed / "actions").generator().standard_normal(noise.shape[1:], np.float32)
+            start[index], since[index] = simulation[state], elapsed[state] if terminal else 0
+            now[index], step[index], discount[index] = obs[state], 0, 1.0
+        if (job < 0).all():
+            break
+        if free.any():
+            reset_to(envs, start, since, env_seeds, free)
+        action = actor.act(now, noise[np.arange(width), step])
+        now, reward, terminated, truncated, _ = envs.step(
+            np.clip(action, space.low, space.high) if common.clip_actions else action
+        )
+        gain = discount * scale_reward(snapshot.state, reward[None], recipe.config)[0]
+        ended = terminated | truncated if terminal else terminated
+        step, discount = step + 1, common.gamma * discount
+        at_horizon = ~ended & (step == length)
+        free = ended | at_horizon
+        for index in map(int, np.flatnonzero(job >= 0)):
+            state, rollout = jobs[job[index]]
+            return_[state, rollout] += gain[index]
+            pairs[state, rollout], cut[state, rollout] = step[index], at_horizon[index]
+        if (going_on := truncated & ~free).any():
+            # A limit of time is not part of the task: the episode goes on from where it is.
+            here = states(envs)
+            assert here is not None
+            reset_to(envs, here, np.zeros(width, np.int64), [None] * width, going_on)
+    envs.close()
+    if not np.isfinite(return_).all():
+        state, rollout = np.argwhere(~np.isfinite(return_))[0]
+        raise EnvError(f"the return of a rollout is not finite ({seeds[state][rollout]})")
+    return return_, pairs, cut
+
+
+@dataclass(frozen=True)
+class StateValue:
+    """One row of `states.csv`: a state, the mean return of rollouts from it, and what two nets say.
+
+    `elapsed` counts the pairs of its episode before it, `pairs` those of all rollouts, and `cut` the rollouts that ran
+    into the horizon. `rollout_se` is the standard error of `rollout_mean`. Where a task cannot be put into a state,
+    there are no rollouts and no mean.
+    """
+
+    env: str
+    algorithm: str
+    agent: int
+    iteration: int
+    state: int
+    elapsed: int
+    rollouts: int
+    pairs: int
+    cut: int
+    rollout_mean: float
+    rollout_se: float
+    value_net: float
+    true_value: float
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """One row of `opinion.csv`: one net against the rollouts from the states of one snapshot.
+
+    The rollouts' own noise is taken off: `relative_error` is the root mean square of the net's error over that of the
+    true values, `explained_variance` the share of the true values' variance over states that the net explains. `low`
+    and `high` resample the states. NaN where the noise hides the values.
+    """
+
+    env: str
+    algorithm: str
+    agent: int
+    iteration: int
+    net: str
+    states: int
+    rollouts: int
+    relative_error: float
+    relative_error_low: float
+    relative_error_high: float
+    explained_variance: float
+    explained_variance_low: float
+    explained_variance_high: float
+
+
+def tabulate(
+    shard: Shard,
+    found: Found,
+    nets: dict[str, Float[np.ndarray, " S"]],
+    statistics: Statistics,
+) -> tuple[list[StateValue], list[Opinion]]:
+    """The rows of one snapshot; `nets` are the two nets' values at its states, `value net` and `true value`."""
+    snapshot = shard.snapshot
+    cell = (snapshot.recipe.env_id, snapshot.recipe.algorithm, snapshot.agent, snapshot.iteration)
+    count = found.return_.shape[1]
+    blank = np.full(shard.states, np.nan)
+    mean, error = (found.return_.mean(axis=1), standard_error(found.return_)) if count else (blank, blank)
+    rows = [
+        StateValue(
+            *cell,
+            state=index,
+            elapsed=int(found.elapsed[index]),
+            rollouts=count,
+            pairs=int(found.length[index].sum()),
+            cut=int(found.cut[index].sum()),
+            rollout_mean=float(mean[index]),
+            rollout_se=float(error[index]),
+            value_net=float(nets["value net"][index]),
+            true_value=float(nets["true value"][index]),
+        )
+        for index in range(shard.states)
+    ]
+    rng = (probe_seed(shard.seed, "states", snapshot) / "bootstrap").generator()
+    opinions: list[Opinion] = []
+    for name, values in nets.items():
+        measures = (relative_error, explained_variance)
+        intervals = [_interval(each, values, mean, error, statistics, rng) for each in measures]
+        ends = [end for interval in intervals for end in interval]
+        opinions.append(Opinion(*cell, name, shard.states if count else 0, count, *ends))
+    return rows, opinions
+
+
+Measure = Callable[
+    [Float[np.ndarray, "B S"], Float[np.ndarray, "B S"], Float[np.ndarray, "B S"]],
+    Float[np.ndarray, " B"],
+]
+
+
+def _interval(
+    measure: Measure,
+    values: Float[np.ndarray, " S"],
+    mean: Float[np.ndarray, " S"],
+    error: Float[np.ndarray, " S"],
+    statistics: Statistics,
+    rng: np.random.Generator,
+) -> Interval:
+    """A measure of one net at S states, and its interval by resampling them."""
+
+    def resampled(indices: Int[np.ndarray, "B S"]) -> Float[np.ndarray, " B"]:
+        return measure(values[indices], mean[indices], error[indices])
+
+    point = float(measure(values[None], mean[None], error[None])[0])
+    return bootstrap(point, resampled, len(values), statistics.confidence, statistics.resamples, rng)
+
+
+def relative_error(
+    values: Float[np.ndarray, "B S"], mean: Float[np.ndarray, "B S"], error: Float[np.ndarray, "B S"]
+) -> Float[np.ndarray, " B"]:
+    """Root mean square of V - v over that of v, v being known as `mean` with standard error `error`.
+
+    E (V - mean)^2 = (V - v)^2 + error^2 and E mean^2 = v^2 + error^2: what the rollouts' noise adds is taken off.
+    """
+    gap = ((values - mean) ** 2 - error**2).mean(axis=-1)
+    return np.sqrt(_ratio(np.maximum(gap, 0.0), (mean**2 - error**2).mean(axis=-1)))
+
+
+def explained_variance(
+    values: Float[np.ndarray, "B S"], mean: Float[np.ndarray, "B S"], error: Float[np.ndarray, "B S"]
+) -> Float[np.ndarray, " B"]:
+    """1 - var(v - V) / var(v) over states, the noise of the rollouts taken off both variances."""
+    noise = (error**2).mean(axis=-1)
+    unexplained = np.var(mean - values, axis=-1, ddof=1) - noise
+    return 1 - _ratio(unexplained, np.var(mean, axis=-1, ddof=1) - noise)
+
+
+def _ratio(part: Float[np.ndarray, " B"], whole: Float[np.ndarray, " B"]) -> Float[np.ndarray, " B"]:
+    return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
