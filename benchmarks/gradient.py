@@ -9,6 +9,7 @@ from benchmarks.agents import params, snapshot
 from benchmarks.harness import Cores, Row
 from dpg.probes import gradient
 from dpg.probes.gradient import Shard
+from dpg.probes.stream_sums import Scored
 from dpg.streams.rollout import Streams
 
 ENV_IDS = ("Hopper-v4", "Humanoid-v4")
@@ -69,7 +70,7 @@ def _measure(shard: Shard) -> int:
 
 
 def _reduce(shard: Shard, streams: Streams) -> int:
-    gradient.reduce(shard, streams)
+    gradient.reduce(shard, Scored.of(shard.snapshot, streams))
     return shard.num_pairs
 
 

@@ -125,6 +125,7 @@ def _requests(cell: Cell, works: Sequence[StageWork]) -> list[Request]:
             recipe=cell.recipe,
             widths=part,
             sizes=budget.gradient.sizes,
+            baseline_sizes=budget.baselines.sizes,
             fit=cell.params.true_value,
         )
         for part in (heavy, light)

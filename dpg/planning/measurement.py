@@ -20,7 +20,7 @@ from dpg.runtime.errors import UserError
 from dpg.runtime.schema import TrueValue
 
 # In the order of what they import: whole episodes do without PyTorch.
-Kind = Literal["episodes", "train", "gradient", "update", "value", "fit", "states", "plane"]
+Kind = Literal["episodes", "train", "gradient", "update", "value", "fit", "states", "baselines", "plane"]
 Amounts = tuple[int | float, ...]  # of work, in the units of a kind
 LEAST_TIMESTEPS = 100
 SAMPLE_SEED = 0
@@ -29,8 +29,8 @@ SAMPLE_SEED = 0
 class Request(BaseModel):
     """A cell, and how wide the widest shard of each kind is: agents, streams, held-out streams, environments.
 
-    `sizes` are those of the gradient estimates, `fit` how the true value function is fitted. `seconds` is what the
-    largest shard of a kind may take, roughly.
+    `sizes` are those of the gradient estimates, `baseline_sizes` those that baselines are compared by, `fit` is how the
+    true value function is fitted. `seconds` is what the largest shard of a kind may take, roughly.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -38,6 +38,7 @@ class Request(BaseModel):
     recipe: Recipe
     widths: dict[Kind, int]
     sizes: tuple[int, ...] = ()
+    baseline_sizes: tuple[int, ...] = ()
     fit: TrueValue | None = None
     seconds: float = 0.25
 

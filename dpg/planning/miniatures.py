@@ -29,6 +29,7 @@ def prepare(kind: Kind, request: Request) -> Run:
         "value": _value,
         "fit": _fit,
         "states": _states,
+        "baselines": _baselines,
         "plane": _plane,
     }
     return prepared[kind](request)
@@ -205,6 +206,24 @@ def states_work(timesteps: int, states: int, rollouts: int, rolled: int) -> tupl
 
     steps = math.ceil(states / STREAMS_AT_ONCE) * timesteps + rolled / min(MAX_ENVS, rollouts)
     return (steps, states * timesteps + rolled), min(states, STREAMS_AT_ONCE) * timesteps
+
+
+def _baselines(request: Request) -> Run:
+    """Work: steps of a vector of environments, and pairs."""
+    from dpg.probes import baselines, gradient
+
+    snapshot = _snapshot(request.recipe)
+
+    def run(shape: Shape) -> tuple[Amounts, int]:
+        recipe = shrink(request.recipe, shape.timesteps)
+        share = shape.timesteps / request.recipe.common.timesteps
+        sizes = tuple(max(1, round(size * share)) for size in request.baseline_sizes)
+        part = gradient.Part("baselines", 0, 0, shape.width, sizes)
+        streams = gradient.Shard(replace(snapshot, recipe=recipe), (part,), SAMPLE_SEED)
+        baselines.measure(baselines.Shard(streams, snapshot.state.value[0]))
+        return (shape.timesteps, streams.num_pairs), streams.num_pairs
+
+    return run
 
 
 def plane_work(pairs: int, points: int) -> tuple[Amounts, int]:

@@ -10,7 +10,7 @@ import pandas as pd
 from dpg.learning.training import Record
 from dpg.planning.cell import Cell
 from dpg.planning.stand_ins import Task, table
-from dpg.probes import gradient, states, true_value, update_step
+from dpg.probes import baselines, gradient, states, true_value, update_step
 from dpg.probes.evaluation import Evaluation
 from dpg.probes.gradient import Noise, Similarity
 from dpg.probes.landscape import Grid, Point
@@ -51,6 +51,9 @@ def cell_tables(cell: Cell, rng: np.random.Generator) -> dict[str, pd.DataFrame]
     plane = {"agent": agents[: budget.landscape.agents], "iteration": cell.studied, "point": list(range(len(grid)))}
     against = {"against": ["each other", "true"], "pairs": list(budget.gradient.sizes)}
     scored = {"split": ["train", "heldout"], "target": ["gae", "returns"]}
+    sizes = {"advantage": list(baselines.WAYS), "pairs": list(budget.baselines.sizes)}
+    compared = {"baseline": list(baselines.BASELINES)} | sizes
+    contrasted = {"baseline": ["true value"], "other": ["value net", "zero"]} | sizes
     landscape = table(Point, rng, plane, cell.owner)
     landscape[["step", "random"]] = grid[landscape.pop("point")]
     return {
@@ -66,6 +69,9 @@ def cell_tables(cell: Cell, rng: np.random.Generator) -> dict[str, pd.DataFrame]
         "losses": table(true_value.Epoch, rng, studied | {"epoch": list(range(1, 31))}, cell.owner),
         "states": table(states.StateValue, rng, studied | {"state": list(range(budget.true_value.states))}, cell.owner),
         "opinions": table(states.Opinion, rng, studied | {"net": ["value net", "true value"]}, cell.owner),
+        "baselines": table(baselines.Comparison, rng, studied | compared, cell.owner),
+        "differences": table(baselines.Difference, rng, studied | contrasted, cell.owner),
+        "gains": table(baselines.Gain, rng, {"iteration": cell.studied} | contrasted, cell.owner),
         "landscape": landscape,
     }
 

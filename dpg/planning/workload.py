@@ -20,7 +20,7 @@ from dpg.planning.cell import Cell
 from dpg.planning.miniatures import PLANE_ROWS, fit_work, plane_work, policy_updates, states_work, updates
 from dpg.planning.stand_ins import Task, table_bytes
 from dpg.planning.work import Load, StageWork, counted
-from dpg.probes import evaluation, gradient, landscape, states, true_value, update_step, value
+from dpg.probes import baselines, evaluation, gradient, landscape, states, true_value, update_step, value
 from dpg.probes.collection import STREAMS_AT_ONCE
 from dpg.probes.landscape import Grid, PlaneShard
 from dpg.runtime.schema import Params
@@ -36,7 +36,7 @@ def stages(params: Params, tasks: dict[str, Task]) -> list[StageWork]:
     for env, algorithm in product(params.envs, params.algorithms):
         cell = Cell(params, tasks[env], algorithm)
         found += [train(cell), ablation(cell), checkpoint(cell), gradients(cell)]
-        found += [update_steps(cell), values(cell), true_values(cell), landscapes(cell)]
+        found += [update_steps(cell), values(cell), true_values(cell), baseline_estimates(cell), landscapes(cell)]
     found += [regimes(params, tasks[env]) for env in params.envs]
     return [*found, StageWork("figures")]
 
@@ -279,6 +279,41 @@ def true_values(cell: Cell) -> StageWork:
         held_bytes=len(snapshots) * (cell.snapshot_bytes + values),
         scratch_bytes=len(snapshots) * (values + budget.states * (cell.task.obs_dim + budget.rollouts) * FLOAT),
         output_bytes=len(save(arrays)) + rows,
+    )
+
+
+def baseline_estimates(cell: Cell) -> StageWork:
+    """Gradient estimates with every baseline, from the same streams."""
+    budget = cell.params.budget.baselines
+    snapshots = cell.snapshots(cell.studied)
+    values = [snapshot.state.value[0] for snapshot in snapshots]
+    shards = [shard.streams for shard in baselines.plan(snapshots, values, budget, cell.params.seed)]
+    timesteps = cell.recipe.common.timesteps
+    alike = Counter(shard.num_pairs for shard in shards)
+    one_sum = len(baselines.VARIANTS) * (4 + 2 * snapshots[0].state.policy.shape[-1]) * FLOAT
+    sent = [sum(len(part.distinct_shares(timesteps)) for part in s.parts) for s in shards if s.snapshot is snapshots[0]]
+    known = {"baseline": "value net", "other": "zero", "advantage": "returns", "pairs": 10000}
+    rows = len(budget.sizes) * len(baselines.VARIANTS)
+    tables = (
+        (baselines.Comparison, rows * len(snapshots)),
+        (baselines.Difference, rows * len(snapshots)),
+        (baselines.Gain, rows * len(cell.studied)),
+    )
+    return StageWork(
+        "baselines",
+        cell.task.env_id,
+        cell.algorithm,
+        pairs=sum(pairs * count for pairs, count in alike.items()),
+        rounds=(
+            tuple(
+                Load("baselines", count, (timesteps, pairs), pairs, pairs // timesteps)
+                for pairs, count in alike.items()
+            ),
+        ),
+        held_bytes=len(snapshots) * (cell.snapshot_bytes + values[0].nbytes)
+        + one_sum * (2 * budget.repeats * len(budget.sizes) + 2 * max(sent)),
+        scratch_bytes=len(snapshots) * sum(sent) * one_sum,
+        output_bytes=sum(table_bytes(kind, count, **cell.owner, **known) for kind, count in tables),
     )
 
 

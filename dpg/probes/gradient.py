@@ -64,7 +64,7 @@ def plan(
     return [
         Shard(snapshot, parts, seed)
         for snapshot in snapshots
-        for parts in _pack(_sets(budget, snapshot.recipe.common.timesteps), streams_per_shard)
+        for parts in pack(_sets(budget, snapshot.recipe.common.timesteps), streams_per_shard)
     ]
 
 
@@ -75,7 +75,7 @@ def _sets(budget: GradientBudget, timesteps: int) -> list[Part]:
     return [Part(role, r, 0, max(1, sizes[-1] // timesteps), sizes) for role, r, sizes in sets]
 
 
-def _pack(sets: Sequence[Part], capacity: int) -> Iterator[tuple[Part, ...]]:
+def pack(sets: Sequence[Part], capacity: int) -> Iterator[tuple[Part, ...]]:
     """Sets cut and filled into shards of `capacity` streams, in their order."""
     packed: list[Part] = []
     room = capacity
@@ -94,7 +94,7 @@ def _pack(sets: Sequence[Part], capacity: int) -> Iterator[tuple[Part, ...]]:
 
 def measure(shard: Shard) -> list[tuple[Sums, Products]]:
     """Collect a shard's streams, and reduce each part to the statistics of its distinct shares."""
-    return reduce(shard, streams_of(shard))
+    return reduce(shard, Scored.of(shard.snapshot, streams_of(shard)))
 
 
 def streams_of(shard: Shard) -> Streams:
@@ -102,10 +102,9 @@ def streams_of(shard: Shard) -> Streams:
     return fresh_streams(shard.snapshot, seeds_of(shard))
 
 
-def reduce(shard: Shard, streams: Streams) -> list[tuple[Sums, Products]]:
+def reduce(shard: Shard, scored: Scored) -> list[tuple[Sums, Products]]:
     """The statistics of each part, from all the streams of the shard."""
     timesteps = shard.snapshot.recipe.common.timesteps
-    scored = Scored.of(shard.snapshot, streams)
     results: list[tuple[Sums, Products]] = []
     first = 0
     for part in shard.parts:
@@ -144,7 +143,7 @@ def gather(shards: Sequence[Shard], results: Iterable[list[tuple[Sums, Products]
         for part, (sums, stream_products) in zip(shard.parts, result, strict=True):
             key = (part.role, part.set_index)
             total = sets.get(key) or Sums.nothing(len(part.sizes), sums.score.shape[-1])
-            sets[key] = total + _by_size(part, sums, timesteps)
+            sets[key] = total + by_size(part, sums, timesteps)
             if part.role == "true":
                 products += stream_products
         if position + 1 == len(shards) or shards[position + 1].snapshot is not shard.snapshot:
@@ -155,7 +154,7 @@ def gather(shards: Sequence[Shard], results: Iterable[list[tuple[Sums, Products]
             sets, products = {}, Products(0, 0.0, 0.0, 0.0)
 
 
-def _by_size(part: Part, sums: Sums, timesteps: int) -> Sums:
+def by_size(part: Part, sums: Sums, timesteps: int) -> Sums:
     """A part's statistics, an entry a size, from those of its distinct shares; nothing where a size takes nothing."""
     row = {share: index for index, share in enumerate(part.distinct_shares(timesteps))}
     nothing = Sums.nothing(1, sums.score.shape[-1])

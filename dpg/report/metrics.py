@@ -26,6 +26,7 @@ def summarize(tables: Tables, timesteps: int, statistics: Statistics) -> dict[st
             "update_step": _updates(select(tables.updates, **cell)),
             "value": _value(select(tables.value, **cell)),
             "true_value": _true_value(select(tables.fits, **cell), select(tables.opinions, **cell)),
+            "baselines": _baselines(select(tables.baselines, **cell), select(tables.gains, **cell), timesteps),
             "landscape": _landscape(select(tables.landscape, **cell)),
             "ablation": _ablation(history, select(tables.ablation, **cell), statistics),
         }
@@ -107,6 +108,22 @@ def _true_value(fits: pd.DataFrame, opinions: pd.DataFrame) -> dict[str, Number]
         "states_error_last": errors["true value"],
         "value_net_states_error_last": errors["value net"],
     }
+
+
+def _baselines(baselines: pd.DataFrame, gains: pd.DataFrame, timesteps: int) -> dict[str, Number]:
+    """By way of forming advantages, at T pairs and the last studied snapshot: cosines, and what V* and the net gain."""
+    numbers: dict[str, Number] = {}
+    for way in ("gae", "returns"):
+        at_t = {"advantage": way, "pairs": timesteps}
+        for baseline in ("true value", "value net", "zero"):
+            cosine = _ends(select(baselines, baseline=baseline, **at_t), "cosine")[1]
+            numbers[f"{way}_{baseline.replace(' ', '_')}_cosine_at_T_last"] = cosine
+        for one, other in (("true value", "value net"), ("value net", "zero")):
+            rows = select(gains, baseline=one, other=other, **at_t)
+            name = f"{way}_{one} over {other}_at_T_last".replace(" ", "_")
+            for suffix, column in (("", "difference"), ("_low", "low"), ("_high", "high")):
+                numbers[name + suffix] = _ends(rows, column)[1]
+    return numbers
 
 
 def _landscape(landscape: pd.DataFrame) -> dict[str, Number]:

@@ -30,6 +30,9 @@ SOURCES = {
     "losses": ("true_value", "loss.csv"),
     "states": ("true_value", "states.csv"),
     "opinions": ("true_value", "opinion.csv"),
+    "baselines": ("baselines", "baselines.csv"),
+    "differences": ("baselines", "differences.csv"),
+    "gains": ("baselines", "agents.csv"),
     "landscape": ("landscape", "landscape.csv"),
     "ablation": ("ablation", "history.csv"),
 }
@@ -46,7 +49,7 @@ class Tables:
     `regimes` also with `timesteps` and `lr`), `dpg.probes.evaluation.Evaluation`, `dpg.probes.gradient.Similarity`,
     `Noise` and `Agreement`, `dpg.probes.update_step.Agreement`, `dpg.probes.value.PredictionError`,
     `dpg.probes.true_value.Quality` and `Epoch`, `dpg.probes.states.StateValue` and `Opinion`,
-    `dpg.probes.landscape.Point`.
+    `dpg.probes.baselines.Comparison`, `Difference` and `Gain`, `dpg.probes.landscape.Point`.
     """
 
     history: pd.DataFrame
@@ -60,6 +63,9 @@ class Tables:
     losses: pd.DataFrame
     states: pd.DataFrame
     opinions: pd.DataFrame
+    baselines: pd.DataFrame
+    differences: pd.DataFrame
+    gains: pd.DataFrame
     landscape: pd.DataFrame
     ablation: pd.DataFrame
     regimes: pd.DataFrame

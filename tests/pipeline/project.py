@@ -11,7 +11,17 @@ from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[2]
 ENV = "Hopper-v4"
-CELL_STAGES = ["train", "ablation", "checkpoint", "gradient", "update_step", "value", "true_value", "landscape"]
+CELL_STAGES = [
+    "train",
+    "ablation",
+    "checkpoint",
+    "gradient",
+    "update_step",
+    "value",
+    "true_value",
+    "baselines",
+    "landscape",
+]
 TASK_STAGE = f"regimes@{ENV}"
 
 

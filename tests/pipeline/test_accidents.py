@@ -16,7 +16,18 @@ from ruamel.yaml import YAML
 
 from tests.pipeline.project import ENV, ROOT, clone, digest, environment, ran, shell
 
-STAGES = ["train", "ablation", "regimes", "checkpoint", "gradient", "update_step", "value", "true_value", "landscape"]
+STAGES = [
+    "train",
+    "ablation",
+    "regimes",
+    "checkpoint",
+    "gradient",
+    "update_step",
+    "value",
+    "true_value",
+    "baselines",
+    "landscape",
+]
 SEED = 4
 PATIENCE = 300  # seconds
 

@@ -8,7 +8,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from dpg.learning.training import Record
-from dpg.probes import states, true_value, update_step
+from dpg.probes import baselines, states, true_value, update_step
 from dpg.probes.evaluation import Evaluation
 from dpg.probes.gradient import Agreement, Noise, Similarity
 from dpg.probes.landscape import Point
@@ -29,12 +29,15 @@ TABLES = {
     "true_value/loss.csv": true_value.Epoch,
     "true_value/states.csv": states.StateValue,
     "true_value/opinion.csv": states.Opinion,
+    "baselines/baselines.csv": baselines.Comparison,
+    "baselines/differences.csv": baselines.Difference,
+    "baselines/agents.csv": baselines.Gain,
     "landscape/landscape.csv": Point,
 }
 # What a row belongs to, beyond the cell.
 FURTHER = {"regimes/history.csv": {"timesteps", "lr"}}
 # Tables over agents lack that column, and say so in their first line.
-LACKING = {"gradient/agents.csv": {"agent"}}
+LACKING = {"gradient/agents.csv": {"agent"}, "baselines/agents.csv": {"agent"}}
 
 
 @pytest.mark.parametrize("table", TABLES)

@@ -37,7 +37,7 @@ def test_tables_hold_finite_numbers(project):
         "value_net_median_relative_error",
     }  # fmt: skip
     tables = sorted((project / "data" / "tables").rglob("*.csv"))
-    assert len(tables) == 2 * 13 + 1
+    assert len(tables) == 2 * 16 + 1
     for path in tables:
         table = pd.read_csv(path)
         assert len(table) > 0, path
@@ -96,7 +96,7 @@ def test_a_temporary_experiment_reruns_one_chain_and_keeps_its_runs(project):
     assert ran(output) == {"params", "figures"} | chain("ppo")
     found = runs(project)
     named = found[found["dvc.exp_name"] == "faster"]
-    assert len(found) - before == len(named) == 8 + 2 + 1  # eight stages, two agents, the figures
+    assert len(found) - before == len(named) == 9 + 2 + 1  # nine stages, two agents, the figures
     table = json.loads(shell("dvc", "exp", "show", "--json", cwd=project))
     assert "faster" in json.dumps(table)
 

@@ -14,7 +14,7 @@ from dpg.planning import stand_ins, workload
 from dpg.planning.cell import Cell
 from dpg.planning.tables import cell_tables
 from dpg.planning.tables import regimes as regimes_table
-from dpg.probes import evaluation, gradient, true_value, update_step, value
+from dpg.probes import baselines, evaluation, gradient, true_value, update_step, value
 from dpg.runtime.config import ConfigError
 from dpg.runtime.progress import Progress
 from dpg.runtime.schema import nearest
@@ -68,6 +68,9 @@ def test_probes_count_the_pairs_of_their_own_shards(cell, scale):
     fits = [true_value.Shard(s, budgeted.pairs, foretold.params.true_value, seed) for s in studied]
     assert found.pairs == sum(shard.num_pairs for shard in fits) == pairs_of(found.rounds[0])
     assert found.episodes == len(studied) * budgeted.states * budgeted.rollouts
+    found, vectors = workload.baseline_estimates(foretold), [s.state.value[0] for s in studied]
+    estimates = baselines.plan(studied, vectors, budget.baselines, seed)
+    assert found.pairs == sum(shard.num_pairs for shard in estimates) == pairs_of(found.loads)
     shards = update_step.plan(foretold.snapshots(foretold.curve), budget.update_step.updates, seed)
     found = workload.update_steps(foretold)
     assert found.pairs == sum(shard.num_pairs for shard in shards) == pairs_of(found.loads)
@@ -153,7 +156,17 @@ def test_stand_in_tables_have_the_rows_that_are_foretold(cell):
 def test_every_stage_of_every_cell_is_there(params):
     wide = params.model_copy(update={"envs": ("Hopper-v4", "Walker2d-v4"), "algorithms": ("ppo", "trpo")})
     names = [work.name for work in workload.stages(wide, stand_ins.tasks_of(wide))]
-    stages = ("train", "ablation", "checkpoint", "gradient", "update_step", "value", "true_value", "landscape")
+    stages = (
+        "train",
+        "ablation",
+        "checkpoint",
+        "gradient",
+        "update_step",
+        "value",
+        "true_value",
+        "baselines",
+        "landscape",
+    )
     cells = {f"{stage}@{env}-{algorithm}" for stage, env, algorithm in product(stages, wide.envs, wide.algorithms)}
     assert sorted(names) == sorted(cells | {"params", "figures", "regimes@Hopper-v4", "regimes@Walker2d-v4"})
 

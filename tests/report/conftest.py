@@ -1,6 +1,7 @@
 """Small tables in the real schema, with numbers that a reader can compute."""
 
 from dataclasses import asdict, fields
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pandas as pd
 import pytest
 
 from dpg.learning.training import Record
-from dpg.probes import states, true_value, update_step
+from dpg.probes import baselines, states, true_value, update_step
 from dpg.probes.evaluation import Evaluation
 from dpg.probes.gradient import Agreement, Noise, Similarity
 from dpg.probes.landscape import Point
@@ -190,6 +191,39 @@ def opinions(cell: dict) -> pd.DataFrame:
     )
 
 
+# Cosines per thousand pairs.
+SLOPES = {"true value": 0.4, "value net": 0.3, "zero": 0.1}
+
+
+def compared(cell: dict) -> pd.DataFrame:
+    """Agent k: a cosine of its baseline's slope a thousand pairs, and k / 10; half of it with returns."""
+    rows = []
+    for k in range(AGENTS):
+        for i in ITERATIONS:
+            for baseline, slope in SLOPES.items():
+                for way, share in (("gae", 1.0), ("returns", 0.5)):
+                    for pairs in SIZES:
+                        cosine = share * (slope * pairs / 1000 + k / 10)
+                        where = {"agent": k, "iteration": i, "baseline": baseline, "advantage": way, "pairs": pairs}
+                        rows.append(row(baselines.Comparison, **cell, **where, cosine=cosine, repeats=8))
+    return pd.DataFrame(rows)
+
+
+def contrasted(kind, cell: dict, agents: range) -> pd.DataFrame:
+    """The differences of `compared`, the same for every agent, and ends 0.05 away."""
+    rows = []
+    for where in ({"agent": k, "iteration": i} for k in agents for i in ITERATIONS):
+        own = where if kind is baselines.Difference else {"iteration": where["iteration"], "agents": AGENTS}
+        for one, other in combinations(SLOPES, 2):
+            for way, share in (("gae", 1.0), ("returns", 0.5)):
+                for pairs in SIZES:
+                    gap = share * (SLOPES[one] - SLOPES[other]) * pairs / 1000
+                    numbers = {"difference": gap, "low": gap - 0.05, "high": gap + 0.05}
+                    names = {"baseline": one, "other": other, "advantage": way, "pairs": pairs}
+                    rows.append(row(kind, **cell, **own, **names, **numbers))
+    return pd.DataFrame(rows)
+
+
 def landscape(cell: dict) -> pd.DataFrame:
     """The reward rises with the surrogate at iteration 0 and falls with it at iteration 4."""
     rows = []
@@ -239,6 +273,11 @@ def make_tables(envs=(ENV,), algorithms=("ppo",)) -> Tables:
         losses=pd.concat([losses(cell) for cell in cells], ignore_index=True),
         states=pd.concat([visited(cell) for cell in cells], ignore_index=True),
         opinions=pd.concat([opinions(cell) for cell in cells], ignore_index=True),
+        baselines=pd.concat([compared(cell) for cell in cells], ignore_index=True),
+        differences=pd.concat(
+            [contrasted(baselines.Difference, cell, range(AGENTS)) for cell in cells], ignore_index=True
+        ),
+        gains=pd.concat([contrasted(baselines.Gain, cell, range(1)) for cell in cells], ignore_index=True),
         landscape=pd.concat([landscape(cell) for cell in cells], ignore_index=True),
         ablation=trained.assign(mean_return=trained["mean_return"] / 10),
         regimes=pd.concat([regimes(env) for env in envs], ignore_index=True),

@@ -33,6 +33,13 @@ def test_numbers_of_a_small_experiment(tables, statistics):
         "states_error_last": pytest.approx(0.06),
         "value_net_states_error_last": pytest.approx(0.6),
     }
+    # At T = 200: 0.08, 0.06 and 0.02 and the mean of k / 10; half with returns.
+    found = cell["baselines"]
+    names = ("true_value", "value_net", "zero")
+    assert [found[f"gae_{name}_cosine_at_T_last"] for name in names] == pytest.approx([0.18, 0.16, 0.12])
+    assert [found[f"returns_{name}_cosine_at_T_last"] for name in names] == pytest.approx([0.09, 0.08, 0.06])
+    assert found["gae_value_net_over_zero_at_T_last"] == pytest.approx(0.04)
+    assert found["returns_true_value_over_value_net_at_T_last_low"] == pytest.approx(0.01 - 0.05)
     assert cell["landscape"]["rank_correlation_first"] == pytest.approx(1.0)
     assert cell["landscape"]["rank_correlation_last"] == pytest.approx(-1.0)
     # Without a baseline every return is a tenth.

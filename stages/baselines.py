@@ -1,0 +1,52 @@
+"""Measure what baselines buy at the studied snapshots of one cell (paper, fig. 5, 15)."""
+
+from safetensors.numpy import load_file
+
+from dpg.agent.snapshot import load_all
+from dpg.probes import baselines, value
+from dpg.runtime import config
+from dpg.runtime.outputs import write_table
+from dpg.runtime.progress import Progress
+from dpg.runtime.shards import map_shards
+from stages import edge
+from stages.cell import Cell, tables
+from stages.execution import execute
+
+
+def main(env: str, algorithm: str) -> None:
+    """Measure one cell."""
+    cell = Cell(env, algorithm)
+    params = config.load()
+    budget = params.budget.baselines
+    snapshots = load_all(cell.studied)
+    value.check(snapshots[0])
+    common = snapshots[0].recipe.common
+    fitted = load_file(cell.arrays("true_value") / "values.safetensors")
+    true_values = [fitted[snapshot.name] for snapshot in snapshots]
+    shards = baselines.plan(snapshots, true_values, budget, params.seed)
+    logged = {"seed": params.seed, "baselines": budget.model_dump(), "statistics": params.statistics.model_dump()}
+    with (
+        execute("baselines", cell, logged, tables("baselines", cell), modules=common.env_modules) as execution,
+        Progress(f"baselines {cell}", sum(shard.num_pairs for shard in shards)) as progress,
+    ):
+        (out,) = execution.outputs
+        work = lambda shard: shard.num_pairs  # noqa: E731
+        results = map_shards(baselines.measure, shards, execution.workshop, progress=progress, work=work)
+        comparisons, differences, found = [], [], []
+        for collected in baselines.gather(shards, results):
+            rows, gaps = baselines.tabulate(collected, params.statistics, params.seed)
+            comparisons += rows
+            differences += gaps
+            found.append(collected)
+        table = write_table(comparisons, out / "baselines.csv")
+        write_table(differences, out / "differences.csv")
+        write_table(baselines.over_agents(found, params.statistics, params.seed), out / "agents.csv")
+        at_t = table[table["pairs"] == common.timesteps]
+        for (baseline, way), group in at_t.groupby(["baseline", "advantage"]):
+            metric = f"baselines.{way}_{str(baseline).replace(' ', '_')}_cosine"
+            execution.run.log_curve(metric, group, "cosine", common.timesteps)
+        execution.run.log_artifacts(out, "tables")
+
+
+if __name__ == "__main__":
+    edge.run(main)
