@@ -6,7 +6,17 @@ from functools import partial
 
 from matplotlib.figure import Figure
 
-from dpg.report.figures import ablation, gradient, landscape, regimes, rewards, update_step, value
+from dpg.report.figures import (
+    ablation,
+    baselines,
+    gradient,
+    landscape,
+    regimes,
+    rewards,
+    true_value,
+    update_step,
+    value,
+)
 from dpg.report.tables import Tables, distinct, select
 from dpg.runtime.schema import Statistics
 
@@ -39,6 +49,7 @@ def drawings(tables: Tables, timesteps: int, statistics: Statistics) -> list[Dra
         found.append(_updates(tables, env, statistics))
         found.append(_regimes(tables, env, statistics))
         found += _values(tables, env, statistics)
+        found += _baselines(tables, env, timesteps, statistics)
         found += _landscapes(tables, env)
     return found
 
@@ -83,6 +94,35 @@ def _values(tables: Tables, env: str, statistics: Statistics) -> list[Drawing]:
             f"{value.NAMES['train']}_{env}",
             partial(value.draw_train, rows, statistics),
             value.caption(rows, "train", statistics),
+        ),
+    ]
+
+
+def _baselines(tables: Tables, env: str, timesteps: int, statistics: Statistics) -> list[Drawing]:
+    """What baselines buy, and how good the true value function among them is."""
+    cosines, gains = select(tables.baselines, env=env), select(tables.gains, env=env)
+    fits, losses = select(tables.fits, env=env), select(tables.losses, env=env)
+    states, opinions = select(tables.states, env=env), select(tables.opinions, env=env)
+    return [
+        Drawing(
+            f"{baselines.NAMES['cosines']}_{env}",
+            partial(baselines.draw_cosines, cosines, timesteps, statistics),
+            baselines.caption_cosines(cosines, timesteps, statistics),
+        ),
+        Drawing(
+            f"{baselines.NAMES['differences']}_{env}",
+            partial(baselines.draw_differences, gains, timesteps, statistics),
+            baselines.caption_differences(gains, statistics),
+        ),
+        Drawing(
+            f"{true_value.NAMES['fit']}_{env}",
+            partial(true_value.draw_fit, fits, losses, opinions, statistics),
+            true_value.caption_fit(fits, opinions, statistics),
+        ),
+        Drawing(
+            f"{true_value.NAMES['states']}_{env}",
+            partial(true_value.draw_states, states, statistics),
+            true_value.caption_states(states, statistics),
         ),
     ]
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 from matplotlib import colors
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -168,6 +169,12 @@ def compact(count: float) -> str:
     """A count in few letters: 0.4, 12, 3.4k."""
     scaled, suffix = (count, "") if count < 999.5 else (count / 1000, "k")
     return f"{scaled:.1f}{suffix}" if scaled < 9.95 else f"{scaled:.0f}{suffix}"
+
+
+def span(counts: pd.Series) -> str:
+    """The least and the greatest of some counts, or the one that all are."""
+    low, high = int(counts.min()), int(counts.max())
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
 def scientific(number: float) -> str:

@@ -57,7 +57,7 @@ def test_sample_sizes_stand_in_the_tables(project):
 def test_figures_and_metrics_are_there(project):
     figures = project / "reports" / "figures"
     names = {path.stem for path in figures.glob("*.png")}
-    for number in ("fig01", "fig02", "fig03", "fig04", "fig07", "fig09", "fig12", "fig13", "sec22"):
+    for number in ("fig01", "fig02", "fig03", "fig04", "fig05", "fig07", "fig09", "fig12", "fig13", "sec22"):
         assert any(name.startswith(number) for name in names), number
     assert {path.stem for path in figures.glob("*.pdf")} == {path.stem for path in figures.glob("*.svg")} == names
     metrics = json.loads((project / "reports" / "metrics.json").read_text())

@@ -9,7 +9,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dpg.report import style
-from dpg.report.figures import ablation, gradient, landscape, regimes, rewards, update_step, value
+from dpg.report.figures import (
+    ablation,
+    baselines,
+    gradient,
+    landscape,
+    regimes,
+    rewards,
+    true_value,
+    update_step,
+    value,
+)
 from dpg.report.gallery import drawings
 from dpg.report.tables import select
 
@@ -33,7 +43,7 @@ def panels(figure: Figure) -> list[Axes]:
 def test_every_figure_has_a_name_a_caption_and_no_warnings(many_tables, statistics, tmp_path):
     gallery = drawings(many_tables, T, statistics)
     names = [drawing.name for drawing in gallery]
-    assert len(set(names)) == len(names) == 2 + 2 * 6 + 6 * 2
+    assert len(set(names)) == len(names) == 2 + 2 * 10 + 6 * 2
     assert {"sec22_no_baseline", "fig03_regimes_Walker2d-v4"} <= set(names)
     assert {"fig09_rewards", "fig01_gradient_variance_Hopper-v4", "fig07_cut_Walker2d-v4_trpo"} <= set(names)
     for drawing in gallery:
@@ -69,6 +79,57 @@ def test_updates_draw_agents_and_their_mean(tables, statistics):
     np.testing.assert_allclose(line(left, "mean"), [[0, 2, 4], [0.5, 0.3, 0.1]], atol=1e-12)
     np.testing.assert_allclose(line(right, "mean"), [[0, 2, 4], [0.02] * 3])
     assert right.get_ylabel().endswith("(nats)")
+
+
+# Baselines
+
+
+def test_baselines_are_drawn_over_agents_by_way(tables, statistics):
+    """Two ways, two checkpoints; the mean over agents adds the mean of k / 10."""
+    figure = baselines.draw_cosines(tables.baselines, T, statistics)
+    gae, _, returns, _ = panels(figure)
+    np.testing.assert_allclose(line(gae, "true value"), [[50, 200, 1000], [0.12, 0.18, 0.5]])
+    np.testing.assert_allclose(line(returns, "zero"), [[50, 200, 1000], [0.0525, 0.06, 0.1]])
+    assert gae.get_xlim()[0] == 0
+    assert gae.get_xscale() == "linear"
+    assert set(line(gae, "T")[0]) == {T}
+
+
+def test_differences_are_drawn_with_their_own_intervals(tables, statistics):
+    gae, *_ = panels(baselines.draw_differences(tables.gains, T, statistics))
+    np.testing.assert_allclose(line(gae, "value net over zero"), [[50, 200, 1000], [0.01, 0.04, 0.2]])
+    band = gae.collections[1].get_paths()[0].vertices
+    assert (band[:, 1].min(), band[:, 1].max()) == (pytest.approx(0.01 - 0.05), pytest.approx(0.2 + 0.05))
+
+
+def test_the_fit_shows_its_loss_and_both_nets(tables, statistics):
+    loss, explained, error = panels(true_value.draw_fit(tables.fits, tables.losses, tables.opinions, statistics))
+    np.testing.assert_allclose(line(loss, "iteration=4, agent=1"), [[1, 2, 3], [1.2, 0.7, 1 / 3 + 0.2]])
+    np.testing.assert_allclose(line(explained, "true value"), [[0, 4], [0.8, 0.8]])
+    np.testing.assert_allclose(line(explained, "value net"), [[0, 4], [0.4, 0.4]])
+    np.testing.assert_allclose(line(error, "value net"), [[0, 4], [0.6, 0.6]])
+    assert error.get_yscale() == "log"
+
+
+def test_states_lie_on_the_line_where_a_net_is_right(tables, statistics):
+    axes, _ = panels(true_value.draw_states(tables.states, statistics))
+    x, y = line(axes, "true value")
+    np.testing.assert_allclose(y, x + 0.5)
+    np.testing.assert_allclose(line(axes, "value net")[1], x / 2)
+    assert len(x) == 3 * 4
+    # Student's t for 7 degrees of freedom is 2.365.
+    (bars, _) = axes.containers
+    np.testing.assert_allclose(np.ptp(bars.lines[2][0].get_segments()[0][:, 0]), 2 * 2.365 * 0.25, rtol=1e-3)
+
+
+def test_a_task_that_cannot_be_set_is_drawn_and_says_so(tables, statistics):
+    states = tables.states.assign(rollouts=0, rollout_mean=np.nan, rollout_se=np.nan)
+    opinions = tables.opinions.assign(rollouts=0, relative_error=np.nan)
+    axes, _ = panels(true_value.draw_states(states, statistics))
+    assert "no rollouts" in axes.texts[0].get_text()
+    assert "cannot be put into a state" in true_value.caption_states(states, statistics)
+    true_value.draw_fit(tables.fits, tables.losses, opinions, statistics).draw_without_rendering()
+    assert "cannot be put into a state" in true_value.caption_fit(tables.fits, opinions, statistics)
 
 
 # Rewards

@@ -131,12 +131,7 @@ def caption(value: pd.DataFrame, split: Split, statistics: Statistics) -> str:
         f"thin for each of {table['agent'].nunique()} agents, thick their mean. Shaded: {statistics.confidence:.0%} "
         f"interval of that mean, by resampling agents ({statistics.resamples} bootstrap resamples, expanded "
         f"percentiles). Dashed: the median over pairs, mean over agents. A point scores {scored.min():,} pairs an "
-        f"agent on the left and {_span(returns['pairs'])} on the right, with {_span(table['trajectories'])} complete "
-        "trajectories. Targets near zero, which make the mean explode, are at most "
+        f"agent on the left and {style.span(returns['pairs'])} on the right, with {style.span(table['trajectories'])} "
+        "complete trajectories. Targets near zero, which make the mean explode, are at most "
         f"{table['near_zero_share'].max():.2%} of the pairs."
     )
-
-
-def _span(counts: pd.Series) -> str:
-    low, high = int(counts.min()), int(counts.max())
-    return f"{low:,}" if low == high else f"{low:,} to {high:,}"

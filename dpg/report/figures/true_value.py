@@ -1,0 +1,203 @@
+"""Whether the true value function is one (paper, sec. 2.2): `data/tables/true_value`."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+from scipy import stats
+
+from dpg.report import style
+from dpg.report.figures.baselines import BASELINES
+from dpg.report.tables import distinct, over_agents, select
+from dpg.runtime.schema import Statistics
+
+NAMES = {"fit": "fig05_true_value", "states": "fig05_states"}
+
+NETS = {name: BASELINES[name] for name in ("true value", "value net")}
+_COLUMNS = {"true value": "explained_variance", "value net": "value_net_explained_variance"}
+
+
+@style.paper()
+def draw_fit(fits: pd.DataFrame, losses: pd.DataFrame, opinions: pd.DataFrame, statistics: Statistics) -> Figure:
+    """The fit's loss by epoch, the share of held-out returns that it explains, and its error at states that are set."""
+    algorithms = distinct(fits, "algorithm")
+    figure = style.new_figure(style.WIDTH, 0.9 + 1.75 * len(algorithms))
+    panels = figure.subplots(len(algorithms), 3, squeeze=False)
+    for row, algorithm in zip(panels, algorithms, strict=True):
+        loss, explained, error = row
+        _losses(loss, select(losses, algorithm=algorithm))
+        mine, states = (select(table, algorithm=algorithm) for table in (fits, opinions))
+        for name, column in _COLUMNS.items():
+            _over_training(explained, mine, column, NETS[name], statistics, name)
+            _over_training(error, select(states, net=name), "relative_error", NETS[name], statistics, name)
+        if (states["relative_error"] > 0).any():
+            error.set_yscale("log", base=2)
+            error.yaxis.set_major_locator(LogLocator(base=2, numticks=8))
+            error.yaxis.set_minor_locator(NullLocator())
+        else:
+            error.text(0.5, 0.5, "no rollouts from states", transform=error.transAxes, ha="center", color=style.GREY)
+        # A net that explains less than nothing would flatten the rest.
+        low = float(mine[list(_COLUMNS.values())].to_numpy().min())
+        explained.set_ylim(max(-1.0, min(0.0, 1.1 * low)), 1.03)
+        loss.set_ylabel(f"{style.look(algorithm).label}\nheld-out squared error (variances)")
+        explained.set_ylabel("explained variance of returns")
+        error.set_ylabel(r"$|V - v|\,/\,|v|$ at states, r.m.s.")
+    for axes, title in zip(
+        panels[0], ("fit of V*", "on streams held out", "against rollouts from states"), strict=True
+    ):
+        axes.set_title(title)
+    for axes, label in zip(panels[-1], ("epoch", "iteration", "iteration"), strict=True):
+        axes.set_xlabel(label)
+    figure.suptitle(f"{distinct(fits, 'env')[0]}, the true value function and the value net")
+    handles = [_handle(look) for look in NETS.values()]
+    band = style.band_handle(style.GREY, f"{statistics.confidence:.0%} interval over agents")
+    iterations = sorted(distinct(losses, "iteration"))
+    shades = [
+        style.line_handle(f"fit at iteration {i}", color=look.color, linestyle=look.dashes, linewidth=1.0)
+        for i, look in zip(iterations, style.sequence(len(iterations)), strict=True)
+    ]
+    style.legend_below(figure, [*handles, band, *shades], columns=4)
+    return figure
+
+
+def _losses(axes: Axes, losses: pd.DataFrame) -> None:
+    """Every agent's loss on held-out streams, a shade for each iteration; a dot where the epoch was kept."""
+    iterations = sorted(distinct(losses, "iteration"))
+    for iteration, look in zip(iterations, style.sequence(len(iterations)), strict=True):
+        for agent, line in select(losses, iteration=iteration).groupby("agent"):
+            axes.plot(
+                line["epoch"],
+                line["heldout_loss"],
+                color=look.color,
+                linestyle=look.dashes,
+                linewidth=0.7,
+                label=f"iteration={iteration}, agent={agent}",
+            )
+            kept = line[line["heldout_loss"] == line["heldout_loss"].min()].head(1)
+            axes.plot(kept["epoch"], kept["heldout_loss"], color=look.color, marker="o", markersize=2, label="kept")
+    axes.set_yscale("log")
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    style.quiet_grid(axes)
+
+
+def _over_training(
+    axes: Axes, rows: pd.DataFrame, column: str, look: style.Look, statistics: Statistics, name: str
+) -> None:
+    """The mean over agents, and its interval."""
+    mean = over_agents(rows, ["iteration"], column, statistics).dropna(subset="mean")
+    axes.fill_between(mean["iteration"], mean["low"], mean["high"], color=look.color, alpha=style.BAND, linewidth=0)
+    axes.plot(
+        mean["iteration"],
+        mean["mean"],
+        color=look.color,
+        linestyle=look.dashes,
+        marker=look.marker,
+        markersize=3,
+        linewidth=1.2,
+        label=name,
+    )
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    style.quiet_grid(axes)
+
+
+@style.paper()
+def draw_states(states: pd.DataFrame, statistics: Statistics) -> Figure:
+    """What the two nets say of states, against the mean return of rollouts from them. Panels as the checkpoints are."""
+    algorithms, iterations = distinct(states, "algorithm"), sorted(distinct(states, "iteration"))
+    figure = style.new_figure(style.WIDTH if len(iterations) > 1 else style.NARROW, 0.9 + 1.7 * len(algorithms))
+    panels = figure.subplots(len(algorithms), len(iterations), squeeze=False)
+    for row, algorithm in zip(panels, algorithms, strict=True):
+        for axes, iteration in zip(row, iterations, strict=True):
+            _states(axes, select(states, algorithm=algorithm, iteration=iteration), statistics)
+        row[0].set_ylabel(f"{style.look(algorithm).label}\nV(s) (scaled reward)")
+    for axes, iteration in zip(panels[0], iterations, strict=True):
+        axes.set_title(f"iteration {iteration}")
+    for axes in panels[-1]:
+        axes.set_xlabel("mean of rollouts from s")
+    figure.suptitle(f"{distinct(states, 'env')[0]}, states that were set in the simulator")
+    error = f"{statistics.confidence:.0%} interval of the rollouts"
+    handles = [
+        *[_handle(look, line=False) for look in NETS.values()],
+        style.line_handle(error, color=style.GREY, linewidth=0.6),
+        style.line_handle("V(s) = mean", color=style.FAINT, linewidth=0.8),
+    ]
+    style.legend_below(figure, handles, columns=4)
+    return figure
+
+
+def _states(axes: Axes, rows: pd.DataFrame, statistics: Statistics) -> None:
+    known = rows.dropna(subset="rollout_mean")
+    axes.locator_params(nbins=4)
+    if known.empty:
+        axes.text(0.5, 0.5, "no rollouts\nfrom states", transform=axes.transAxes, ha="center", color=style.GREY)
+        return
+    columns = {"true value": "true_value", "value net": "value_net"}
+    values = known[["rollout_mean", *columns.values()]]
+    ends = np.array([values.to_numpy().min(), values.to_numpy().max()])
+    axes.plot(ends, ends, color=style.FAINT, linewidth=0.8, zorder=1, label="equal")
+    reach = stats.t.ppf((1 + statistics.confidence) / 2, known["rollouts"] - 1) * known["rollout_se"]
+    for name, column in columns.items():
+        look = NETS[name]
+        x, y = known["rollout_mean"].to_numpy(), known[column].to_numpy()
+        axes.errorbar(x, y, xerr=np.asarray(reach), fmt="none", ecolor=look.color, elinewidth=0.5, alpha=0.5)
+        face = look.color if name == "true value" else "white"
+        axes.plot(
+            x,
+            y,
+            linestyle="none",
+            marker=look.marker,
+            markersize=3,
+            color=look.color,
+            markerfacecolor=face,
+            markeredgewidth=0.7,
+            label=name,
+        )
+
+
+def _handle(look: style.Look, *, line: bool = True) -> Line2D:
+    looks: dict[str, Any] = {"color": look.color, "marker": look.marker, "markersize": 3}
+    if line:
+        return style.line_handle(look.label, **looks, linestyle=look.dashes, linewidth=1.2)
+    face = "white" if look is NETS["value net"] else look.color
+    return style.line_handle(look.label, **looks, linestyle="none", markerfacecolor=face, markeredgewidth=0.7)
+
+
+def caption_fit(fits: pd.DataFrame, opinions: pd.DataFrame, statistics: Statistics) -> str:
+    """What the figure shows, and from how much."""
+    rollouts = opinions["rollouts"].max()
+    states = (
+        f"{opinions['states'].max()} states a snapshot, {rollouts} rollouts from each, whose own noise is taken off"
+        if rollouts
+        else "this task cannot be put into a state"
+    )
+    return (
+        "To figure 5 of the paper: how good V* is. Left: squared error on streams held out, in variances of the "
+        "returns that are fitted, by epoch, for every agent; the dot marks the epoch that is kept. Middle: share of "
+        "the variance of returns on those streams that V* and the agent's value net explain (what chance adds to a "
+        "return after its state no net can). Right: error of both nets against the mean of fresh rollouts from states "
+        f"that are set in the simulator ({states}). V* is fitted to {style.span(fits['pairs'])} pairs and scored on "
+        f"{style.span(fits['heldout_pairs'])} ({style.span(fits['heldout_trajectories'])} complete trajectories). "
+        f"Lines: mean over {fits['agent'].nunique()} agents. Shaded: {statistics.confidence:.0%} interval of that mean, "
+        f"by resampling agents ({statistics.resamples} bootstrap resamples, expanded percentiles)."
+    )
+
+
+def caption_states(states: pd.DataFrame, statistics: Statistics) -> str:
+    """What the figure shows, and from how much."""
+    per_snapshot = states.groupby(["algorithm", "agent", "iteration"]).size().max()
+    rollouts = states["rollouts"].max()
+    if not rollouts:
+        return (
+            "To figure 5 of the paper: values at states. This task cannot be put into a state: there are no rollouts."
+        )
+    return (
+        "To figure 5 of the paper: a second opinion without a fit. A point is a state of a stream, set in the "
+        f"simulator: what V* and the agent's value net say of it, against the mean discounted return of {rollouts} fresh "
+        f"rollouts from it, {per_snapshot} states for each of {states['agent'].nunique()} agents. Bars: "
+        f"{statistics.confidence:.0%} interval of that mean (Student's t over rollouts). {states['cut'].sum():,} of "
+        f"{states['rollouts'].sum():,} rollouts ran into the horizon, which leaves out less than 1 % of a return."
+    )
