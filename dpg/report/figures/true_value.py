@@ -181,8 +181,8 @@ def caption_fit(fits: pd.DataFrame, opinions: pd.DataFrame, statistics: Statisti
         "return after its state no net can). Right: error of both nets against the mean of fresh rollouts from states "
         f"that are set in the simulator ({states}). V* is fitted to {style.span(fits['pairs'])} pairs and scored on "
         f"{style.span(fits['heldout_pairs'])} ({style.span(fits['heldout_trajectories'])} complete trajectories). "
-        f"Lines: mean over {fits['agent'].nunique()} agents. Shaded: {statistics.confidence:.0%} interval of that mean, "
-        f"by resampling agents ({statistics.resamples} bootstrap resamples, expanded percentiles)."
+        f"Lines: mean over {fits['agent'].nunique()} agents. Shaded: {statistics.confidence:.0%} interval of that "
+        f"mean, by resampling agents ({statistics.resamples} bootstrap resamples, expanded percentiles)."
     )
 
 
@@ -196,8 +196,8 @@ def caption_states(states: pd.DataFrame, statistics: Statistics) -> str:
         )
     return (
         "To figure 5 of the paper: a second opinion without a fit. A point is a state of a stream, set in the "
-        f"simulator: what V* and the agent's value net say of it, against the mean discounted return of {rollouts} fresh "
-        f"rollouts from it, {per_snapshot} states for each of {states['agent'].nunique()} agents. Bars: "
+        f"simulator: what V* and the agent's value net say of it, against the mean discounted return of {rollouts} "
+        f"fresh rollouts from it, {per_snapshot} states for each of {states['agent'].nunique()} agents. Bars: "
         f"{statistics.confidence:.0%} interval of that mean (Student's t over rollouts). {states['cut'].sum():,} of "
         f"{states['rollouts'].sum():,} rollouts ran into the horizon, which leaves out less than 1 % of a return."
     )
