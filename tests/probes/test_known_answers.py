@@ -6,6 +6,7 @@ Seeds are fixed; the false-alarm rate is stated where a test is statistical.
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,15 @@ from dpg.envs.linear_quadratic import TASK
 from dpg.learning.batch import values
 from dpg.probes import calibration, gradient, value
 from dpg.probes.known_answers import closed_forms, forms, measurements, noise, verdicts
-from dpg.probes.known_answers.agents import GAMMA, closed_loop, jacobian, known_agent, linear_policy, value_net
+from dpg.probes.known_answers.agents import (
+    GAMMA,
+    closed_loop,
+    jacobian,
+    known_agent,
+    linear_policy,
+    tangent,
+    value_net,
+)
 from dpg.probes.known_answers.closed_forms import ClosedLoop
 from dpg.streams import advantages
 
@@ -55,7 +64,7 @@ def checks() -> list[verdicts.Check]:
 
 
 def test_every_estimator_agrees_with_its_closed_form(checks):
-    """Some thirty checks at 4 normal deviations: false-alarm rate 0.2 % at the most, all together."""
+    """Some forty checks at 4 normal deviations: false-alarm rate 0.2 % at the most, all together."""
     sound = [check for check in checks if not check.broken]
     assert len(sound) > 25
     assert all(check.passed for check in sound), [check for check in sound if not check.passed]
@@ -79,6 +88,9 @@ BROKEN = [
     "cosine with each other, 1280 pairs, one set of streams shared by all",
     "discounted return from state 1, gamma dropped",
     "explained variance of returns, unknown ones counted",
+    "mean value at states, by rollouts, time limits taken for ends",
+    "cosine with each other, 1280 pairs, zero's weights in GAE",
+    "cosine with each other, 1280 pairs, the net's off returns",
     "evaluation, deterministic actions for sampled ones",
 ]
 
@@ -97,6 +109,30 @@ def test_the_closed_forms_order_the_baselines_as_theory_does():
         found = known_agent(baseline, 10).noise()
         scales.append(np.trace(found.covariance) / (found.gradient @ found.gradient))
     assert scales == sorted(scales)
+
+
+def test_the_closed_forms_order_the_baselines_of_the_probe_as_theory_does():
+    """The plane that touches V beats the agent's net, by either way, as V* is to; the probe's cosines are held to it.
+
+    What the net gains over zero depends on the net: this one is off by a constant, which returns less zero are not.
+    """
+    agent = known_agent("value net", 10)
+    state = agent.snapshot.state
+    vector = tangent(state, closed_forms.value_function(agent.loop, GAMMA), agent.loop.initial.mean)
+    scales = {}
+    for variant, each in calibration.baseline_agents(agent, vector).items():
+        found = each.noise()
+        scales[variant] = np.trace(found.covariance) / (found.gradient @ found.gradient)
+    assert scales["true value", "gae"] < scales["value net", "gae"] < scales["zero", "gae"]
+    assert scales["true value", "returns"] < min(scales["value net", "returns"], scales["zero", "returns"])
+
+
+def test_a_plane_touches_the_form_that_it_is_made_for():
+    agent = known_agent("value net", 10)
+    state, form, at = agent.snapshot.state, closed_forms.value_function(agent.loop, GAMMA), np.array([0.4, -1.0, 2.0])
+    plane = value_net(replace(state, value=tangent(state, form, at)[None]))
+    around = at + 1e-3 * np.random.default_rng(0).standard_normal((5, 3))
+    np.testing.assert_allclose(forms.evaluate(plane, around), forms.evaluate(form, around), atol=1e-4)
 
 
 def test_cosines_are_predicted_to_rise_to_one():

@@ -28,11 +28,13 @@ class KnownAgent:
     """A snapshot, and the value function inside its advantages as a form: its net's, zero, or the true one.
 
     With `exact` the value function is the true one, which no net of the snapshot can be: the probe has to be given it.
+    Where there is a `baseline`, advantages are discounted returns less that, and the value function closes them.
     """
 
     snapshot: Snapshot
     value: Form
     exact: bool
+    baseline: Form | None = None
 
     @property
     def loop(self) -> ClosedLoop:
@@ -41,9 +43,9 @@ class KnownAgent:
 
     @property
     def gae_lambda(self) -> float:
-        """1 without a baseline, as in `dpg.learning.batch.appraise`."""
+        """1 for discounted returns, and without a baseline, as in `dpg.learning.batch.appraise`."""
         common = self.snapshot.recipe.common
-        return 1.0 if common.baseline == "none" else common.gae_lambda
+        return 1.0 if common.baseline == "none" or self.baseline is not None else common.gae_lambda
 
     @property
     def timesteps(self) -> int:
@@ -65,7 +67,7 @@ class KnownAgent:
         """The moments of one stream's gradient, for streams shorter than an episode."""
         if self.timesteps > EPISODE_STEPS:
             raise ValueError(f"the noise of streams longer than an episode ({EPISODE_STEPS} pairs) is not computed")
-        raw = stream_noise(stack(self.loop, self.value, GAMMA, self.gae_lambda, self.timesteps))
+        raw = stream_noise(stack(self.loop, self.value, GAMMA, self.gae_lambda, self.timesteps, self.baseline))
         chain = jacobian(self.snapshot.state)
         return replace(raw, gradient=chain.T @ raw.gradient, covariance=chain.T @ raw.covariance @ chain)
 
@@ -157,6 +159,15 @@ def jacobian(state: Population) -> Float[np.ndarray, "D D"]:
         policy = linear_policy(state, unit)
         columns.append(policy.layout.flatten({"mean": policy.mean, "log_std": policy.log_std}))
     return np.stack(columns, axis=1)
+
+
+def tangent(state: Population, value: Form, at: Float[np.ndarray, " O"]) -> Float[np.ndarray, " D"]:
+    """The value vector of the plane that touches a form at one raw observation."""
+    slope = 2 * (value @ np.append(at, 1.0))[:-1]
+    moments = state.obs_moments
+    height = forms.evaluate(value, at[None])[0] + slope @ (moments.mean[0] - at)
+    arrays = {"w0": (slope * moments.std[0])[:, None], "b0": np.array([height])}
+    return state.architecture.value_layout.flatten(arrays).astype(np.float32)
 
 
 def value_net(state: Population) -> Form:

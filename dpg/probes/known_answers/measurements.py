@@ -46,12 +46,12 @@ def gradient_of(part: Part) -> Float[np.ndarray, " D"]:
 
 def without_gamma(agent: KnownAgent, streams: Streams) -> Part:
     """Broken: the discount is dropped from temporal differences and advantages."""
-    return sound(_with_common(agent, gamma=1.0), streams)
+    return sound(with_common(agent, gamma=1.0), streams)
 
 
 def ending_at_time_limits(agent: KnownAgent, streams: Streams) -> Part:
     """Broken: a truncated episode counts as terminated, so that nothing is bootstrapped there."""
-    return sound(_with_common(agent, time_limit="terminal"), streams)
+    return sound(with_common(agent, time_limit="terminal"), streams)
 
 
 def without_log_std(agent: KnownAgent, streams: Streams) -> Part:
@@ -83,7 +83,8 @@ def single(streams: Streams, index: int) -> Streams:
     )
 
 
-def _with_common(agent: KnownAgent, **changes: Any) -> KnownAgent:
+def with_common(agent: KnownAgent, **changes: Any) -> KnownAgent:
+    """The agent measured under other common parameters than its own."""
     recipe = agent.snapshot.recipe
     # Unchecked, as what is wanted here is what no parameter file may say.
     wrong = recipe.model_copy(update={"common": recipe.common.model_copy(update=changes)})

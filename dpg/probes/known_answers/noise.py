@@ -27,14 +27,25 @@ class StackedStream:
     advantage: Float[np.ndarray, "T n1 n1"]
 
 
-def stack(loop: ClosedLoop, value: StateForm, gamma: float, gae_lambda: float, pairs: int) -> StackedStream:
-    """Every score and advantage of a stream of `pairs` pairs, cut there and bootstrapped by `value`."""
+def stack(
+    loop: ClosedLoop,
+    value: StateForm,
+    gamma: float,
+    gae_lambda: float,
+    pairs: int,
+    baseline: StateForm | None = None,
+) -> StackedStream:
+    """Every score and advantage of a stream of `pairs` pairs, cut there and bootstrapped by `value`.
+
+    With lambda 1 the advantage is Q(s, a) - V(s); where there is a `baseline`, that is what is subtracted from Q.
+    """
     o, a = loop.obs_dim, loop.action_dim
     size = o + pairs * (a + o)
     std = np.exp(loop.policy.log_std)
     state = forms.affine(np.diag(loop.task.initial_std) @ np.eye(o, size), loop.task.initial_mean)
     deltas: list[Form] = []
     scores: list[np.ndarray] = []
+    shifts: list[Form] = []
     for t in range(pairs):
         start = o + t * (a + o)
         unit_noise = np.eye(a, size + 1, start)
@@ -44,12 +55,13 @@ def stack(loop: ClosedLoop, value: StateForm, gamma: float, gae_lambda: float, p
         following[:o] += np.diag(loop.task.noise_std) @ np.eye(o, size + 1, start + a)
         scores.append(_score(state, unit_noise, std))
         reward = forms.substitute(loop.reward, pair)
+        shifts.append(forms.substitute(value - (value if baseline is None else baseline), state))
         deltas.append(reward + gamma * forms.substitute(value, following) - forms.substitute(value, state))
         state = following
     advantage = deltas[::-1]
     for index in range(1, pairs):
         advantage[index] = advantage[index] + gamma * gae_lambda * advantage[index - 1]
-    return StackedStream(np.stack(scores), np.stack(advantage[::-1]))
+    return StackedStream(np.stack(scores), np.stack(advantage[::-1]) + np.stack(shifts))
 
 
 def _score(

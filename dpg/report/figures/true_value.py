@@ -181,8 +181,8 @@ def caption_fit(fits: pd.DataFrame, opinions: pd.DataFrame, statistics: Statisti
         "return after its state no net can). Right: error of both nets against the mean of fresh rollouts from states "
         f"that are set in the simulator ({states}). V* is fitted to {style.span(fits['pairs'])} pairs and scored on "
         f"{style.span(fits['heldout_pairs'])} ({style.span(fits['heldout_trajectories'])} complete trajectories). "
-        f"Lines: mean over {fits['agent'].nunique()} agents. Shaded: {statistics.confidence:.0%} interval of that "
-        f"mean, by resampling agents ({statistics.resamples} bootstrap resamples, expanded percentiles)."
+        f"Lines: mean over {fits['agent'].nunique()} agents. Shaded: {statistics.confidence:.0%} interval of it, "
+        f"by resampling agents ({statistics.resamples} bootstrap resamples, expanded percentiles)."
     )
 
 
