@@ -15,13 +15,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks import gradient, landscape, machine, memory, repro, rollout, training, workers
+from benchmarks import baselines, gradient, landscape, machine, memory, repro, rollout, training, workers
 from benchmarks.harness import Cores, Row, Skipped
 
 PARTS: dict[str, Callable[..., Iterator[Row | Skipped]]] = {
     "rollout": rollout.measure,
     "training": training.measure,
     "gradient": gradient.measure,
+    "baselines": baselines.measure,
     "landscape": landscape.measure,
     "memory": memory.measure,
     "workers": workers.measure,

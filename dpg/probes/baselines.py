@@ -10,6 +10,7 @@ The scores are the same for all: they differ in the weights alone, and one backw
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import combinations, product
 
 import numpy as np
@@ -145,30 +146,37 @@ def measure(shard: Shard) -> list[list[Sums]]:
     return reduce(shard, gradient.streams_of(shard.streams))
 
 
-def reduce(shard: Shard, streams: Streams) -> list[list[Sums]]:
-    """The statistics of each part with each of `VARIANTS`, from all the streams of the shard: scores are made once."""
+def reduce(shard: Shard, streams: Streams, variants: Sequence[tuple[str, str]] = VARIANTS) -> list[list[Sums]]:
+    """The statistics of each part with each variant, from all the streams of the shard: scores are made once."""
     snapshot = shard.streams.snapshot
-    scored = Scored.of(snapshot, streams)
+    seen = appraisals(snapshot, streams, shard.true_value, variants)
+    scored = Scored.of(snapshot, streams, seen[0])
     by_variant = [
-        [sums for sums, _ in gradient.reduce(shard.streams, replace(scored, appraisal=appraisal))]
-        for appraisal in appraisals(snapshot, streams, shard.true_value)
+        [sums for sums, _ in gradient.reduce(shard.streams, replace(scored, appraisal=appraisal))] for appraisal in seen
     ]
     return [list(of_part) for of_part in zip(*by_variant, strict=True)]
 
 
-def appraisals(snapshot: Snapshot, streams: Streams, true_value: Float[np.ndarray, " D"]) -> list[Appraisal]:
-    """The streams as each of `VARIANTS` sees them."""
+def appraisals(
+    snapshot: Snapshot,
+    streams: Streams,
+    true_value: Float[np.ndarray, " D"],
+    variants: Sequence[tuple[str, str]] = VARIANTS,
+) -> list[Appraisal]:
+    """The streams as each variant sees them."""
     recipe, state = snapshot.recipe, snapshot.state
-    with_net, without = (recipe.common.model_copy(update={"baseline": name}) for name in ("value", "none"))
-    net = appraise(state, streams, with_net, recipe.config)
-    true = appraise(replace(state, value=true_value[None]), streams, with_net, recipe.config)
-    zero = appraise(state, streams, without, recipe.config)
-    in_gae = {"value net": net, "true value": true, "zero": zero}
+
+    @cache
+    def in_gae(name: str) -> Appraisal:
+        common = recipe.common.model_copy(update={"baseline": "none" if name == "zero" else "value"})
+        population = replace(state, value=true_value[None]) if name == "true value" else state
+        return appraise(population, streams, common, recipe.config)
 
     def returns_minus(b: Appraisal) -> Appraisal:
+        true = in_gae("true value")
         return ReturnsMinusBaseline(true.reward, true.value, true.next_value, true.done, 1.0, b.value)
 
-    return [in_gae[name] if way == "gae" else returns_minus(in_gae[name]) for name, way in VARIANTS]
+    return [in_gae(name) if way == "gae" else returns_minus(in_gae(name)) for name, way in variants]
 
 
 @dataclass(frozen=True)

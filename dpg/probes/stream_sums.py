@@ -9,7 +9,7 @@ g = (G - mu S) / (n sigma). So one pass over the streams serves every size, and 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -119,12 +119,16 @@ def shares(sizes: Sequence[int], timesteps: int, first_stream: int, num_streams:
 
 @dataclass(frozen=True)
 class Scored:
-    """Streams of one snapshot, with the advantages and scores that their sums are made of."""
+    """Streams of one snapshot, with the advantages and scores that their sums are made of.
+
+    `totals` keeps sums of scores, the same whatever the appraisal: one that takes the place of another finds them.
+    """
 
     common: Common
     appraisal: Appraisal
     score: Score
     streams: slice
+    totals: dict[tuple[int, Share], Float[np.ndarray, "M D"]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, snapshot: Snapshot, streams: Streams, appraisal: Appraisal | None = None) -> "Scored":
@@ -143,19 +147,22 @@ class Scored:
 
     def part(self, first: int, count: int) -> "Scored":
         """`count` of the streams, from the one at `first`."""
-        return Scored(self.common, self.appraisal, self.score, slice(first, first + count))
+        return replace(self, streams=slice(first, first + count))
 
     def each(self, share: Share) -> Sums:
         """Of every stream in the share on its own, an entry a stream."""
         chosen = slice(self.streams.start, self.streams.start + share.streams)
         advantage = self.appraisal.advantage(self.common, share.pairs, chosen)
         own = self.score.select(chosen)
+        place = (self.streams.start, share)
+        if place not in self.totals:
+            self.totals[place] = own.sum(np.ones_like(advantage))
         return Sums(
             pairs=np.full(len(advantage), float(share.pairs)),
             episodes=self.appraisal.done[chosen, : share.pairs].sum(axis=1).astype(np.float64),
             advantage=advantage.sum(axis=1),
             advantage_squared=(advantage**2).sum(axis=1),
-            score=own.sum(np.ones_like(advantage)),
+            score=self.totals[place],
             weighted_score=own.sum(advantage),
         )
 

@@ -28,7 +28,7 @@ from dpg.runtime.seeding import Seed
 HELDOUT_SHARE = 0.1
 AT_ONCE = 65_536  # pairs that are predicted together
 ADAM_EPS = 1e-8
-MIN_PAIRS = 100  # fewer say nothing
+MIN_PAIRS = 20  # fewer say nothing
 
 
 @dataclass(frozen=True)

@@ -101,6 +101,6 @@ def test_too_few_known_returns_are_refused(snapshot):
     """Two streams shorter than an episode, of which nearly all is nearer to the cut than the horizon."""
     common = snapshot.recipe.common.model_copy(update={"timesteps": 10, "gamma": 0.977})
     short = replace(snapshot, recipe=snapshot.recipe.model_copy(update={"common": common}))
-    words = r"of 2 held-out pairs .* \(H = 198 further pairs\), and 100 are needed; raise true_value.pairs"
+    words = r"of 2 held-out pairs .* \(H = 198 further pairs\), and 20 are needed; raise true_value.pairs"
     with pytest.raises(NotMeasurableError, match=words):
         true_value.measure(true_value.Shard(short, 20, FIT, seed=0))
