@@ -1,4 +1,4 @@
-"""Draw the paper's figures from the tables, and write the numbers that tell two experiments apart."""
+"""Draw the paper's figures from the tables, decide its claims, and write the numbers that tell experiments apart."""
 
 import json
 import os
@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from dpg.report import metrics, style
+from dpg.report.claims import decisions
 from dpg.report.gallery import drawings
 from dpg.report.tables import load
 from dpg.runtime import config
@@ -25,7 +26,8 @@ def main() -> None:
     statistics, timesteps = params.statistics, params.common.timesteps
     measured = load(params.envs, params.algorithms, tables_of)
     gallery = drawings(measured, timesteps, statistics)
-    summary = metrics.summarize(measured, timesteps, statistics)
+    claims = decisions.decide(measured, timesteps, statistics)
+    summary = metrics.summarize(measured, timesteps, statistics) | {"claims": decisions.count(claims)}
     logged = {
         "envs": params.envs,
         "algorithms": params.algorithms,
@@ -42,6 +44,7 @@ def main() -> None:
             progress.advance(1)
         captions = {drawing.name: drawing.caption for drawing in gallery}
         (figures / "captions.json").write_text(json.dumps(captions, indent=2, sort_keys=True) + "\n")
+        write_whole(decisions.to_json(claims), REPORTS / "claims.json")
         write_whole(metrics.to_json(summary), REPORTS / "metrics.json")
         curves = REPORTS / ".curves.csv.partial"
         write_table(metrics.curves(measured.history, statistics), curves)

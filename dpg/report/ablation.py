@@ -6,11 +6,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from dpg.numerics.statistics import Interval, bootstrap
-from dpg.report.tables import RESAMPLES, final_returns, interval_over_agents
+from dpg.numerics.statistics import Interval
+from dpg.report.tables import NO_INTERVAL, final_returns, interval_over_agents, two_sample_interval
 from dpg.runtime.schema import Statistics
-
-NOT_KNOWN = Interval(float("nan"), float("nan"), float("nan"))
 
 
 @dataclass(frozen=True)
@@ -37,24 +35,17 @@ def ratio_of_means(
 ) -> Interval:
     """mean(numerator) / mean(denominator), with an interval that resamples the agents of both sides independently.
 
-    Agents with the same number start from the same networks on both sides; that pairing is not used. The interval is
-    widened for the smaller side alone, as `bootstrap` does for few units: a little wide for two.
+    Agents with the same number start from the same networks on both sides; that pairing is not used.
 
     A ratio of returns has a meaning only where the denominator is positive: where its mean is not, the ratio is NaN,
     and where an agent's is not, there is no interval.
     """
     if min(len(numerator), len(denominator)) == 0 or denominator.mean() <= 0:
-        return NOT_KNOWN
-    point = float(numerator.mean() / denominator.mean())
+        return NO_INTERVAL
     if denominator.min() <= 0:
-        return Interval(point, float("nan"), float("nan"))
-    rng = RESAMPLES.generator()
+        return NO_INTERVAL._replace(mean=float(numerator.mean() / denominator.mean()))
 
-    def resampled_mean(side: Float[np.ndarray, " K"], resamples: int) -> Float[np.ndarray, " B"]:
-        return side[rng.integers(0, len(side), size=(resamples, len(side)))].mean(axis=-1)
+    def ratio(above: Int[np.ndarray, "B N"], below: Int[np.ndarray, "B M"]) -> Float[np.ndarray, " B"]:
+        return numerator[above].mean(axis=-1) / denominator[below].mean(axis=-1)
 
-    def resampled_ratios(indices: Int[np.ndarray, "B K"]) -> Float[np.ndarray, " B"]:
-        return resampled_mean(numerator, len(indices)) / resampled_mean(denominator, len(indices))
-
-    units = min(len(numerator), len(denominator))
-    return bootstrap(point, resampled_ratios, units, statistics.confidence, statistics.resamples, rng)
+    return two_sample_interval(ratio, len(numerator), len(denominator), statistics)

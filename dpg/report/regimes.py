@@ -1,8 +1,13 @@
 """Sample sizes and learning rates with equal total pairs (paper, fig. 3): where trainings peak and where they end."""
 
-import pandas as pd
+from collections.abc import Iterator
 
-from dpg.report.tables import interval_over_agents
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int
+
+from dpg.numerics.statistics import Interval, bootstrap
+from dpg.report.tables import NO_INTERVAL, RESAMPLES, distinct, interval_over_agents, select, two_sample_interval
 from dpg.runtime.schema import Statistics
 
 WINDOW = 5  # a training is smoothed, and its end is taken, over a fifth of its iterations
@@ -16,22 +21,105 @@ def returns_of_agents(regimes: pd.DataFrame) -> pd.DataFrame:
 
     A training of n iterations is smoothed by the mean of its `mean_return` over max(1, n // 5) iterations in a row, of
     those with episodes that ended: at every sample size the same share of the pairs. `final_return` is the last value
-    of the smoothed curve, that is the mean over the training's last fifth; `peak_return` is its largest; `decline` is
-    final - peak. NaN where no episode ended.
-
-    A peak is a maximum over noise: `decline` is never above zero, and below it even where the true curve never falls,
-    by more the noisier the curve is and the more iterations it has. It is to be compared between rates of the same
-    sample size; its interval's lying below zero is no evidence of a fall.
+    of the smoothed curve, that is the mean over the training's last fifth. `peak_return` is the agent's smoothed curve
+    where the mean curve of the *other* agents of the same sample size and rate is highest, and `decline` is
+    final - peak: an agent's own maximum is one over noise, above its end even where training stands still. NaN where
+    no episode ended in the last fifth; a single agent has no peak.
     """
-    keys = ["env", "timesteps", "lr", "agent"]
-    rows = []
-    for owner, training in regimes.groupby(keys, sort=False):
-        window = max(1, len(training) // WINDOW)
-        returns = training.sort_values("iteration")["mean_return"]
-        smoothed = returns.rolling(window, min_periods=1).mean().iloc[window - 1 :]
-        final, peak = smoothed.iloc[-1], smoothed.max()
-        rows.append([*owner, final, peak, final - peak])
-    return pd.DataFrame(rows, columns=[*keys, "final_return", "peak_return", "decline"])
+    rows = [
+        [*owner, agent, *numbers]
+        for owner, trainings in regimes.groupby(["env", "timesteps", "lr"], sort=False)
+        for agent, *numbers in _ends_and_peaks(trainings)
+    ]
+    return pd.DataFrame(rows, columns=["env", "timesteps", "lr", "agent", "final_return", "peak_return", "decline"])
+
+
+def _ends_and_peaks(trainings: pd.DataFrame) -> Iterator[tuple[object, float, float, float]]:
+    """Of the agents of one sample size and rate: agent, final return, return at the others' peak, difference."""
+    curves = _smoothed(trainings)
+    values = curves.to_numpy(np.float64).T
+    (peaks,) = at_others_peak(values, np.ones((1, len(values))))
+    ended = dict(zip(curves, zip(values[:, -1], peaks, strict=True), strict=True))
+    for agent in distinct(trainings, "agent"):
+        final, peak = ended.get(agent, (float("nan"), float("nan")))
+        yield agent, float(final), float(peak), float(final - peak)
+
+
+def _smoothed(trainings: pd.DataFrame) -> pd.DataFrame:
+    """A row a window of iterations, a column an agent that has a final return, of one sample size and rate."""
+    curves = trainings.pivot(index="iteration", columns="agent", values="mean_return")  # noqa: PD010 - none is double
+    window = max(1, len(curves) // WINDOW)
+    smoothed = curves.rolling(window, min_periods=1).mean().iloc[window - 1 :]
+    return smoothed.loc[:, smoothed.iloc[-1].notna()]
+
+
+def at_others_peak(curves: Float[np.ndarray, "N T"], copies: Float[np.ndarray, "B N"]) -> Float[np.ndarray, "B N"]:
+    """Each curve where the mean of the others is highest, those being `copies` of every curve; NaN without others."""
+    known = np.isfinite(curves)
+    filled = np.where(known, curves, 0.0)
+    total = (copies @ filled)[:, None] - copies[:, :, None] * filled
+    count = (copies @ known)[:, None] - copies[:, :, None] * known
+    others = np.divide(total, count, out=np.full(total.shape, -np.inf), where=count > 0)
+    peaks = np.take_along_axis(np.broadcast_to(curves, others.shape), others.argmax(axis=-1)[..., None], axis=-1)
+    return np.where((count > 0).any(axis=-1), peaks[..., 0], np.nan)
+
+
+def decline(trainings: pd.DataFrame, statistics: Statistics, *, relative: bool = False) -> Interval:
+    """Mean decline of the agents of one env, sample size and rate; `relative` to their mean return at the peak.
+
+    The interval resamples agents and finds the peaks anew: peaks that are found together are not independent. NaN
+    where a relative decline's mean peak is not positive.
+    """
+    values = _smoothed(trainings).to_numpy(np.float64).T
+
+    def statistic(indices: Int[np.ndarray, "B N"]) -> Float[np.ndarray, " B"]:
+        copies = (indices[:, :, None] == np.arange(len(values))).sum(axis=1).astype(np.float64)
+        peaks = at_others_peak(values, copies)
+        weights = np.where(np.isfinite(peaks), copies, 0.0)
+        peak, final = ((weights * np.nan_to_num(each)).sum(axis=1) for each in (peaks, values[:, -1]))
+        over = peak if relative else weights.sum(axis=1)
+        return np.divide(final - peak, over, out=np.full(len(over), np.nan), where=over > 0)
+
+    if len(values) == 0:
+        return NO_INTERVAL
+    (point,) = statistic(np.arange(len(values))[None])
+    rng = RESAMPLES.generator()
+    return bootstrap(float(point), statistic, len(values), statistics.confidence, statistics.resamples, rng)
+
+
+def best_rate_ratio(regimes: pd.DataFrame, sizes: tuple[int, int], statistics: Statistics) -> Interval:
+    """The best rate at the second of two sample sizes over that at the first, of one env.
+
+    Agents are resampled at each size, and the best rate is found anew; at all rates of a size the same agents, since
+    those with the same number start from the same networks.
+    """
+    first, second = (_finals(regimes, size) for size in sizes)
+
+    def best(finals: pd.DataFrame, indices: Int[np.ndarray, "B N"]) -> Float[np.ndarray, " B"]:
+        means = _means(finals.to_numpy(np.float64)[indices])
+        # -inf where no agent of a resample ended; of equal rates the lower.
+        return finals.columns.to_numpy(np.float64)[np.argmax(np.where(np.isnan(means), -np.inf, means), axis=-1)]
+
+    def ratio(one: Int[np.ndarray, "B N"], other: Int[np.ndarray, "B M"]) -> Float[np.ndarray, " B"]:
+        return best(second, other) / best(first, one)
+
+    if first.isna().all(axis=None) or second.isna().all(axis=None):
+        return NO_INTERVAL
+    return two_sample_interval(ratio, len(first), len(second), statistics)
+
+
+def _finals(regimes: pd.DataFrame, timesteps: int) -> pd.DataFrame:
+    """Final returns of one sample size: a row an agent, a column a rate."""
+    ends = returns_of_agents(select(regimes, timesteps=timesteps))
+    return ends.pivot(index="agent", columns="lr", values="final_return")  # noqa: PD010 - none is double
+
+
+def _means(values: Float[np.ndarray, "B N R"]) -> Float[np.ndarray, "B R"]:
+    """Over the agents that have a value; NaN where none has."""
+    known = np.isfinite(values)
+    count = known.sum(axis=1)
+    total = np.where(known, values, 0.0).sum(axis=1)
+    return np.divide(total, count, out=np.full(count.shape, np.nan), where=count > 0)
 
 
 def summarize(regimes: pd.DataFrame, statistics: Statistics) -> pd.DataFrame:
@@ -39,15 +127,13 @@ def summarize(regimes: pd.DataFrame, statistics: Statistics) -> pd.DataFrame:
 
     `agents` counts those whose training has a final return; `final_return` with `final_low` and `final_high`,
     `peak_return`, and `decline` with `decline_low` and `decline_high` are means over them and intervals that resample
-    them. `decline` is biased below zero: see `returns_of_agents`.
+    them; of one agent there is no peak.
     """
     rows = []
-    for owner, agents in returns_of_agents(regimes).groupby(["env", "timesteps", "lr"]):
-        ended = agents.dropna(subset="final_return")
-        final, decline = (
-            interval_over_agents(ended[column].to_numpy(float), statistics) for column in ("final_return", "decline")
-        )
-        rows.append([*owner, len(ended), *final, ended["peak_return"].mean(), *decline])
+    for owner, trainings in regimes.groupby(["env", "timesteps", "lr"]):
+        ended = returns_of_agents(trainings).dropna(subset="final_return")
+        final = interval_over_agents(ended["final_return"].to_numpy(float), statistics)
+        rows.append([*owner, len(ended), *final, ended["peak_return"].mean(), *decline(trainings, statistics)])
     return pd.DataFrame(rows, columns=[*SUMMARY, *DECLINE])
 
 

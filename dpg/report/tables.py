@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float, Int
 
-from dpg.numerics.statistics import Interval, mean_interval
+from dpg.numerics.statistics import Interval, bootstrap, mean_interval
 from dpg.runtime.outputs import read_table
 from dpg.runtime.schema import Statistics
 from dpg.runtime.seeding import Seed
@@ -39,6 +40,7 @@ SOURCES = {
 TASK_SOURCES = {"regimes": ("regimes", "history.csv")}
 
 LAST_ITERATIONS = 5
+NO_INTERVAL = Interval(float("nan"), float("nan"), float("nan"))
 
 
 @dataclass(frozen=True)
@@ -128,8 +130,28 @@ def over_agents(table: pd.DataFrame, by: Sequence[str], column: str, statistics:
 def interval_over_agents(values: np.ndarray, statistics: Statistics) -> Interval:
     """The mean of one value an agent, and its interval; NaN without agents."""
     if len(values) == 0:
-        return Interval(float("nan"), float("nan"), float("nan"))
+        return NO_INTERVAL
     return mean_interval(values, statistics.confidence, statistics.resamples, RESAMPLES.generator())
+
+
+def two_sample_interval(
+    statistic: Callable[[Int[np.ndarray, "B N"], Int[np.ndarray, "B M"]], Float[np.ndarray, " B"]],
+    first: int,
+    second: int,
+    statistics: Statistics,
+) -> Interval:
+    """A statistic of two independent groups of agents, from their indices, and its interval, which resamples both.
+
+    It is widened for the smaller group alone, as `bootstrap` does for few units: a little wide for two.
+    """
+    rng = RESAMPLES.generator()
+
+    def resampled(indices: Int[np.ndarray, "B K"]) -> Float[np.ndarray, " B"]:
+        one, other = (rng.integers(0, count, size=(len(indices), count)) for count in (first, second))
+        return statistic(one, other)
+
+    (point,) = statistic(np.arange(first)[None], np.arange(second)[None])
+    return bootstrap(float(point), resampled, min(first, second), statistics.confidence, statistics.resamples, rng)
 
 
 def final_returns(history: pd.DataFrame) -> np.ndarray:

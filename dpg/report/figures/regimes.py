@@ -111,8 +111,8 @@ def caption(regimes: pd.DataFrame, statistics: Statistics) -> str:
         "resamples, expanded percentiles). An iteration in which no episode of an agent ended is left out for that "
         "agent; markers show single iterations where they are few. The star marks the best of these rates at its T, by "
         "the mean return over the last fifth of the iterations; where it is the lowest or the highest of them, a rate "
-        "beyond may be better. Declines are that final return minus the highest of the agent's curve, smoothed over "
-        "as many iterations: a maximum over noise, so that they are below zero even where training never falls back. "
+        "beyond may be better. Declines are that final return minus the return, smoothed over as many iterations, "
+        "where the other agents of the same rate peaked, mean over agents. "
         f"{sizes}."
     )
 

@@ -1,0 +1,195 @@
+"""Claims G1 to G6: how good gradient estimates are (paper, section 2.1 and figures 1, 2, 10 to 12)."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int
+
+from dpg.numerics.statistics import Interval
+from dpg.report.claims import rules
+from dpg.report.claims.cells import (
+    NO_LATER,
+    Cell,
+    agents_mean,
+    cells,
+    change,
+    improvement,
+    inequality,
+    lacking,
+    later,
+    span,
+)
+from dpg.report.claims.verdicts import Finding, Part
+from dpg.report.style import look
+from dpg.report.tables import Tables, distinct, select, two_sample_interval
+from dpg.runtime.schema import Statistics
+
+HARD, EASIER = "Humanoid", ("Hopper", "Walker2d")
+AT_T = "pairwise cosine at {:,} pairs"
+
+
+def poor_agreement(tables: Tables, timesteps: int, statistics: Statistics) -> list[Finding]:
+    """G1, in every cell."""
+
+    def decide(cell: Cell, rows: pd.DataFrame) -> Finding:
+        part = inequality(
+            f"mean {AT_T.format(timesteps)}",
+            agents_mean(rows, "cosine"),
+            "below",
+            rules.NOISY,
+            statistics,
+            **_sizes(rows),
+        )
+        return Finding(str(cell), (part, improvement(cell.of(tables.evaluation), statistics)))
+
+    return _at_t(tables, timesteps, "each other", decide)
+
+
+def falling_agreement(tables: Tables, timesteps: int, statistics: Statistics) -> list[Finding]:
+    """G2, in every cell."""
+    found: list[Finding] = []
+    for cell in cells(tables.history):
+        rows = _similarity(cell, tables, timesteps, "each other")
+        if span(rows, "iteration") < 2:
+            found.append(lacking(cell, f"needs two studied snapshots with estimates of {timesteps:,} pairs"))
+            continue
+        quantity = f"change of the {AT_T.format(timesteps)}"
+        part = inequality(quantity, change(rows, "cosine"), "below", 0.0, statistics, **_sizes(rows))
+        found.append(Finding(str(cell), (part,)))
+    return found
+
+
+def harder_tasks(tables: Tables, timesteps: int, statistics: Statistics) -> list[Finding]:
+    """G3, for every algorithm."""
+    families = {env.rsplit("-v", 1)[0]: env for env in distinct(tables.history, "env")}
+    absent = [name for name in (*EASIER, HARD) if name not in families]
+    if absent:
+        needed = f"needs envs Hopper, Walker2d and Humanoid; params has {', '.join(families.values())}"
+        return [lacking("all tasks", needed)]
+    found: list[Finding] = []
+    for algorithm in distinct(tables.history, "algorithm"):
+        means = {
+            name: agents_mean(
+                later(_similarity(Cell(families[name], algorithm), tables, timesteps, "each other")), "cosine"
+            )
+            for name in (*EASIER, HARD)
+        }
+        if any(values.empty for values in means.values()):
+            found.append(lacking(look(algorithm).label, NO_LATER))
+            continue
+        parts = [_difference(means[HARD], means[name], name, timesteps, statistics) for name in EASIER]
+        found.append(Finding(look(algorithm).label, tuple(parts)))
+    return found
+
+
+def _difference(hard: pd.Series, easier: pd.Series, name: str, timesteps: int, statistics: Statistics) -> Part:
+    first, second = hard.to_numpy(float), easier.to_numpy(float)
+
+    def gap(one: Int[np.ndarray, "B N"], other: Int[np.ndarray, "B M"]) -> Float[np.ndarray, " B"]:
+        return first[one].mean(axis=-1) - second[other].mean(axis=-1)
+
+    interval = two_sample_interval(gap, len(first), len(second), statistics)
+    sizes = {f"agents on {HARD}": len(hard), f"agents on {name}": len(easier)}
+    return Part(f"{AT_T.format(timesteps)}, {HARD} minus {name}", interval, "below", 0.0, sizes)
+
+
+def poor_correlation(tables: Tables, timesteps: int, statistics: Statistics) -> list[Finding]:
+    """G4, in every cell."""
+
+    def decide(cell: Cell, rows: pd.DataFrame) -> Finding:
+        every = later(select(cell.of(tables.similarity), against="true"))
+        more = min((size for size in distinct(every, "pairs") if size >= rules.SEVERAL * timesteps), default=None)
+        if more is None:
+            return lacking(cell, f"needs gradient.sizes of at least {rules.SEVERAL} T = {rules.SEVERAL * timesteps:,}")
+        lost = int(rows["corrected_cosine"].isna().sum())
+        parts = tuple(
+            inequality(
+                f"corrected cosine with the true gradient at {size:,} pairs",
+                agents_mean(at, "corrected_cosine"),
+                "below",
+                edge,
+                statistics,
+                **_sizes(at),
+            )
+            for size, edge, at in (
+                (timesteps, rules.NOISY_TRUE, rows),
+                (more, rules.GOOD, select(every, pairs=more)),
+            )
+        )
+        doubt = f"the true gradient of {lost} of {len(rows)} snapshots is lost in its noise: raise gradient.true_pairs"
+        return Finding(str(cell), parts, doubt=doubt if lost else "")
+
+    return _at_t(tables, timesteps, "true", decide)
+
+
+def nonpositive(tables: Tables, timesteps: int, statistics: Statistics) -> list[Finding]:
+    """G5, in every cell."""
+
+    def decide(cell: Cell, rows: pd.DataFrame) -> Finding:
+        part = inequality(
+            f"share of zero or negative pairwise cosines at {timesteps:,} pairs",
+            agents_mean(rows, "share_nonpositive"),
+            "above",
+            rules.SOMETIMES,
+            statistics,
+            **_sizes(rows),
+        )
+        if part.effect.mean == 0:
+            # A bootstrap of zeros has no width, but there may be some that were not met.
+            most = 1 - (1 - statistics.confidence) ** (1 / max(1, int(rows["repeats"].sum())))
+            part = Part(part.quantity, Interval(0.0, 0.0, most), "above", part.edge, part.sizes)
+        return Finding(str(cell), (part,))
+
+    return _at_t(tables, timesteps, "each other", decide)
+
+
+def varying_updates(tables: Tables, timesteps: int, statistics: Statistics) -> list[Finding]:  # noqa: ARG001
+    """G6, in every cell."""
+    found: list[Finding] = []
+    for cell in cells(tables.history):
+        rows = later(cell.of(tables.updates))
+        if rows.empty:
+            found.append(lacking(cell, "needs a snapshot of the curve after iteration 0"))
+            continue
+        sizes = {"snapshots": span(rows, "iteration"), "updates": int(rows["updates"].sum())}
+        part = inequality(
+            "mean pairwise cosine of whole updates",
+            agents_mean(rows, "cosine"),
+            "below",
+            rules.NOISY,
+            statistics,
+            **sizes,
+        )
+        found.append(Finding(str(cell), (part,)))
+    return found
+
+
+def _similarity(cell: Cell, tables: Tables, timesteps: int, against: str) -> pd.DataFrame:
+    return select(cell.of(tables.similarity), against=against, pairs=timesteps)
+
+
+def _at_t(
+    tables: Tables, timesteps: int, against: str, decide: Callable[[Cell, pd.DataFrame], Finding]
+) -> list[Finding]:
+    """A finding for every cell, from its estimates of T pairs at later snapshots."""
+    found: list[Finding] = []
+    for cell in cells(tables.history):
+        at_t = _similarity(cell, tables, timesteps, against)
+        rows = later(at_t)
+        if at_t.empty:
+            found.append(lacking(cell, f"needs common.timesteps = {timesteps:,} among gradient.sizes"))
+        elif rows.empty:
+            found.append(lacking(cell, NO_LATER))
+        else:
+            found.append(decide(cell, rows))
+    return found
+
+
+def _sizes(rows: pd.DataFrame) -> dict[str, int]:
+    """Estimates of all agents and snapshots together, and the pairs behind each."""
+    return {
+        "snapshots": span(rows, "iteration"),
+        "estimates": int(rows["repeats"].sum()),
+        "pairs an estimate": int(rows["pairs"].iloc[0]),
+    }

@@ -1,0 +1,133 @@
+"""The rules by which the paper's claims are decided: all of them, with the reason for every threshold.
+
+They follow from the paper's text and were written before any outcome was looked at. An edge is a number that means
+something (noise equals signal, half an order of magnitude), never one that a table suggested.
+"""
+
+import math
+
+from dpg.report.claims.verdicts import Rule
+
+# E cos of two independent estimates is near s / (1 + s), with s the ratio of the gradient's squared length to an
+# estimate's expected squared error: below a half there is more noise than gradient.
+NOISY = 0.5
+# The same s = 1, against the true gradient: E cos is near sqrt(s / (1 + s)).
+NOISY_TRUE = math.sqrt(0.5)
+GOOD = 0.9  # a cosine that is good enough, as the tables have it
+SEVERAL = 3  # several-fold
+SOMETIMES = 0.01
+SLIGHTLY = 2.0  # a rate up to twice another is slightly higher
+FALLEN = -0.05
+LOW_ERROR = 0.25
+HALF_ORDER = 1 / math.sqrt(10)
+
+LATER = "Snapshots after the initial policy, one value an agent, their mean."
+
+_RULES = (
+    Rule(
+        "G1",
+        "Gradient estimates from as many pairs as training uses agree poorly, although the agents improve.",
+        f"Mean pairwise cosine of estimates from T pairs below {NOISY}. {LATER} Premise: the return rises from the "
+        "first studied snapshot to the last.",
+        "Two estimates whose noise is as large as the gradient have an expected cosine of a half: below it an estimate "
+        "is more noise than gradient. The initial policy is left out because the paper speaks of the time after the "
+        "first steps.",
+        ("gradient/similarity.csv", "checkpoint/evaluation.csv"),
+    ),
+    Rule(
+        "G2",
+        "Agreement falls as training goes on.",
+        "Pairwise cosine at T pairs at the last studied snapshot minus that at the first, for each agent: below 0.",
+        "The paper claims a direction, not a size.",
+        ("gradient/similarity.csv",),
+    ),
+    Rule(
+        "G3",
+        "Agreement falls with the complexity of the task.",
+        "Pairwise cosine at T pairs of one algorithm on Humanoid minus that on Hopper, and minus that on Walker2d: "
+        f"both below 0. {LATER}",
+        "The paper sets Humanoid, its hard task, against the other two, and does not order those.",
+        ("gradient/similarity.csv",),
+    ),
+    Rule(
+        "G4",
+        "At T pairs estimates correlate poorly with the true gradient; a good correlation takes several times as many.",
+        f"Cosine with the true gradient, corrected for the latter's own noise, below {NOISY_TRUE:.3f} at T pairs, and "
+        f"below {GOOD} at the smallest measured size of at least {SEVERAL} T. {LATER}",
+        "Noise as large as the gradient gives an expected cosine of 1/sqrt(2) with the truth: the edge of G1, seen "
+        f"from the truth. {GOOD} is good by the paper's curves, and several is at least {SEVERAL}. Corrected, since a "
+        "noisy true gradient would lower every cosine and so support the claim.",
+        ("gradient/similarity.csv",),
+    ),
+    Rule(
+        "G5",
+        "Zero and negative correlations occur at T pairs.",
+        f"Share of pairwise cosines at T pairs that are zero or negative above {SOMETIMES}. {LATER} Where none is, the "
+        "interval ends at 1 - 0.05^(1/n), n being the independent estimates.",
+        "Sometimes is more than once in a hundred: the paper's 500 iterations would then meet it about five times.",
+        ("gradient/similarity.csv",),
+    ),
+    Rule(
+        "G6",
+        "The updates themselves vary as much.",
+        f"Mean pairwise cosine of whole updates from T pairs each below {NOISY}. {LATER}",
+        "As for G1.",
+        ("update_step/update_step.csv",),
+    ),
+    Rule(
+        "R1",
+        "The best learning rate is higher for small samples than for large ones.",
+        "Best rate at the smallest T over the best at the largest: above 1. Best is the highest mean return over the "
+        "last fifth of the training; agents are resampled at each T and the best is found anew. Inconclusive where it "
+        "is the lowest or highest rate tried, or the same at both.",
+        "The paper claims a direction. The optimum may lie beyond a rate at the end of the range, and equal ones of a "
+        "coarse grid need not be equal.",
+        ("regimes/history.csv",),
+    ),
+    Rule(
+        "R2",
+        "Scaling the rate linearly with the batch does not hold.",
+        "Best rate at the largest T over the one that linear scaling predicts from the best at the smallest: below "
+        "sqrt(T_smallest / T_largest). Otherwise as R1.",
+        "The edge is scaling with the square root, half-way (in logarithms) between linear scaling and none.",
+        ("regimes/history.csv",),
+    ),
+    Rule(
+        "R3",
+        "With large samples, rates slightly above the best peak and then decline.",
+        "At the largest T, with the next rate above the best: final return minus the return at the peak, over the "
+        f"latter, below {FALLEN}. Where an agent peaked is taken from the other agents' mean curve. A rate above "
+        f"{SLIGHTLY:g} times the best can contradict, not support.",
+        "An agent's own maximum is one over noise, and would show a decline always. Less than a twentieth is no "
+        "deterioration that the paper's figure would show. Its rates lie a quarter above each other: twice is the most "
+        "that may be called slightly, and a rate that does not decline though it is higher still contradicts all the "
+        "more.",
+        ("regimes/history.csv",),
+    ),
+    Rule(
+        "V1",
+        "Value nets fit their own target well, and that generalises to pairs that they have not seen.",
+        f"Relative error against V_old + A_GAE, 5 % trimmed, below {LOW_ERROR}, on training pairs and on held-out "
+        f"ones. {LATER}",
+        "Half of the 50 % that the paper calls high. Trimmed, since targets near zero make the plain mean explode.",
+        ("value/value.csv",),
+    ),
+    Rule(
+        "V2",
+        "They are far, some 50 %, from the true returns.",
+        f"Relative error against the discounted return, 5 % trimmed, on held-out pairs: above {LOW_ERROR}, and above "
+        f"that against their own target. {LATER}",
+        "Half of 50 %, as for V1. The second part is the drop between the two that the paper points at.",
+        ("value/value.csv",),
+    ),
+    Rule(
+        "V5",
+        "Training without a baseline ends almost an order of magnitude lower.",
+        f"Final return without a baseline over that with the value net below {HALF_ORDER:.3f}. Premise: with it, the "
+        "return rises from the first iterations to the last.",
+        "Half an order of magnitude: nearer to a tenth than to the same, in logarithms.",
+        ("train/history.csv", "ablation/history.csv"),
+    ),
+)
+
+RULES = {rule.id: rule for rule in _RULES}

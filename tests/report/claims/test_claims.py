@@ -1,0 +1,297 @@
+"""Every claim on made-up tables whose truth is known: each rule is shown to support, to contradict, and to doubt."""
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dpg.numerics.statistics import Interval
+from dpg.report.claims import decisions, rules
+from dpg.report.claims.verdicts import Finding, Part, Verdict, agreed
+from tests.report.conftest import AGENTS, ENV, SIZES, T, make_tables
+
+SUPPORTED, CONTRADICTED, INCONCLUSIVE, NOT_MEASURED = Verdict
+
+
+def decided(name: str, tables, statistics):
+    return decisions.DECISIONS[name](tables, T, statistics)
+
+
+def verdict(name: str, tables, statistics) -> Verdict:
+    return agreed(finding.verdict for finding in decided(name, tables, statistics))
+
+
+def around(level: float, width: float, agent: pd.Series) -> pd.Series:
+    """Three agents: one at the level, one on either side."""
+    return level + (agent - 1) * width
+
+
+def with_column(tables, table: str, column: str, level: float, width: float, **where: object):
+    """The tables with a column set, for each agent, in the rows that are named."""
+    rows = getattr(tables, table).copy()
+    chosen = np.ones(len(rows), bool)
+    for name, value in where.items():
+        chosen &= (rows[name] == value).to_numpy()
+    rows.loc[chosen, column] = around(level, width, rows.loc[chosen, "agent"])
+    return replace(tables, **{table: rows})
+
+
+SINGLE = {
+    "G1": [("similarity", "cosine", {"against": "each other", "pairs": T}, 0.1, 0.9, 0.5)],
+    "G2": [("similarity", "cosine", {"against": "each other", "iteration": 4}, -0.5, 0.9, 0.2)],
+    "G5": [("similarity", "share_nonpositive", {"against": "each other"}, 0.3, 0.002, 0.01)],
+    "G6": [("updates", "cosine", {}, 0.1, 0.9, 0.5)],
+    "V1": [("value", "trimmed_relative_error", {}, 0.1, 0.9, 0.25)],
+}
+
+
+@pytest.mark.parametrize(("name", "cases"), SINGLE.items())
+def test_one_number_an_agent_decides(name, cases, tables, statistics):
+    for table, column, where, for_it, against_it, at_the_edge in cases:
+        expected = [(for_it, 0.0005, SUPPORTED), (against_it, 0.0005, CONTRADICTED), (at_the_edge, 0.1, INCONCLUSIVE)]
+        for level, width, outcome in expected:
+            changed = with_column(tables, table, column, level, width, **where)
+            assert verdict(name, changed, statistics) is outcome, (name, level)
+
+
+def test_noisy_gradients_say_nothing_of_agents_that_do_not_improve(tables, statistics):
+    """G1 speaks of agents that improve although their gradients are noisy."""
+    poor = with_column(tables, "similarity", "cosine", 0.1, 0.01, against="each other")
+    assert verdict("G1", poor, statistics) is SUPPORTED
+    stuck = with_column(poor, "evaluation", "mean_return", 5.0, 0.0)
+    assert verdict("G1", stuck, statistics) is INCONCLUSIVE
+
+
+@pytest.mark.parametrize(
+    ("at_t", "at_more", "expected"),
+    [
+        (0.5, 0.8, SUPPORTED),
+        (0.5, 0.95, CONTRADICTED),  # good soon after T
+        (0.8, 0.85, CONTRADICTED),  # good enough at T
+        (np.sqrt(0.5), 0.8, INCONCLUSIVE),
+    ],
+)
+def test_correlation_with_the_true_gradient(at_t, at_more, expected, tables, statistics):
+    at = {"against": "true", "iteration": 4}
+    changed = with_column(tables, "similarity", "corrected_cosine", at_t, 0.01, **at, pairs=T)
+    changed = with_column(changed, "similarity", "corrected_cosine", at_more, 0.01, **at, pairs=SIZES[-1])
+    assert verdict("G4", changed, statistics) is expected
+
+
+def test_a_true_gradient_lost_in_noise_leaves_g4_open(tables, statistics):
+    changed = with_column(tables, "similarity", "corrected_cosine", 0.3, 0.01, against="true")
+    rows = changed.similarity
+    rows.loc[(rows["against"] == "true") & (rows["agent"] == 0), "corrected_cosine"] = np.nan
+    (finding,) = decided("G4", changed, statistics)
+    assert finding.verdict is INCONCLUSIVE
+    assert "1 of 3 snapshots" in finding.reason
+    assert "gradient.true_pairs" in finding.reason
+
+
+def test_no_nonpositive_cosine_among_few_leaves_g5_open(tables, statistics):
+    none = with_column(tables, "similarity", "share_nonpositive", 0.0, 0.0)
+    (finding,) = decided("G5", none, statistics)
+    # Three agents with ten estimates each at the one later snapshot: 1 - 0.05^(1/30).
+    assert finding.parts[0].effect == pytest.approx((0.0, 0.0, 0.095), abs=1e-3)
+    assert finding.verdict is INCONCLUSIVE
+    many = replace(none, similarity=none.similarity.assign(repeats=1000))
+    assert verdict("G5", many, statistics) is CONTRADICTED
+
+
+@pytest.mark.parametrize(
+    ("humanoid", "width", "expected"), [(0.1, 0.01, SUPPORTED), (0.7, 0.01, CONTRADICTED), (0.4, 0.2, INCONCLUSIVE)]
+)
+def test_harder_tasks(humanoid, width, expected, statistics):
+    tables = make_tables((ENV, "Walker2d-v4", "Humanoid-v4"))
+    tables = with_column(tables, "similarity", "cosine", 0.5, 0.01, against="each other")
+    changed = with_column(tables, "similarity", "cosine", humanoid, width, env="Humanoid-v4", against="each other")
+    assert verdict("G3", changed, statistics) is expected
+
+
+def test_harder_tasks_need_all_three(many_tables, statistics):
+    (finding,) = decided("G3", many_tables, statistics)
+    assert finding.verdict is NOT_MEASURED
+    assert finding.reason == "needs envs Hopper, Walker2d and Humanoid; params has Hopper-v4, Walker2d-v4"
+
+
+def trainings(curves: dict[tuple[int, float], list[float]], width: float = 0.01, agents: int = AGENTS) -> pd.DataFrame:
+    """A curve for every sample size and rate, agents `width` of it apart."""
+    return pd.DataFrame(
+        [
+            {"env": ENV, "algorithm": "ppo", "timesteps": size, "lr": lr, "agent": k, "iteration": i}
+            | {"pairs": (i + 1) * size, "mean_return": value * (1 + width * (k - 1))}
+            for (size, lr), curve in curves.items()
+            for k in range(agents)
+            for i, value in enumerate(curve)
+        ]
+    )
+
+
+GRID = (1e-5, 1e-4, 2e-4, 3e-4, 4e-4, 1e-3)
+
+
+def best_at(small: float, large: float, width: float = 0.01) -> pd.DataFrame:
+    """Sizes of T and 4 T; every rate returns 1, the best ones 2."""
+    sizes = {T: small, 4 * T: large}
+    return trainings({(size, lr): [1.0 + (lr == best)] for size, best in sizes.items() for lr in GRID}, width)
+
+
+@pytest.mark.parametrize(
+    ("name", "small", "large", "expected"),
+    [
+        ("R1", 4e-4, 1e-4, SUPPORTED),
+        ("R1", 1e-4, 4e-4, CONTRADICTED),
+        ("R1", 2e-4, 2e-4, INCONCLUSIVE),  # a finer grid may tell
+        ("R1", 1e-3, 1e-4, INCONCLUSIVE),  # at the end of the range
+        ("R2", 2e-4, 1e-4, SUPPORTED),
+        ("R2", 1e-4, 4e-4, CONTRADICTED),  # four times the rate at four times the sample
+        ("R2", 1e-4, 2e-4, INCONCLUSIVE),  # the square root: half-way
+        ("R2", 1e-4, 1e-5, INCONCLUSIVE),  # at the end of the range
+    ],
+)
+def test_best_rates(name, small, large, expected, tables, statistics):
+    changed = replace(tables, regimes=best_at(small, large))
+    assert verdict(name, changed, statistics) is expected
+
+
+def test_a_best_rate_at_the_end_of_the_range_is_named(tables, statistics):
+    (finding,) = decided("R1", replace(tables, regimes=best_at(1e-3, 1e-4)), statistics)
+    assert "T = 200, 1e-3, is the highest tried" in finding.reason
+    assert "regimes.rates" in finding.reason
+
+
+def test_agents_that_differ_over_the_best_rate_leave_it_open(tables, statistics):
+    rows = best_at(4e-4, 1e-4)
+    other = (rows["agent"] == 0) & (rows["timesteps"] == T) & (rows["lr"] == 1e-4)
+    rows.loc[other, "mean_return"] = 4.5
+    assert verdict("R1", replace(tables, regimes=rows), statistics) is INCONCLUSIVE
+
+
+RISING, FALLING = [1.0, 2.0, 3.0, 4.0, 5.0], [1.0, 4.0, 3.0, 2.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("above", "rate", "expected", "words"),
+    [
+        (FALLING, 2e-4, SUPPORTED, "below -0.05"),
+        (RISING, 2e-4, CONTRADICTED, "not below -0.05"),
+        (FALLING, 4e-4, INCONCLUSIVE, "4 times the best one"),
+        (RISING, 4e-4, CONTRADICTED, "not below -0.05"),
+    ],
+)
+def test_peak_then_decline(above, rate, expected, words, tables, statistics):
+    best = [value * 2 for value in RISING]
+    table = trainings({(size, lr): best if lr == 1e-4 else above for size in (T, 4 * T) for lr in (1e-4, rate)})
+    (finding,) = decided("R3", replace(tables, regimes=table), statistics)
+    assert finding.verdict is expected
+    assert words in finding.reason
+
+
+def test_without_a_rate_above_the_best_no_decline_is_measured(tables, statistics):
+    table = trainings({(size, lr): [lr] for size in (T, 4 * T) for lr in (1e-4, 2e-4)})
+    (finding,) = decided("R3", replace(tables, regimes=table), statistics)
+    assert finding.verdict is NOT_MEASURED
+    assert finding.reason == "needs a rate above 2e-4, the best at T = 800: regimes.rates"
+
+
+@pytest.mark.parametrize(
+    ("returns", "own", "expected"),
+    [(0.5, 0.1, SUPPORTED), (0.1, 0.05, CONTRADICTED), (0.5, 0.6, CONTRADICTED), (0.25, 0.05, INCONCLUSIVE)],
+)
+def test_errors_against_the_returns(returns, own, expected, tables, statistics):
+    changed = with_column(tables, "value", "trimmed_relative_error", returns, 0.01, target="returns")
+    changed = with_column(changed, "value", "trimmed_relative_error", own, 0.01, target="gae")
+    assert verdict("V2", changed, statistics) is expected
+
+
+def test_a_good_fit_that_does_not_generalise_contradicts(tables, statistics):
+    fits = with_column(tables, "value", "trimmed_relative_error", 0.05, 0.01, split="train")
+    assert verdict(
+        "V1", with_column(fits, "value", "trimmed_relative_error", 0.9, 0.01, split="heldout"), statistics
+    ) is (CONTRADICTED)
+
+
+@pytest.mark.parametrize(
+    ("share", "expected"), [(0.1, SUPPORTED), (0.9, CONTRADICTED), (1 / np.sqrt(10), INCONCLUSIVE)]
+)
+def test_training_without_a_baseline(share, expected, tables, statistics):
+    without = tables.history.assign(mean_return=tables.history["mean_return"] * share)
+    assert verdict("V5", replace(tables, ablation=without), statistics) is expected
+
+
+def test_agents_that_do_not_learn_say_nothing_of_baselines(tables, statistics):
+    still = tables.history.assign(mean_return=30.0 + tables.history["agent"])
+    changed = replace(tables, history=still, ablation=still.assign(mean_return=1.0))
+    assert verdict("V5", changed, statistics) is INCONCLUSIVE
+
+
+@pytest.mark.parametrize("name", ["G1", "G4", "G5", "G6", "V1", "V2"])
+def test_the_initial_policy_alone_measures_nothing(name, tables, statistics):
+    first = {
+        name: getattr(tables, name)[lambda rows: rows["iteration"] == 0] for name in ("similarity", "updates", "value")
+    }
+    (finding,) = decided(name, replace(tables, **first), statistics)
+    assert finding.verdict is NOT_MEASURED
+    assert "after iteration 0" in finding.reason
+
+
+def test_a_single_agent_decides_nothing(tables, statistics):
+    alone = replace(tables, similarity=tables.similarity[tables.similarity["agent"] == 0])
+    (finding,) = decided("G2", alone, statistics)
+    assert finding.verdict is INCONCLUSIVE
+    assert "without an interval" in finding.reason
+
+
+def test_cells_that_differ_leave_a_claim_open(many_tables, statistics):
+    agree = with_column(many_tables, "updates", "cosine", 0.1, 0.01)
+    assert verdict("G6", agree, statistics) is SUPPORTED
+    assert (
+        verdict("G6", with_column(agree, "updates", "cosine", 0.9, 0.01, algorithm="trpo"), statistics) is INCONCLUSIVE
+    )
+
+
+def test_verdicts_that_measured_nothing_have_no_say():
+    assert agreed([NOT_MEASURED, SUPPORTED]) is SUPPORTED
+    assert agreed([NOT_MEASURED]) is NOT_MEASURED
+    assert agreed([SUPPORTED, CONTRADICTED]) is INCONCLUSIVE
+
+
+@pytest.mark.parametrize(
+    ("interval", "side", "expected"),
+    [
+        ((1, 0.5, 1.5), "below", SUPPORTED),
+        ((1, 0.5, 1.5), "above", CONTRADICTED),
+        ((3, 2.5, 3.5), "above", SUPPORTED),
+        ((2, 1.5, 2.5), "above", INCONCLUSIVE),
+        ((2, math.nan, math.nan), "above", INCONCLUSIVE),
+        ((math.nan, math.nan, math.nan), "above", NOT_MEASURED),
+    ],
+)
+def test_a_part_is_decided_by_its_interval(interval, side, expected):
+    assert Part("an effect", Interval(*interval), side, 2.0).verdict is expected
+
+
+def test_one_wrong_part_contradicts_and_a_missing_one_measures_nothing():
+    right, wrong, blank = (
+        Part("an effect", Interval(value, value - 0.1, value + 0.1), "below", 2.0) for value in (1, 3, math.nan)
+    )
+    assert Finding("here", (right, wrong)).verdict is CONTRADICTED
+    assert Finding("here", (right, blank)).verdict is NOT_MEASURED
+    assert Finding("here", (right, replace(wrong, premise=True))).verdict is INCONCLUSIVE
+    assert Finding("here").verdict is NOT_MEASURED
+
+
+def test_every_rule_decides_and_is_written_down(many_tables, statistics):
+    claims = decisions.decide(many_tables, T, statistics)
+    assert list(decisions.DECISIONS) == list(rules.RULES) == [claim.rule.id for claim in claims]
+    assert sum(decisions.count(claims).values()) == len(claims)
+    text = decisions.to_json(claims)
+    table = json.loads(text)
+    assert set(table) == set(rules.RULES)
+    for claim in table.values():
+        assert claim["verdict"] in set(Verdict)
+        assert all(finding["reason"] for finding in claim["findings"])
+    assert text == decisions.to_json(decisions.decide(many_tables, T, statistics))
