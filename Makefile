@@ -30,7 +30,7 @@ $(READY): requirements.lock pyproject.toml
 repro: setup  ## Run the pipeline that params.yaml states, from nothing to reports/
 	@echo "==> dvc repro: only what is stale runs"
 	dvc repro
-	@echo "==> figures: $(abspath reports/figures)"
+	@echo "==> report: $(abspath reports/index.html)"
 
 test: setup  ## Run the test suite
 	@echo "==> pytest (some ten minutes on two cores, most of it pipelines at the smoke scale)"

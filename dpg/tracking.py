@@ -119,7 +119,7 @@ def stage_run(stage: str, params: Mapping[str, Any], tags: Mapping[str, str], re
     try:
         client, experiment_id = _open(uri)
         dvc_name = os.environ.get("DVC_STAGE", stage)
-        run = Run(client, experiment_id, dvc_name, {"stage": stage, **tags, **_provenance()})
+        run = Run(client, experiment_id, dvc_name, {"stage": stage, **tags, **provenance(), **_experiment()})
     except Exception as error:
         hint = "is its server up? Unset MLFLOW_TRACKING_URI to track in the project's own mlflow.db"
         raise TrackingError(f"the MLflow store {uri} cannot be used: {error}\n{hint}") from error
@@ -175,7 +175,8 @@ def _open(uri: str) -> tuple[MlflowClient, str]:
         return client, str(client.create_experiment(name, artifact_location=location, tags=KIND))
 
 
-def _provenance() -> dict[str, str]:
+def provenance() -> dict[str, str]:
+    """Versions, hardware and commit that a stage runs with."""
     tags = {f"version.{package}": version(package) for package in PACKAGES}
     tags |= {
         "version.python": platform.python_version(),
@@ -184,10 +185,13 @@ def _provenance() -> dict[str, str]:
         "hardware.cores": str(os.cpu_count()),
         "git.commit": _git("rev-parse", "HEAD"),
     }
-    for name in ("DVC_STAGE", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV", "DVC_ROOT"):
-        if name in os.environ:
-            tags[name.lower().replace("_", ".", 1)] = os.environ[name]
     return {name: value for name, value in tags.items() if value}
+
+
+def _experiment() -> dict[str, str]:
+    """What DVC says of the experiment."""
+    names = ("DVC_STAGE", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV", "DVC_ROOT")
+    return {name.lower().replace("_", ".", 1): os.environ[name] for name in names if os.environ.get(name)}
 
 
 def _git(*arguments: str) -> str:

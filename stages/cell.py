@@ -104,3 +104,8 @@ class Whole:
     def tags(self) -> dict[str, str]:
         """None."""
         return {}
+
+
+def tables_of(env: str, algorithm: str | None, stage: str) -> Path:
+    """Where a stage left the tables of a cell, or of a task where `algorithm` is None."""
+    return tables(stage, Task(env, "ppo") if algorithm is None else Cell(env, algorithm))

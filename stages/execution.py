@@ -71,7 +71,8 @@ def execute(
         run.log_metrics({f"cost.{name}": value for name, value in asdict(cost).items()}, step=0)
         path = record(stage, owner)
         path.parent.mkdir(parents=True, exist_ok=True)
-        entry = {"run_id": run.id, "tracking_uri": tracking.tracking_uri(), "cost": asdict(cost)}
+        made_by = {"run_id": run.id, "tracking_uri": tracking.tracking_uri(), "provenance": tracking.provenance()}
+        entry = made_by | {"cost": asdict(cost)}
         path.write_text(json.dumps(entry, indent=2) + "\n")
 
 

@@ -10,10 +10,10 @@ from dpg.report.claims import decisions
 from dpg.report.gallery import drawings
 from dpg.report.tables import load
 from dpg.runtime import config
-from dpg.runtime.outputs import write_table
+from dpg.runtime.outputs import write_table, write_whole
 from dpg.runtime.progress import Progress
 from stages import edge
-from stages.cell import Cell, Task, Whole, tables
+from stages.cell import Whole, tables_of
 from stages.execution import execute
 
 REPORTS = Path("reports")
@@ -52,18 +52,6 @@ def main() -> None:
         run.log_metrics(metrics.flat(summary), step=0)
         run.log_artifacts(figures, "figures")
     print(FIGURES, file=sys.stderr)
-
-
-def tables_of(env: str, algorithm: str | None, stage: str) -> Path:
-    """Where a stage left the tables of a cell, or of a task."""
-    return tables(stage, Task(env, "ppo") if algorithm is None else Cell(env, algorithm))
-
-
-def write_whole(text: str, path: Path) -> None:
-    """A file that is whole or absent."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text)
-    os.replace(partial, path)
 
 
 if __name__ == "__main__":

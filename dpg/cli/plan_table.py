@@ -64,7 +64,7 @@ def _sections(stale: Sequence[Forecast]) -> Iterable[tuple[str, list[tuple[str, 
             continue
         stages = {stage: [f for f in costs if f.work.stage == stage] for stage in [f.work.stage for f in costs]}
         yield env, [(stage if len(same) == 1 else f"{stage} x {len(same)}", same) for stage, same in stages.items()]
-    yield "", [(f.work.stage, [f]) for f in stale if f.work.stage == "figures"]
+    yield "", [(f.work.stage, [f]) for f in stale if not f.work.env and f.work.stage != "params"]
 
 
 def _cells(costs: Sequence[Forecast], *, wide: bool) -> list[str]:

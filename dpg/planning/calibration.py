@@ -22,7 +22,7 @@ from dpg.planning.drawing import Drawn
 from dpg.planning.footprint import UNTRACKED, Footprint
 from dpg.planning.measurement import Amounts, Kind, Measured, Reply, Request
 from dpg.planning.stand_ins import Task
-from dpg.planning.work import StageWork
+from dpg.planning.work import DRAWN, StageWork
 from dpg.runtime.errors import UserError
 from dpg.runtime.schema import AlgorithmName, Params
 from dpg.runtime.workers import ONE_THREAD
@@ -92,8 +92,8 @@ def measure(params: Params, tasks: dict[str, Task], works: Sequence[StageWork], 
     requests = {
         (env, algorithm): _requests(Cell(params, tasks[env], algorithm), works) for env, algorithm in owners if env
     }
-    stages = list(dict.fromkeys(work.stage for work in works if work.stage != "figures"))
-    draws = any(work.stage == "figures" for work in works)
+    stages = list(dict.fromkeys(work.stage for work in works if work.stage not in DRAWN))
+    draws = any(work.stage in DRAWN for work in works)
     if draws and not set(stages) - set(UNTRACKED):
         stages.append("figures")  # for what its MLflow run adds
     with TemporaryDirectory() as folder, ThreadPoolExecutor(jobs) as pool:

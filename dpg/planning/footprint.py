@@ -18,6 +18,8 @@ from dpg.runtime.schema import Params
 # In the order of what they import; those that are not listed are the heaviest.
 LIGHT_FIRST = ("params", "checkpoint")
 UNTRACKED = ("params",)
+# The share of a calibration's value checks that is measured, and what all checks take for every second of those.
+PART, ALL = 8, 2.4
 
 
 class Footprint(BaseModel):
@@ -46,6 +48,8 @@ def measure(stages: list[str], params: Params) -> Footprint:
         seconds[stage] = time.process_time() - set_up
     if "params" in stages:
         resident["params"] += _tasks(params)
+    if "calibrate" in stages:
+        seconds["calibrate"] += _calibration()
     return Footprint(resident=resident, seconds=seconds, tracking=int(tracking))
 
 
@@ -55,6 +59,15 @@ def _tasks(params: Params) -> int:
     for env in params.envs:
         make_vector(env, 1, params.common.env_modules).close()
     return memory.resident() - before
+
+
+def _calibration() -> float:
+    """Core seconds of a calibration, from a small part of it."""
+    from dpg.probes import calibration
+
+    began = time.process_time()
+    calibration.value_checks(0, calibration.MIN_STREAMS // PART)
+    return (time.process_time() - began) * PART * ALL
 
 
 def open_run() -> None:

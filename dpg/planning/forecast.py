@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import chain, repeat
 
 from dpg.planning.calibration import Calibration
-from dpg.planning.work import StageWork
+from dpg.planning.work import DRAWN, StageWork
 
 MANY = 2000  # shards: beyond, how they fall on the workers no longer matters
 
@@ -30,7 +30,8 @@ class Forecast:
 def forecast(works: Sequence[StageWork], calibration: Calibration, jobs: int) -> list[Forecast]:
     """Each stage by itself, on `jobs` worker processes."""
     return [
-        _drawing(work, calibration) if work.stage == "figures" else _stage(work, calibration, jobs) for work in works
+        _DRAWN[work.stage](work, calibration) if work.stage in _DRAWN else _stage(work, calibration, jobs)
+        for work in works
     ]
 
 
@@ -39,6 +40,16 @@ def _drawing(work: StageWork, calibration: Calibration) -> Forecast:
     assert drawn is not None
     seconds = drawn.start_seconds + drawn.seconds
     return Forecast(work, 1, seconds, seconds, drawn.peak + calibration.footprint.tracking, drawn.output_bytes)
+
+
+def _report(work: StageWork, calibration: Calibration) -> Forecast:
+    """It reads what drawing reads, and embeds the figures in one of their formats."""
+    drawn = calibration.drawn
+    assert drawn is not None
+    return Forecast(work, 1, drawn.start_seconds, drawn.start_seconds, drawn.peak, drawn.output_bytes // 2)
+
+
+_DRAWN = dict(zip(DRAWN, (_drawing, _report), strict=True))
 
 
 def _stage(work: StageWork, calibration: Calibration, jobs: int) -> Forecast:

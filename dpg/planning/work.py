@@ -6,6 +6,9 @@ from dataclasses import dataclass, replace
 from dpg.planning.measurement import Amounts, Kind
 from dpg.runtime.schema import AlgorithmName
 
+# The stages that are measured by drawing.
+DRAWN = ("figures", "report")
+
 
 @dataclass(frozen=True)
 class Load:

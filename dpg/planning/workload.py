@@ -27,18 +27,19 @@ from dpg.runtime.schema import Params
 from dpg.streams.advantages import horizon
 
 FLOAT = 8  # bytes
+CALIBRATION = 8000  # bytes of its table
 RECORD = 11 * FLOAT  # of a training's iteration, as it travels between processes
 
 
 def stages(params: Params, tasks: dict[str, Task]) -> list[StageWork]:
-    """Every stage of the pipeline; what figures take is measured by drawing (`dpg.planning.drawing`)."""
+    """Every stage of the pipeline; what figures and the report take is measured by drawing (`dpg.planning.drawing`)."""
     found = [StageWork("params", output_bytes=len("params.yaml is valid\n"))]
     for env, algorithm in product(params.envs, params.algorithms):
         cell = Cell(params, tasks[env], algorithm)
         found += [train(cell), ablation(cell), checkpoint(cell), gradients(cell)]
         found += [update_steps(cell), values(cell), true_values(cell), baseline_estimates(cell), landscapes(cell)]
     found += [regimes(params, tasks[env]) for env in params.envs]
-    return [*found, StageWork("figures")]
+    return [*found, StageWork("calibrate", output_bytes=CALIBRATION), StageWork("figures"), StageWork("report")]
 
 
 def train(cell: Cell) -> StageWork:

@@ -7,7 +7,7 @@ calibration together, one in 300 at the most.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
@@ -48,6 +48,19 @@ STATES = ((0.0, 0.0, 0.0), (2.0, -1.0, 1.0), (-1.5, 2.0, -2.0))
 
 
 Measure = Callable[[KnownAgent, Streams], Part]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One calibration."""
+
+    streams: int
+    seed: int = 0
+
+
+def measure(shard: Shard) -> list[Check]:
+    """All checks."""
+    return calibrate(shard.seed, shard.streams)
 
 
 def calibrate(seed: int = 0, streams: int = 8192) -> list[Check]:

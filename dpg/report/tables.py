@@ -10,7 +10,8 @@ import pandas as pd
 from jaxtyping import Float, Int
 
 from dpg.numerics.statistics import Interval, bootstrap, mean_interval
-from dpg.runtime.outputs import read_table
+from dpg.report.columns import COLUMNS
+from dpg.runtime.outputs import MissingOutputError, read_table
 from dpg.runtime.schema import Statistics
 from dpg.runtime.seeding import Seed
 
@@ -79,19 +80,44 @@ def load(envs: Sequence[str], algorithms: Sequence[str], folder: Callable[[str, 
     `folder(env, algorithm, stage)` says where a stage left a cell's tables, or a task's where `algorithm` is None.
 
     Raises:
-        MissingOutputError: a table is not there.
+        MissingOutputError: tables are not there or not as they should be; a line for each, and what makes it.
     """
+    problems: list[str] = []
 
-    def read(stage: str, file: str, owners: Sequence[tuple[str, str | None]]) -> pd.DataFrame:
-        return pd.concat(
-            [read_table(folder(env, algorithm, stage) / file) for env, algorithm in owners], ignore_index=True
-        )
+    def read(name: str, stage: str, file: str, owners: Sequence[tuple[str, str | None]]) -> pd.DataFrame:
+        parts: list[pd.DataFrame] = []
+        for env, algorithm in owners:
+            target = "-".join(filter(None, (f"{stage}@{env}", algorithm)))
+            try:
+                parts.append(_checked(folder(env, algorithm, stage) / file, COLUMNS.get(name, "").split(), target))
+            except MissingOutputError as error:
+                problems.append(str(error))
+        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
     cells, tasks = list(product(envs, algorithms)), [(env, None) for env in envs]
-    return Tables(
-        **{name: read(*source, cells) for name, source in SOURCES.items()},
-        **{name: read(*source, tasks) for name, source in TASK_SOURCES.items()},
-    )
+    found = {name: read(name, *source, cells) for name, source in SOURCES.items()}
+    found |= {name: read(name, *source, tasks) for name, source in TASK_SOURCES.items()}
+    if problems:
+        raise MissingOutputError("\n  ".join([f"{len(problems)} of the tables cannot be used:", *problems]))
+    return Tables(**found)
+
+
+def _checked(path: Path, columns: Sequence[str], target: str) -> pd.DataFrame:
+    """A table of these columns and more; `target` is the DVC stage that makes it."""
+    if not path.exists():
+        raise MissingOutputError(f"{path} is missing: run `dvc repro {target}` to make it")
+    # DVC does not run a stage again whose outputs are as it left them.
+    again = f"run `dvc repro --force --single-item {target}` to make it again"
+    try:
+        table = read_table(path)
+    except ValueError as error:  # nothing in it, or broken off
+        raise MissingOutputError(f"{path} is no table ({str(error).strip()}): {again}") from None
+    if lacking := [name for name in columns if name not in table]:
+        told = f"column{'s' if len(lacking) > 1 else ''} {', '.join(lacking)}"
+        raise MissingOutputError(f"{path} lacks the {told}: {again}")
+    if table.empty:
+        raise MissingOutputError(f"{path} has no rows: {again}")
+    return table
 
 
 def select(table: pd.DataFrame, **values: object) -> pd.DataFrame:

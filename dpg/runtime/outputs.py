@@ -34,6 +34,13 @@ def publish(*targets: Path) -> Generator[list[Path]]:
             shutil.rmtree(partial, ignore_errors=True)
 
 
+def write_whole(text: str, path: Path) -> None:
+    """A file that is whole or absent."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text)
+    os.replace(partial, path)
+
+
 def write_table(rows: Sequence[Any] | pd.DataFrame, path: Path) -> pd.DataFrame:
     """Write rows (dataclasses of one kind) as CSV, floats at full precision, and return them as a table."""
     table = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame([asdict(row) for row in rows])

@@ -10,5 +10,5 @@ def project(tmp_path_factory):
     """A clone in which the pipeline has run for two algorithms, its stages side by side."""
     target = clone(ROOT, tmp_path_factory.mktemp("clone") / "project", scale="smoke", algorithms=["ppo", "trpo"])
     output = shell("python", "-m", "dpg.cli", "repro", "-j", "2", cwd=target)
-    assert ran(output) == {"params", "figures", TASK_STAGE} | chain("ppo", "trpo")
+    assert ran(output) == {"params", "calibrate", "figures", "report", TASK_STAGE} | chain("ppo", "trpo")
     return target

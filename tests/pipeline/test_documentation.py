@@ -13,6 +13,7 @@ from dpg.probes.evaluation import Evaluation
 from dpg.probes.gradient import Agreement, Noise, Similarity
 from dpg.probes.landscape import Point
 from dpg.probes.value import PredictionError
+from dpg.report.claims.rules import RULES
 
 ROOT = Path(__file__).parents[2]
 TABLES = {
@@ -53,6 +54,15 @@ def test_every_column_of_a_table_is_documented_and_no_other(table):
     columns = {field.name for field in fields(TABLES[table])} | {"env", "algorithm"} | FURTHER.get(table, set())
     assert (names(common) | names(section)) - LACKING.get(table, set()) == columns
     assert not names(common) & names(section)
+
+
+def test_every_claim_is_documented_with_its_rule_and_reason():
+    text = " ".join((ROOT / "docs" / "claims.md").read_text().split())
+    sections = dict(re.findall(r"## (\w+): (.*?)(?= ## |$)", text))
+    assert list(sections) == list(RULES)
+    for name, rule in RULES.items():
+        for words in (rule.claim.rstrip("."), rule.rule, rule.why, ", ".join(f"`{table}`" for table in rule.tables)):
+            assert words in sections[name], name
 
 
 def test_files_that_the_readme_names_exist():

@@ -2,13 +2,14 @@
 
 import json
 import math
+import re
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
-from tests.pipeline.project import ENV, TASK_STAGE, chain, digest, ran, set_parameter, shell
+from tests.pipeline.project import ENV, TASK_STAGE, chain, clone, digest, ran, set_parameter, shell
 
 
 def runs(project: Path) -> pd.DataFrame:
@@ -64,10 +65,30 @@ def test_figures_and_metrics_are_there(project):
     assert math.isfinite(metrics[ENV]["ppo"]["final_return"])
 
 
+def test_the_report_is_one_file_that_tells_all(project):
+    page = (project / "reports" / "index.html").read_text()
+    assert len(re.findall(r'<img src="data:image/', page)) == len(list((project / "reports" / "figures").glob("*.svg")))
+    for link in re.findall(r'href="(?!http|#|data:)([^"]+)"', page):
+        assert (project / "reports" / link).exists(), link
+    claims = json.loads((project / "reports" / "claims.json").read_text())
+    assert all(f'<tr id="{claim["id"]}">' in page for claim in claims)
+    records = [json.loads(path.read_text()) for path in (project / "data" / "runs").rglob("*.json")]
+    assert all(record["run_id"] in page for record in records)
+    checks = pd.read_csv(project / "data" / "calibrate" / "calibration.csv")
+    assert (checks["passed"] != checks["broken"]).all()
+
+
+def test_a_table_that_is_gone_is_named_with_what_makes_it(project, tmp_path):
+    copy = clone(project, tmp_path / "copy")
+    output = shell("python", "-m", "stages.figures", cwd=copy, expect=1)
+    assert f"data/tables/train/{ENV}/ppo/history.csv is missing: run `dvc repro train@{ENV}-ppo`" in output
+    assert "Traceback" not in output
+
+
 def test_every_stage_left_a_run_with_provenance(project):
     found = runs(project)
     stages = found[found["dvc.stage"].notna() & found.get("mlflow.parentRunId", pd.Series(dtype=str)).isna()]
-    assert set(stages["dvc.stage"]) == {"figures", TASK_STAGE} | chain("ppo", "trpo")
+    assert set(stages["dvc.stage"]) == {"calibrate", "figures", TASK_STAGE} | chain("ppo", "trpo")
     assert (found["status"] == "FINISHED").all()
     assert found["git.commit"].str.fullmatch("[0-9a-f]{40}").all()
     assert found["version.mujoco"].notna().all()
@@ -93,7 +114,7 @@ def test_metrics_step_in_environment_steps(project):
 def test_a_temporary_experiment_reruns_one_chain_and_keeps_its_runs(project):
     before = len(runs(project))
     output = shell("dvc", "exp", "run", "--temp", "-n", "faster", "-S", "ppo.lr=1.25e-4", cwd=project)
-    assert ran(output) == {"params", "figures"} | chain("ppo")
+    assert ran(output) == {"params", "figures", "report"} | chain("ppo")
     found = runs(project)
     named = found[found["dvc.exp_name"] == "faster"]
     assert len(found) - before == len(named) == 9 + 2 + 1  # nine stages, two agents, the figures
@@ -103,12 +124,12 @@ def test_a_temporary_experiment_reruns_one_chain_and_keeps_its_runs(project):
 
 def test_a_landscape_parameter_reruns_landscapes_and_figures(project):
     output = shell("dvc", "exp", "run", "-S", "landscape.random_norm=1.0", cwd=project)
-    assert ran(output) == {"params", "figures"} | chain("ppo", "trpo", stages=["landscape"])
+    assert ran(output) == {"params", "figures", "report"} | chain("ppo", "trpo", stages=["landscape"])
 
 
 def test_a_figure_parameter_reruns_figures(project):
     output = shell("dvc", "exp", "run", "-S", "figures.dpi=80", cwd=project)
-    assert ran(output) == {"params", "figures"}
+    assert ran(output) == {"params", "figures", "report"}
 
 
 @pytest.mark.parametrize(

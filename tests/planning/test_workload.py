@@ -168,7 +168,9 @@ def test_every_stage_of_every_cell_is_there(params):
         "landscape",
     )
     cells = {f"{stage}@{env}-{algorithm}" for stage, env, algorithm in product(stages, wide.envs, wide.algorithms)}
-    assert sorted(names) == sorted(cells | {"params", "figures", "regimes@Hopper-v4", "regimes@Walker2d-v4"})
+    assert sorted(names) == sorted(
+        cells | {"params", "calibrate", "figures", "report", "regimes@Hopper-v4", "regimes@Walker2d-v4"}
+    )
 
 
 def test_a_task_that_cannot_be_made_is_told_as_a_run_tells_it(params):

@@ -7,8 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dpg.report.tables import final_returns, load, over_agents
+from dpg.report.columns import COLUMNS
+from dpg.report.tables import SOURCES, TASK_SOURCES, final_returns, load, over_agents
 from dpg.runtime.outputs import MissingOutputError
+from tests.report.conftest import ENV
 
 
 def folder_under(root):
@@ -48,6 +50,39 @@ def test_a_missing_table_is_named(written, missing):
     (written / missing).unlink()
     with pytest.raises(MissingOutputError, match=f"{missing} is missing"):
         load(["Hopper-v4"], ["ppo"], folder_under(written))
+
+
+def test_every_table_that_cannot_be_used_is_named_with_what_makes_it(written):
+    (written / "gradient" / ENV / "ppo" / "similarity.csv").unlink()
+    history = written / "regimes" / ENV / "history.csv"
+    pd.read_csv(history).drop(columns=["lr", "pairs"]).to_csv(history, index=False)
+    value, updates = (
+        written / "value" / ENV / "ppo" / "value.csv",
+        written / "update_step" / ENV / "ppo" / "update_step.csv",
+    )
+    value.write_text(value.read_text().splitlines()[0] + "\n")
+    updates.write_text("")
+    with pytest.raises(MissingOutputError) as told:
+        load([ENV], ["ppo"], folder_under(written))
+    first, *lines = str(told.value).splitlines()
+    assert first == "4 of the tables cannot be used:"
+    again = "run `dvc repro --force --single-item"
+    for line, table, words in zip(
+        lines,
+        ("similarity.csv is missing", "update_step.csv is no table", "value.csv has no rows", "history.csv lacks the"),
+        (f"run `dvc repro gradient@{ENV}-ppo`", f"{again} update_step@{ENV}-ppo`", f"{again} value@{ENV}-ppo`",
+         f"columns lr, pairs: {again} regimes@{ENV}`"),
+        strict=True,
+    ):  # fmt: skip
+        assert table in line
+        assert words in line
+
+
+def test_the_columns_that_tables_must_have_are_real(tables):
+    """What is asked of a table is what the stages write."""
+    assert set(COLUMNS) == set(SOURCES | TASK_SOURCES)
+    for name, columns in COLUMNS.items():
+        assert set(columns.split()) <= set(getattr(tables, name)), name
 
 
 def test_means_over_agents_leave_out_what_is_nan_and_count_the_rest(statistics):

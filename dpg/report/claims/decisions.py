@@ -40,16 +40,23 @@ def count(claims: Sequence[Claim]) -> dict[str, int]:
 
 
 def to_json(claims: Sequence[Claim]) -> str:
-    """Claims by id, with the same bytes for the same numbers; no number is null."""
-    table = {claim.rule.id: _claim(claim) for claim in claims}
+    """The claims in their order, with the same bytes for the same numbers; no number is null."""
+    table = [summarize(claim) for claim in claims]
     return json.dumps(table, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _claim(claim: Claim) -> dict[str, Any]:
+def summarize(claim: Claim) -> dict[str, Any]:
+    """One claim: the effect that stands for it, of the first cell that measures it, why it is open, and every cell."""
     rule = claim.rule
+    first = next((part for finding in claim.findings if not finding.lacks for part in finding.parts), None)
+    headline = {} if first is None else _part(first)
+    reasons = [finding.reason for finding in claim.findings if finding.verdict is not Verdict.SUPPORTED]
     return {
+        "id": rule.id,
         "claim": rule.claim,
         "verdict": claim.verdict.value,
+        **{name: headline.get(name) for name in ("quantity", "effect", "low", "high")},
+        "reason": "; ".join(dict.fromkeys(reasons)),
         "rule": rule.rule,
         "why": rule.why,
         "tables": list(rule.tables),
@@ -58,6 +65,7 @@ def _claim(claim: Claim) -> dict[str, Any]:
                 "where": finding.where,
                 "verdict": finding.verdict.value,
                 "reason": finding.reason,
+                "doubt": finding.doubt,
                 "parts": [_part(part) for part in finding.parts],
             }
             for finding in claim.findings

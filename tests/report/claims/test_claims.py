@@ -290,8 +290,10 @@ def test_every_rule_decides_and_is_written_down(many_tables, statistics):
     assert sum(decisions.count(claims).values()) == len(claims)
     text = decisions.to_json(claims)
     table = json.loads(text)
-    assert set(table) == set(rules.RULES)
-    for claim in table.values():
+    assert [claim["id"] for claim in table] == list(rules.RULES)
+    for claim in table:
+        assert (claim["effect"] is None) == (claim["verdict"] == NOT_MEASURED)
+        assert claim["reason"] or claim["verdict"] == SUPPORTED
         assert claim["verdict"] in set(Verdict)
         assert all(finding["reason"] for finding in claim["findings"])
     assert text == decisions.to_json(decisions.decide(many_tables, T, statistics))

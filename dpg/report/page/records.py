@@ -1,0 +1,54 @@
+"""What made the numbers: the runs of the stages, as the stages left them, and what they cost."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+COSTS = ("pairs", "episodes", "wall_seconds", "core_seconds", "peak_memory_bytes")
+
+
+@dataclass(frozen=True)
+class Record:
+    """One execution of a stage: its MLflow run, what it took, and the versions and hardware that it ran on.
+
+    `lacks` says what to do where there is no such record.
+    """
+
+    name: str
+    run_id: str = ""
+    store: str = ""
+    cost: Mapping[str, float] = field(default_factory=dict[str, float])
+    provenance: Mapping[str, str] = field(default_factory=dict[str, str])
+    lacks: str = ""
+
+
+def read(name: str, path: Path) -> Record:
+    """The record of a DVC stage; one that is not there, or not whole, says how to make it."""
+    try:
+        found: dict[str, Any] = json.loads(path.read_text())
+        cost = {key: float(found["cost"][key]) for key in COSTS}
+        return Record(name, str(found["run_id"]), str(found["tracking_uri"]), cost, found.get("provenance", {}))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return Record(name, lacks=f"{path} is missing or not whole: dvc repro --force --single-item {name}")
+
+
+def total(records: Sequence[Record]) -> dict[str, float]:
+    """Pairs, seconds of the clock and of cores of all the records together, and the most memory that one took."""
+    costs = [record.cost for record in records if record.cost]
+    sums = {
+        name: sum(cost.get(name, 0.0) for cost in costs)
+        for name in ("pairs", "episodes", "wall_seconds", "core_seconds")
+    }
+    return sums | {"peak_memory_bytes": max((cost.get("peak_memory_bytes", 0.0) for cost in costs), default=0.0)}
+
+
+def machines(records: Sequence[Record]) -> Iterator[tuple[list[str], Mapping[str, str]]]:
+    """The different sets of versions and hardware, each with the stages that ran on it."""
+    seen: dict[tuple[tuple[str, str], ...], list[str]] = {}
+    for record in records:
+        if record.provenance:
+            seen.setdefault(tuple(sorted(record.provenance.items())), []).append(record.name)
+    for provenance, names in seen.items():
+        yield names, dict(provenance)

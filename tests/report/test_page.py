@@ -1,0 +1,219 @@
+"""The page holds what it should, says what is missing, and needs nothing beside itself."""
+
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from dpg.report import style
+from dpg.report.claims import decisions
+from dpg.report.gallery import drawings
+from dpg.report.page import paper, records, render
+from dpg.runtime import config
+from tests.report.conftest import ENV, T, make_tables
+
+CHECKS = pd.DataFrame(
+    {
+        "name": ["gradient", "gamma dropped"],
+        "truth": [1.0, 1.0],
+        "estimate": [1.01, 2.0],
+        "standard_error": [0.1, 0.1],
+        "z": [0.1, 10.0],
+        "passed": [True, False],
+        "broken": [False, True],
+    }
+)
+RECORD = {
+    "run_id": "0123abcd",
+    "tracking_uri": "sqlite:///mlflow.db",
+    "cost": dict.fromkeys(records.COSTS, 90.0),
+    "provenance": {"version.torch": "2.13.0", "hardware.cpu": "a processor"},
+}
+
+
+class Page(HTMLParser):
+    """Ids, links, images and what the tags are, of a page that closes what it opens."""
+
+    VOID = frozenset({"meta", "link", "br", "img"})
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.ids, self.links, self.images, self.open, self.tags = [], [], [], [], set()
+        self.feed(text)
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        found = dict(attrs)
+        self.tags.add(tag)
+        self.ids += [found["id"]] if "id" in found else []
+        self.links += [found["href"]] if "href" in found else []
+        self.images += [found["src"]] if "src" in found else []
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+@pytest.fixture(scope="module")
+def material(tmp_path_factory):
+    """Made-up tables of one cell, with the figures of the rewards and of one gradient."""
+    folder = tmp_path_factory.mktemp("figures")
+    params = config.load(Path(__file__).parents[2] / "params.yaml")
+    tables = make_tables()
+    found = [
+        each
+        for each in drawings(tables, T, params.statistics)
+        if each.name in {"fig09_rewards", f"fig01_gradient_variance_{ENV}"}
+    ]
+    for drawing in found:
+        style.save(drawing.draw(), folder, drawing.name, ["png", "svg"], 50)
+    path = folder / "train.json"
+    path.write_text(json.dumps(RECORD))
+    read = [records.read(f"train@{ENV}-ppo", path), records.read(f"gradient@{ENV}-ppo", folder / "none.json")]
+    return render.Material(
+        params=params,
+        tables=tables,
+        claims=json.loads(decisions.to_json(decisions.decide(tables, T, params.statistics))),
+        captions={each.name: each.caption for each in found} | {"fig99_of_tomorrow": "A figure that no section knows."},
+        figures=folder,
+        records={record.name: record for record in read},
+        calibration=CHECKS,
+    )
+
+
+def test_the_page_needs_nothing_beside_itself(material):
+    page = Page(render.render(material))
+    assert "script" not in page.tags
+    assert len(page.images) == 2
+    assert all(image.startswith("data:image/svg+xml;base64,") for image in page.images)
+    outside = {link for link in page.links if not link.startswith(("#", "data:", "figures/"))}
+    assert outside == {"https://arxiv.org/abs/1811.02553"}
+
+
+def test_links_within_the_page_hold_and_ids_are_single(material):
+    page = Page(render.render(material))
+    assert len(set(page.ids)) == len(page.ids)
+    assert {link[1:] for link in page.links if link.startswith("#")} <= set(page.ids)
+
+
+def test_every_claim_has_its_verdict_its_rule_and_its_numbers(material):
+    text = render.render(material)
+    for claim in material.claims:
+        row = text.split(f'<tr id="{claim["id"]}">')[1].split("</tr>")[0]
+        assert f"{render.SYMBOLS[claim['verdict']]} {claim['verdict']}</span>" in row
+        assert "<strong>Rule.</strong>" in row
+    g2 = text.split('<tr id="G2">')[1].split("</tr>")[0]
+    assert re.search(r"-0\.04 \[-0\.04, -0\.04\]", g2)  # agents' cosines fall by i / 100
+
+
+def test_a_figure_has_its_caption_its_table_and_its_run(material):
+    text = render.render(material)
+    figure = text.split(f'id="fig01_gradient_variance_{ENV}"')[1].split("<h3")[0]
+    assert f"Figure 1: gradient variance, {ENV}" in text
+    assert "Mean pairwise cosine of 10" in figure
+    assert "Table behind it: similarity, 36 rows" in figure
+    assert f"data/tables/gradient/{ENV}/ppo/similarity.csv" in figure
+    assert f'href="#run-gradient@{ENV}-ppo"' in figure
+    rewards = text.split('id="fig09_rewards"')[1].split("<h2")[0]
+    assert "MLflow run <code>0123abcd</code>" in rewards
+
+
+def test_a_figure_of_no_section_is_shown_all_the_same(material):
+    text = render.render(material)
+    assert "Further figures" in text
+    assert "A figure that no section knows." in text
+    assert "not written as SVG or PNG" in text
+
+
+def test_a_record_that_is_missing_is_named_with_what_makes_it(material, tmp_path):
+    text = render.render(material)
+    assert f"none.json is missing or not whole: dvc repro --force --single-item gradient@{ENV}-ppo" in text
+    broken = tmp_path / "half.json"
+    for words in ("{", "[]", '{"run_id": "1"}', json.dumps(RECORD | {"cost": {}})):
+        broken.write_text(words)
+        assert records.read("train", broken).lacks
+
+
+def test_estimators_that_fail_their_calibration_are_named_in_the_summary(material):
+    sound = render.render(material).split('<h2 id="verdicts"')[0]
+    assert re.search(r"2 of 2\s+<a href=.#calibration.>checks</a>", sound)
+    failed = CHECKS.assign(passed=[False, True])
+    summary = render.render(replace(material, calibration=failed)).split('<h2 id="verdicts"')[0]
+    assert "not to be trusted: gamma dropped; gradient" in summary
+    assert "dpg calibrate" in render.render(replace(material, calibration=None)).split('<h2 id="verdicts"')[0]
+
+
+def test_costs_add_up(material):
+    both = [records.Record("a", cost=RECORD["cost"]), records.Record("b", cost=RECORD["cost"]), records.Record("c")]
+    assert records.total(both) == dict.fromkeys(records.COSTS, 180.0) | {"peak_memory_bytes": 90.0}
+    assert "90 s of core time" in render.render(material)
+
+
+def test_what_ran_on_the_same_machine_is_said_once():
+    here, there = {"version.torch": "2.13.0"}, {"version.torch": "2.12.0"}
+    made = [
+        records.Record("a", provenance=here),
+        records.Record("b", provenance=there),
+        records.Record("c", provenance=here),
+    ]
+    assert list(records.machines(made)) == [(["a", "c"], here), (["b"], there)]
+
+
+def test_parameters_that_differ_from_the_papers_are_named(material):
+    params = material.params
+    laptop = {each.name: (each.here, each.paper) for each in paper.differences(params)}
+    assert laptop["scales.laptop.train.iterations"] == ("100", "500")
+    assert laptop["common.time_limit"] == ("bootstrap", "terminal")
+    assert "ppo.lr" not in laptop
+    changed = params.model_copy(update={"trpo": params.trpo.model_copy(update={"max_kl": 0.02})})
+    assert "trpo.max_kl" not in {each.name for each in paper.differences(changed)}  # it is not in use
+    used = changed.model_copy(update={"algorithms": ("trpo",)})
+    assert ("trpo.max_kl", "0.02") in {(each.name, each.here) for each in paper.differences(used)}
+
+
+def test_the_papers_parameters_are_ones_that_there_are(material):
+    """A name that is misspelt would never differ. What is not built yet may be named."""
+    sections = material.params.model_dump() | material.params.budget.model_dump()
+    both = {**sections, "landscape": sections["landscape"] | material.params.landscape.model_dump()}
+    for name in paper.VALUES:
+        section, key = name.split(".")
+        assert key in both.get(section, {key: None}), name
+
+
+def test_every_figure_of_the_paper_is_held_against_ours(material):
+    names = [
+        "fig09_rewards",
+        f"fig01_gradient_variance_{ENV}",
+        f"fig07_landscape_{ENV}_ppo",
+        f"fig07_landscape_{ENV}_trpo_agent1",
+    ]
+    one = {each.figure.number: each for each in paper.counterparts(names, material.params)}
+    assert sorted(one) == list(range(1, 27))
+    assert one[1].names == ()
+    assert one[1].lacks == "envs Humanoid and algorithms PPO-M, TRPO"
+    assert one[10].names == (f"fig01_gradient_variance_{ENV}",)
+    assert one[22].names == (f"fig07_landscape_{ENV}_ppo",)
+    assert one[22].lacks == ""
+    assert one[24].names == ()
+    assert one[9].names == ("fig09_rewards",)
+    more = material.params.model_copy(update={"algorithms": ("ppo", "trpo")})
+    both = {each.figure.number: each for each in paper.counterparts(names, more)}
+    assert both[22].names == (f"fig07_landscape_{ENV}_ppo",)
+    assert both[24].names == (f"fig07_landscape_{ENV}_trpo_agent1",)
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(3.2, "3 s"), (99.0, "99 s"), (200.0, "3 min"), (7200.0, "2.0 h")])
+def test_durations_are_said_as_a_person_would(seconds, words):
+    assert render.duration(seconds) == words
+
+
+def test_a_large_svg_gives_way_to_png(material, monkeypatch):
+    assert render.image(material.figures, "fig09_rewards").startswith("data:image/svg")
+    monkeypatch.setattr(render, "LARGEST_SVG", 10)
+    assert render.image(material.figures, "fig09_rewards").startswith("data:image/png")
+    assert render.image(material.figures, "fig99_of_tomorrow") == ""
