@@ -15,6 +15,14 @@ COLUMNS = {
     "updates": "env algorithm agent iteration updates unmoved pairs trajectories cosine kl",
     "value": "env algorithm agent iteration split target pairs trajectories mean_relative_error trimmed_relative_error "
     "median_relative_error near_zero_share",
+    "fits": "env algorithm agent iteration pairs heldout_pairs heldout_trajectories best_epoch explained_variance "
+    "value_net_explained_variance",
+    "losses": "env algorithm agent iteration epoch train_loss heldout_loss",
+    "states": "env algorithm agent iteration state rollouts cut rollout_mean rollout_se value_net true_value",
+    "opinions": "env algorithm agent iteration net states relative_error",
+    "baselines": "env algorithm agent iteration baseline advantage pairs trajectories repeats cosine low high",
+    "differences": "env algorithm agent iteration baseline other advantage pairs repeats difference low high",
+    "gains": "env algorithm iteration baseline other advantage pairs agents difference low high",
     "landscape": "env algorithm agent iteration update_pairs step random step_norm random_norm surrogate reward "
     "reward_se trajectories pairs common_random_numbers",
 }

@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from dpg.report.claims import gradients, regimes, values
+from dpg.report.claims import gradients, landscapes, regimes, values
 from dpg.report.claims.rules import RULES
 from dpg.report.claims.verdicts import Claim, Finding, Part, Verdict
 from dpg.report.tables import Tables
@@ -25,7 +25,15 @@ DECISIONS: Mapping[str, Decide] = {
     "R3": regimes.peak_then_decline,
     "V1": values.fits_its_target,
     "V2": values.misses_the_returns,
+    "V3": values.true_value_gains,
+    "V4": values.value_net_gains,
     "V5": values.needs_a_baseline,
+    "L1": landscapes.few_cannot_tell,
+    "L2": landscapes.many_are_smooth,
+    "L3": landscapes.early_alignment,
+    "L4": landscapes.late_misalignment,
+    "L5": landscapes.trpo_aligns_again,
+    "L6": landscapes.ppo_does_not,
 }
 
 

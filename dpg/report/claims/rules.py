@@ -19,6 +19,9 @@ SOMETIMES = 0.01
 SLIGHTLY = 2.0  # a rate up to twice another is slightly higher
 FALLEN = -0.05
 LOW_ERROR = 0.25
+HALF = 0.5
+MANY = 10  # times T a point
+ORDERS = 100  # times T in an update: two orders of magnitude
 HALF_ORDER = 1 / math.sqrt(10)
 
 LATER = "Snapshots after the initial policy, one value an agent, their mean."
@@ -121,12 +124,79 @@ _RULES = (
         ("value/value.csv",),
     ),
     Rule(
+        "V3",
+        "The true value function reduces the variance of gradients far more than the value net.",
+        "Pairwise cosine at T pairs with the true value function inside GAE minus that with the value net, on the same "
+        "streams: above 0, and above what the value net adds in the same way to the discounted return alone. "
+        f"{LATER} Premise: the fitted function explains more of held-out returns than the value net.",
+        "Far more, where the value net's own gain is called marginal: at least as much again as the value net brings. "
+        "At T, where the paper sees it most. A bad fit of the true value function would say nothing.",
+        ("baselines/differences.csv", "true_value/fit.csv"),
+    ),
+    Rule(
+        "V4",
+        "The value net reduces it more than no baseline.",
+        "Pairwise cosine with the value net inside GAE minus that with the discounted return alone, on the same "
+        f"streams, at the most pairs measured: above 0. {LATER}",
+        "The paper claims a direction; at T it calls the difference rather small, and so it is looked for where it is "
+        "clearest.",
+        ("baselines/differences.csv",),
+    ),
+    Rule(
         "V5",
         "Training without a baseline ends almost an order of magnitude lower.",
         f"Final return without a baseline over that with the value net below {HALF_ORDER:.3f}. Premise: with it, the "
         "return rises from the first iterations to the last.",
         "Half an order of magnitude: nearer to a tenth than to the same, in logarithms.",
         ("train/history.csv", "ablation/history.csv"),
+    ),
+    Rule(
+        "L1",
+        "With few trajectories the reward landscape cannot tell good points from bad.",
+        f"Share of pairs of grid points whose order is resolved from T pairs a point below {HALF}, on landscapes of "
+        f"updates from T pairs. {LATER}",
+        "Below a half, most points cannot be told from each other. The paper's low-sample panel has T = 2,000.",
+        ("landscape/resolution.csv",),
+    ),
+    Rule(
+        "L2",
+        "With many it is smooth.",
+        f"From the most pairs a point, at least {MANY} T: share of resolved pairs of points above {HALF}, and noise in "
+        f"the squared differences of neighbours below {HALF}. {LATER}",
+        "Most points are told apart, and what is left between neighbours is terrain. The paper's panels have 1, 10 and "
+        "50 times T.",
+        ("landscape/resolution.csv",),
+    ),
+    Rule(
+        "L3",
+        "Early in training surrogate and reward align along the step.",
+        "Rank correlation of surrogate and reward along the step, at the first studied snapshot, in every regime of "
+        "update_pairs: above 0.",
+        "Zero parts those that rise together from those that do not. The paper sees it in both regimes.",
+        ("landscape/alignment.csv",),
+    ),
+    Rule(
+        "L4",
+        "Late in training, with few samples, they do not: the surrogate rises where the reward falls.",
+        "Reward after one full update step from T pairs minus that of the snapshot, at the last studied one: below 0. "
+        "Premise: the surrogate rises.",
+        "The paper claims a direction.",
+        ("landscape/alignment.csv",),
+    ),
+    Rule(
+        "L5",
+        "TRPO's step from many samples aligns again.",
+        "TRPO: rank correlation of surrogate and reward along the step from the most pairs, at the last studied "
+        f"snapshot: above 0. The most pairs are at least {ORDERS} T.",
+        "As L3. The paper speaks of several orders of magnitude more samples: two at the least.",
+        ("landscape/alignment.csv",),
+    ),
+    Rule(
+        "L6",
+        "PPO's does not, even then.",
+        f"PPO: as L4, for the update step from the most pairs, at least {ORDERS} T.",
+        "The paper sees the step lead to lower reward even in that regime.",
+        ("landscape/alignment.csv",),
     ),
 )
 

@@ -4,6 +4,7 @@ import pandas as pd
 
 from dpg.report import ablation
 from dpg.report.claims import rules
+from dpg.report.claims.cells import NO_LATER as NO_LATER_STUDIED
 from dpg.report.claims.cells import Cell, agents_mean, cells, inequality, lacking, later, span
 from dpg.report.claims.verdicts import Finding, Part
 from dpg.report.tables import LAST_ITERATIONS, Tables, final_returns, interval_over_agents, select
@@ -48,6 +49,72 @@ def misses_the_returns(tables: Tables, timesteps: int, statistics: Statistics) -
         )
         found.append(Finding(str(cell), parts))
     return found
+
+
+def true_value_gains(tables: Tables, timesteps: int, statistics: Statistics) -> list[Finding]:
+    """V3, in every cell."""
+    found: list[Finding] = []
+    for cell in cells(tables.history):
+        rows = _in_gae(cell, tables)
+        at_t = select(rows, pairs=timesteps)
+        if at_t.empty:
+            found.append(lacking(cell, _lacks(rows, f"common.timesteps = {timesteps:,} among baselines.sizes")))
+            continue
+        more, net = (_gain(at_t, *pair) for pair in (("true value", "value net"), ("value net", "zero")))
+        sizes = _sizes_of_estimates(at_t)
+        quantity = f"cosine at {timesteps:,} pairs that the true value function adds to the value net"
+        beyond = (more - net).dropna()
+        parts = (
+            inequality(quantity, more, "above", 0.0, statistics, **sizes),
+            inequality(f"{quantity}, minus what that adds to zero", beyond, "above", 0.0, statistics, **sizes),
+            _better_fit(later(cell.of(tables.fits)), statistics),
+        )
+        found.append(Finding(str(cell), parts))
+    return found
+
+
+def value_net_gains(tables: Tables, timesteps: int, statistics: Statistics) -> list[Finding]:  # noqa: ARG001
+    """V4, in every cell."""
+    found: list[Finding] = []
+    for cell in cells(tables.history):
+        rows = _in_gae(cell, tables)
+        if rows.empty:
+            found.append(lacking(cell, _lacks(rows, "")))
+            continue
+        most = select(rows, pairs=rows["pairs"].max())
+        quantity = f"cosine at {most['pairs'].iloc[0]:,} pairs that the value net adds to zero"
+        gain = _gain(most, "value net", "zero")
+        part = inequality(quantity, gain, "above", 0.0, statistics, **_sizes_of_estimates(most))
+        found.append(Finding(str(cell), (part,)))
+    return found
+
+
+def _in_gae(cell: Cell, tables: Tables) -> pd.DataFrame:
+    """Differences of later snapshots with the baselines inside GAE, as the paper has them."""
+    return select(later(cell.of(tables.differences)), advantage="gae")
+
+
+def _lacks(rows: pd.DataFrame, otherwise: str) -> str:
+    return NO_LATER_STUDIED if rows.empty else f"needs {otherwise}"
+
+
+def _gain(rows: pd.DataFrame, baseline: str, other: str) -> "pd.Series[float]":
+    return agents_mean(select(rows, baseline=baseline, other=other), "difference")
+
+
+def _sizes_of_estimates(rows: pd.DataFrame) -> dict[str, int]:
+    """Estimates of all agents and snapshots together: those of one pair of baselines."""
+    one = rows.drop_duplicates(["agent", "iteration"])
+    return {"snapshots": span(rows, "iteration"), "estimates": int(one["repeats"].sum())}
+
+
+def _better_fit(fits: pd.DataFrame, statistics: Statistics) -> Part:
+    """The premise that the fitted true value function predicts returns better than the value net."""
+    better = fits.assign(better=fits["explained_variance"] - fits["value_net_explained_variance"])
+    interval = interval_over_agents(agents_mean(better, "better").to_numpy(float), statistics)
+    sizes = {"agents": span(fits, "agent"), "held-out pairs": int(fits["heldout_pairs"].sum())}
+    quantity = "explained variance of held-out returns by the true value function, minus the value net's"
+    return Part(quantity, interval, "above", 0.0, sizes, premise=True)
 
 
 def needs_a_baseline(tables: Tables, timesteps: int, statistics: Statistics) -> list[Finding]:  # noqa: ARG001

@@ -17,6 +17,7 @@ VALUES: Mapping[str, Any] = {
     "common.value_hidden": (64, 64),
     "common.time_limit": "terminal",
     "common.baseline": "value",
+    "common.value_target": "gae",
     "ppo.lr": 1e-4,
     "ppo.epochs": 10,
     "ppo.minibatches": 32,
@@ -104,7 +105,7 @@ FIGURES = (
     PaperFigure(2, "gradient estimates against the true gradient", ("Humanoid",), _ALL, "fig02"),
     PaperFigure(3, "sample sizes and learning rates", ("Humanoid",), ("ppo",), "fig03"),
     PaperFigure(4, "value error on held-out pairs", ("Walker2d",), _ALL, "fig04"),
-    PaperFigure(5, "baselines", ("Walker2d",), _ALL, "fig05"),
+    PaperFigure(5, "baselines", ("Walker2d",), _ALL, "fig05_baselines"),
     PaperFigure(6, "concentration of the reward landscape", ("Humanoid",), ("trpo",), "fig06"),
     PaperFigure(7, "reward and surrogate landscapes", ("Humanoid",), ("trpo",), "fig07_landscape"),
     PaperFigure(8, "reward and surrogate landscapes", ("Humanoid",), ("ppo",), "fig07_landscape"),
@@ -114,7 +115,7 @@ FIGURES = (
     PaperFigure(12, "whole updates against each other", _TASKS, _ALL, "fig12"),
     PaperFigure(13, "value error on training pairs", _TASKS, _ALL, "fig13"),
     PaperFigure(14, "value error on held-out pairs", _TASKS, _ALL, "fig04"),
-    PaperFigure(15, "baselines", ("Hopper", "Walker2d"), _ALL, "fig05"),
+    PaperFigure(15, "baselines", ("Hopper", "Walker2d"), _ALL, "fig05_baselines"),
     *(
         PaperFigure(number, "reward and surrogate landscapes", (task,), (algorithm,), "fig07_landscape")
         for number, (task, algorithm) in enumerate(_LANDSCAPES, 16)

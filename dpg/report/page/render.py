@@ -37,11 +37,15 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "Value prediction": {
         "fig04": ("value",),
         "fig13": ("value",),
-        "fig05": ("baselines", "differences"),
+        "fig05_baselines": ("baselines",),
+        "fig05_differences": ("gains", "differences"),
+        "fig05_true_value": ("fits", "losses"),
+        "fig05_states": ("states", "opinions"),
         "sec22": ("ablation",),
     },
     "Optimization landscapes": {
-        "fig06": ("resolution",),
+        "fig06": ("resolution", "concentration"),
+        "fig07_alignment": ("alignment",),
         "fig07": ("landscape",),
     },
     "Rewards": {"fig09": ("evaluation", "history")},
@@ -134,7 +138,7 @@ def sections(material: Material) -> Iterator[tuple[str, list[Mapping[str, Any]],
         claims = [claim for claim in material.claims if claim["id"][0] in CLAIMS_OF.get(title, "")]
         found: list[Shown] = []
         for prefix, tables in prefixes.items():
-            names = [name for name in material.captions if name.startswith(prefix)]
+            names = [name for name in left if name.startswith(prefix)]
             left = [name for name in left if name not in names]
             found += [show(material, name, tables) for name in names]
         if found or claims:

@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,7 @@ import pytest
 from dpg.numerics.statistics import Interval
 from dpg.report.claims import decisions, rules
 from dpg.report.claims.verdicts import Finding, Part, Verdict, agreed
+from dpg.report.tables import Tables
 from tests.report.conftest import AGENTS, ENV, SIZES, T, make_tables
 
 SUPPORTED, CONTRADICTED, INCONCLUSIVE, NOT_MEASURED = Verdict
@@ -205,6 +206,121 @@ def test_errors_against_the_returns(returns, own, expected, tables, statistics):
     changed = with_column(tables, "value", "trimmed_relative_error", returns, 0.01, target="returns")
     changed = with_column(changed, "value", "trimmed_relative_error", own, 0.01, target="gae")
     assert verdict("V2", changed, statistics) is expected
+
+
+def with_gains(tables, true_over_net: float, net_over_zero: float, width: float = 0.01):
+    changed = with_column(
+        tables, "differences", "difference", true_over_net, width, baseline="true value", other="value net"
+    )
+    return with_column(changed, "differences", "difference", net_over_zero, width, baseline="value net", other="zero")
+
+
+@pytest.mark.parametrize(
+    ("true_over_net", "net_over_zero", "expected"),
+    [
+        (0.3, 0.1, SUPPORTED),
+        (0.1, 0.3, CONTRADICTED),  # it adds less than the value net does
+        (-0.1, -0.3, CONTRADICTED),  # it adds nothing
+        (0.2, 0.2, INCONCLUSIVE),
+    ],
+)
+def test_what_the_true_value_function_adds(true_over_net, net_over_zero, expected, tables, statistics):
+    assert verdict("V3", with_gains(tables, true_over_net, net_over_zero), statistics) is expected
+
+
+def test_a_true_value_function_that_fits_badly_says_nothing(tables, statistics):
+    fits = tables.fits.assign(explained_variance=tables.fits["value_net_explained_variance"] - 0.1)
+    assert verdict("V3", replace(with_gains(tables, 0.3, 0.1), fits=fits), statistics) is INCONCLUSIVE
+
+
+@pytest.mark.parametrize(("gain", "expected"), [(0.1, SUPPORTED), (-0.1, CONTRADICTED), (0.0, INCONCLUSIVE)])
+def test_what_the_value_net_adds(gain, expected, tables, statistics):
+    assert verdict("V4", with_gains(tables, 0.0, gain), statistics) is expected
+
+
+def test_baselines_that_were_not_compared_at_t_are_asked_for(tables, statistics):
+    without = tables.differences[tables.differences["pairs"] != T]
+    (finding,) = decided("V3", replace(tables, differences=without), statistics)
+    assert finding.reason == "needs common.timesteps = 200 among baselines.sizes"
+
+
+@dataclass(frozen=True)
+class WithLandscapes(Tables):
+    """With the tables that landscapes are judged by."""
+
+    resolution: pd.DataFrame
+    alignment: pd.DataFrame
+
+
+def with_landscapes(tables, algorithm="ppo", agents=AGENTS, spread=0.01, budgets=(T, 100 * T), **numbers: float):
+    """Every agent's landscapes of two regimes at iterations 0 and 4; the numbers are agents' around what is given."""
+    cell = {"env": ENV, "algorithm": algorithm}
+    told = {"step_correlation": 0.9, "gain": 10.0, "surrogate_gain": 1.0, "resolved_share": 0.9, "noise_share": 0.1}
+    rows = [
+        {"agent": k, "iteration": i, "update_pairs": pairs, "trajectories": 20, "point_pairs": 36}
+        | {name: level + spread * (k - 1) for name, level in (told | numbers).items()}
+        for k in range(agents)
+        for i in (0, 4)
+        for pairs in (T, 100 * T)
+    ]
+    alignment = pd.DataFrame([cell | row for row in rows])
+    for name in ("step_correlation", "gain"):
+        alignment = alignment.assign(**{f"{name}_low": alignment[name] - 0.05, f"{name}_high": alignment[name] + 0.05})
+    resolution = pd.DataFrame([cell | row | {"budget_pairs": budget} for row in rows for budget in budgets])
+    history = tables.history.assign(algorithm=algorithm)
+    return WithLandscapes(**(vars(tables) | {"history": history}), resolution=resolution, alignment=alignment)
+
+
+@pytest.mark.parametrize(
+    ("name", "algorithm", "numbers", "expected"),
+    [
+        ("L1", "ppo", {"resolved_share": 0.1}, SUPPORTED),
+        ("L1", "ppo", {"resolved_share": 0.9}, CONTRADICTED),
+        ("L1", "ppo", {"resolved_share": 0.5}, INCONCLUSIVE),
+        ("L2", "ppo", {}, SUPPORTED),
+        ("L2", "ppo", {"resolved_share": 0.1}, CONTRADICTED),
+        ("L2", "ppo", {"noise_share": 0.9}, CONTRADICTED),
+        ("L2", "ppo", {"noise_share": 0.5}, INCONCLUSIVE),
+        ("L3", "ppo", {}, SUPPORTED),
+        ("L3", "ppo", {"step_correlation": -0.9}, CONTRADICTED),
+        ("L3", "ppo", {"step_correlation": 0.0}, INCONCLUSIVE),
+        ("L4", "ppo", {"gain": -10.0}, SUPPORTED),
+        ("L4", "ppo", {"gain": 10.0}, CONTRADICTED),
+        ("L4", "ppo", {"gain": 0.0}, INCONCLUSIVE),
+        ("L4", "ppo", {"gain": -10.0, "surrogate_gain": -1.0}, INCONCLUSIVE),
+        ("L5", "trpo", {}, SUPPORTED),
+        ("L5", "trpo", {"step_correlation": -0.9}, CONTRADICTED),
+        ("L5", "trpo", {"step_correlation": 0.0}, INCONCLUSIVE),
+        ("L5", "ppo", {}, NOT_MEASURED),
+        ("L6", "ppo", {"gain": -10.0}, SUPPORTED),
+        ("L6", "ppo", {"gain": 10.0}, CONTRADICTED),
+        ("L6", "ppo", {"gain": 0.0}, INCONCLUSIVE),
+        ("L6", "trpo", {}, NOT_MEASURED),
+    ],
+)
+def test_landscapes(name, algorithm, numbers, expected, tables, statistics):
+    changed = with_landscapes(tables, algorithm, **numbers)
+    assert verdict(name, changed, statistics) is expected
+
+
+@pytest.mark.parametrize(("gain", "expected"), [(-0.1, SUPPORTED), (0.1, CONTRADICTED), (0.02, INCONCLUSIVE)])
+def test_a_landscape_of_a_single_agent_is_decided_by_its_trajectories(gain, expected, tables, statistics):
+    """Its intervals, here 0.05 to either side, resample them."""
+    assert verdict("L4", with_landscapes(tables, agents=1, gain=gain + 0.01), statistics) is expected
+
+
+def test_what_landscapes_lack_is_named(tables, statistics):
+    small = with_landscapes(tables, budgets=(T,))
+    few = replace(small, alignment=small.alignment[small.alignment["update_pairs"] == T])
+    asked = {
+        "L2": "needs landscape.pairs_per_point of at least 10 T = 2,000",
+        "L5": "needs trpo among algorithms",
+        "L6": "needs landscape.update_pairs of at least 100 T = 20,000; the most are 200",
+    }
+    for name, words in asked.items():
+        (finding,) = decided(name, few, statistics)
+        assert finding.verdict is NOT_MEASURED
+        assert finding.reason == words
 
 
 def test_a_good_fit_that_does_not_generalise_contradicts(tables, statistics):
