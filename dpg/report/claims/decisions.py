@@ -54,16 +54,20 @@ def to_json(claims: Sequence[Claim]) -> str:
 
 
 def summarize(claim: Claim) -> dict[str, Any]:
-    """One claim: the effect that stands for it, of the first cell that measures it, why it is open, and every cell."""
+    """One claim: the effect that stands for it, why it is not supported, and every cell.
+
+    The effect is the first that has the claim's own verdict, in the first cell that has one.
+    """
     rule = claim.rule
-    first = next((part for finding in claim.findings if not finding.lacks for part in finding.parts), None)
-    headline = {} if first is None else _part(first)
+    parts = [part for finding in claim.findings if not finding.lacks for part in finding.parts if not part.premise]
+    decisive = next((part for part in parts if part.verdict is claim.verdict), parts[0] if parts else None)
+    headline = {} if decisive is None else _part(decisive)
     reasons = [finding.reason for finding in claim.findings if finding.verdict is not Verdict.SUPPORTED]
     return {
         "id": rule.id,
         "claim": rule.claim,
         "verdict": claim.verdict.value,
-        **{name: headline.get(name) for name in ("quantity", "effect", "low", "high")},
+        **{name: headline.get(name) for name in ("quantity", "effect", "low", "high", "side", "edge")},
         "reason": "; ".join(dict.fromkeys(reasons)),
         "rule": rule.rule,
         "why": rule.why,

@@ -10,7 +10,7 @@ import pytest
 
 from dpg.numerics.statistics import Interval
 from dpg.report.claims import decisions, rules
-from dpg.report.claims.verdicts import Finding, Part, Verdict, agreed
+from dpg.report.claims.verdicts import Claim, Finding, Part, Verdict, agreed
 from dpg.report.tables import Tables
 from tests.report.conftest import AGENTS, ENV, SIZES, T, make_tables
 
@@ -398,6 +398,14 @@ def test_one_wrong_part_contradicts_and_a_missing_one_measures_nothing():
     assert Finding("here", (right, blank)).verdict is NOT_MEASURED
     assert Finding("here", (right, replace(wrong, premise=True))).verdict is INCONCLUSIVE
     assert Finding("here").verdict is NOT_MEASURED
+
+
+def test_the_effect_that_stands_for_a_claim_is_the_one_that_decides_it(tables, statistics):
+    claim = Claim(rules.RULES["V3"], tuple(decided("V3", with_gains(tables, 0.1, 0.3), statistics)))
+    summary = decisions.summarize(claim)
+    assert summary["verdict"] == "contradicted"
+    assert summary["effect"] == pytest.approx(-0.2)
+    assert "minus what that adds to zero" in summary["quantity"]
 
 
 def test_every_rule_decides_and_is_written_down(many_tables, statistics):
