@@ -57,7 +57,7 @@ lock: setup  ## Write the versions of .venv to requirements.lock
 	@mv requirements.new requirements.lock
 
 ui: setup  ## Open MLflow on http://127.0.0.1:5000
-	$(BIN)/mlflow ui --host 127.0.0.1 --port 5000 --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$(abspath mlflow.db)}"
+	$(BIN)/dpg ui
 
 clean:  ## Remove the environment and caches; results stay
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from dpg.cli import calibrate, doctor, plan, repro
+from dpg.cli import calibrate, claims, doctor, plan, repro, show, ui, watch
 from dpg.runtime.errors import UserError
 
 app = typer.Typer(
@@ -21,6 +21,10 @@ app = typer.Typer(
 )
 app.command(epilog=repro.EPILOG)(repro.repro)
 app.command(epilog=plan.EPILOG)(plan.plan)
+app.command(epilog=claims.EPILOG)(claims.claims)
+app.command(epilog=show.EPILOG)(show.show)
+app.command(epilog=watch.EPILOG)(watch.watch)
+app.command(epilog=ui.EPILOG)(ui.ui)
 app.command(epilog=doctor.EPILOG)(doctor.doctor)
 app.command(epilog=calibrate.EPILOG)(calibrate.calibrate)
 

@@ -83,23 +83,41 @@ def load(envs: Sequence[str], algorithms: Sequence[str], folder: Callable[[str, 
         MissingOutputError: tables are not there or not as they should be; a line for each, and what makes it.
     """
     problems: list[str] = []
-
-    def read(name: str, stage: str, file: str, owners: Sequence[tuple[str, str | None]]) -> pd.DataFrame:
-        parts: list[pd.DataFrame] = []
-        for env, algorithm in owners:
-            target = "-".join(filter(None, (f"{stage}@{env}", algorithm)))
+    found: dict[str, pd.DataFrame] = {}
+    for sources, owners in ((SOURCES, algorithms), (TASK_SOURCES, [None])):
+        for name in sources:
             try:
-                parts.append(_checked(folder(env, algorithm, stage) / file, COLUMNS.get(name, "").split(), target))
+                found[name] = read(name, envs, owners, folder)
             except MissingOutputError as error:
-                problems.append(str(error))
-        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
-
-    cells, tasks = list(product(envs, algorithms)), [(env, None) for env in envs]
-    found = {name: read(name, *source, cells) for name, source in SOURCES.items()}
-    found |= {name: read(name, *source, tasks) for name, source in TASK_SOURCES.items()}
+                problems += str(error).splitlines()
     if problems:
         raise MissingOutputError("\n  ".join([f"{len(problems)} of the tables cannot be used:", *problems]))
     return Tables(**found)
+
+
+def read(
+    name: str,
+    envs: Sequence[str],
+    algorithms: Sequence[str | None],
+    folder: Callable[[str, str | None, str], Path],
+) -> pd.DataFrame:
+    """One table, by its name in `Tables`, of every cell, or of every task where the only algorithm is None.
+
+    Raises:
+        MissingOutputError: as `load`.
+    """
+    stage, file = (SOURCES | TASK_SOURCES)[name]
+    parts: list[pd.DataFrame] = []
+    problems: list[str] = []
+    for env, algorithm in product(envs, algorithms):
+        target = "-".join(filter(None, (f"{stage}@{env}", algorithm)))
+        try:
+            parts.append(_checked(folder(env, algorithm, stage) / file, COLUMNS[name].split(), target))
+        except MissingOutputError as error:
+            problems.append(str(error))
+    if problems:
+        raise MissingOutputError("\n".join(problems))
+    return pd.concat(parts, ignore_index=True)
 
 
 def _checked(path: Path, columns: Sequence[str], target: str) -> pd.DataFrame:
@@ -111,7 +129,7 @@ def _checked(path: Path, columns: Sequence[str], target: str) -> pd.DataFrame:
     try:
         table = read_table(path)
     except ValueError as error:  # nothing in it, or broken off
-        raise MissingOutputError(f"{path} is no table ({str(error).strip()}): {again}") from None
+        raise MissingOutputError(f"{path} is no table ({' '.join(str(error).split())}): {again}") from None
     if lacking := [name for name in columns if name not in table]:
         told = f"column{'s' if len(lacking) > 1 else ''} {', '.join(lacking)}"
         raise MissingOutputError(f"{path} lacks the {told}: {again}")

@@ -6,7 +6,9 @@ import sys
 import pytest
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["repro", "--help"], ["doctor", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["repro", "--help"], ["doctor", "--help"], ["show", "--help"], ["ui", "--help"]]
+)
 def test_help_imports_nothing_heavy(tmp_path, environment, arguments):
     program = (
         "import sys\nfrom dpg.cli.app import app\n"

@@ -236,7 +236,7 @@ def test_a_missing_group_is_named_and_no_fault(project):
     check = check_machine.groups()
     assert check.level is Level.OK
     assert "rockets lacks no-such-package" in check.found
-    assert "'.[rockets]'" in check.todo
+    assert re.search(r"'\.\[(\w+,)*rockets\]'", check.todo)  # beside others that this machine lacks
 
 
 def test_a_python_that_stages_would_not_find(project, monkeypatch, tmp_path):

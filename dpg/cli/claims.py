@@ -1,0 +1,81 @@
+"""`dpg claims`: what became of the paper's claims."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Column, Table
+from rich.text import Text
+
+from dpg.runtime.errors import UserError
+
+PATH = Path("reports/claims.json")
+STYLES = {"supported": "green", "contradicted": "bold red", "inconclusive": "yellow", "not measured": "dim"}
+EPILOG = """
+Examples:
+
+- `dpg claims`: the verdicts of the last run, with what decided them
+- `dpg claims --json`: for scripts
+"""
+
+
+def claims(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False,
+) -> None:
+    """Print the verdict on each of the paper's claims, with its effect and interval.
+
+    Verdicts are made by `dvc repro` from the tables; a claim that the scale cannot decide says what it lacks.
+    """
+    found = read(PATH)
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+        return
+    out = Console(highlight=False)
+    out.print(table(found))
+    out.print(summary(found))
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """The claims as the pipeline left them.
+
+    Raises:
+        UserError: they are not there, or not whole.
+    """
+    try:
+        found: Any = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: run `dvc repro` to make it") from None
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path} is not whole ({error}): run `dvc checkout`, or `dvc repro --force figures`") from None
+    return found
+
+
+def table(found: Sequence[Mapping[str, Any]]) -> Table:
+    """A row a claim: what it says, what was found, and why that decides it."""
+    rows = Table("", Column("claim", overflow="fold"), Column("found", overflow="fold"), "verdict", box=SIMPLE_HEAD)
+    for claim in found:
+        reason = Text(str(claim["reason"]), "dim") if claim["reason"] else Text()
+        effect = Text(f"{effect_of(claim)}  ") if claim["effect"] is not None else Text()
+        verdict = Text(claim["verdict"], STYLES.get(claim["verdict"], ""))
+        rows.add_row(claim["id"], Text(claim["claim"]), effect + reason, verdict)
+    return rows
+
+
+def effect_of(claim: Mapping[str, Any]) -> str:
+    """The effect with its interval, where there is one."""
+    numbers = [claim["effect"], claim["low"], claim["high"]]
+    effect, low, high = (None if number is None else f"{number:.3g}" for number in numbers)
+    return f"{effect}" if low is None else f"{effect} [{low}, {high}]"
+
+
+def summary(found: Sequence[Mapping[str, Any]]) -> str:
+    """How many claims got each verdict."""
+    counts = Counter(str(claim["verdict"]) for claim in found)
+    return ", ".join(
+        f"{counts[verdict]} {verdict}" for verdict in (*STYLES, *(counts.keys() - STYLES)) if counts[verdict]
+    )

@@ -1,0 +1,109 @@
+"""`dpg show`: what a snapshot is, and how well its agent does."""
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Column, Table
+
+from dpg.cli.snapshots import Snapshot
+
+if TYPE_CHECKING:
+    from dpg.agent import snapshot
+    from dpg.api import Returns
+
+EPILOG = """
+Examples:
+
+- `dpg show data/train/Hopper-v4/ppo/agent00-iteration00100.safetensors`: an agent at the end of its training
+- `dpg show -n 100 SNAPSHOT`: a narrower interval
+- `dpg show -n 0 SNAPSHOT`: what it is, without running it
+"""
+
+
+def show(
+    path: Snapshot,
+    episodes: Annotated[int, typer.Option("--episodes", "-n", min=0, help="Whole episodes to run.")] = 10,
+    seed: Annotated[int, typer.Option(min=0, help="Another draws other episodes.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False,
+) -> None:
+    """Say what a snapshot is, and what its agent returns in fresh episodes.
+
+    Returns are raw and undiscounted; intervals are at 95 % and resample episodes.
+    """
+    from dpg import api
+
+    policy = api.load_policy(path)
+    ways = {"sampled": False, "deterministic": True} if episodes else {}
+    returns = {name: api.evaluate(policy, episodes, seed, deterministic=way) for name, way in ways.items()}
+    if as_json:
+        found = [{"actions": name, **_summary(each)} for name, each in returns.items()]
+        typer.echo(json.dumps({**facts(policy.snapshot), "returns": found}, indent=2))
+        return
+    out = Console(highlight=False)
+    out.print(_facts_table(policy.snapshot))
+    if returns:
+        out.print(_returns_table(returns))
+
+
+def facts(agent: "snapshot.Snapshot") -> dict[str, Any]:
+    """What a snapshot says of itself."""
+    recipe, architecture = agent.recipe, agent.state.architecture
+    return {
+        "env": recipe.env_id,
+        "algorithm": recipe.algorithm,
+        "agent": agent.agent,
+        "iteration": agent.iteration,
+        "iterations": recipe.iterations,
+        "pairs": agent.iteration * recipe.common.timesteps,
+        "seed": recipe.seed,
+        "policy_layers": [architecture.obs_dim, *architecture.policy_hidden, architecture.action_dim],
+        "policy_parameters": architecture.policy_layout.size,
+        "value_layers": [architecture.obs_dim, *architecture.value_hidden, 1],
+        "value_parameters": architecture.value_layout.size,
+        "parameters": {
+            "common": recipe.common.model_dump(mode="json"),
+            recipe.algorithm: recipe.config.model_dump(mode="json"),
+        },
+    }
+
+
+def _facts_table(agent: "snapshot.Snapshot") -> Table:
+    known = facts(agent)
+    rows = Table(Column(style="bold"), Column(overflow="fold"), box=None, show_header=False, padding=(0, 2, 0, 1))
+    rows.add_row("task", known["env"])
+    rows.add_row("algorithm", known["algorithm"])
+    rows.add_row("agent", f"{known['agent']}, of seed {known['seed']}")
+    rows.add_row("iteration", f"{known['iteration']} of {known['iterations']}, after {known['pairs']:,} pairs")
+    for net in ("policy", "value"):
+        layers = "-".join(map(str, known[f"{net}_layers"]))
+        rows.add_row(net, f"{layers} tanh, {known[f'{net}_parameters']:,} parameters")
+    for section, values in known["parameters"].items():
+        rows.add_row(section, ", ".join(f"{name} {json.dumps(value)}" for name, value in values.items()))
+    return rows
+
+
+def _returns_table(returns: "dict[str, Returns]") -> Table:
+    numbers = [Column(name, justify="right") for name in ("episodes", "mean return", "95 % interval", "mean length")]
+    rows = Table("actions", *numbers, box=SIMPLE_HEAD)
+    for name, each in returns.items():
+        found = _summary(each)
+        interval = f"[{found['low']:,.1f}, {found['high']:,.1f}]" if found["low"] is not None else "-"
+        rows.add_row(
+            name, str(found["episodes"]), f"{found['mean_return']:,.1f}", interval, f"{found['mean_length']:,.0f}"
+        )
+    return rows
+
+
+def _summary(returns: "Returns") -> dict[str, Any]:
+    """As in `evaluation.csv`; of one episode there is no interval."""
+    interval = returns.interval if len(returns.return_) > 1 else returns.interval._replace(low=None, high=None)
+    return {
+        "episodes": len(returns.return_),
+        "mean_return": interval.mean,
+        "low": interval.low,
+        "high": interval.high,
+        "mean_length": float(returns.length.mean()),
+    }

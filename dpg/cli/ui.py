@@ -1,0 +1,43 @@
+"""`dpg ui`: MLflow's pages on the project's store."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dpg.runtime.errors import UserError
+
+EPILOG = """
+Examples:
+
+- `dpg ui`: then open http://127.0.0.1:5000
+- `dpg ui --port 5001`: beside another that runs
+- `dpg ui --host 0.0.0.0`: for other machines too; there is no password
+
+docs/comparing.md goes through two experiments side by side.
+"""
+
+
+def ui(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Where the pages are.")] = 5000,
+    host: Annotated[str, typer.Option(help="The address to listen at.")] = "127.0.0.1",
+) -> None:
+    """Open MLflow on the project's runs, until Ctrl-C.
+
+    The store is `mlflow.db` in the project, or what `MLFLOW_TRACKING_URI` names; where that is a server, its own pages
+    are the place.
+    """
+    from dpg.tracking import tracking_uri
+
+    uri = tracking_uri()
+    if uri.startswith(("http://", "https://")):
+        typer.echo(f"MLFLOW_TRACKING_URI names a server, whose pages show the runs: {uri}")
+        return
+    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
+        raise UserError(f"there are no runs yet ({uri}): `dvc repro` makes them")
+    # For one person one worker does, and no evaluations are judged here: the pages are there three times as soon.
+    os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
+    where = ["--backend-store-uri", uri, "--host", host, "--port", str(port)]
+    os.execv(sys.executable, [sys.executable, "-m", "mlflow", "ui", "--workers", "1", *where])

@@ -1,0 +1,106 @@
+"""`dpg watch`: a video of an agent."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from dpg.cli.snapshots import Snapshot
+from dpg.runtime.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from dpg.api import Policy
+
+FRAMES_A_SECOND = 25  # a GIF's delays are multiples of 10 ms
+SUFFIXES = (".gif", ".mp4")
+EPILOG = """
+Examples:
+
+- `dpg watch data/train/Hopper-v4/ppo/agent00-iteration00100.safetensors`: one episode, as a GIF in this folder
+- `dpg watch --deterministic -o hopper.mp4 SNAPSHOT`: without noise; needs `pip install imageio-ffmpeg`
+- `MUJOCO_GL=osmesa dpg watch SNAPSHOT`: drawn by the processor alone, where EGL is not installed
+
+The episode is the first of those that `dpg show` runs from the same seed.
+"""
+
+
+def watch(
+    path: Snapshot,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help=".gif or .mp4; default: named after the snapshot.", show_default=False),
+    ] = None,
+    seconds: Annotated[float, typer.Option(min=0.1, help="The most to show, in the task's own time.")] = 10.0,
+    seed: Annotated[int, typer.Option(min=0, help="Another draws another episode.")] = 0,
+    deterministic: Annotated[bool, typer.Option("--deterministic", help="The policy's mean, not samples.")] = False,
+) -> None:
+    """Make a video of a snapshot's agent in one episode, drawn off-screen."""
+    from dpg.cli import rendering
+
+    rendering.prepare()
+    from dpg import api
+
+    policy = api.load_policy(path)
+    agent = policy.snapshot
+    target = output or Path(f"{agent.recipe.env_id}-{agent.recipe.algorithm}-{path.stem}.gif")
+    _check(target)
+    with Console(stderr=True).status("drawing"):
+        frames, rate, length, return_ = film(policy, seconds, seed, deterministic=deterministic)
+        write(frames, rate, target)
+    typer.echo(f"{target}: {agent}, {length} pairs, return {return_:,.1f}")
+
+
+def film(
+    policy: "Policy", seconds: float, seed: int, *, deterministic: bool
+) -> "tuple[list[np.ndarray], float, int, float]":
+    """Pictures of an episode and how many there are a second; its length in pairs and return, as far as it was run.
+
+    Raises:
+        EnvError: the task or this machine draws no pictures.
+    """
+    from dpg.api import episode_seed
+    from dpg.cli import rendering
+
+    node = episode_seed(policy.snapshot, seed, 0)
+    rng = None if deterministic else (node / "actions").generator()
+    env = rendering.make_rendered(policy.snapshot.recipe.env_id, policy.snapshot.recipe.common.env_modules)
+    steps_a_second = int(env.metadata["render_fps"])
+    every = max(1, round(steps_a_second / FRAMES_A_SECOND))
+    obs, _ = env.reset(seed=(node / "env").integer())
+    frames = [rendering.picture(env)]
+    return_, length, done = 0.0, 0, False
+    while not done and length < seconds * steps_a_second:
+        obs, reward, terminated, truncated, _ = env.step(policy(obs, rng))
+        return_, length, done = return_ + float(reward), length + 1, terminated or truncated
+        if done or length % every == 0:
+            frames.append(rendering.picture(env))
+    env.close()
+    return frames, steps_a_second / every, length, return_
+
+
+def write(frames: "list[np.ndarray]", rate: float, target: Path) -> None:
+    """A video file, whose name says of which kind.
+
+    Raises:
+        UserError: what writes MP4 is not installed.
+    """
+    import imageio.v3 as imageio
+
+    if target.suffix == ".gif":
+        imageio.imwrite(target, frames, duration=1000 / rate, loop=0)
+        return
+    imageio.imwrite(target, frames, fps=rate, plugin="FFMPEG", macro_block_size=2)
+
+
+def _check(target: Path) -> None:
+    from importlib.util import find_spec
+
+    if target.suffix not in SUFFIXES:
+        raise UserError(f"--output {target}: must end in {' or '.join(SUFFIXES)}")
+    if not target.parent.is_dir():
+        raise UserError(f"--output {target}: there is no folder {target.parent}")
+    if target.suffix == ".mp4" and find_spec("imageio_ffmpeg") is None:
+        raise UserError(f"--output {target}: MP4 needs `python -m pip install imageio-ffmpeg`; GIF needs nothing more")
