@@ -1,8 +1,8 @@
 """The documentation names what is there."""
 
 import re
+import sys
 from dataclasses import fields
-from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
@@ -14,8 +14,8 @@ from dpg.probes.gradient import Agreement, Noise, Similarity
 from dpg.probes.landscape import Point
 from dpg.probes.value import PredictionError
 from dpg.report.claims.rules import RULES
+from tests.pipeline.project import ROOT, shell
 
-ROOT = Path(__file__).parents[2]
 TABLES = {
     "train/history.csv": Record,
     "ablation/history.csv": Record,
@@ -81,3 +81,12 @@ def test_make_targets_that_the_readme_names_exist():
 def test_every_stage_says_what_it_does():
     stages = YAML(typ="safe", pure=True).load(ROOT / "dvc.yaml")["stages"]
     assert all(stage["desc"] for stage in stages.values())
+
+
+def test_the_tutorial_runs(project):
+    """Every block of it, in a project in which the pipeline has run."""
+    blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs" / "tutorial.md").read_text(), flags=re.M | re.S)
+    output = shell(sys.executable, "-c", "\n".join(blocks), cwd=project)
+    assert "one episode returns" in output
+    assert (project / "my_agents.png").stat().st_size > 0
+    (project / "my_agents.png").unlink()
