@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from gymnasium.spaces import Box
 from jaxtyping import Float, Int
 
 from dpg.agent import snapshot
 from dpg.agent.acting import Actor
 from dpg.agent.snapshot import Snapshot
-from dpg.envs.make import make_vector
+from dpg.envs.make import action_space_of, make_vector
 from dpg.numerics.statistics import Interval, mean_interval
 from dpg.probes.collection import probe_seed
 from dpg.runtime import project as layout
@@ -90,10 +89,7 @@ def load_policy(path: str | Path) -> Policy:
         EnvError: its task is not installed.
     """
     found = snapshot.load(Path(path))
-    envs = make_vector(found.recipe.env_id, 1, found.recipe.common.env_modules)
-    space = envs.single_action_space
-    envs.close()
-    assert isinstance(space, Box)
+    space = action_space_of(found.recipe.env_id, found.recipe.common.env_modules)
     return Policy(found, Actor.of(found.state), space.low, space.high)
 
 

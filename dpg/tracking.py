@@ -33,6 +33,7 @@ from dpg.runtime.errors import UserError
 
 EXPERIMENT = "deep-policy-gradients"
 KIND = {"mlflow.experimentKind": "custom_model_development"}  # the UI shows training runs, not traces
+NOTE = "mlflow.note.content"  # the tag that the UI shows as the description
 BATCH = 1000  # metrics that MLflow takes in one call
 PARAM_BATCH = 100
 PACKAGES = ("dpg", "torch", "mujoco", "gymnasium", "numpy", "scipy", "mlflow", "dvc")
@@ -50,15 +51,25 @@ class Run:
         self._experiment_id = experiment_id
         self._tags = dict(tags)
         self._metrics: list[Metric] = []
+        self._children: list[Run] = []
         self._params: dict[str, Any] = {}
-        run = client.create_run(experiment_id, run_name=name, tags=self._tags)
+        # Charts tell runs apart by their names.
+        full_name = " ".join(filter(None, (name, os.environ.get("DVC_EXP_NAME"))))
+        run = client.create_run(experiment_id, run_name=full_name, tags=self._tags)
         self.id: str = run.info.run_id
+        self.lost = 0  # messages that the store did not take
 
     def child(self, name: str, tags: Mapping[str, str]) -> "Run":
         """A run nested under this one, with its parameters and tags, and some tags of its own."""
         child = Run(self._client, self._experiment_id, name, self._tags | dict(tags) | {"mlflow.parentRunId": self.id})
         child.log_params(self._params)
+        self._children.append(child)
         return child
+
+    @property
+    def all_lost(self) -> int:
+        """Messages that the store did not take, from this run and those nested under it."""
+        return self.lost + sum(child.all_lost for child in self._children)
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Parameters, flat and dotted."""
@@ -89,10 +100,37 @@ class Run:
             for first in range(0, len(metrics), BATCH):
                 self._client.log_batch(self.id, metrics=metrics[first : first + BATCH])
 
+    def log_file(self, path: Path) -> None:
+        """A file, as an artifact of its name."""
+        with self._spared():
+            self._client.log_artifact(self.id, str(path))
+
     def log_artifacts(self, directory: Path, under: str) -> None:
         """Every file of a directory, as artifacts under a folder of that name."""
         with self._spared():
             self._client.log_artifacts(self.id, str(directory), under)
+
+    def link(self, made: Mapping[str, Mapping[str, Any]]) -> list[str]:
+        """Say which runs made what this one reads: by name, their records with `run_id` and `tracking_uri`.
+
+        Each becomes a tag, and a line of the description. Returns the names of those that this store does not know.
+        """
+        lines, unknown = ["", "| stage | made by |", "|---|---|"], []
+        with self._spared():
+            for name, record in made.items():
+                self._client.set_tag(self.id, f"made_by.{name.replace('@', '.')}", record["run_id"])  # no @ is allowed
+                try:
+                    run = self._client.get_run(record["run_id"])
+                except MlflowException as error:
+                    if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                        raise
+                    unknown.append(name)
+                    lines.append(f"| {name} | `{record['run_id']}` in {record['tracking_uri']} |")
+                else:
+                    page = f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+                    lines.append(f"| {name} | [{run.info.run_name}]({page}) |")
+            self._client.set_tag(self.id, NOTE, "\n".join([self._tags.get(NOTE, ""), *lines]))
+        return unknown
 
     def end(self, status: str) -> None:
         """Close the run as FINISHED, FAILED or KILLED."""
@@ -105,12 +143,17 @@ class Run:
         try:
             yield
         except (MlflowException, OSError) as error:
+            self.lost += 1
             print(f"warning: MLflow run {self.id} lost something: {error}", file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager
-def stage_run(stage: str, params: Mapping[str, Any], tags: Mapping[str, str], resumes: str | None) -> Generator[Run]:
+def stage_run(
+    stage: str, params: Mapping[str, Any], tags: Mapping[str, str], resumes: str | None, description: str = ""
+) -> Generator[Run]:
     """A run for one execution of a stage. `resumes`: the run of an earlier one that was killed, which is closed.
+
+    The `description` is Markdown, which MLflow shows on the run's page.
 
     Raises:
         TrackingError: the store cannot be reached; raised at the start, before any work.
@@ -119,21 +162,37 @@ def stage_run(stage: str, params: Mapping[str, Any], tags: Mapping[str, str], re
     try:
         client, experiment_id = _open(uri)
         dvc_name = os.environ.get("DVC_STAGE", stage)
-        run = Run(client, experiment_id, dvc_name, {"stage": stage, **tags, **provenance(), **_experiment()})
+        known = provenance() | _experiment()
+        run = Run(client, experiment_id, dvc_name, {"stage": stage, NOTE: description, **tags, **known})
     except Exception as error:
         hint = "is its server up? Unset MLFLOW_TRACKING_URI to track in the project's own mlflow.db"
         raise TrackingError(f"the MLflow store {uri} cannot be used: {error}\n{hint}") from error
     if resumes is not None:
         _close_killed(client, experiment_id, resumes, by=run.id)
     run.log_params(params)
-    started = time.monotonic()
     try:
         yield run
     except BaseException as error:
         run.end("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
         raise
-    run.log_metrics({"stage_seconds": time.monotonic() - started}, step=0)
     run.end("FINISHED")
+    if run.all_lost:
+        print(f"warning: {summary_of_loss(dvc_name, run.id, run.all_lost)}", file=sys.stderr, flush=True)
+
+
+def summary_of_loss(stage: str, run_id: str, lost: int) -> str:
+    """What to say of a run that is not whole."""
+    messages = "1 message" if lost == 1 else f"{lost} messages"
+    return f"MLflow lost {messages} of {stage}: its run {run_id} is incomplete, its results are not"
+
+
+def attach(path: Path, run_id: str) -> None:
+    """Add a file to a run that has ended; a store that does not know the run, or fails, is told of and no error."""
+    try:
+        client, _ = _open(tracking_uri())
+        client.log_artifact(run_id, str(path))
+    except (MlflowException, OSError) as error:
+        print(f"warning: {path} is not in MLflow's run {run_id}: {error}", file=sys.stderr, flush=True)
 
 
 def _close_killed(client: MlflowClient, experiment_id: str, run_id: str, by: str) -> None:

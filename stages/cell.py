@@ -60,6 +60,11 @@ class Cell:
         """The snapshots that curves over training are measured at."""
         return DATA / "checkpoint" / self.place / "curve"
 
+    @property
+    def policies(self) -> Path:
+        """The agents' final policies, for use elsewhere."""
+        return DATA / "policies" / self.place
+
     def arrays(self, stage: str) -> Path:
         """The arrays that a stage writes."""
         return DATA / stage / self.place

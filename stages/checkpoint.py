@@ -1,8 +1,10 @@
-"""Pick the snapshots of one cell that are studied, evaluate them on whole episodes, and export them."""
+"""Pick the snapshots of one cell that are studied, evaluate them on whole episodes, and export the final policies."""
 
 import shutil
 
+from dpg.agent.export import export
 from dpg.agent.snapshot import filename, listing, load
+from dpg.envs.make import action_space_of
 from dpg.probes import evaluation
 from dpg.runtime import config
 from dpg.runtime.outputs import write_table
@@ -23,7 +25,8 @@ def main(env: str, algorithm: str) -> None:
     recipe = load(cell.snapshots / filename(*found[0])).recipe
     # An iteration starts from every snapshot but the last, which only ends one.
     available = sorted({iteration for _, iteration in found if iteration < recipe.iterations})
-    agents = sorted({agent for agent, _ in found})
+    agents, last = sorted({agent for agent, _ in found}), max(iteration for _, iteration in found)
+    action_space = action_space_of(recipe.env_id, recipe.common.env_modules)
     studied = nearest(budget.fractions, available, recipe.iterations)
     curve = [iteration for iteration in available if iteration % budget.curve_every == 0]
     snapshots = [load(cell.snapshots / filename(agent, iteration)) for agent in agents for iteration in studied]
@@ -36,16 +39,19 @@ def main(env: str, algorithm: str) -> None:
             logged,
             cell.studied,
             cell.curve,
+            cell.policies,
             tables("checkpoint", cell),
             modules=recipe.common.env_modules,
         ) as execution,
         Progress(f"checkpoint {cell}", len(shards) * budget.eval_episodes, "episodes") as progress,
     ):
-        studied_out, curve_out, out = execution.outputs
+        studied_out, curve_out, policies_out, out = execution.outputs
         for iterations, folder in ((studied, studied_out), (curve, curve_out)):
             for agent in agents:
                 for iteration in iterations:
                     shutil.copyfile(cell.snapshots / filename(agent, iteration), folder / filename(agent, iteration))
+        for agent in agents:
+            export(load(cell.snapshots / filename(agent, last)), action_space, policies_out)
         work = lambda shard: shard.num_episodes  # noqa: E731
         results = map_shards(evaluation.measure, shards, execution.workshop, progress=progress, work=work)
         rows = [

@@ -57,7 +57,7 @@ def execute(
     with (
         open_scratch(stage, str(owner.place), logged, modules) as scratch,
         open_workshop(scratch, modules) as workshop,
-        tracking.stage_run(stage, logged, owner.tags, resumes=scratch.note("run")) as run,
+        tracking.stage_run(stage, logged, owner.tags, scratch.note("run"), _description(outputs)) as run,
     ):
         scratch.leave_note("run", run.id)
         _tell(scratch, "resuming: {} are there from an earlier run, in {}")
@@ -68,12 +68,19 @@ def execute(
             _tell(scratch, "{} are kept in {}: the same command goes on from there")
             raise
         cost = _cost(workshop, outputs, time.monotonic() - started)
-        run.log_metrics({f"cost.{name}": value for name, value in asdict(cost).items()}, step=0)
+        # MLflow's own prefix for what a machine did: its charts come after those of what was measured.
+        run.log_metrics({f"system/{name}": value for name, value in asdict(cost).items()}, step=0)
         path = record(stage, owner)
         path.parent.mkdir(parents=True, exist_ok=True)
         made_by = {"run_id": run.id, "tracking_uri": tracking.tracking_uri(), "provenance": tracking.provenance()}
-        entry = made_by | {"cost": asdict(cost)}
+        entry = made_by | {"lost_messages": run.all_lost, "cost": asdict(cost)}
         path.write_text(json.dumps(entry, indent=2) + "\n")
+
+
+def _description(outputs: tuple[Path, ...]) -> str:
+    """What the stage's own module says that it does, and where its results are."""
+    does = sys.modules["__main__"].__doc__ or ""
+    return f"{does.strip()}\n\nResults: {', '.join(f'`{output}`' for output in outputs)}."
 
 
 def _tell(scratch: Scratch, text: str) -> None:

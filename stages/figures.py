@@ -3,8 +3,11 @@
 import json
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from dpg import tracking
 from dpg.report import metrics, style
 from dpg.report.claims import decisions
 from dpg.report.gallery import drawings
@@ -12,9 +15,11 @@ from dpg.report.tables import load
 from dpg.runtime import config
 from dpg.runtime.outputs import write_table, write_whole
 from dpg.runtime.progress import Progress
+from dpg.runtime.schema import Params
 from stages import edge
 from stages.cell import Whole, tables_of
 from stages.execution import execute
+from stages.origins import origins
 
 REPORTS = Path("reports")
 FIGURES = REPORTS / "figures"
@@ -28,14 +33,8 @@ def main() -> None:
     gallery = drawings(measured, timesteps, statistics)
     claims = decisions.decide(measured, timesteps, statistics)
     summary = metrics.summarize(measured, timesteps, statistics) | {"claims": decisions.count(claims)}
-    logged = {
-        "envs": params.envs,
-        "algorithms": params.algorithms,
-        "statistics": statistics.model_dump(),
-        "figures": params.figures.model_dump(),
-    }
     with (
-        execute("figures", Whole(), logged, FIGURES) as execution,
+        execute("figures", Whole(), in_use(params), FIGURES) as execution,
         Progress("figures", len(gallery), "figures") as progress,
     ):
         run, (figures,) = execution.run, execution.outputs
@@ -47,11 +46,35 @@ def main() -> None:
         write_whole(decisions.to_json(claims), REPORTS / "claims.json")
         write_whole(metrics.to_json(summary), REPORTS / "metrics.json")
         curves = REPORTS / ".curves.csv.partial"
-        write_table(metrics.curves(measured.history, statistics), curves)
+        table = write_table(metrics.curves(measured.history, statistics), curves)
         os.replace(curves, REPORTS / "curves.csv")
         run.log_metrics(metrics.flat(summary), step=0)
+        for row in table.to_dict("records"):
+            run.log_metrics(
+                {f"{row['env']}.{row['algorithm']}.mean_return": row["mean_return"]}, step=int(row["pairs"])
+            )
         run.log_artifacts(figures, "figures")
+        for name in ("metrics.json", "curves.csv"):
+            run.log_file(REPORTS / name)
+        made = origins(params.envs, params.algorithms)
+        unknown = run.link(made)
+    tell(made, unknown)
     print(FIGURES, file=sys.stderr)
+
+
+def in_use(params: Params) -> dict[str, Any]:
+    """The parameters of the whole experiment: this run stands for it. What nothing of it uses is left out."""
+    unused = {"ppo_m", "trpo"} - set(params.algorithms)
+    return params.model_dump(exclude={"scales", *unused}) | {"scales": {params.scale: params.budget.model_dump()}}
+
+
+def tell(made: Mapping[str, Mapping[str, Any]], unknown: Sequence[str]) -> None:
+    """Say what of the pipeline's tracking is elsewhere, or was lost."""
+    for name, each in made.items():
+        if name in unknown:
+            print(f"{name}: its run {each['run_id']} is in {each['tracking_uri']}", file=sys.stderr)
+        if each.get("lost_messages"):
+            print(f"warning: {tracking.summary_of_loss(name, each['run_id'], each['lost_messages'])}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -2,17 +2,18 @@
 
 import json
 import sys
-from itertools import product
 from pathlib import Path
 from typing import Any
 
+from dpg import tracking
 from dpg.report.page import records, render
-from dpg.report.tables import SOURCES, TASK_SOURCES, load
+from dpg.report.tables import load
 from dpg.runtime import config
 from dpg.runtime.outputs import MissingOutputError, read_table, write_whole
 from dpg.runtime.schema import Params
 from stages import edge
-from stages.cell import Cell, Owner, Task, Whole, record, tables_of
+from stages.cell import Whole, record, tables_of
+from stages.origins import paths
 
 REPORTS = Path("reports")
 FIGURES = REPORTS / "figures"
@@ -33,6 +34,8 @@ def main() -> None:
         calibration=read_table(CALIBRATION) if CALIBRATION.exists() else None,
     )
     write_whole(render.render(material), PAGE)
+    if run_id := material.records["figures"].run_id:
+        tracking.attach(PAGE, run_id)
     print(PAGE.resolve(), file=sys.stderr)
 
 
@@ -49,20 +52,10 @@ def read_json(path: Path) -> Any:
 
 
 def all_records(params: Params) -> list[records.Record]:
-    """The record of every stage whose tables the report shows, and of the figures."""
-    cells = [Cell(env, algorithm) for env, algorithm in product(params.envs, params.algorithms)]
-    owners: list[tuple[str, str, Owner]] = [
-        (stage, f"@{cell.env}-{cell.algorithm}", cell)
-        for stage in dict.fromkeys(stage for stage, _ in SOURCES.values())
-        for cell in cells
-    ]
-    owners += [
-        (stage, f"@{env}", Task(env, "ppo"))
-        for stage in dict.fromkeys(stage for stage, _ in TASK_SOURCES.values())
-        for env in params.envs
-    ]
-    owners += [("calibrate", "", Whole()), ("figures", "", Whole())]
-    return [records.read(f"{stage}{cell}", record(stage, owner)) for stage, cell, owner in owners]
+    """The record of every stage whose tables the report shows, of the calibration and of the figures."""
+    found = paths(params.envs, params.algorithms)
+    found |= {stage: record(stage, Whole()) for stage in ("calibrate", "figures")}
+    return [records.read(name, path) for name, path in found.items()]
 
 
 if __name__ == "__main__":

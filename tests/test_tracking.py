@@ -125,3 +125,53 @@ def test_four_stages_may_start_at_once_on_a_missing_store(tmp_path, monkeypatch)
     assert [process.returncode for process in started] == [0] * 4, errors
     (experiment,) = [e for e in client(tmp_path).search_experiments() if e.name == tracking.EXPERIMENT]
     assert len(client(tmp_path).search_runs([experiment.experiment_id])) == 4
+
+
+def test_a_run_says_which_runs_made_what_it_reads(project):
+    """Those that this store knows are links; of the others it says which store has them."""
+    with tracking.stage_run("train", {}, {}, None) as made:
+        pass
+    here = {"run_id": made.id, "tracking_uri": "sqlite:///here.db"}
+    elsewhere = {"run_id": "0" * 32, "tracking_uri": "https://elsewhere"}
+    with tracking.stage_run("figures", {}, {}, None, "What it does.") as run:
+        assert run.link({"train@A-v0-ppo": here, "value@A-v0-ppo": elsewhere}) == ["value@A-v0-ppo"]
+    tags = client(project).get_run(run.id).data.tags
+    assert tags["made_by.train.A-v0-ppo"] == made.id
+    assert tags["made_by.value.A-v0-ppo"] == "0" * 32
+    note = tags["mlflow.note.content"]
+    experiment = client(project).get_run(made.id).info.experiment_id
+    assert note.startswith("What it does.\n")
+    assert f"| train@A-v0-ppo | [train@Hopper-v4-ppo](#/experiments/{experiment}/runs/{made.id}) |" in note
+    assert f"| value@A-v0-ppo | `{'0' * 32}` in https://elsewhere |" in note
+    assert run.lost == 0
+
+
+def test_what_was_lost_is_counted_and_said_again_at_the_end(project, capsys):
+    with tracking.stage_run("train", {"seed": 0}, {}, None) as run:
+        child = run.child("agent 0", {})
+        run.log_params({"seed": 1})  # MLflow does not change a parameter
+        child.log_params({"seed": 2})
+    assert run.all_lost == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith(f"warning: MLflow lost 2 messages of train@Hopper-v4-ppo: its run {run.id} is incomplete")
+
+
+def test_runs_of_an_experiment_of_dvcs_are_named_after_it(project, monkeypatch):
+    """Charts show names alone."""
+    monkeypatch.setenv("DVC_EXP_NAME", "faster")
+    with tracking.stage_run("train", {}, {}, None) as run:
+        child = run.child("Hopper-v4 ppo agent 0", {})
+    names = [client(project).get_run(each.id).info.run_name for each in (run, child)]
+    assert names == ["train@Hopper-v4-ppo faster", "Hopper-v4 ppo agent 0 faster"]
+
+
+def test_a_file_joins_a_run_that_has_ended(project, tmp_path, capsys):
+    page = tmp_path / "index.html"
+    page.write_text("<html>")
+    with tracking.stage_run("figures", {}, {}, None) as run:
+        pass
+    tracking.attach(page, run.id)
+    assert [file.path for file in client(project).list_artifacts(run.id)] == ["index.html"]
+    assert capsys.readouterr().err == ""
+    tracking.attach(page, "0" * 32)
+    assert f"index.html is not in MLflow's run {'0' * 32}" in capsys.readouterr().err

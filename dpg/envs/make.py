@@ -63,6 +63,19 @@ def make_vector(env_id: str, num_envs: int, modules: Sequence[str] = ()) -> Vect
     )
 
 
+def action_space_of(env_id: str, modules: Sequence[str] = ()) -> Box:
+    """What actions a task takes.
+
+    Raises:
+        EnvError: as in `make_vector`.
+    """
+    envs = make_vector(env_id, 1, modules)
+    space = envs.single_action_space
+    envs.close()
+    assert isinstance(space, Box)
+    return space
+
+
 def import_modules(modules: Sequence[str]) -> None:
     """Import modules for what they register with Gymnasium.
 

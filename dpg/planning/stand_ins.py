@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from gymnasium.spaces import Box
 
+from dpg.agent.export import export
 from dpg.agent.population import Architecture, Population, initialize
 from dpg.agent.snapshot import Recipe, Snapshot, save
 from dpg.envs.make import EnvError, make_vector
@@ -78,6 +79,14 @@ def snapshot_bytes(task: Task, recipe: Recipe) -> int:
     (last,) = snapshots(task, recipe, 1, [recipe.iterations])
     with TemporaryDirectory() as folder:
         return save(last, Path(folder)).stat().st_size
+
+
+def policy_bytes(task: Task, recipe: Recipe) -> int:
+    """The size of an exported policy, by writing one."""
+    (last,) = snapshots(task, recipe, 1, [recipe.iterations])
+    with TemporaryDirectory() as folder:
+        export(last, Box(-1, 1, (task.action_dim,)), Path(folder))
+        return sum(path.stat().st_size for path in Path(folder).iterdir())
 
 
 def table(

@@ -141,6 +141,7 @@ def checkpoint(cell: Cell) -> StageWork:
         held_bytes=len(shards) // 2 * cell.snapshot_bytes,
         scratch_bytes=episodes * 2 * FLOAT,
         output_bytes=copies * cell.snapshot_bytes
+        + cell.params.budget.train.agents * stand_ins.policy_bytes(cell.task, cell.recipe)
         + table_bytes(evaluation.Evaluation, len(shards), **cell.owner, actions="deterministic"),
     )
 

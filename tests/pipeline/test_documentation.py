@@ -88,5 +88,6 @@ def test_the_tutorial_runs(project):
     blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs" / "tutorial.md").read_text(), flags=re.M | re.S)
     output = shell(sys.executable, "-c", "\n".join(blocks), cwd=project)
     assert "one episode returns" in output
+    assert "agent01.safetensors: the same action: True" in output
     assert (project / "my_agents.png").stat().st_size > 0
     (project / "my_agents.png").unlink()

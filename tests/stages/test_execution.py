@@ -221,8 +221,8 @@ def test_what_a_stage_took_is_in_its_record_and_its_run(smooth):
     assert 0 < cost["wall_seconds"] < 2 * PATIENCE
     assert cost["core_seconds"] > 0.5  # of this process alone: imports take as much
     assert 100e6 < cost["peak_memory_bytes"] < 10e9  # three processes
-    logged = {name: value for name, value in smooth.run.data.metrics.items() if name.startswith("cost.")}
-    assert logged == {f"cost.{name}": value for name, value in cost.items()}
+    logged = {name: value for name, value in smooth.run.data.metrics.items() if name.startswith("system/")}
+    assert logged == {f"system/{name}": value for name, value in cost.items()}
 
 
 def test_a_stage_that_fails_leaves_no_outputs_but_its_shards_and_the_message(stopped):
