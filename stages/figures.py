@@ -50,9 +50,8 @@ def main() -> None:
         os.replace(curves, REPORTS / "curves.csv")
         run.log_metrics(metrics.flat(summary), step=0)
         for row in table.to_dict("records"):
-            run.log_metrics(
-                {f"{row['env']}.{row['algorithm']}.mean_return": row["mean_return"]}, step=int(row["pairs"])
-            )
+            curve = f"mean_return/{row['env']}.{row['algorithm']}"
+            run.log_metrics({curve: row["mean_return"]}, step=int(row["pairs"]))
         run.log_artifacts(figures, "figures")
         for name in ("metrics.json", "curves.csv"):
             run.log_file(REPORTS / name)

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -109,6 +110,41 @@ def test_metrics_step_in_environment_steps(project):
     agent = found[found["agent"].notna()].iloc[0]
     history = MlflowClient(f"sqlite:///{project}/mlflow.db").get_metric_history(agent["id"], "kl")
     assert [metric.step for metric in history] == [2000 * (i + 1) for i in range(6)]
+
+
+def test_final_policies_can_be_had_as_an_artifact_from_elsewhere(project, tmp_path):
+    """From a repository that was committed and tagged, its data in a cache."""
+    team, user = tmp_path / "team", tmp_path / "user"
+    user.mkdir()
+    shell("git", "clone", "-q", str(project), str(team), cwd=tmp_path)
+    shutil.copy(project / "dvc.lock", team)
+    shell("dvc", "cache", "dir", "--local", str(project / ".dvc" / "cache"), cwd=team)
+    for command in (["add", "dvc.lock"], ["commit", "-q", "-m", "a run"], ["tag", "-a", "policies@v1.0.0", "-m", "x"]):
+        shell("git", "-c", "user.name=t", "-c", "user.email=t@t", *command, cwd=team)
+    shell("dvc", "artifacts", "get", str(team), "policies", cwd=user)
+    for algorithm in ("ppo", "trpo"):
+        expected = digest(project / "data" / "policies" / ENV / algorithm)
+        assert set(expected) == {f"agent{agent:02d}.{kind}" for agent in (0, 1) for kind in ("json", "safetensors")}
+        assert digest(user / "policies" / ENV / algorithm) == expected
+    assert json.loads((user / "policies" / ENV / "ppo" / "agent00.json").read_text())["iteration"] == 6
+
+
+def test_the_run_of_the_last_stage_stands_for_the_experiment(project):
+    """Its parameters, its curves, and the runs that made what it shows."""
+    found = runs(project)
+    last = found[found["stage"] == "figures"].iloc[-1]  # the newest come first
+    client = MlflowClient(f"sqlite:///{project}/mlflow.db")
+    run = client.get_run(last["id"])
+    assert run.data.params["ppo.lr"] == "0.0001"
+    assert run.data.params["scales.smoke.gradient.repeats"] == "3"
+    for cell in chain("ppo", "trpo"):
+        stage, _, name = cell.partition("@")
+        made_by = run.data.tags[f"made_by.{stage}.{name}"]
+        assert found.set_index("id").loc[made_by, "dvc.stage"] == cell
+        assert f"/runs/{made_by})" in run.data.tags["mlflow.note.content"]
+    curve = client.get_metric_history(last["id"], f"mean_return/{ENV}.trpo")
+    assert [point.step for point in curve] == [2000 * (i + 1) for i in range(6)]
+    assert {file.path for file in client.list_artifacts(last["id"])} >= {"figures", "metrics.json", "curves.csv"}
 
 
 def test_a_temporary_experiment_reruns_one_chain_and_keeps_its_runs(project):
