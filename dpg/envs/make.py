@@ -19,7 +19,7 @@ from dpg.envs import linear_quadratic
 from dpg.envs.errors import EnvError
 from dpg.envs.tasks import TASKS
 
-__all__ = ["EnvError", "make_vector", "reset", "reset_to", "states", "time_limit"]
+__all__ = ["EnvError", "make_vector", "reset", "reset_to", "rest", "states", "time_limit"]
 
 
 @runtime_checkable
@@ -28,6 +28,15 @@ class Settable(Protocol):
 
     def states(self) -> Float[np.ndarray, "E S"]:
         """Where every simulation stands."""
+        ...
+
+
+@runtime_checkable
+class Restful(Protocol):
+    """A vector environment that can leave some of its simulations alone."""
+
+    def rest(self, mask: Bool[np.ndarray, " E"]) -> None:
+        """Until they are reset, steps pass those in `mask` by."""
         ...
 
 
@@ -126,3 +135,14 @@ def reset_to(
     """
     options = {"reset_mask": mask, "state": state, "elapsed": elapsed}
     envs.reset(seed=list(seeds), options=options)  # pyright: ignore[reportArgumentType]: a seed each is allowed
+
+
+def rest(envs: VectorEnv, mask: Bool[np.ndarray, " E"]) -> None:
+    """The episodes in `mask` have ended, and no other is to follow: the environments are stepped in vain no longer.
+
+    Those that cannot rest begin another episode, which nobody looks at; it may end, and they have to rest again.
+    """
+    if isinstance(envs, Restful):
+        envs.rest(mask)
+    else:
+        reset(envs, [None] * envs.num_envs, mask)

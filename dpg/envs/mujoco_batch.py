@@ -78,6 +78,7 @@ class MujocoBatchVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self._x = np.zeros(num_envs)
         self._elapsed = np.zeros(num_envs, np.int64)
         self._needs_reset = np.ones(num_envs, bool)
+        self._rests = np.zeros(num_envs, bool)
         self._warnings = self._batch.warnings
         self._told = np.zeros_like(self._warnings)
 
@@ -118,6 +119,7 @@ class MujocoBatchVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self._x[ids] = x[ids]
         self._elapsed[ids] = elapsed_pairs(options, self.num_envs)[ids]
         self._needs_reset[ids] = False
+        self._rests[ids] = False
         self._told[ids] = 0
         return self._task.observation(self._physics), {}
 
@@ -128,6 +130,14 @@ class MujocoBatchVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         itself, of tasks that see what the engine has derived (Humanoid), is fresher by a substep.
         """
         return np.column_stack([self._batch.rows, self._x])
+
+    def rest(self, mask: Bool[np.ndarray, " E"]) -> None:
+        """Leave the environments in `mask` alone: until they are reset, steps pass them by and cost nothing for them.
+
+        Meanwhile they stay where they are and do not end; what steps say of their rewards has no meaning.
+        """
+        self._rests |= mask
+        self._needs_reset &= ~mask
 
     def step(self, actions: Float[np.ndarray, "E A"]) -> _Steps:
         """Observations (E, O), rewards, terminated and truncated (E,) in new arrays, and an empty dictionary.
@@ -140,9 +150,10 @@ class MujocoBatchVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         assert self.action_space.shape is not None
         check_step(self._env_id, self._needs_reset, actions, self.action_space.shape)
         self._physics.ctrl[:] = actions
-        self._batch.step(self._task.frame_skip)
+        ids = np.flatnonzero(~self._rests) if self._rests.any() else None
+        self._batch.step(self._task.frame_skip, ids)
         if self._has_contact_forces:
-            self._batch.add_contact_forces()
+            self._batch.add_contact_forces(ids)
         if self._warnings.any():
             self._tell_warnings()
         x = self._task.x_position(self._physics)
@@ -151,8 +162,8 @@ class MujocoBatchVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         healthy = self._task.healthy(self._physics)
         reward = self._task.reward(self._physics, actions, x_velocity, healthy)
         self._elapsed += 1
-        terminated = ~healthy
-        truncated = self._elapsed >= self._max_episode_steps
+        terminated = ~healthy & ~self._rests
+        truncated = (self._elapsed >= self._max_episode_steps) & ~self._rests
         self._needs_reset = terminated | truncated
         return self._task.observation(self._physics), reward, terminated, truncated, {}
 

@@ -7,6 +7,7 @@
 import ctypes
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -86,6 +87,13 @@ class _Memory:
         }
 
 
+def _chosen(ids: Int[np.ndarray, " K"] | None) -> tuple[Any, int]:
+    """Simulations as C takes them: an array, which the pointer keeps alive, and its length; nothing for all."""
+    if ids is None:
+        return None, 0
+    return ids.astype(np.intc).ctypes.data_as(_pointer), len(ids)
+
+
 class NativeBatch:
     """E simulations of a copy of `model` on `num_threads` threads; the results do not depend on their number.
 
@@ -145,29 +153,30 @@ class NativeBatch:
             raise EnvError(f"{name} is not a float64 field of the simulations")
         return self._array(address, size.value, read_only=True)
 
-    def step(self, num_substeps: int) -> None:
-        """`mj_step` so many times. Outputs are as `mj_step` leaves them: of the last substep, not of the new state."""
-        self._check(self._library.mjb_step(self._address, None, 0, num_substeps, _NO_STAGE))
+    def step(self, num_substeps: int, ids: Int[np.ndarray, " K"] | None = None) -> None:
+        """`mj_step` so many times, in the simulations `ids`, which are sorted (default: in all).
 
-    def add_contact_forces(self) -> None:
+        Outputs are as `mj_step` leaves them: of the last substep, not of the new state.
+        """
+        self._check(self._library.mjb_step(self._address, *_chosen(ids), num_substeps, _NO_STAGE))
+
+    def add_contact_forces(self, ids: Int[np.ndarray, " K"] | None = None) -> None:
         """`mj_rnePostConstraint`: fill in cfrc_ext, which steps leave alone. Only in a persistent batch.
 
         mjb_apply also passes the simulation's number and an argument of the caller's; C calling conventions let the
         function, which takes the model and the data alone, ignore them.
         """
-        self._check(self._library.mjb_apply(self._address, None, 0, self._contact_function, None, 0))
+        self._check(self._library.mjb_apply(self._address, *_chosen(ids), self._contact_function, None, 0))
         # mjb_apply copies no outputs; a forward call that computes nothing does.
-        self._check(self._library.mjb_forward(self._address, None, 0, _NO_STAGE))
+        self._check(self._library.mjb_forward(self._address, *_chosen(ids), _NO_STAGE))
 
     def clear(self, ids: Int[np.ndarray, " K"]) -> None:
         """`mj_resetData` in the simulations `ids`, which are sorted. `forward` has to follow."""
-        chosen = ids.astype(np.int32)
-        self._check(self._library.mjb_reset(self._address, chosen.ctypes.data, len(chosen), None, _NO_STAGE))
+        self._check(self._library.mjb_reset(self._address, *_chosen(ids), None, _NO_STAGE))
 
     def forward(self, ids: Int[np.ndarray, " K"]) -> None:
         """`mj_forward` in the simulations `ids`, which are sorted."""
-        chosen = ids.astype(np.int32)
-        self._check(self._library.mjb_forward(self._address, chosen.ctypes.data, len(chosen), _ALL_STAGES))
+        self._check(self._library.mjb_forward(self._address, *_chosen(ids), _ALL_STAGES))
 
     def _check(self, num_failed: int) -> None:
         if num_failed:

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 
 from dpg.agent.acting import Actor
 from dpg.agent.population import Population
-from dpg.envs.make import EnvError, reset
+from dpg.envs.make import EnvError, reset, rest
 from dpg.runtime.seeding import Seed
 
 # Noise is drawn this many steps at a time, for the environments that need it.
@@ -29,23 +29,18 @@ class Episodes:
     length: Int[np.ndarray, "P E"]
 
 
+@dataclass(frozen=True)
 class _Episode:
-    """An episode under way in one environment."""
+    """An episode under way in one environment, and where its action noise comes from."""
 
-    def __init__(self, member: int, number: int, seed: Seed) -> None:
-        self.member = member
-        self.number = number
-        self.env_seed = (seed / "env").integer()
-        self.step = 0
-        self._rng = (seed / "actions").generator()
-        self._noise = np.empty(0)
+    member: int
+    number: int
+    env_seed: int
+    rng: np.random.Generator
 
-    def next_noise(self, action_dim: int) -> Float[np.ndarray, " A"]:
-        offset = self.step % NOISE_BLOCK
-        if offset == 0:
-            self._noise = self._rng.standard_normal((NOISE_BLOCK, action_dim), np.float32)
-        self.step += 1
-        return self._noise[offset]
+    @classmethod
+    def begin(cls, member: int, number: int, seed: Seed) -> "_Episode":
+        return cls(member, number, (seed / "env").integer(), (seed / "actions").generator())
 
 
 def run(
@@ -70,33 +65,48 @@ def run(
         raise ValueError(f"{population.size} members need as many rows of seeds, of one length; found {len(seeds)}")
     return_ = np.zeros((population.size, len(seeds[0])))
     length = np.zeros(return_.shape, np.int64)
-    pending = (_Episode(p, e, seed) for p, row in enumerate(seeds) for e, seed in enumerate(row))
+    pending = (_Episode.begin(p, e, seed) for p, row in enumerate(seeds) for e, seed in enumerate(row))
     # One entry an environment; None once there is nothing left for it to do.
     running = [next(pending, None) for _ in range(envs.num_envs)]
+    live = np.array([episode is not None for episode in running])
     source = Actor.of(population)
     actor = Actor.of(population.select(np.array([episode.member if episode else 0 for episode in running])))
     obs = reset(envs, [episode.env_seed if episode else 0 for episode in running])
-    noise = np.zeros((envs.num_envs, action_dim), np.float32)
-    while any(running):
-        if not deterministic:
-            for index, episode in enumerate(running):
-                if episode:
-                    noise[index] = episode.next_noise(action_dim)
-        action = actor.act(obs, None if deterministic else noise)
+    if not live.all():
+        rest(envs, ~live)
+    every = np.arange(envs.num_envs)
+    noise = np.zeros((envs.num_envs, NOISE_BLOCK, action_dim), np.float32)
+    total, steps = np.zeros(envs.num_envs), np.zeros(envs.num_envs, np.int64)
+    while live.any():
+        at = steps % NOISE_BLOCK
+        if not deterministic and (fresh := live & (at == 0)).any():
+            for index in map(int, np.flatnonzero(fresh)):
+                episode = running[index]
+                assert episode is not None
+                noise[index] = episode.rng.standard_normal((NOISE_BLOCK, action_dim), np.float32)
+        action = actor.act(obs, None if deterministic else noise[every, at])
         obs, reward, terminated, truncated, _ = envs.step(np.clip(action, low, high) if clip_actions else action)
-        for index, episode in enumerate(running):
-            if episode:
-                return_[episode.member, episode.number] += reward[index]
-                length[episode.member, episode.number] += 1
+        total += reward
+        steps += 1
         done = terminated | truncated
-        if done.any():
-            env_seeds: list[int | None] = [None] * envs.num_envs
-            for index in map(int, np.flatnonzero(done)):
-                episode = running[index] = next(pending, None) if running[index] else None
-                if episode:
-                    env_seeds[index] = episode.env_seed
+        if not done.any():
+            continue
+        env_seeds: list[int | None] = [None] * envs.num_envs
+        for index in map(int, np.flatnonzero(done & live)):
+            ended = running[index]
+            assert ended is not None
+            return_[ended.member, ended.number], length[ended.member, ended.number] = total[index], steps[index]
+            episode = running[index] = next(pending, None)
+            total[index] = steps[index] = 0
+            live[index] = episode is not None
+            if episode:
+                env_seeds[index] = episode.env_seed
+                if episode.member != ended.member:
                     actor.put(index, source, episode.member)
-            obs = reset(envs, env_seeds, done)
+        if (done & ~live).any():
+            rest(envs, done & ~live)
+        if (done & live).any():
+            obs = reset(envs, env_seeds, done & live)
     if not np.isfinite(return_).all():
         member, number = np.argwhere(~np.isfinite(return_))[0]
         raise EnvError(f"the return of an episode is not finite ({seeds[member][number]})")

@@ -178,11 +178,11 @@ def test_what_was_returned_is_not_overwritten():
         np.testing.assert_array_equal(value, copy)
 
 
-def no_contact_forces(batch: NativeBatch) -> None:
+def no_contact_forces(batch: NativeBatch, ids: np.ndarray | None) -> None:
     """The step without `mj_rnePostConstraint`, as EnvPool's Humanoid-v4 has it."""
 
 
-def stale_contact_forces(batch: NativeBatch) -> None:
+def stale_contact_forces(batch: NativeBatch, ids: np.ndarray | None) -> None:
     """Computed, but not copied out until the next call: one step late."""
     batch._library.mjb_apply(batch._address, None, 0, batch._contact_function, None, 0)
 
