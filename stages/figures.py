@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dpg import tracking
-from dpg.report import metrics, style
+from dpg.report import alignment, metrics, style
 from dpg.report.claims import decisions
 from dpg.report.gallery import drawings
 from dpg.report.tables import load
@@ -42,6 +42,7 @@ def main() -> None:
             style.save(drawing.draw(), figures, drawing.name, params.figures.formats, params.figures.dpi)
             progress.advance(1)
         captions = {drawing.name: drawing.caption for drawing in gallery}
+        write_table(alignment.table(measured.alignment, statistics), figures / "landscape_alignment.csv")
         (figures / "captions.json").write_text(json.dumps(captions, indent=2, sort_keys=True) + "\n")
         write_whole(decisions.to_json(claims), REPORTS / "claims.json")
         write_whole(metrics.to_json(summary), REPORTS / "metrics.json")

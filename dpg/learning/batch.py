@@ -1,6 +1,6 @@
 """What an agent learns from: its streams seen through its normalisers and its value net."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Self
 
@@ -124,6 +124,18 @@ class Batch:
         for index in range(count):
             parts = {name: piece[index] for name, piece in pieces.items()}
             yield type(self)(**parts, old_log_std=self.old_log_std)
+
+    def parts(self, pairs_at_once: int) -> Iterator[Self]:
+        """All pairs in their order, so many at a time; nothing is copied."""
+        for first in range(0, self.obs.shape[1], pairs_at_once):
+            cut = {name: getattr(self, name)[:, first : first + pairs_at_once] for name in PER_PAIR}
+            yield type(self)(**cut, old_log_std=self.old_log_std)
+
+    @classmethod
+    def concatenate(cls, batches: Sequence[Self]) -> Self:
+        """The pairs of several batches of one population, in order."""
+        joined = {name: torch.cat([getattr(batch, name) for batch in batches], dim=1) for name in PER_PAIR}
+        return cls(**joined, old_log_std=batches[0].old_log_std)
 
     def subset(self, rows: Int[Tensor, "P n"]) -> Self:
         """Some pairs of each agent, in the order of `rows`."""

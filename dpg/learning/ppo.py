@@ -19,11 +19,15 @@ from dpg.runtime.seeding import Seed
 
 def objective(population: Population, policy: Float[Tensor, "P D"], batch: Batch, config: PPO) -> Float[Tensor, " P"]:
     """What PPO maximises: the clipped surrogate (paper, eq. 17) of advantages normalised over the batch."""
+    return surrogate(population, policy, replace(batch, advantage=normalize(batch.advantage)), config)
+
+
+def surrogate(population: Population, policy: Float[Tensor, "P D"], batch: Batch, config: PPO) -> Float[Tensor, " P"]:
+    """The objective of advantages as they stand: its mean over parts of a batch is that of the whole."""
     mean, log_std = distribution(population, policy, batch.obs)
     log_prob = gaussian.log_prob(mean, log_std, batch.action)
-    advantage = normalize(batch.advantage)
-    surrogate = clipped_surrogate_objective(log_prob, batch.old_log_prob, advantage, config.clip_eps)
-    return surrogate + config.entropy_coef * gaussian.entropy(log_std)
+    clipped = clipped_surrogate_objective(log_prob, batch.old_log_prob, batch.advantage, config.clip_eps)
+    return clipped + config.entropy_coef * gaussian.entropy(log_std)
 
 
 @torch.inference_mode()

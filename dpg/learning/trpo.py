@@ -18,9 +18,14 @@ from dpg.runtime.seeding import Seed
 
 def objective(population: Population, policy: Float[Tensor, "P D"], batch: Batch) -> Float[Tensor, " P"]:
     """What TRPO maximises in its trust region: the surrogate (paper, eq. 14), advantages normalised over the batch."""
+    return surrogate(population, policy, replace(batch, advantage=normalize(batch.advantage)))
+
+
+def surrogate(population: Population, policy: Float[Tensor, "P D"], batch: Batch) -> Float[Tensor, " P"]:
+    """The objective of advantages as they stand: its mean over parts of a batch is that of the whole."""
     mean, log_std = distribution(population, policy, batch.obs)
     log_prob = gaussian.log_prob(mean, log_std, batch.action)
-    return surrogate_objective(log_prob, batch.old_log_prob, normalize(batch.advantage))
+    return surrogate_objective(log_prob, batch.old_log_prob, batch.advantage)
 
 
 def update_policy(population: Population, batch: Batch, config: TRPO, seeds: list[Seed]) -> Population:

@@ -1,8 +1,10 @@
 """The two updates of an iteration, for whichever algorithm a recipe names."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -10,6 +12,7 @@ from dpg.agent.population import Population
 from dpg.agent.snapshot import Recipe
 from dpg.learning import ppo, trpo, value_fit
 from dpg.learning.batch import Batch
+from dpg.learning.objectives import normalize
 from dpg.runtime.schema import PPO
 from dpg.runtime.seeding import Seed
 
@@ -45,3 +48,18 @@ def objective(
     if isinstance(recipe.config, PPO):
         return ppo.objective(population, policy, batch, recipe.config)
     return trpo.objective(population, policy, batch)
+
+
+def objective_over(
+    population: Population, policy: Float[Tensor, "P D"], batch: Batch, recipe: Recipe, pairs_at_once: int
+) -> Float[Tensor, " P"]:
+    """`objective`, some pairs of the batch at a time, added up in float64: P policies hold no more than those."""
+    normalized = replace(batch, advantage=normalize(batch.advantage))
+    total = torch.zeros(len(policy), dtype=torch.float64)
+    for part in normalized.parts(pairs_at_once):
+        if isinstance(recipe.config, PPO):
+            value = ppo.surrogate(population, policy, part, recipe.config)
+        else:
+            value = trpo.surrogate(population, policy, part)
+        total += value.double() * part.advantage.shape[1]
+    return total / batch.advantage.shape[1]

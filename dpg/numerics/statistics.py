@@ -99,15 +99,23 @@ def bootstrap(
 ) -> Interval:
     """A bootstrap interval of `statistic`, which maps resampled unit indices (B, N) to B values.
 
-    Expanded percentiles (Hesterberg, arXiv:1411.5279, section 5.3): a plain percentile interval is too narrow for few
-    units by sqrt((N-1)/N) and by using normal instead of t quantiles, so its nominal level is widened to
-    Phi(sqrt(N/(N-1)) t_{alpha/2, N-1}). Agents come in fives and estimates in tens, where this matters. With fewer
-    than two units there is no interval: NaN.
+    With fewer than two units there is no interval: NaN.
     """
     if num_units < 2 or not np.isfinite(point):
         return Interval(point, float("nan"), float("nan"))
     indices = rng.integers(0, num_units, size=(resamples, num_units))
-    values = statistic(indices)
+    return expanded_percentiles(point, statistic(indices), num_units, confidence)
+
+
+def expanded_percentiles(point: float, values: Float[np.ndarray, " B"], num_units: int, confidence: float) -> Interval:
+    """The interval of a statistic from its values on B resamples of N units (Hesterberg, arXiv:1411.5279, sec. 5.3).
+
+    A plain percentile interval is too narrow for few units by sqrt((N-1)/N) and by using normal instead of t quantiles,
+    so its nominal level is widened to Phi(sqrt(N/(N-1)) t_{alpha/2, N-1}). Agents come in fives and estimates in tens,
+    where this matters. Without a value there is no interval: NaN.
+    """
+    if num_units < 2 or not (np.isfinite(point) and np.isfinite(values).any()):
+        return Interval(point, float("nan"), float("nan"))
     tail = (1 - confidence) / 2
     quantile = special.stdtrit(num_units - 1, tail) * np.sqrt(num_units / (num_units - 1))
     level = float(special.ndtr(quantile))
@@ -119,3 +127,16 @@ def standard_error(values: Float[np.ndarray, "*batch N"]) -> Float[np.ndarray, "
     """Standard error of the mean of N independent values: s / sqrt(N), with s from N - 1 degrees of freedom."""
     count = values.shape[-1]
     return np.std(values, axis=-1, ddof=1) / np.sqrt(count)
+
+
+def rank_correlation(
+    x: Float[np.ndarray, "*#batch N"], y: Float[np.ndarray, "*#batch N"]
+) -> Float[np.ndarray, "*batch"]:
+    """Spearman's correlation, ties at their mean rank; NaN where one of the two is constant."""
+    from scipy.stats import rankdata  # half a second, which no worker has to spend
+
+    ranks = [rankdata(values, axis=-1) for values in (x, y)]
+    a, b = (rank - rank.mean(axis=-1, keepdims=True) for rank in ranks)
+    scale = np.sqrt((a * a).sum(axis=-1) * (b * b).sum(axis=-1))
+    product = (a * b).sum(axis=-1)
+    return np.divide(product, scale, out=np.full_like(product, np.nan), where=scale > 0)

@@ -18,7 +18,13 @@ from dpg.report.gallery import Drawing, drawings
 from dpg.runtime.schema import Params
 
 # By the beginning of their names, figures and those that stand for them.
-STAND_INS = {"fig07_landscape": "fig07_landscape", "fig09": "fig09", "fig03": "fig09", "sec22": "fig09"}
+STAND_INS = {
+    "fig07_landscape": "fig07_landscape",
+    "fig06": "fig07_landscape",
+    "fig09": "fig09",
+    "fig03": "fig09",
+    "sec22": "fig09",
+}
 OTHERS = "fig04"
 
 

@@ -7,6 +7,8 @@ sizes are cut alike, and the horizon beyond a stream's end is as long a part of 
 import math
 from dataclasses import replace
 
+import numpy as np
+
 from dpg.agent.population import Architecture, initialize
 from dpg.agent.snapshot import Recipe, Snapshot
 from dpg.envs.make import make_vector
@@ -227,24 +229,22 @@ def _baselines(request: Request) -> Run:
 
 
 def plane_work(pairs: int, points: int) -> tuple[Amounts, int]:
-    """Work and pairs of a plane: pairs, and pairs times points; the surrogate takes some points at once."""
-    from dpg.probes.landscape import POINTS_AT_ONCE
-
-    return (pairs, pairs * points), pairs * min(points, POINTS_AT_ONCE)
+    """Work and pairs of a plane: pairs, and pairs times points; the update's batch is held."""
+    return (pairs, pairs * points), pairs
 
 
 def _plane(request: Request) -> Run:
-    """Work: pairs, and pairs times points of the grid; the surrogate holds the pairs once for some points together."""
+    """Work: pairs, and pairs times points of the plane."""
     from dpg.probes import landscape
 
     snapshot = _snapshot(request.recipe)
 
     def run(shape: Shape) -> tuple[Amounts, int]:
         recipe = shrink(request.recipe, shape.timesteps)
-        grid = landscape.Grid((0.0, 1.0), (0.0, 1.0), (shape.width, 2))
+        points = np.zeros((2 * shape.width, 2))
         landscape.measure_plane(
-            landscape.PlaneShard(replace(snapshot, recipe=recipe), grid, shape.timesteps, 1.0, SAMPLE_SEED)
+            landscape.PlaneShard(replace(snapshot, recipe=recipe), points, shape.timesteps, 1.0, SAMPLE_SEED)
         )
-        return plane_work(shape.timesteps, len(grid.points))
+        return plane_work(shape.timesteps, len(points))
 
     return run

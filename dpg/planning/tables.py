@@ -10,10 +10,10 @@ import pandas as pd
 from dpg.learning.training import Record
 from dpg.planning.cell import Cell
 from dpg.planning.stand_ins import Task, table
-from dpg.probes import baselines, gradient, states, true_value, update_step
+from dpg.probes import alignment, baselines, gradient, states, true_value, update_step
 from dpg.probes.evaluation import Evaluation
 from dpg.probes.gradient import Noise, Similarity
-from dpg.probes.landscape import Grid, Point
+from dpg.probes.survey import Survey
 from dpg.probes.value import PredictionError
 from dpg.report.tables import SOURCES, TASK_SOURCES
 from dpg.runtime.schema import Params
@@ -47,15 +47,26 @@ def cell_tables(cell: Cell, rng: np.random.Generator) -> dict[str, pd.DataFrame]
     agents = list(range(budget.train.agents))
     history = {"agent": agents, "iteration": list(range(budget.train.iterations))}
     studied = {"agent": agents, "iteration": cell.studied}
-    grid = Grid.of(params.landscape, budget.landscape).points
-    plane = {"agent": agents[: budget.landscape.agents], "iteration": cell.studied, "point": list(range(len(grid)))}
+    wanted = Survey.of(params)
+    points = wanted.grid.points
+    planes = {
+        "agent": agents[: budget.landscape.agents],
+        "iteration": cell.studied,
+        "update_pairs": list(wanted.update_pairs),
+    }
+    budgets = {"budget_pairs": list(wanted.pair_budgets)}
+    grid = {"point": list(range(len(points)))}
     against = {"against": ["each other", "true"], "pairs": list(budget.gradient.sizes)}
     scored = {"split": ["train", "heldout"], "target": ["gae", "returns"]}
     sizes = {"advantage": list(baselines.WAYS), "pairs": list(budget.baselines.sizes)}
     compared = {"baseline": list(baselines.BASELINES)} | sizes
     contrasted = {"baseline": ["true value"], "other": ["value net", "zero"]} | sizes
-    landscape = table(Point, rng, plane, cell.owner)
-    landscape[["step", "random"]] = grid[landscape.pop("point")]
+    on_grid = {
+        "landscape": table(alignment.Point, rng, planes | grid, cell.owner),
+        "concentration": table(alignment.FewerPairs, rng, planes | budgets | grid, cell.owner),
+    }
+    for rows in on_grid.values():
+        rows[["step", "random"]] = points[rows.pop("point")]
     return {
         "history": in_pairs(table(Record, rng, history, cell.owner), params.common.timesteps),
         "ablation": in_pairs(table(Record, rng, history, cell.owner), params.common.timesteps),
@@ -72,7 +83,9 @@ def cell_tables(cell: Cell, rng: np.random.Generator) -> dict[str, pd.DataFrame]
         "baselines": table(baselines.Comparison, rng, studied | compared, cell.owner),
         "differences": table(baselines.Difference, rng, studied | contrasted, cell.owner),
         "gains": table(baselines.Gain, rng, {"iteration": cell.studied} | contrasted, cell.owner),
-        "landscape": landscape,
+        **on_grid,
+        "resolution": table(alignment.Resolution, rng, planes | budgets, cell.owner),
+        "alignment": table(alignment.Alignment, rng, planes, cell.owner),
     }
 
 

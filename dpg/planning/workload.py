@@ -20,14 +20,27 @@ from dpg.planning.cell import Cell
 from dpg.planning.miniatures import PLANE_ROWS, fit_work, plane_work, policy_updates, states_work, updates
 from dpg.planning.stand_ins import Task, table_bytes
 from dpg.planning.work import Load, StageWork, counted
-from dpg.probes import baselines, evaluation, gradient, landscape, states, true_value, update_step, value
+from dpg.probes import (
+    alignment,
+    baselines,
+    evaluation,
+    gradient,
+    landscape,
+    states,
+    survey,
+    true_value,
+    update_step,
+    value,
+)
 from dpg.probes.collection import STREAMS_AT_ONCE
-from dpg.probes.landscape import Grid, PlaneShard
+from dpg.probes.landscape import Plane
+from dpg.probes.survey import Survey
 from dpg.runtime.schema import Params
 from dpg.streams.advantages import horizon
 
 FLOAT = 8  # bytes
 CALIBRATION = 8000  # bytes of its table
+SHORT_EPISODE = 25  # pairs of an untrained walker's episode, roughly
 RECORD = 11 * FLOAT  # of a training's iteration, as it travels between processes
 
 
@@ -320,38 +333,45 @@ def baseline_estimates(cell: Cell) -> StageWork:
 
 
 def landscapes(cell: Cell) -> StageWork:
-    """Directions and surrogates, then the returns of whole episodes at every point of the grid.
+    """Directions and surrogates, then the returns of whole episodes at every point of the grid, for each regime.
 
     Pairs of the episodes are what the budget gives a point; their number follows from lengths that are measured first.
     """
     params, budget = cell.params, cell.params.budget.landscape
     snapshots = cell.snapshots(cell.studied, budget.agents)
-    grid = Grid.of(params.landscape, budget)
-    planes = [PlaneShard(s, grid, budget.update_pairs, params.landscape.random_norm, params.seed) for s in snapshots]
-    parameters, points = snapshots[0].state.policy.shape[-1], len(grid.points)
-    theta = np.broadcast_to(np.float32(0), (points, parameters))
-    rewards = [
-        shard
-        for s in snapshots
-        for shard in landscape.plan_rewards(
-            s, theta, 1.0, budget.pairs_per_point, params.landscape.common_random_numbers, params.seed
-        )
-    ]
-    loads = Counter(_episodes(1, len(shard.policies) * budget.pairs_per_point, landscape.MAX_ENVS) for shard in rewards)
-    directions = {f"{i}": np.zeros(parameters) for i in range(2 * len(snapshots))}
-    known = {"update_pairs": budget.update_pairs, "pairs": budget.pairs_per_point, "common_random_numbers": True}
+    wanted = Survey.of(params)
+    grid, parameters = wanted.grid, snapshots[0].state.policy.shape[-1]
+    empty = Plane(np.empty(parameters), np.empty(parameters), 0, np.empty(len(grid.measured)))
+    # Snapshots are alike, and episodes as if each were one pair long: shards share the pairs out in these proportions.
+    shards = survey.plan_planes(wanted, snapshots[:1])[0]
+    site = survey.plan_rewards(wanted, shards, [empty] * len(shards), 1.0)
+    updates = Counter(
+        {Load("plane", 1, *plane_work(s.update_pairs, len(grid.measured)), PLANE_ROWS): len(snapshots) for s in shards}
+    )
+    rewards: Counter[Load] = Counter()
+    for shard in site.rewards:
+        envs = min(landscape.MAX_ENVS, shard.total_episodes)
+        rewards[_episodes(1, shard.total_episodes, envs)] += len(snapshots)
+    count, points, budgets = len(snapshots) * len(shards), len(grid.points), len(wanted.pair_budgets)
+    episodes = budget.pairs_per_point // SHORT_EPISODE
+    directions = count * (parameters + 2 * len(grid.measured)) + len(snapshots) * parameters
+    known = {"update_pairs": budget.update_pairs[-1], "pairs": budget.pairs_per_point}
+    tables = {
+        alignment.Point: (count * points, known | {"common_random_numbers": True}),
+        alignment.FewerPairs: (count * points * budgets, known | {"budget_pairs": budget.pairs_per_point}),
+        alignment.Resolution: (count * budgets, known | {"budget_pairs": budget.pairs_per_point}),
+        alignment.Alignment: (count, known),
+    }
     return StageWork(
         "landscape",
         cell.task.env_id,
         cell.algorithm,
-        pairs=sum(shard.update_pairs for shard in planes) + len(snapshots) * points * budget.pairs_per_point,
+        pairs=len(snapshots) * (sum(budget.update_pairs) + sum(shard.total_episodes for shard in site.rewards)),
         approximate=True,
-        rounds=(
-            (Load("plane", len(planes), *plane_work(budget.update_pairs, points), PLANE_ROWS),),
-            counted(loads),
-        ),
-        # All points' policies, and twice one landscape's in float64 while they are made.
-        held_bytes=len(snapshots) * (theta.nbytes + cell.snapshot_bytes) + 4 * theta.nbytes,
-        scratch_bytes=len(planes) * (2 * parameters + points) * FLOAT,
-        output_bytes=len(save(directions)) + table_bytes(landscape.Point, len(planes) * points, **cell.owner, **known),
+        rounds=(counted(updates), counted(rewards)),
+        # All planes' directions, and the trajectories of two landscapes.
+        held_bytes=len(snapshots) * cell.snapshot_bytes + FLOAT * directions + 4 * FLOAT * points * episodes,
+        scratch_bytes=FLOAT * (directions + count * 2 * points * episodes),
+        output_bytes=FLOAT * directions
+        + sum(table_bytes(row, rows, **cell.owner, **values) for row, (rows, values) in tables.items()),
     )

@@ -298,9 +298,12 @@ def landscape_checks(seed: int, streams: int) -> list[Check]:
     agent = known_agent("value net", LONG)
     state, episodes = agent.snapshot.state, streams // 32
     direction = np.resize([0.3, -0.2, 0.1, 0.15], state.policy.shape[1])
-    theta = (state.policy + np.array([[-1.0], [0.0], [1.0]]) * direction).astype(np.float32)
-    shard = landscape.RewardShard(agent.snapshot, theta, 0, episodes, common_random_numbers=True, seed=seed)
+    line = np.array([[-1.0, 0.0], [0.0, 0.0], [1.0, 0.0]])
+    plane = landscape.PlaneShard(agent.snapshot, line, agent.timesteps, random_norm=1.0, seed=seed)
+    nothing = np.zeros_like(direction)
+    shard = landscape.RewardShard(plane, direction, nothing, np.arange(3), 0, episodes, common_random_numbers=True)
     found = landscape.measure_rewards(shard).return_
+    theta = landscape.policies(agent.snapshot, line, direction, nothing)
     loops = [ClosedLoop(TASK, linear_policy(state, vector)) for vector in theta]
     truths = [closed_forms.episode_return(loop, EPISODE_STEPS) for loop in loops]
     checks = [

@@ -1,206 +1,197 @@
-"""Reward and surrogate on one plane of parameters (paper, fig. 6 to 8 and 16 to 26; eq. 14, 17).
+"""Reward and surrogate on planes of parameters (paper, fig. 6 to 8 and 16 to 26; eq. 14, 17).
 
 At snapshot i, theta(a, b) = theta_i + a * step + b * xi: `step` is the algorithm's whole policy update from a batch of
 `update_pairs` pairs, its length kept, so that a = 1 is one full step; xi is a Gaussian direction scaled to a given
-norm. The surrogate is what the algorithm maximises, on the update's own batch. The reward is the mean return of whole
-episodes, whose number is settled beforehand.
+norm, one for each agent and snapshot. The surrogate is what the algorithm maximises, on the update's own batch. The
+reward is the mean return of whole episodes, whose number is settled beforehand (`dpg.probes.survey`). What the two have
+to do with each other is reckoned in `dpg.probes.alignment`.
 """
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from dpg.agent.snapshot import Snapshot
 from dpg.envs.make import make_vector
-from dpg.learning.batch import prepare
-from dpg.learning.update import objective, update_policy
-from dpg.numerics.statistics import standard_error
-from dpg.probes.collection import fresh_streams, probe_seed
-from dpg.runtime.schema import LandscapeBudget, LandscapePlane
+from dpg.learning.batch import Batch, prepare
+from dpg.learning.update import objective_over, update_policy
+from dpg.probes.collection import STREAMS_AT_ONCE, fresh_streams, probe_seed
 from dpg.runtime.seeding import Seed
 from dpg.streams import episodes
+from dpg.streams.episodes import Episodes
 
 POINTS_AT_ONCE = 32
-MAX_ENVS = 16
+PAIRS_AT_ONCE = 4096  # of a batch, for some points together
+MAX_ENVS = 32
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Points of the plane, in row order: the step coordinate varies slowest."""
+    """Points of the plane, in row order: the step coordinate varies slowest. Zero is among both axes' values."""
 
     step_range: tuple[float, float]
     random_range: tuple[float, float]
     shape: tuple[int, int]
 
-    @classmethod
-    def of(cls, plane: LandscapePlane, budget: LandscapeBudget) -> "Grid":
-        """The grid that the parameters state."""
-        return cls(plane.step_range, plane.random_range, budget.grid)
-
     @cached_property
     def points(self) -> Float[np.ndarray, "G 2"]:
-        """Coordinates (a, b) of every point."""
-        a = np.linspace(*self.step_range, self.shape[0])
-        b = np.linspace(*self.random_range, self.shape[1])
+        """Coordinates (a, b) of every point of the grid."""
+        a, b = (
+            _axis(*ends, count) for ends, count in zip((self.step_range, self.random_range), self.shape, strict=True)
+        )
         return np.stack(np.meshgrid(a, b, indexing="ij"), axis=-1).reshape(-1, 2)
+
+    @cached_property
+    def measured(self) -> Float[np.ndarray, "M 2"]:
+        """The grid, and after it the full step (1, 0) where the grid lacks it."""
+        extra = [] if self._find(1.0, 0.0, self.points) is not None else [[1.0, 0.0]]
+        return np.concatenate([self.points, np.reshape(extra, (-1, 2))])
+
+    @cached_property
+    def origin(self) -> int:
+        """Which of the measured points is the snapshot."""
+        index = self._find(0.0, 0.0, self.points)
+        if index is None:
+            raise ValueError(f"the origin is not among the points of {self}")
+        return index
+
+    @cached_property
+    def full_step(self) -> int:
+        """Which of the measured points is one full update step."""
+        index = self._find(1.0, 0.0, self.measured)
+        assert index is not None
+        return index
+
+    @cached_property
+    def along_step(self) -> Int[np.ndarray, " A"]:
+        """The points of the grid with b = 0, in the step's order."""
+        return np.flatnonzero(self.points[:, 1] == 0)
+
+    @staticmethod
+    def _find(a: float, b: float, points: Float[np.ndarray, "K 2"]) -> int | None:
+        found = np.flatnonzero((points == (a, b)).all(axis=1))
+        return int(found[0]) if len(found) else None
+
+
+def _axis(low: float, high: float, count: int) -> Float[np.ndarray, " n"]:
+    """Evenly spaced; values that rounding leaves beside 0 or 1 are those."""
+    values = np.linspace(low, high, count)
+    whole = np.round(values)
+    return np.where(np.abs(values - whole) < 1e-9 * (high - low), whole, values) + 0.0
 
 
 @dataclass(frozen=True)
 class PlaneShard:
-    """One snapshot: find its directions, and the surrogate on the grid."""
+    """One snapshot and one regime: find the plane's directions, and the surrogate at its points."""
 
     snapshot: Snapshot
-    grid: Grid
+    points: Float[np.ndarray, "M 2"]
     update_pairs: int
     random_norm: float
     seed: int
 
+    @property
+    def node(self) -> Seed:
+        """The root of everything random in the plane, but for the direction that all planes of a snapshot share."""
+        return probe_seed(self.seed, "landscape", self.snapshot) / f"update_pairs={self.update_pairs}"
+
+    def __str__(self) -> str:
+        return f"{self.snapshot}, update from {self.update_pairs} pairs"
+
 
 @dataclass(frozen=True)
 class Plane:
-    """The directions of one landscape, and the surrogate at every grid point."""
+    """The directions of one landscape, complete episodes in the update's batch, and the surrogate at every point."""
 
     step: Float[np.ndarray, " D"]
     random: Float[np.ndarray, " D"]
-    surrogate: Float[np.ndarray, " G"]
+    trajectories: int
+    surrogate: Float[np.ndarray, " M"]
 
 
 def measure_plane(shard: PlaneShard) -> Plane:
     """One whole policy update from the snapshot, a random direction, and the surrogate on the plane that they span."""
     state, recipe = shard.snapshot.state, shard.snapshot.recipe
-    node = probe_seed(shard.seed, "landscape", shard.snapshot)
-    count = shard.update_pairs // recipe.common.timesteps
-    seeds = [node / "update" / f"stream={index}" for index in range(count)]
-    batch = prepare(state, fresh_streams(shard.snapshot, seeds), recipe.common, recipe.config)
-    updated = update_policy(state, batch, recipe, [node / "update"])
+    batch, trajectories = update_batch(shard)
+    updated = update_policy(state, batch, recipe, [shard.node])
     step = updated.policy[0].astype(np.float64) - state.policy[0]
-    gaussian = (node / "random direction").generator().standard_normal(len(step))
-    random = gaussian * (shard.random_norm / np.linalg.norm(gaussian))
-    theta = policies(shard.snapshot, shard.grid.points, step, random)
+    random = random_direction(shard.snapshot, shard.random_norm, shard.seed)
+    theta = torch.from_numpy(policies(shard.snapshot, shard.points, step, random))
     with torch.no_grad():
-        surrogate = np.concatenate(
-            [
-                objective(state, torch.from_numpy(theta[first : first + POINTS_AT_ONCE]), batch, recipe).numpy()
-                for first in range(0, len(theta), POINTS_AT_ONCE)
-            ]
-        )
-    return Plane(step, random, surrogate.astype(np.float64))
+        parts = [objective_over(state, some, batch, recipe, PAIRS_AT_ONCE) for some in theta.split(POINTS_AT_ONCE)]
+    return Plane(step, random, trajectories, torch.cat(parts).numpy())
+
+
+def update_batch(shard: PlaneShard) -> tuple[Batch, int]:
+    """The batch that the update is made from, and the complete episodes in it; raw streams are not kept."""
+    state, recipe = shard.snapshot.state, shard.snapshot.recipe
+    seeds = [shard.node / f"stream={index}" for index in range(shard.update_pairs // recipe.common.timesteps)]
+    batches: list[Batch] = []
+    trajectories = 0
+    for first in range(0, len(seeds), STREAMS_AT_ONCE):
+        streams = fresh_streams(shard.snapshot, seeds[first : first + STREAMS_AT_ONCE])
+        batches.append(prepare(state, streams, recipe.common, recipe.config))
+        trajectories += int(streams.num_episodes.sum())
+    return Batch.concatenate(batches), trajectories
+
+
+def random_direction(snapshot: Snapshot, norm: float, seed: int) -> Float[np.ndarray, " D"]:
+    """xi: a Gaussian direction of that norm, the same for all regimes of a snapshot."""
+    rng = (probe_seed(seed, "landscape", snapshot) / "random direction").generator()
+    gaussian = rng.standard_normal(snapshot.state.policy.shape[1])
+    return gaussian * (norm / np.linalg.norm(gaussian))
 
 
 def policies(
     snapshot: Snapshot,
-    points: Float[np.ndarray, "G 2"],
+    points: Float[np.ndarray, "K 2"],
     step: Float[np.ndarray, " D"],
     random: Float[np.ndarray, " D"],
-) -> Float[np.ndarray, "G D"]:
+) -> Float[np.ndarray, "K D"]:
     """theta_i + a * step + b * xi at every point, in the float32 that agents act in."""
     return (snapshot.state.policy + points @ np.stack([step, random])).astype(np.float32)
 
 
 @dataclass(frozen=True)
 class RewardShard:
-    """Some grid points of one landscape, and how many episodes to run at each."""
+    """Some points of a plane, named by their `indices` among those measured, and some of the episodes at each."""
 
-    snapshot: Snapshot
-    policies: Float[np.ndarray, "G D"]
-    first_point: int
+    plane: PlaneShard
+    step: Float[np.ndarray, " D"]
+    random: Float[np.ndarray, " D"]
+    indices: Int[np.ndarray, " K"]
+    first_episode: int
     num_episodes: int
     common_random_numbers: bool
-    seed: int
+
+    @property
+    def total_episodes(self) -> int:
+        """At all of its points together."""
+        return len(self.indices) * self.num_episodes
+
+    def __str__(self) -> str:
+        last = self.first_episode + self.num_episodes - 1
+        return f"{self.plane}, episodes {self.first_episode} to {last} at points {self.indices.tolist()}"
 
 
-def plan_rewards(
-    snapshot: Snapshot,
-    theta: Float[np.ndarray, "G D"],
-    mean_length: float,
-    pairs_per_point: int,
-    common_random_numbers: bool,
-    seed: int,
-    points_per_shard: int = 8,
-) -> list[RewardShard]:
-    """The shards of one landscape. Episodes a point: what `pairs_per_point` holds at the snapshot's mean length."""
-    num_episodes = max(2, math.ceil(pairs_per_point / mean_length))
-    return [
-        RewardShard(snapshot, theta[first : first + points_per_shard], first, num_episodes, common_random_numbers, seed)
-        for first in range(0, len(theta), points_per_shard)
-    ]
-
-
-def measure_rewards(shard: RewardShard) -> episodes.Episodes:
+def measure_rewards(shard: RewardShard) -> Episodes:
     """Run the episodes of a shard's points."""
-    recipe = shard.snapshot.recipe
-    node = probe_seed(shard.seed, "landscape", shard.snapshot)
-    num_points = len(shard.policies)
+    plane = shard.plane
+    snapshot, recipe = plane.snapshot, plane.snapshot.recipe
+    common = probe_seed(plane.seed, "landscape", snapshot) / "reward"
 
-    def seeds(point: int) -> list[Seed]:
-        owner = node / "reward" if shard.common_random_numbers else node / "reward" / f"point={point}"
-        return [owner / f"episode={index}" for index in range(shard.num_episodes)]
+    def seeds(index: int) -> list[Seed]:
+        owner = common if shard.common_random_numbers else plane.node / "reward" / f"point={index}"
+        return [owner / f"episode={shard.first_episode + offset}" for offset in range(shard.num_episodes)]
 
-    population = shard.snapshot.state.select(np.zeros(num_points, np.int64)).with_policy(shard.policies)
-    envs = make_vector(recipe.env_id, min(MAX_ENVS, num_points * shard.num_episodes), recipe.common.env_modules)
+    theta = policies(snapshot, plane.points[shard.indices], shard.step, shard.random)
+    population = snapshot.state.select(np.zeros(len(theta), np.int64)).with_policy(theta)
+    envs = make_vector(recipe.env_id, min(MAX_ENVS, shard.total_episodes), recipe.common.env_modules)
     result = episodes.run(
-        population,
-        envs,
-        [seeds(shard.first_point + offset) for offset in range(num_points)],
-        clip_actions=recipe.common.clip_actions,
+        population, envs, [seeds(index) for index in shard.indices.tolist()], clip_actions=recipe.common.clip_actions
     )
     envs.close()
     return result
-
-
-@dataclass(frozen=True)
-class Point:
-    """One row of `landscape.csv`: a grid point. `step` and `random` are the coordinates a and b.
-
-    `reward` is the mean raw return of `trajectories` whole episodes (`pairs` pairs) and `reward_se` its standard error.
-    """
-
-    env: str
-    algorithm: str
-    agent: int
-    iteration: int
-    update_pairs: int
-    step: float
-    random: float
-    step_norm: float
-    random_norm: float
-    surrogate: float
-    reward: float
-    reward_se: float
-    trajectories: int
-    pairs: int
-    common_random_numbers: bool
-
-
-def tabulate(
-    shard: PlaneShard, plane: Plane, results: Sequence[episodes.Episodes], common_random_numbers: bool
-) -> list[Point]:
-    """The rows of one landscape, from its plane and the episodes of its points in order."""
-    returns = np.concatenate([result.return_ for result in results])
-    lengths = np.concatenate([result.length for result in results])
-    errors = standard_error(returns)
-    return [
-        Point(
-            env=shard.snapshot.recipe.env_id,
-            algorithm=shard.snapshot.recipe.algorithm,
-            agent=shard.snapshot.agent,
-            iteration=shard.snapshot.iteration,
-            update_pairs=shard.update_pairs,
-            step=float(a),
-            random=float(b),
-            step_norm=float(np.linalg.norm(plane.step)),
-            random_norm=shard.random_norm,
-            surrogate=float(plane.surrogate[index]),
-            reward=float(returns[index].mean()),
-            reward_se=float(errors[index]),
-            trajectories=returns.shape[1],
-            pairs=int(lengths[index].sum()),
-            common_random_numbers=common_random_numbers,
-        )
-        for index, (a, b) in enumerate(shard.grid.points)
-    ]

@@ -8,7 +8,9 @@ from matplotlib.figure import Figure
 
 from dpg.report.figures import (
     ablation,
+    alignment,
     baselines,
+    concentration,
     gradient,
     landscape,
     regimes,
@@ -50,6 +52,7 @@ def drawings(tables: Tables, timesteps: int, statistics: Statistics) -> list[Dra
         found.append(_regimes(tables, env, statistics))
         found += _values(tables, env, statistics)
         found += _baselines(tables, env, timesteps, statistics)
+        found.append(_alignment(tables, env, statistics))
         found += _landscapes(tables, env)
     return found
 
@@ -127,17 +130,31 @@ def _baselines(tables: Tables, env: str, timesteps: int, statistics: Statistics)
     ]
 
 
+def _alignment(tables: Tables, env: str, statistics: Statistics) -> Drawing:
+    rows = select(tables.alignment, env=env)
+    name = f"{alignment.NAME}_{env}"
+    return Drawing(name, partial(alignment.draw, rows, statistics), alignment.caption(rows, statistics))
+
+
 def _landscapes(tables: Tables, env: str) -> list[Drawing]:
-    """Two figures an agent of every cell; agents after the first are named in the file."""
+    """Surfaces of every regime, the cut along the step, and fewer trajectories in the first regime, for every agent.
+
+    Agents after the first are named in the file.
+    """
     found = []
     for algorithm in distinct(tables.landscape, "algorithm"):
-        cell = select(tables.landscape, env=env, algorithm=algorithm)
-        for position, agent in enumerate(distinct(cell, "agent")):
-            rows = select(cell, agent=agent)
+        cell = {"env": env, "algorithm": algorithm}
+        for position, agent in enumerate(distinct(select(tables.landscape, **cell), "agent")):
+            rows = select(tables.landscape, **cell, agent=agent)
             suffix = f"_{env}_{algorithm}" + (f"_agent{agent}" if position else "")
+            pairs = distinct(rows, "update_pairs")
+            for regime in (select(rows, update_pairs=each) for each in pairs):
+                name = f"{landscape.NAMES['surfaces']}{suffix}_N{regime['update_pairs'].iloc[0]}"
+                found.append(Drawing(name, partial(landscape.draw_surfaces, regime), landscape.caption(regime)))
             text = landscape.caption(rows)
-            found += [
-                Drawing(f"{landscape.NAMES['surfaces']}{suffix}", partial(landscape.draw_surfaces, rows), text),
-                Drawing(f"{landscape.NAMES['cut']}{suffix}", partial(landscape.draw_cut, rows), text),
-            ]
+            found.append(Drawing(f"{landscape.NAMES['cut']}{suffix}", partial(landscape.draw_cut, rows), text))
+            first = {**cell, "agent": agent, "update_pairs": pairs[0]}
+            fewer = (select(tables.concentration, **first), select(tables.resolution, **first))
+            text = concentration.caption(*fewer)
+            found.append(Drawing(f"{concentration.NAME}{suffix}", partial(concentration.draw, *fewer), text))
     return found

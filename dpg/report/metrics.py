@@ -5,11 +5,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from dpg.report import ablation, regimes
-from dpg.report.tables import Tables, along_step, final_returns, interval_over_agents, over_agents, select
+from dpg.report.tables import Tables, final_returns, interval_over_agents, over_agents, select
 from dpg.runtime.schema import Statistics
 
 Number = float | int | None
@@ -27,7 +26,7 @@ def summarize(tables: Tables, timesteps: int, statistics: Statistics) -> dict[st
             "value": _value(select(tables.value, **cell)),
             "true_value": _true_value(select(tables.fits, **cell), select(tables.opinions, **cell)),
             "baselines": _baselines(select(tables.baselines, **cell), select(tables.gains, **cell), timesteps),
-            "landscape": _landscape(select(tables.landscape, **cell)),
+            "landscape": _landscape(select(tables.alignment, **cell), select(tables.resolution, **cell)),
             "ablation": _ablation(history, select(tables.ablation, **cell), statistics),
         }
     for env, task in tables.regimes.groupby("env", sort=False):
@@ -126,39 +125,28 @@ def _baselines(baselines: pd.DataFrame, gains: pd.DataFrame, timesteps: int) -> 
     return numbers
 
 
-def _landscape(landscape: pd.DataFrame) -> dict[str, Number]:
-    """Mean over agents of the rank correlation of surrogate and reward, over the grid and along the step, by ends.
+def _landscape(alignment: pd.DataFrame, resolution: pd.DataFrame) -> dict[str, dict[str, Number]]:
+    """By the pairs that updates are made from, means over agents at the first and the last studied snapshot.
 
-    Both objectives mostly fall along the random direction, which dominates the grid's correlation; the step's has only
-    the points with b = 0.
+    Rank correlations of surrogate and reward, over the grid and along the step; what one full step adds to the reward;
+    and the share of pairs of points whose order all trajectories together resolve.
     """
-    correlations = pd.DataFrame(
-        [
-            {
-                "agent": agent,
-                "iteration": iteration,
-                "grid": rank_correlation(rows),
-                "step": rank_correlation(along_step(rows)),
-            }
-            for (agent, iteration), rows in landscape.groupby(["agent", "iteration"])
-        ],
-        columns=["agent", "iteration", "grid", "step"],
-    )
-    grid, step = _ends(correlations, "grid"), _ends(correlations, "step")
-    return {
-        "rank_correlation_first": grid[0],
-        "rank_correlation_last": grid[1],
-        "step_rank_correlation_first": step[0],
-        "step_rank_correlation_last": step[1],
+    columns = {
+        "rank_correlation": "grid_correlation",
+        "step_rank_correlation": "step_correlation",
+        "step_gain": "gain",
     }
-
-
-def rank_correlation(rows: pd.DataFrame) -> float:
-    """Spearman's correlation of surrogate and reward over points; NaN where one of them is constant."""
-    surrogate, reward = rows["surrogate"].rank(), rows["reward"].rank()
-    if surrogate.nunique() < 2 or reward.nunique() < 2:
-        return float("nan")
-    return float(np.corrcoef(surrogate, reward)[0, 1])
+    found: dict[str, dict[str, Number]] = {}
+    for pairs, rows in alignment.groupby("update_pairs"):
+        numbers = {name: _ends(rows, column) for name, column in columns.items()}
+        told = select(resolution, update_pairs=pairs, budget_pairs=resolution["budget_pairs"].max())
+        numbers["resolved_share"] = _ends(told, "resolved_share")
+        found[f"N{pairs}"] = {
+            f"{name}_{end}": value
+            for name, ends in numbers.items()
+            for end, value in zip(("first", "last"), ends, strict=True)
+        }
+    return found
 
 
 def _ends(rows: pd.DataFrame, column: str) -> tuple[Number, Number]:

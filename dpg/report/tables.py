@@ -36,6 +36,9 @@ SOURCES = {
     "differences": ("baselines", "differences.csv"),
     "gains": ("baselines", "agents.csv"),
     "landscape": ("landscape", "landscape.csv"),
+    "concentration": ("landscape", "concentration.csv"),
+    "resolution": ("landscape", "resolution.csv"),
+    "alignment": ("landscape", "alignment.csv"),
     "ablation": ("ablation", "history.csv"),
 }
 TASK_SOURCES = {"regimes": ("regimes", "history.csv")}
@@ -52,7 +55,8 @@ class Tables:
     `regimes` also with `timesteps` and `lr`), `dpg.probes.evaluation.Evaluation`, `dpg.probes.gradient.Similarity`,
     `Noise` and `Agreement`, `dpg.probes.update_step.Agreement`, `dpg.probes.value.PredictionError`,
     `dpg.probes.true_value.Quality` and `Epoch`, `dpg.probes.states.StateValue` and `Opinion`,
-    `dpg.probes.baselines.Comparison`, `Difference` and `Gain`, `dpg.probes.landscape.Point`.
+    `dpg.probes.baselines.Comparison`, `Difference` and `Gain`,
+    `dpg.probes.alignment.Point`, `FewerPairs`, `Resolution` and `Alignment`.
     """
 
     history: pd.DataFrame
@@ -70,6 +74,9 @@ class Tables:
     differences: pd.DataFrame
     gains: pd.DataFrame
     landscape: pd.DataFrame
+    concentration: pd.DataFrame
+    resolution: pd.DataFrame
+    alignment: pd.DataFrame
     ablation: pd.DataFrame
     regimes: pd.DataFrame
 

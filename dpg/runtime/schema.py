@@ -217,15 +217,28 @@ class BaselinesBudget(_Section):
 
 
 class LandscapeBudget(_Section):
-    """Grid points and the pairs behind each."""
+    """Grid points, the pairs behind each, and fewer pairs that its reward is told from as well."""
 
     agents: Count
     grid: Annotated[
         tuple[Annotated[int, Field(ge=2)], Annotated[int, Field(ge=2)]],
         BeforeValidator(_list_to_tuple),
     ]
-    update_pairs: Count
+    update_pairs: Annotated[
+        tuple[Count, ...], BeforeValidator(_list_to_tuple), AfterValidator(_increasing), Field(min_length=1)
+    ]
     pairs_per_point: Count
+    concentration: Annotated[tuple[Count, ...], BeforeValidator(_list_to_tuple), AfterValidator(_increasing)]
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if self.concentration and self.concentration[-1] >= self.pairs_per_point:
+            raise _mismatch(
+                "concentration",
+                list(self.concentration),
+                f"must each be less than pairs_per_point ({self.pairs_per_point})",
+            )
+        return self
 
 
 class RegimesBudget(_Section):
@@ -337,41 +350,45 @@ class Params(_Section):
         return getattr(self, name)
 
     @model_validator(mode="after")
-    def _agree(self) -> Self:
+    def _estimates_are_of_whole_streams(self) -> Self:
         timesteps = self.common.timesteps
-        scale = f"scales.{self.scale}"
         for stage in ("gradient", "baselines"):
             for size in getattr(self.budget, stage).sizes:
                 if size > timesteps and size % timesteps:
                     raise _mismatch(
-                        f"{scale}.{stage}.sizes",
+                        f"scales.{self.scale}.{stage}.sizes",
                         size,
                         f"beyond common.timesteps, sizes must be multiples of it ({timesteps})",
                     )
-        if self.budget.gradient.true_pairs % (2 * timesteps):
-            raise _mismatch(
-                f"{scale}.gradient.true_pairs",
-                self.budget.gradient.true_pairs,
-                f"must be a multiple of twice common.timesteps ({2 * timesteps}): two halves of whole streams",
-            )
-        if self.budget.value.heldout_pairs % timesteps:
-            raise _mismatch(
-                f"{scale}.value.heldout_pairs",
-                self.budget.value.heldout_pairs,
-                f"must be a multiple of common.timesteps ({timesteps})",
-            )
-        if self.budget.true_value.pairs % timesteps or self.budget.true_value.pairs < 2 * timesteps:
-            raise _mismatch(
-                f"{scale}.true_value.pairs",
-                self.budget.true_value.pairs,
-                f"must be a multiple of common.timesteps ({timesteps}), and two streams at least: one is held out",
-            )
-        if self.budget.landscape.update_pairs % timesteps:
-            raise _mismatch(
-                f"{scale}.landscape.update_pairs",
-                self.budget.landscape.update_pairs,
-                f"must be a multiple of common.timesteps ({timesteps})",
-            )
+        return self
+
+    @model_validator(mode="after")
+    def _collections_are_of_whole_streams(self) -> Self:
+        timesteps, budget = self.common.timesteps, self.budget
+        multiple = f"must be a multiple of common.timesteps ({timesteps})"
+        halves = f"must be a multiple of twice common.timesteps ({2 * timesteps}): two halves of whole streams"
+        heldout = f"{multiple}, and two streams at least: one is held out"
+        fitted = budget.true_value.pairs
+        for name, pairs, right, allowed in (
+            (
+                "gradient.true_pairs",
+                budget.gradient.true_pairs,
+                budget.gradient.true_pairs % (2 * timesteps) == 0,
+                halves,
+            ),
+            ("value.heldout_pairs", budget.value.heldout_pairs, budget.value.heldout_pairs % timesteps == 0, multiple),
+            ("true_value.pairs", fitted, fitted % timesteps == 0 and fitted >= 2 * timesteps, heldout),
+            *(
+                ("landscape.update_pairs", pairs, pairs % timesteps == 0, multiple)
+                for pairs in budget.landscape.update_pairs
+            ),
+        ):
+            if not right:
+                raise _mismatch(f"scales.{self.scale}.{name}", pairs, allowed)
+        return self
+
+    @model_validator(mode="after")
+    def _grids_hold_their_origin(self) -> Self:
         for axis, points in zip(("step_range", "random_range"), self.budget.landscape.grid, strict=True):
             low, high = getattr(self.landscape, axis)
             position = -low / (high - low) * (points - 1)
@@ -379,6 +396,11 @@ class Params(_Section):
                 raise _mismatch(
                     f"landscape.{axis}", [low, high], f"must have 0 among its {points} evenly spaced points"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _minibatches_hold_pairs(self) -> Self:
+        timesteps = self.common.timesteps
         for name in get_args(AlgorithmName):
             block = getattr(self, name)
             for key in ("minibatches", "value_minibatches"):

@@ -10,6 +10,7 @@ from dpg.numerics.statistics import (
     nested_interval,
     of_values,
     pairwise_interval,
+    rank_correlation,
     standard_error,
 )
 
@@ -138,3 +139,14 @@ def test_standard_error_is_s_over_root_n():
     values = np.array([[1.0, 2.0, 3.0, 6.0], [5.0, 5.0, 5.0, 5.0]])
     # Row 0: deviations -2, -1, 0, 3 sum to 14 in squares; s^2 = 14 / 3; / 4 units.
     np.testing.assert_allclose(standard_error(values), [np.sqrt(14 / 3 / 4), 0])
+
+
+def test_rank_correlation_of_made_up_numbers():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((5, 12))
+    np.testing.assert_allclose(rank_correlation(x, np.exp(3 * x)), 1.0)
+    np.testing.assert_allclose(rank_correlation(x, -(x**3)), -1.0)
+    # Ranks 1, 2.5, 2.5, 4 against 1, 2, 3, 4: covariance 4.5, squares 4.5 and 5.
+    tied = rank_correlation(np.array([1.0, 2, 2, 4]), np.array([1.0, 2, 3, 4]))
+    assert tied == pytest.approx(4.5 / np.sqrt(4.5 * 5))
+    assert np.isnan(rank_correlation(np.ones(3), np.arange(3.0)))

@@ -8,10 +8,9 @@ import pytest
 from ruamel.yaml import YAML
 
 from dpg.learning.training import Record
-from dpg.probes import baselines, states, true_value, update_step
+from dpg.probes import alignment, baselines, states, true_value, update_step
 from dpg.probes.evaluation import Evaluation
 from dpg.probes.gradient import Agreement, Noise, Similarity
-from dpg.probes.landscape import Point
 from dpg.probes.value import PredictionError
 from dpg.report.claims.rules import RULES
 from tests.pipeline.project import ROOT, shell
@@ -33,7 +32,10 @@ TABLES = {
     "baselines/baselines.csv": baselines.Comparison,
     "baselines/differences.csv": baselines.Difference,
     "baselines/agents.csv": baselines.Gain,
-    "landscape/landscape.csv": Point,
+    "landscape/landscape.csv": alignment.Point,
+    "landscape/concentration.csv": alignment.FewerPairs,
+    "landscape/resolution.csv": alignment.Resolution,
+    "landscape/alignment.csv": alignment.Alignment,
 }
 # What a row belongs to, beyond the cell.
 FURTHER = {"regimes/history.csv": {"timesteps", "lr"}}

@@ -125,7 +125,7 @@ def test_every_figure_of_a_report_has_one_that_stands_for_it(params, tmp_path):
     measured = report_tables.load(two.envs, two.algorithms, partial(tables.place, tmp_path))
     gallery = drawings(measured, two.common.timesteps, two.statistics)
     assert {drawing.model_of(figure.name) for figure in gallery} == {"fig07_landscape", "fig09", "fig04"}
-    assert len(gallery) == 2 + 10 + 2 * 2
+    assert len(gallery) == 2 + 11 + 2 * 4
 
 
 def test_figures_alone_count_the_run_that_they_open(params):
@@ -134,4 +134,4 @@ def test_figures_alone_count_the_run_that_they_open(params):
     works = [StageWork("params"), StageWork("figures")]
     found = calibration.measure(smoke, stand_ins.tasks_of(smoke), works, jobs=2)
     assert found.footprint.tracking > 30 * MB
-    assert found.drawn is not None and found.drawn.figures == 14
+    assert found.drawn is not None and found.drawn.figures == 17

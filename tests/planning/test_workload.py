@@ -147,7 +147,12 @@ def test_stand_in_tables_have_the_rows_that_are_foretold(cell):
     snapshots = budget.train.agents * len(foretold.studied)
     assert len(tables["history"]) == budget.train.agents * budget.train.iterations
     assert len(tables["similarity"]) == 2 * len(budget.gradient.sizes) * snapshots
-    assert len(tables["landscape"]) == 49 * len(foretold.studied)
+    landscapes = len(foretold.studied) * len(budget.landscape.update_pairs)
+    budgets = len(budget.landscape.concentration) + 1
+    assert len(tables["landscape"]) == 49 * landscapes
+    assert len(tables["concentration"]) == 49 * landscapes * budgets
+    assert len(tables["resolution"]) == landscapes * budgets
+    assert len(tables["alignment"]) == landscapes
     rows = regimes_table(foretold.params, ENV, np.random.default_rng(0))
     regimes = budget.regimes
     assert len(rows) == regimes.agents * len(regimes.rates) * sum(regimes.total_pairs // t for t in regimes.timesteps)

@@ -9,10 +9,9 @@ import pandas as pd
 import pytest
 
 from dpg.learning.training import Record
-from dpg.probes import baselines, states, true_value, update_step
+from dpg.probes import alignment, baselines, states, true_value, update_step
 from dpg.probes.evaluation import Evaluation
 from dpg.probes.gradient import Agreement, Noise, Similarity
-from dpg.probes.landscape import Point
 from dpg.probes.value import PredictionError
 from dpg.report.tables import SOURCES, TASK_SOURCES, Tables
 from dpg.runtime.schema import Statistics
@@ -24,6 +23,8 @@ ITERATIONS = (0, 4)
 SIZES = (50, T, 1000)
 RATES = (1e-4, 4e-4)
 TOTAL_PAIRS = 2000
+REGIMES = (T, 5 * T)  # pairs behind an update
+BUDGETS = (100, 1000)  # pairs behind the reward of a point
 
 
 def row(kind, **values):
@@ -228,12 +229,61 @@ def landscape(cell: dict) -> pd.DataFrame:
     """The reward rises with the surrogate at iteration 0 and falls with it at iteration 4."""
     rows = []
     for i, sign in zip(ITERATIONS, (1, -1), strict=True):
-        for a in np.linspace(0, 3, 4):
-            for b in np.linspace(0, 3, 3):
-                surrogate = a - 2.1 * b
-                where = {"agent": 0, "iteration": i, "step": a, "random": b, "update_pairs": T}
-                numbers = {"surrogate": surrogate, "reward": 50 + sign * surrogate**3, "reward_se": 2.0 + a}
-                rows.append(row(Point, **cell, **where, **numbers))
+        for pairs in REGIMES:
+            for a in np.linspace(0, 3, 4):
+                for b in np.linspace(0, 3, 3):
+                    surrogate = a - 2.1 * b
+                    where = {"agent": 0, "iteration": i, "step": a, "random": b, "update_pairs": pairs}
+                    numbers = {"surrogate": surrogate, "reward": 50 + sign * surrogate**3, "reward_se": 2.0 + a}
+                    rows.append(row(alignment.Point, **cell, **where, **numbers))
+    return pd.DataFrame(rows)
+
+
+def concentration(cell: dict) -> pd.DataFrame:
+    """The rewards of `landscape` from all pairs; from fewer, every other point is 30 higher."""
+    table = landscape(cell)
+    parts = []
+    for budget in BUDGETS:
+        odd = np.arange(len(table)) % 2 if budget < BUDGETS[-1] else 0
+        parts.append(table.assign(budget_pairs=budget, trajectories=budget // 50, reward=table["reward"] + 30 * odd))
+    columns = [field.name for field in fields(alignment.FewerPairs)]
+    return pd.concat(parts, ignore_index=True)[columns]
+
+
+def resolution(cell: dict) -> pd.DataFrame:
+    """A tenth of the pairs of points is resolved from the fewest pairs, and as much more from each larger budget."""
+    return pd.DataFrame(
+        [
+            row(
+                alignment.Resolution,
+                **cell,
+                agent=0,
+                iteration=i,
+                update_pairs=pairs,
+                budget_pairs=budget,
+                resolved_share=0.1 * (1 + k),
+                noise_share=0.9 / (1 + k),
+            )
+            for i in ITERATIONS
+            for pairs in REGIMES
+            for k, budget in enumerate(BUDGETS)
+        ]
+    )
+
+
+def aligned(cell: dict) -> pd.DataFrame:
+    """Correlations of 1 at iteration 0 and -1 at iteration 4; a full step gains 2 and then loses 2, give or take 1."""
+    rows = []
+    for i, sign in zip(ITERATIONS, (1.0, -1.0), strict=True):
+        for pairs in REGIMES:
+            numbers = {
+                f"{kind}_correlation{end}": sign - shift
+                for kind in ("grid", "step")
+                for end, shift in (("", 0.0), ("_low", 0.1), ("_high", -0.1))
+            }
+            gains = {"gain": 2 * sign, "gain_low": 2 * sign - 1, "gain_high": 2 * sign + 1}
+            where = {"agent": 0, "iteration": i, "update_pairs": pairs}
+            rows.append(row(alignment.Alignment, **cell, **where, **numbers, **gains))
     return pd.DataFrame(rows)
 
 
@@ -279,6 +329,9 @@ def make_tables(envs=(ENV,), algorithms=("ppo",)) -> Tables:
         ),
         gains=pd.concat([contrasted(baselines.Gain, cell, range(1)) for cell in cells], ignore_index=True),
         landscape=pd.concat([landscape(cell) for cell in cells], ignore_index=True),
+        concentration=pd.concat([concentration(cell) for cell in cells], ignore_index=True),
+        resolution=pd.concat([resolution(cell) for cell in cells], ignore_index=True),
+        alignment=pd.concat([aligned(cell) for cell in cells], ignore_index=True),
         ablation=trained.assign(mean_return=trained["mean_return"] / 10),
         regimes=pd.concat([regimes(env) for env in envs], ignore_index=True),
     )

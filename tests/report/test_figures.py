@@ -11,7 +11,9 @@ from matplotlib.figure import Figure
 from dpg.report import style
 from dpg.report.figures import (
     ablation,
+    alignment,
     baselines,
+    concentration,
     gradient,
     landscape,
     regimes,
@@ -40,34 +42,35 @@ def panels(figure: Figure) -> list[Axes]:
     return [axes for axes in figure.axes if axes.get_visible()]
 
 
-def test_every_figure_has_a_name_a_caption_and_no_warnings(many_tables, statistics, tmp_path):
+def test_every_figure_has_a_name_a_caption_labelled_axes_and_no_warnings(many_tables, statistics, tmp_path):
     gallery = drawings(many_tables, T, statistics)
     names = [drawing.name for drawing in gallery]
-    assert len(set(names)) == len(names) == 2 + 2 * 10 + 6 * 2
+    assert len(set(names)) == len(names) == 2 + 2 * 11 + 6 * 4
     assert {"sec22_no_baseline", "fig03_regimes_Walker2d-v4"} <= set(names)
     assert {"fig09_rewards", "fig01_gradient_variance_Hopper-v4", "fig07_cut_Walker2d-v4_trpo"} <= set(names)
-    for drawing in gallery:
+    # Of cells that differ in nothing but their numbers, one is drawn.
+    drawn = [drawing for drawing in gallery if not drawing.name.endswith(("_ppo_m", "_trpo", "_m_N200", "_trpo_N200"))]
+    assert len(drawn) < len(gallery) - 10
+    for drawing in drawn:
         figure = drawing.draw()
         style.save(figure, tmp_path, drawing.name, ["png"], dpi=40)
         assert figure.get_figwidth() <= style.WIDTH
         assert "figure" in drawing.caption.lower()
         assert "nan" not in drawing.caption
+        assert_labelled(drawing.name, figure)
 
 
-def test_every_axis_is_labelled(many_tables, statistics):
-    """By itself, or by the label at the edge of its row (y) or column (x) of panels."""
-    for drawing in drawings(many_tables, T, statistics):
-        figure = drawing.draw()
-        figure.draw_without_rendering()
-        places = [(axes, axes.get_position()) for axes in panels(figure)]
-        for axes, place in places:
-            if axes.name == "3d":
-                assert all([axes.get_xlabel(), axes.get_ylabel(), axes.get_zlabel()])
-                continue
-            row = [other.get_ylabel() for other, at in places if abs(at.y0 - place.y0) < 0.01]
-            column = [other.get_xlabel() for other, at in places if abs(at.x0 - place.x0) < 0.01]
-            assert any(row), drawing.name
-            assert any(column) or axes.get_label() == "<colorbar>", drawing.name
+def assert_labelled(name: str, figure: Figure) -> None:
+    """Every axis by itself, or by the label at the edge of its row (y) or column (x) of panels."""
+    places = [(axes, axes.get_position()) for axes in panels(figure)]
+    for axes, place in places:
+        if axes.name == "3d":
+            assert all([axes.get_xlabel(), axes.get_ylabel(), axes.get_zlabel()])
+            continue
+        row = [other.get_ylabel() for other, at in places if abs(at.y0 - place.y0) < 0.01]
+        column = [other.get_xlabel() for other, at in places if abs(at.x0 - place.x0) < 0.01]
+        assert any(row), name
+        assert any(column) or axes.get_label() == "<colorbar>", name
 
 
 # Updates
@@ -351,8 +354,14 @@ def test_an_error_that_is_nan_is_left_out(tables, statistics):
 # Landscapes
 
 
-def test_surfaces_mark_the_snapshot_and_the_full_step(tables):
-    figure = landscape.draw_surfaces(tables.landscape)
+@pytest.fixture
+def regime(tables) -> pd.DataFrame:
+    """The landscapes of one regime."""
+    return select(tables.landscape, update_pairs=T)
+
+
+def test_surfaces_mark_the_snapshot_and_the_full_step(regime):
+    figure = landscape.draw_surfaces(regime)
     solid = [axes for axes in panels(figure) if axes.name == "3d"]
     assert len(solid) == 4
     origin, step = (line.get_data_3d() for line in solid[1].get_lines())
@@ -366,23 +375,31 @@ def test_surfaces_mark_the_snapshot_and_the_full_step(tables):
         assert (axes.get_xlabel(), axes.get_ylabel()) == ("update step, a", "random direction, b")
 
 
-def test_a_full_step_between_grid_points_is_interpolated(tables):
-    rows = tables.landscape
-    coarse = rows[rows["step"] != 1.0]
+def test_a_full_step_between_grid_points_is_interpolated(regime):
+    coarse = regime[regime["step"] != 1.0]
     solid = [axes for axes in panels(landscape.draw_surfaces(coarse)) if axes.name == "3d"]
     _, step = (line.get_data_3d() for line in solid[0].get_lines())
     assert np.ravel(step).tolist() == [1, 0, 1]  # of 0 at a = 0 and 2 at a = 2
 
 
-def test_the_cut_draws_reward_with_its_interval_and_surrogate(tables):
+def test_a_landscape_without_a_step_is_drawn(regime):
+    """TRPO's line search found none: the surrogate is the same all along it."""
+    flat = regime.assign(surrogate=0.0)
+    landscape.draw_surfaces(flat)
+    landscape.draw_cut(flat)
+
+
+def test_the_cut_draws_reward_with_its_interval_and_surrogate_for_every_regime(tables):
     figure = landscape.draw_cut(tables.landscape)
     rewards_axes = [axes for axes in panels(figure) if "reward" in labels(axes)]
     surrogate_axes = [axes for axes in panels(figure) if "surrogate" in labels(axes)]
-    assert [axes.get_title() for axes in rewards_axes] == ["iteration 0", "iteration 4"]
-    assert [axes.get_ylabel() for axes in rewards_axes] == ["reward units", ""]
-    assert [axes.get_ylabel() for axes in surrogate_axes] == ["", "surrogate objective"]
+    assert [axes.get_title() for axes in rewards_axes] == [
+        f"iteration {i}, update from {pairs} pairs" for i in (0, 4) for pairs in ("200", "1,000")
+    ]
+    assert [axes.get_ylabel() for axes in rewards_axes] == ["reward units", ""] * 2
+    assert [axes.get_ylabel() for axes in surrogate_axes] == ["", "surrogate objective"] * 2
     a = np.arange(4.0)
-    for axes, twin, sign in zip(rewards_axes, surrogate_axes, (1, -1), strict=True):
+    for axes, twin, sign in zip(rewards_axes, surrogate_axes, (1, 1, -1, -1), strict=True):
         np.testing.assert_allclose(line(axes, "reward"), [a, 50 + sign * a**3])
         np.testing.assert_allclose(line(twin, "surrogate"), [a, a], atol=1e-12)
         assert set(line(axes, "full step")[0]) == {1}
@@ -393,20 +410,44 @@ def test_the_cut_draws_reward_with_its_interval_and_surrogate(tables):
         np.testing.assert_allclose(np.transpose(ends), [expected - 1.96 * (2 + a), expected + 1.96 * (2 + a)])
 
 
-def test_the_cut_is_found_where_rounding_left_its_zero_a_little_off(tables):
-    shifted = tables.landscape.copy()
-    shifted.loc[shifted["random"] == 0, "random"] = 5.6e-17
-    exact = [line(axes, "reward") for axes in panels(landscape.draw_cut(tables.landscape)) if "reward" in labels(axes)]
-    found = [line(axes, "reward") for axes in panels(landscape.draw_cut(shifted)) if "reward" in labels(axes)]
-    np.testing.assert_array_equal(found, exact)
-    landscape.draw_surfaces(shifted)
+def test_fewer_trajectories_are_drawn_on_the_scale_of_all(tables):
+    """A row a checkpoint, a column a budget; from fewer pairs every other point is 30 higher."""
+    low = {"update_pairs": T}
+    figure = concentration.draw(select(tables.concentration, **low), select(tables.resolution, **low))
+    few, many, *_ = solid = panels(figure)
+    assert len(solid) == 4
+    assert [axes.get_title().split("\n")[1] for axes in (few, many)] == [
+        "10% of pairs of points resolved",
+        "20% of pairs of points resolved",
+    ]
+    assert few.get_title().startswith("100 pairs, ")
+    assert few.get_zlim() == many.get_zlim()
+    heights = [axes.get_lines()[0].get_data_3d()[2][0] for axes in (few, many)]
+    assert heights == [50, 50]  # the snapshot is an even point
+
+
+def test_alignment_shows_every_algorithm_regime_and_checkpoint_with_its_interval(many_tables, statistics):
+    rows = select(many_tables.alignment, env="Hopper-v4")
+    figure = alignment.draw(rows, statistics)
+    grid, _, gain = panels(figure)
+    names = [f"{name}, {pairs}" for name in ("PPO", "PPO-M", "TRPO") for pairs in (200, 1000)]
+    assert [name for name in labels(grid) if not name.startswith("_")] == names
+    at, values = line(grid, "PPO, 200")
+    assert values.tolist() == [1, -1]
+    assert np.round(at).tolist() == [0, 1]
+    bars = np.concatenate([path.vertices[:, 1] for path in gain.collections[0].get_paths()])
+    np.testing.assert_allclose(bars, [100, 300, -300, -100])  # a gain of 2, then -2, give or take 1, of a reward of 1
 
 
 def test_landscapes_of_further_agents_have_files_of_their_own(tables, statistics):
-    more = tables.landscape.assign(agent=1)
-    both = replace(tables, landscape=pd.concat([tables.landscape, more], ignore_index=True))
-    names = [drawing.name for drawing in drawings(both, T, statistics)]
-    assert {"fig07_landscape_Hopper-v4_ppo", "fig07_landscape_Hopper-v4_ppo_agent1"} <= set(names)
+    both = {
+        name: pd.concat([getattr(tables, name), getattr(tables, name).assign(agent=1)], ignore_index=True)
+        for name in ("landscape", "concentration", "resolution", "alignment")
+    }
+    names = [drawing.name for drawing in drawings(replace(tables, **both), T, statistics)]
+    for start in ("fig07_landscape_Hopper-v4_ppo", "fig07_cut_Hopper-v4_ppo", "fig06_concentration_Hopper-v4_ppo"):
+        assert any(name.startswith(start) for name in names)
+        assert any(name.startswith(f"{start}_agent1") for name in names)
 
 
 def test_captions_state_sample_sizes(tables, statistics):
@@ -422,4 +463,7 @@ def test_captions_state_sample_sizes(tables, statistics):
     assert "one line for each of 3 agents" in text["fig02_true_gradient_Hopper-v4"]
     assert "iteration 4: 10.0" in text["fig01_gradient_variance_Hopper-v4"]  # trajectories in T pairs
     assert "thin for each of 3 agents" in text["fig04_value_error_Hopper-v4"]
-    assert "4 x 3 points" in text["fig07_landscape_Hopper-v4_ppo"]
+    assert "4 x 3 points" in text["fig07_landscape_Hopper-v4_ppo_N200"]
+    assert "update from 200 or 1,000 pairs" in text["fig07_cut_Hopper-v4_ppo"]
+    assert "1,000 pairs: 1 trajectories a point, 20% resolved, noise 45%" in text["fig06_concentration_Hopper-v4_ppo"]
+    assert "over the 1 points of the grid" in text["fig07_alignment_Hopper-v4"]

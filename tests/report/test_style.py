@@ -21,7 +21,7 @@ def test_the_same_table_gives_the_same_bytes(kind, tables, statistics, tmp_path)
         (tmp_path / attempt).mkdir()
         for name, figure in (
             ("flat", rewards.draw(tables.history, tables.evaluation, statistics)),
-            ("solid", landscape.draw_surfaces(tables.landscape)),
+            ("solid", landscape.draw_surfaces(tables.landscape.query("update_pairs == 200"))),
             ("regimes", regimes.draw(tables.regimes, statistics)),
             ("ablation", ablation.draw(tables.history, tables.ablation, statistics)),
         ):

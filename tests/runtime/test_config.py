@@ -84,6 +84,8 @@ def test_budget_is_the_chosen_scales(raw):
         ("algorithms", ["ppo", "ppo"], "twice"),
         ("scales.paper.checkpoint.fractions", [0.3, 0.0], "must increase"),
         ("scales.paper.gradient.sizes", [100, 100], "must increase"),
+        ("scales.paper.landscape.update_pairs", [4000, 2000], "must increase"),
+        ("scales.paper.landscape.update_pairs", 2000, "tuple"),
         ("scales.smoke.gradient.repeats", 2, "greater than or equal to 3"),
         ("scales.laptop.true_value.pairs", 2000, "must be a multiple of common.timesteps (2000), and two streams"),
         ("scales.smoke.true_value.states", 1, "greater than or equal to 3"),
@@ -143,6 +145,8 @@ def test_a_missing_key_is_named(raw, name):
         ("scales.laptop.checkpoint.curve_every", 7, "must be a multiple of train.snapshot_every"),
         ("scales.laptop.checkpoint.fractions", [0.3, 0.32], "must each have a snapshot of its own"),
         ("scales.laptop.landscape.agents", 999, "must be at most train.agents"),
+        ("scales.laptop.landscape.concentration", [10, 10**7], "must each be less than pairs_per_point"),
+        ("landscape.random_range", [1.0, 3.0], "must have 0 among its 7 evenly spaced points"),
         ("scales.laptop.gradient.true_pairs", 5, "must be at least the largest of gradient.sizes"),
         ("ppo.minibatches", 10**6, "must be at most common.timesteps"),
         ("trpo.value_minibatches", 10**6, "must be at most common.timesteps"),
@@ -163,7 +167,7 @@ def test_sizes_beyond_an_iteration_must_be_whole_iterations(raw):
 
 def test_update_pairs_must_be_whole_iterations(raw):
     timesteps = raw["common"]["timesteps"]
-    text = message(put(raw, "scales.laptop.landscape.update_pairs", timesteps + 1))
+    text = message(put(raw, "scales.laptop.landscape.update_pairs", [timesteps, timesteps + 1]))
     assert f"scales.laptop.landscape.update_pairs = {timesteps + 1}: " in text
     assert f"({timesteps})" in text
 

@@ -176,7 +176,7 @@ def results(make_recipe: Callable[..., Recipe], make_population: Callable[..., A
     return [
         (sums, Products(3, 1.5, -2.5, 1 / 3)),
         Episodes(rng.standard_normal((2, 3)), np.arange(6).reshape(2, 3)),
-        Plane(rng.standard_normal(4), rng.standard_normal(4), rng.standard_normal(6)),
+        Plane(rng.standard_normal(4), rng.standard_normal(4), 3, rng.standard_normal(6)),
         [error, replace(error, split="heldout")],
         campaign.Progressed(group, state, [record, replace(record, iteration=4)]),
         Snapshot(1, recipe, state.member(0)),

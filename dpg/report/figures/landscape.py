@@ -45,7 +45,7 @@ def draw_surfaces(landscape: pd.DataFrame) -> Figure:
     head, foot, row_height = 0.4, 0.4, 1.95
     height = head + foot + row_height * len(iterations)
     figure = Figure(figsize=(style.WIDTH, height))
-    figure.suptitle(_title(landscape), y=1 - 0.12 / height, va="top")
+    figure.suptitle(title(landscape), y=1 - 0.12 / height, va="top")
     surfaces = figure.add_gridspec(
         len(iterations),
         2,
@@ -67,8 +67,8 @@ def draw_surfaces(landscape: pd.DataFrame) -> Figure:
     )
     for row, iteration in enumerate(iterations):
         rows = select(landscape, iteration=iteration)
-        left = _surface(figure, surfaces, row, 0, rows, "surrogate")
-        right = _surface(figure, surfaces, row, 1, rows, "reward")
+        left = surface(figure, surfaces, row, 0, rows, "surrogate")
+        right = surface(figure, surfaces, row, 1, rows, "reward")
         above = figure.add_subplot(maps[row, 0])
         _contours(figure, above, rows)
         middle = left.get_position().y0 + left.get_position().height / 2
@@ -77,17 +77,21 @@ def draw_surfaces(landscape: pd.DataFrame) -> Figure:
         if row == 0:
             left.set_title("surrogate objective", y=1.0, pad=0)
             right.set_title("reward (mean episode return)", y=1.0, pad=0)
-            above.set_title("reward, from above", pad=4)
-    handles = [
-        style.line_handle("snapshot (a = 0, b = 0)", linestyle="none", **_ORIGIN),
-        style.line_handle("one full update step (a = 1, b = 0)", linestyle="none", **_STEP),
-    ]
-    figure.legend(handles=handles, loc="lower center", ncols=2, bbox_to_anchor=(0.5, 0.0))
+            above.set_title("reward, from above\n(dashed: surrogate)", pad=4)
+    figure.legend(handles=marks(), loc="lower center", ncols=2, bbox_to_anchor=(0.5, 0.0))
     return figure
 
 
-def _surface(figure: Figure, grid: GridSpec, row: int, column: int, rows: pd.DataFrame, height: str) -> Axes3D:
-    """One 3-D surface over the plane, the update step at the back."""
+def marks() -> list:
+    """Legend entries for the two points that every surface marks."""
+    return [
+        style.line_handle("snapshot (a = 0, b = 0)", linestyle="none", **_ORIGIN),
+        style.line_handle("one full update step (a = 1, b = 0)", linestyle="none", **_STEP),
+    ]
+
+
+def surface(figure: Figure, grid: GridSpec, row: int, column: int, rows: pd.DataFrame, height: str) -> Axes3D:
+    """One 3-D surface over the plane, the update step at the back; `height` is `surrogate` or `reward`."""
     axes = figure.add_subplot(grid[row, column], projection="3d", computed_zorder=False)
     assert isinstance(axes, Axes3D)
     values = _grid(rows, height)
@@ -130,13 +134,17 @@ def _dress(axes: Any, height_label: str) -> None:
 
 
 def _contours(figure: Figure, axes: Axes, rows: pd.DataFrame) -> QuadContourSet:
-    """The reward from above, with the snapshot and one full step marked."""
+    """The reward from above with the surrogate's contours over it, and the snapshot and one full step marked."""
     values = _grid(rows, "reward")
     a, b = values.index.to_numpy(float), values.columns.to_numpy(float)
     z = values.to_numpy(float).T
     middle = float(np.nanmean(z))
     levels = 12 if np.nanstd(z) > 1e-9 * abs(middle) else [middle - 1, middle, middle + 1]
     filled = axes.contourf(a, b, z, levels=levels, cmap=style.COLORMAP)
+    promised = _grid(rows, "surrogate").to_numpy(float).T
+    if np.nanstd(promised) > 0:
+        axes.contour(a, b, promised, levels=7, colors="white", linewidths=1.6, alpha=0.55, linestyles="solid")
+        axes.contour(a, b, promised, levels=7, colors="black", linewidths=0.5, linestyles="dashed")
     axes.plot([0, 1], [0, 0], color="black", linewidth=1.2, clip_on=False, zorder=4, label="step")
     axes.plot([0], [0], linestyle="none", clip_on=False, zorder=5, label="origin", **_ORIGIN)
     axes.plot([1], [0], linestyle="none", clip_on=False, zorder=5, label="full step", **_STEP)
@@ -156,26 +164,22 @@ def _contours(figure: Figure, axes: Axes, rows: pd.DataFrame) -> QuadContourSet:
 
 @style.paper()
 def draw_cut(landscape: pd.DataFrame) -> Figure:
-    """The landscapes of figures 7 and 8 along the update step (b = 0): reward with its interval, and the surrogate."""
-    iterations = distinct(landscape, "iteration")
-    columns = min(2, len(iterations))
-    lines = -(-len(iterations) // columns)
-    figure = style.new_figure(style.WIDTH if columns == 2 else style.NARROW, 0.8 + 1.75 * lines)
-    panels = figure.subplots(lines, columns, sharex=True, squeeze=False)
+    """Figures 7 and 8 along the update step (b = 0): reward with its interval, and the surrogate; a column a regime."""
+    iterations, regimes = distinct(landscape, "iteration"), distinct(landscape, "update_pairs")
+    figure = style.new_figure(style.WIDTH if len(regimes) > 1 else style.NARROW, 0.8 + 1.5 * len(iterations))
+    panels = figure.subplots(len(iterations), len(regimes), sharex=True, squeeze=False)
     color = style.look(landscape["algorithm"].iloc[0]).color
-    for index, axes in enumerate(panels.flat):
-        if index >= len(iterations):
-            axes.set_visible(False)
-            continue
-        cut = along_step(select(landscape, iteration=iterations[index]))
-        _cut(axes, cut, color, outer=index % columns == columns - 1 or index == len(iterations) - 1)
-        axes.set_title(f"iteration {iterations[index]}")
-        if index % columns == 0:
-            axes.set_ylabel("reward units")
-        if index + columns >= len(iterations):
-            axes.tick_params(labelbottom=True)
-            axes.set_xlabel("update step, a (1 = one full step)")
-    figure.suptitle(f"{_title(landscape)}, along the update step")
+    for row, iteration in enumerate(iterations):
+        for column, pairs in enumerate(regimes):
+            axes = panels[row, column]
+            cut = along_step(select(landscape, iteration=iteration, update_pairs=pairs))
+            _cut(axes, cut, color, outer=column == len(regimes) - 1)
+            axes.set_title(f"iteration {iteration}, update from {pairs:,} pairs")
+            if column == 0:
+                axes.set_ylabel("reward units")
+            if row == len(iterations) - 1:
+                axes.set_xlabel("update step, a (1 = one full step)")
+    figure.suptitle(f"{title(landscape)}, along the update step")
     handles = [
         style.line_handle("reward (left axis), 95% interval", color=color, marker="o", linewidth=1.3),
         style.line_handle("surrogate (right axis)", color=style.GREY, marker="x", linewidth=1.0, linestyle=(0, (4, 2))),
@@ -223,20 +227,21 @@ def _ticks(most: int) -> MaxNLocator:
     return MaxNLocator(most, steps=[1, 2, 5, 10])
 
 
-def _title(landscape: pd.DataFrame) -> str:
+def title(landscape: pd.DataFrame) -> str:
+    """The cell and the agent; the regime, where there is one."""
     first = landscape.iloc[0]
-    return f"{first['env']}, {style.look(first['algorithm']).label}, agent {first['agent']}"
+    regimes = distinct(landscape, "update_pairs")
+    regime = f", update from {regimes[0]:,} pairs" if len(regimes) == 1 else ""
+    return f"{first['env']}, {style.look(first['algorithm']).label}, agent {first['agent']}{regime}"
 
 
 def caption(landscape: pd.DataFrame) -> str:
     """What a landscape figure shows, and from how much."""
     first = landscape.iloc[0]
     shape = (landscape["step"].nunique(), landscape["random"].nunique())
-    groups = landscape.groupby("iteration")
+    regimes = distinct(landscape, "update_pairs")
     sizes = "; ".join(
-        f"iteration {i}: {rows['trajectories'].iloc[0]} trajectories a point ({_span(rows['pairs'])} pairs), "
-        f"median standard error {rows['reward_se'].median():.3g}, step norm {rows['step_norm'].iloc[0]:.3g}"
-        for i, rows in groups
+        _sizes(rows, several=len(regimes) > 1) for _, rows in landscape.groupby(["iteration", "update_pairs"])
     )
     shared = (
         "All points share their initial states and action noise, so errors of neighbours are correlated."
@@ -246,10 +251,21 @@ def caption(landscape: pd.DataFrame) -> str:
     return (
         "Figures 7 and 8 of the paper (16 to 24 for other cells). Landscapes around the snapshots of agent "
         f"{first['agent']}, {style.look(first['algorithm']).label} on {first['env']}, on a grid of {shape[0]} x "
-        f"{shape[1]} points: a, in steps of the algorithm's whole policy update from {first['update_pairs']:,} "
-        f"pairs; b, in Gaussian directions of norm {first['random_norm']:g}. Surrogate: what the algorithm "
-        "maximises, on the update's own batch. Reward: mean raw return of whole episodes; on the cut, its 95% "
-        f"interval is 1.96 standard errors over trajectories. {shared} {sizes}."
+        f"{shape[1]} points: a, in steps of the algorithm's whole policy update from "
+        f"{' or '.join(f'{pairs:,}' for pairs in regimes)} pairs; b, in a Gaussian direction of norm "
+        f"{first['random_norm']:g}. Surrogate: what the algorithm maximises, on the update's own batch. Reward: mean "
+        "raw return of whole episodes; on the cut, its 95% interval is 1.96 standard errors over trajectories. "
+        f"{shared} {sizes}."
+    )
+
+
+def _sizes(rows: pd.DataFrame, *, several: bool) -> str:
+    first = rows.iloc[0]
+    regime = f", update from {first['update_pairs']:,} pairs" if several else ""
+    return (
+        f"iteration {first['iteration']}{regime}: {first['trajectories']} trajectories a point "
+        f"({_span(rows['pairs'])} pairs), median standard error {rows['reward_se'].median():.3g}, "
+        f"step norm {first['step_norm']:.3g}"
     )
 
 

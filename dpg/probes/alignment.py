@@ -1,0 +1,325 @@
+"""Whether surrogate and reward agree, and from how many trajectories the reward can be told (paper, fig. 6 to 8).
+
+The independent unit is the trajectory: with common random numbers, one episode number at all points together, since
+they share its initial state and noise; without them, each point's own. Intervals resample that unit, and the error of a
+difference between two points is that of the trajectories' own differences where these are paired.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from scipy import stats
+
+from dpg.agent.snapshot import filename
+from dpg.numerics.statistics import Interval, expanded_percentiles, rank_correlation, standard_error
+from dpg.probes.landscape import PlaneShard
+from dpg.probes.survey import Landscape
+from dpg.runtime.schema import Statistics
+
+
+@dataclass(frozen=True)
+class Point:
+    """One row of `landscape.csv`: a grid point. `step` and `random` are the coordinates a and b.
+
+    `reward` is the mean raw return of `trajectories` whole episodes (`pairs` pairs) and `reward_se` its standard error.
+    The update that spans the plane is made from `update_pairs` pairs, with `update_trajectories` complete episodes.
+    """
+
+    env: str
+    algorithm: str
+    agent: int
+    iteration: int
+    update_pairs: int
+    update_trajectories: int
+    step: float
+    random: float
+    step_norm: float
+    random_norm: float
+    surrogate: float
+    reward: float
+    reward_se: float
+    trajectories: int
+    pairs: int
+    common_random_numbers: bool
+
+
+@dataclass(frozen=True)
+class FewerPairs:
+    """One row of `concentration.csv`: the reward of a grid point from the first trajectories alone."""
+
+    env: str
+    algorithm: str
+    agent: int
+    iteration: int
+    update_pairs: int
+    budget_pairs: int
+    step: float
+    random: float
+    reward: float
+    reward_se: float
+    trajectories: int
+    pairs: int
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """One row of `resolution.csv`: what a landscape shows from `trajectories` a point (`pairs`, in the mean).
+
+    `resolved_share` of the `point_pairs` pairs of grid points differ by more than the half width of their difference's
+    confidence interval. Of neighbours on the grid, `neighbour_std` is the root mean square difference, `noise_std` what
+    sampling alone contributes to it, and `noise_share` the ratio of the squares: near 1, what looks rugged is noise.
+    """
+
+    env: str
+    algorithm: str
+    agent: int
+    iteration: int
+    update_pairs: int
+    budget_pairs: int
+    trajectories: int
+    pairs: float
+    reward_se: float
+    point_pairs: int
+    resolved_share: float
+    neighbour_std: float
+    noise_std: float
+    noise_share: float
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """One row of `alignment.csv`: surrogate and reward of a landscape together.
+
+    Rank correlations (Spearman) over the grid's `points`, and over those along the step (b = 0). `gain` is what one
+    full step (a = 1, b = 0) adds to the reward of the snapshot, `surrogate_gain` to the surrogate. Intervals resample
+    the `trajectories` of a point.
+    """
+
+    env: str
+    algorithm: str
+    agent: int
+    iteration: int
+    update_pairs: int
+    update_trajectories: int
+    step_norm: float
+    points: int
+    step_points: int
+    trajectories: int
+    pairs: int
+    grid_correlation: float
+    grid_correlation_low: float
+    grid_correlation_high: float
+    step_correlation: float
+    step_correlation_low: float
+    step_correlation_high: float
+    surrogate_gain: float
+    snapshot_reward: float
+    full_step_reward: float
+    gain: float
+    gain_low: float
+    gain_high: float
+
+
+def tabulate(landscapes: Iterable[Landscape], statistics: Statistics) -> tuple[dict[str, list[Any]], dict[str, Any]]:
+    """The rows of every table by the name of its file, and the arrays behind them by theirs.
+
+    Landscapes are taken one at a time: their trajectories are not held together.
+    """
+    tables: dict[str, list[Any]] = {
+        name: [] for name in ("landscape.csv", "concentration.csv", "resolution.csv", "alignment.csv")
+    }
+    arrays: dict[str, Any] = {}
+    for landscape in landscapes:
+        tables["landscape.csv"] += points(landscape)
+        tables["concentration.csv"] += concentration(landscape)
+        tables["resolution.csv"] += resolutions(landscape, statistics.confidence)
+        tables["alignment.csv"].append(align(landscape, statistics))
+        arrays |= arrays_of(landscape)
+    return tables, arrays
+
+
+def arrays_of(landscape: Landscape) -> dict[str, Any]:
+    """The directions of a landscape, and what was found at every measured point, named by snapshot and regime."""
+    shard, plane = landscape.shard, landscape.plane
+    snapshot = filename(shard.snapshot.agent, shard.snapshot.iteration).removesuffix(".safetensors")
+    name = f"{snapshot}.{shard.update_pairs}"
+    found = {"step": plane.step, "surrogate": plane.surrogate, "reward": landscape.reward}
+    common = {"points": shard.points, f"{snapshot}.random": plane.random}
+    return common | {f"{name}.{part}": array for part, array in found.items()}
+
+
+def points(landscape: Landscape) -> list[Point]:
+    """The rows of the grid, from all trajectories."""
+    grid, plane, shard = landscape.survey.grid, landscape.plane, landscape.shard
+    errors = standard_error(landscape.episodes.return_)
+    pairs = landscape.episodes.length.sum(axis=1)
+    return [
+        Point(
+            **_owner(shard),
+            update_trajectories=plane.trajectories,
+            step=float(a),
+            random=float(b),
+            step_norm=float(np.linalg.norm(plane.step)),
+            random_norm=shard.random_norm,
+            surrogate=float(plane.surrogate[index]),
+            reward=float(landscape.reward[index]),
+            reward_se=float(errors[index]),
+            trajectories=landscape.trajectories[-1],
+            pairs=int(pairs[index]),
+            common_random_numbers=landscape.survey.common_random_numbers,
+        )
+        for index, (a, b) in enumerate(grid.points)
+    ]
+
+
+def concentration(landscape: Landscape) -> list[FewerPairs]:
+    """The rows of the grid for every budget of pairs."""
+    rows: list[FewerPairs] = []
+    for budget, count in zip(landscape.survey.pair_budgets, landscape.trajectories, strict=True):
+        returns = landscape.episodes.return_[:, :count]
+        lengths = landscape.episodes.length[:, :count].sum(axis=1)
+        means, errors = returns.mean(axis=1), standard_error(returns)
+        rows += [
+            FewerPairs(
+                **_owner(landscape.shard),
+                budget_pairs=budget,
+                step=float(a),
+                random=float(b),
+                reward=float(means[index]),
+                reward_se=float(errors[index]),
+                trajectories=count,
+                pairs=int(lengths[index]),
+            )
+            for index, (a, b) in enumerate(landscape.survey.grid.points)
+        ]
+    return rows
+
+
+def resolutions(landscape: Landscape, confidence: float) -> list[Resolution]:
+    """What can be told from every budget of pairs."""
+    survey, size = landscape.survey, len(landscape.survey.grid.points)
+    near = neighbours(survey.grid.shape)
+    rows: list[Resolution] = []
+    for budget, count in zip(survey.pair_budgets, landscape.trajectories, strict=True):
+        returns = landscape.episodes.return_[:size, :count]
+        means = returns.mean(axis=1)
+        variance = difference_variance(returns, paired=survey.common_random_numbers)
+        squared = (means[:, None] - means) ** 2
+        resolved = resolved_pairs(squared, variance, count, confidence, paired=survey.common_random_numbers)
+        observed, noise = float(squared[near].mean()), float(variance[near].mean())
+        rows.append(
+            Resolution(
+                **_owner(landscape.shard),
+                budget_pairs=budget,
+                trajectories=count,
+                pairs=float(landscape.episodes.length[:size, :count].sum(axis=1).mean()),
+                reward_se=float(np.median(standard_error(returns))),
+                point_pairs=size * (size - 1) // 2,
+                resolved_share=float(resolved[np.triu_indices(size, 1)].mean()),
+                neighbour_std=observed**0.5,
+                noise_std=noise**0.5,
+                noise_share=noise / observed if observed > 0 else float("nan"),
+            )
+        )
+    return rows
+
+
+def neighbours(shape: tuple[int, int]) -> tuple[Int[np.ndarray, " K"], Int[np.ndarray, " K"]]:
+    """The two ends of every edge of a grid whose points are in row order."""
+    numbers = np.arange(shape[0] * shape[1]).reshape(shape)
+    ends = [(numbers[:-1].ravel(), numbers[1:].ravel()), (numbers[:, :-1].ravel(), numbers[:, 1:].ravel())]
+    first, second = (np.concatenate(side) for side in zip(*ends, strict=True))
+    return first, second
+
+
+def difference_variance(returns: Float[np.ndarray, "G E"], *, paired: bool) -> Float[np.ndarray, "G G"]:
+    """The sampling variance of the difference of two points' means, for all pairs of points."""
+    covariance = np.atleast_2d(np.cov(returns)) / returns.shape[1]
+    own = np.diagonal(covariance)
+    shared = covariance if paired else np.diag(own)
+    return np.maximum(own[:, None] + own - 2 * shared, 0.0)
+
+
+def resolved_pairs(
+    squared: Float[np.ndarray, "G G"],
+    variance: Float[np.ndarray, "G G"],
+    count: int,
+    confidence: float,
+    *,
+    paired: bool,
+) -> Bool[np.ndarray, "G G"]:
+    """Which pairs of points differ by more than chance lets them at this confidence (Student's t, two-sided)."""
+    freedom = count - 1 if paired else 2 * (count - 1)
+    quantile = stats.t.ppf((1 + confidence) / 2, freedom)
+    return squared > quantile**2 * variance
+
+
+def align(landscape: Landscape, statistics: Statistics) -> Alignment:
+    """Surrogate against reward over the grid and along the step, and what the full step gains."""
+    grid, plane, shard = landscape.survey.grid, landscape.plane, landscape.shard
+    returns, reward = landscape.episodes.return_, landscape.reward
+    rng = (shard.node / "bootstrap").generator()
+    resampled = resampled_means(returns, statistics.resamples, rng, paired=landscape.survey.common_random_numbers)
+    count = returns.shape[1]
+
+    def interval(point: Any, values: Float[np.ndarray, " B"]) -> Interval:
+        return expanded_percentiles(float(point), values, count, statistics.confidence)
+
+    def correlation(where: Int[np.ndarray, " K"]) -> Interval:
+        surrogate = plane.surrogate[where]
+        return interval(
+            rank_correlation(surrogate, reward[where]), rank_correlation(surrogate[None], resampled[:, where])
+        )
+
+    over_grid, over_step = correlation(np.arange(len(grid.points))), correlation(grid.along_step)
+    origin, full = grid.origin, grid.full_step
+    gain = interval(reward[full] - reward[origin], resampled[:, full] - resampled[:, origin])
+    return Alignment(
+        **_owner(shard),
+        update_trajectories=plane.trajectories,
+        step_norm=float(np.linalg.norm(plane.step)),
+        points=len(grid.points),
+        step_points=len(grid.along_step),
+        trajectories=count,
+        pairs=int(landscape.episodes.length.sum()),
+        grid_correlation=over_grid.mean,
+        grid_correlation_low=over_grid.low,
+        grid_correlation_high=over_grid.high,
+        step_correlation=over_step.mean,
+        step_correlation_low=over_step.low,
+        step_correlation_high=over_step.high,
+        surrogate_gain=float(plane.surrogate[full] - plane.surrogate[origin]),
+        snapshot_reward=float(reward[origin]),
+        full_step_reward=float(reward[full]),
+        gain=gain.mean,
+        gain_low=gain.low,
+        gain_high=gain.high,
+    )
+
+
+def resampled_means(
+    returns: Float[np.ndarray, "M E"], resamples: int, rng: np.random.Generator, *, paired: bool
+) -> Float[np.ndarray, "B M"]:
+    """Means of the points over resampled trajectories: the same ones at all points where they are paired."""
+    num_points, count = returns.shape
+    means = np.empty((resamples, num_points))
+    for index in range(resamples):
+        weights = np.bincount(rng.integers(0, count, count), minlength=count) / count
+        means[index] = returns @ weights
+    # Points that share nothing: every resample takes the trajectories of each from another draw.
+    return means if paired else rng.permuted(means, axis=0)
+
+
+def _owner(shard: PlaneShard) -> dict[str, Any]:
+    """The columns that a row of a landscape begins with."""
+    snapshot = shard.snapshot
+    return {
+        "env": snapshot.recipe.env_id,
+        "algorithm": snapshot.recipe.algorithm,
+        "agent": snapshot.agent,
+        "iteration": snapshot.iteration,
+        "update_pairs": shard.update_pairs,
+    }

@@ -1,0 +1,39 @@
+"""How surrogate and reward agree, by algorithm, checkpoint and regime: one table of all cells."""
+
+import pandas as pd
+
+from dpg.report.tables import distinct, over_agents
+from dpg.runtime.schema import Statistics
+
+KEYS = ["env", "algorithm", "iteration", "update_pairs"]
+COLUMNS = ("grid_correlation", "step_correlation", "gain", "relative_gain")
+
+
+def summarize(alignment: pd.DataFrame, column: str, statistics: Statistics) -> pd.DataFrame:
+    """A column by task, algorithm, checkpoint and regime: `mean`, `low`, `high`, and the `agents` behind them.
+
+    With several agents the interval resamples agents; one agent has its own, which resamples trajectories.
+    """
+    rows = with_relative_gain(alignment)
+    if len(distinct(rows, "agent")) > 1:
+        return over_agents(rows, KEYS, column, statistics)
+    names = {column: "mean", f"{column}_low": "low", f"{column}_high": "high"}
+    table = rows[[*KEYS, *names]].rename(columns=names).assign(agents=rows[column].notna().astype(int))
+    return table.sort_values(KEYS, ignore_index=True)
+
+
+def with_relative_gain(alignment: pd.DataFrame) -> pd.DataFrame:
+    """The gain of the full step and its interval in percent of the snapshot's reward, without its sign."""
+    scale = 100 / alignment["snapshot_reward"].abs()
+    return alignment.assign(**{f"relative_gain{end}": scale * alignment[f"gain{end}"] for end in ("", "_low", "_high")})
+
+
+def table(alignment: pd.DataFrame, statistics: Statistics) -> pd.DataFrame:
+    """All columns beside each other, each with its interval: a row a task, algorithm, checkpoint and regime."""
+    parts = []
+    for column in COLUMNS:
+        rows = summarize(alignment, column, statistics).set_index(KEYS)
+        names = {"mean": column, "low": f"{column}_low", "high": f"{column}_high"}
+        parts.append(rows.rename(columns=names)[list(names.values())])
+    agents = alignment.groupby(KEYS)["agent"].nunique().rename("agents")
+    return pd.concat([agents, *parts], axis=1).reset_index()

@@ -1,0 +1,75 @@
+"""The reward landscape from fewer and more trajectories (paper, fig. 6, 25, 26): `data/tables/landscape`."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from dpg.report import style
+from dpg.report.figures import landscape
+from dpg.report.tables import distinct, select
+
+NAME = "fig06_concentration"
+
+
+@style.paper()
+def draw(concentration: pd.DataFrame, resolution: pd.DataFrame) -> Figure:
+    """Figures 6, 25 and 26 for one agent and regime: a row a checkpoint, a column a budget of pairs."""
+    iterations, budgets = distinct(concentration, "iteration"), distinct(concentration, "budget_pairs")
+    head, foot, row_height = 0.45, 0.35, 1.95
+    height = head + foot + row_height * len(iterations)
+    width = min(style.WIDTH, 0.35 + 2.15 * len(budgets))
+    figure = Figure(figsize=(width, height))
+    figure.suptitle(f"{landscape.title(concentration)}, reward from fewer and more trajectories", y=1 - 0.12 / height)
+    grid = figure.add_gridspec(
+        len(iterations),
+        len(budgets),
+        left=0.24 / width,
+        right=1 - 0.3 / width,
+        top=1 - head / height,
+        bottom=foot / height,
+        wspace=0.2,
+        hspace=0.16,
+    )
+    for row, iteration in enumerate(iterations):
+        rows = select(concentration, iteration=iteration)
+        limits = (rows["reward"].min(), rows["reward"].max())
+        for column, budget in enumerate(budgets):
+            some = select(rows, budget_pairs=budget)
+            told = select(resolution, iteration=iteration, budget_pairs=budget).iloc[0]
+            axes = landscape.surface(figure, grid, row, column, some, "reward")
+            if limits[0] < limits[1]:
+                axes.set_zlim(*limits)
+            axes.set_title(
+                f"{budget:,} pairs, {told['trajectories']:.0f} trajectories\n"
+                f"{told['resolved_share']:.0%} of pairs of points resolved",
+                y=0.97,
+                pad=0,
+                fontsize=6.5,
+            )
+            if column == 0:
+                middle = axes.get_position().y0 + axes.get_position().height / 2
+                figure.text(0.09 / width, middle, f"iteration {iteration}", rotation=90, ha="left", va="center")
+    figure.legend(handles=landscape.marks(), loc="lower center", ncols=2, bbox_to_anchor=(0.5, 0.0))
+    return figure
+
+
+def caption(concentration: pd.DataFrame, resolution: pd.DataFrame) -> str:
+    """What the figure shows, and from how much."""
+    first = concentration.iloc[0]
+    sizes = "; ".join(_sizes(rows) for _, rows in resolution.groupby("iteration"))
+    return (
+        "Figures 6, 25 and 26 of the paper (the same for other cells). The reward landscape around the snapshots of "
+        f"agent {first['agent']}, {style.look(first['algorithm']).label} on {first['env']}, on the plane of the "
+        f"update from {first['update_pairs']:,} pairs, from the first trajectories alone: a column a budget of pairs a "
+        "point, all from one collection. Heights have one scale in a row. A pair of grid points is resolved where the "
+        "95% interval of its difference excludes zero (of equal points, 5% would). Noise: the share of the variance "
+        f"between neighbours on the grid that sampling contributes. {sizes}."
+    )
+
+
+def _sizes(rows: pd.DataFrame) -> str:
+    parts = (
+        f"{row['budget_pairs']:,} pairs: {row['trajectories']} trajectories a point, {row['resolved_share']:.0%} "
+        f"resolved, noise {row['noise_share']:.0%}"
+        for row in rows.to_dict("records")
+    )
+    return f"iteration {rows['iteration'].iloc[0]}: {', '.join(parts)}"
