@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from dpg.cli import calibrate, claims, doctor, plan, repro, show, ui, watch
+from dpg.cli import calibrate, claims, doctor, landscape, plan, repro, show, ui, watch
 from dpg.runtime.errors import UserError
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app.command(epilog=plan.EPILOG)(plan.plan)
 app.command(epilog=claims.EPILOG)(claims.claims)
 app.command(epilog=show.EPILOG)(show.show)
 app.command(epilog=watch.EPILOG)(watch.watch)
+app.command(epilog=landscape.EPILOG)(landscape.landscape)
 app.command(epilog=ui.EPILOG)(ui.ui)
 app.command(epilog=doctor.EPILOG)(doctor.doctor)
 app.command(epilog=calibrate.EPILOG)(calibrate.calibrate)

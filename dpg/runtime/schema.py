@@ -391,8 +391,7 @@ class Params(_Section):
     def _grids_hold_their_origin(self) -> Self:
         for axis, points in zip(("step_range", "random_range"), self.budget.landscape.grid, strict=True):
             low, high = getattr(self.landscape, axis)
-            position = -low / (high - low) * (points - 1)
-            if not (low <= 0 <= high and abs(position - round(position)) < 1e-9):
+            if not holds_zero(low, high, points):
                 raise _mismatch(
                     f"landscape.{axis}", [low, high], f"must have 0 among its {points} evenly spaced points"
                 )
@@ -409,6 +408,12 @@ class Params(_Section):
                         f"{name}.{key}", getattr(block, key), f"must be at most common.timesteps ({timesteps})"
                     )
         return self
+
+
+def holds_zero(low: float, high: float, points: int) -> bool:
+    """Whether 0 is among so many evenly spaced points between the two, ends included."""
+    position = -low / (high - low) * (points - 1)
+    return low <= 0 <= high and abs(position - round(position)) < 1e-9
 
 
 def nearest(fractions: Sequence[float], available: Sequence[int], iterations: int) -> list[int]:

@@ -50,7 +50,7 @@ def draw_surfaces(landscape: pd.DataFrame) -> Figure:
         len(iterations),
         2,
         left=0.03,
-        right=0.645,
+        right=0.63,
         top=1 - head / height,
         bottom=foot / height,
         wspace=0.13,
@@ -59,8 +59,8 @@ def draw_surfaces(landscape: pd.DataFrame) -> Figure:
     maps = figure.add_gridspec(
         len(iterations),
         1,
-        left=0.75,
-        right=0.898,
+        left=0.775,
+        right=0.908,
         top=1 - (head + 0.2) / height,
         bottom=(foot + 0.38) / height,
         hspace=0.6,
@@ -94,7 +94,7 @@ def surface(figure: Figure, grid: GridSpec, row: int, column: int, rows: pd.Data
     """One 3-D surface over the plane, the update step at the back; `height` is `surrogate` or `reward`."""
     axes = figure.add_subplot(grid[row, column], projection="3d", computed_zorder=False)
     assert isinstance(axes, Axes3D)
-    values = _grid(rows, height)
+    values = on_grid(rows, height)
     a, b = np.meshgrid(values.index.to_numpy(float), values.columns.to_numpy(float), indexing="ij")
     z = values.to_numpy(float)
     axes.plot_surface(
@@ -135,13 +135,13 @@ def _dress(axes: Any, height_label: str) -> None:
 
 def _contours(figure: Figure, axes: Axes, rows: pd.DataFrame) -> QuadContourSet:
     """The reward from above with the surrogate's contours over it, and the snapshot and one full step marked."""
-    values = _grid(rows, "reward")
+    values = on_grid(rows, "reward")
     a, b = values.index.to_numpy(float), values.columns.to_numpy(float)
     z = values.to_numpy(float).T
     middle = float(np.nanmean(z))
     levels = 12 if np.nanstd(z) > 1e-9 * abs(middle) else [middle - 1, middle, middle + 1]
     filled = axes.contourf(a, b, z, levels=levels, cmap=style.COLORMAP)
-    promised = _grid(rows, "surrogate").to_numpy(float).T
+    promised = on_grid(rows, "surrogate").to_numpy(float).T
     if np.nanstd(promised) > 0:
         axes.contour(a, b, promised, levels=7, colors="white", linewidths=1.6, alpha=0.55, linestyles="solid")
         axes.contour(a, b, promised, levels=7, colors="black", linewidths=0.5, linestyles="dashed")
@@ -218,7 +218,7 @@ def _cut(axes: Axes, cut: pd.DataFrame, color: str, *, outer: bool) -> None:
     axes.patch.set_visible(False)
 
 
-def _grid(rows: pd.DataFrame, column: str) -> pd.DataFrame:
+def on_grid(rows: pd.DataFrame, column: str) -> pd.DataFrame:
     """A column over the plane: a down, b across; NaN where a point was not measured."""
     return rows.pivot(index="step", columns="random", values=column)  # noqa: PD010 - a double point is an error
 
@@ -254,7 +254,8 @@ def caption(landscape: pd.DataFrame) -> str:
         f"{shape[1]} points: a, in steps of the algorithm's whole policy update from "
         f"{' or '.join(f'{pairs:,}' for pairs in regimes)} pairs; b, in a Gaussian direction of norm "
         f"{first['random_norm']:g}. Surrogate: what the algorithm maximises, on the update's own batch. Reward: mean "
-        "raw return of whole episodes; on the cut, its 95% interval is 1.96 standard errors over trajectories. "
+        "raw return of whole episodes; on the cut, its 95% interval is 1.96 standard errors over trajectories. From "
+        "above: the reward in shades, the surrogate's contours dashed. "
         f"{shared} {sizes}."
     )
 

@@ -1,0 +1,183 @@
+"""`dpg landscape`: a closer look at the landscape around one snapshot, outside the pipeline."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.table import Table
+
+    from dpg.agent.snapshot import Snapshot
+    from dpg.probes.survey import Survey
+
+EPILOG = """
+Examples:
+
+- `dpg landscape data/train/Hopper-v4/ppo/agent00-iteration00030.safetensors`: around one snapshot, in a minute or two
+- `dpg landscape SNAPSHOT --x-range -1 3 --y-range -1.5 1.5 --grid 17 13 --pairs 50000`: both sides of it, and finer
+- `dpg landscape SNAPSHOT --update-pairs 2000 --update-pairs 100000 -o close-look`: steps from few and from many pairs
+
+How to read what it writes: docs/landscapes.md.
+"""
+EVALUATED = 16  # episodes, by which the trajectories a point are reckoned
+MOST_POINTS = 200  # an axis is not suggested to have more
+
+
+def landscape(
+    snapshot: Annotated[Path, typer.Argument(help="A snapshot's file, as `train` and `checkpoint` leave them.")],
+    x_range: Annotated[
+        tuple[float, float], typer.Option(metavar="LOW HIGH", help="Along the update step; 1 is one full step.")
+    ] = (0.0, 3.0),
+    y_range: Annotated[tuple[float, float], typer.Option(metavar="LOW HIGH", help="Along the random direction.")] = (
+        0.0,
+        3.0,
+    ),
+    grid: Annotated[tuple[int, int], typer.Option(metavar="NX NY", help="Points along each.")] = (7, 7),
+    pairs: Annotated[int, typer.Option(min=1, help="State-action pairs a point, roughly: whole episodes.")] = 10_000,
+    fewer: Annotated[
+        list[int] | None,
+        typer.Option(metavar="PAIRS", help="Also tell the reward from so many; may be repeated.", show_default=False),
+    ] = None,
+    update_pairs: Annotated[
+        list[int] | None,
+        typer.Option(metavar="PAIRS", help="Behind the update; may be repeated. Default: one iteration's."),
+    ] = None,
+    random_norm: Annotated[float, typer.Option(help="Length of the random direction.")] = 2.0,
+    own_noise: Annotated[bool, typer.Option("--own-noise", help="Noise of each point's own, not common.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="The root of the random streams.")] = 0,
+    output: Annotated[Path, typer.Option("--output", "-o", help="A new folder for what is found.")] = Path("landscape"),
+) -> None:
+    """Measure reward and surrogate around one snapshot; write tables, arrays, figures and a page that turns.
+
+    The plane is spanned by the algorithm's own update step, from the snapshot's optimiser state, and a random
+    direction. Nothing of the pipeline is changed. A run that was stopped goes on when the same command is given again.
+    """
+    from rich.console import Console
+
+    from dpg.agent.snapshot import load
+
+    _check_axes(x_range, y_range, grid)
+    found = load(snapshot)
+    timesteps = found.recipe.common.timesteps
+    regimes = tuple(sorted(set(update_pairs or [timesteps])))
+    _check_counts(regimes, timesteps, sorted(fewer or []), pairs, random_norm, output)
+    from dpg.probes.landscape import Grid
+    from dpg.probes.survey import Survey
+
+    budgets = (*sorted(set(fewer or [])), pairs)
+    wanted = Survey(Grid(x_range, y_range, grid), regimes, budgets, random_norm, not own_noise, seed)
+    table = measure(wanted, found, output)
+    out = Console(highlight=False)
+    out.print(summary(table))
+    out.print(f"Written to {output}: tables, arrays.safetensors, figures, and landscape.html to look at in a browser.")
+
+
+def _check_axes(x_range: tuple[float, float], y_range: tuple[float, float], grid: tuple[int, int]) -> None:
+    from dpg.runtime.errors import UserError
+    from dpg.runtime.schema import holds_zero
+
+    for name, ends, points in zip(("--x-range", "--y-range"), (x_range, y_range), grid, strict=True):
+        told = f"{name} {ends[0]:g} {ends[1]:g}"
+        if not ends[0] < ends[1]:
+            raise UserError(f"{told}: the first end must be less than the second")
+        if points < 2:
+            raise UserError(f"--grid {grid[0]} {grid[1]}: there must be at least 2 points along each axis")
+        if not holds_zero(*ends, points):
+            fitting = [count for count in range(2, MOST_POINTS) if holds_zero(*ends, count)]
+            near = sorted(sorted(fitting, key=lambda count: abs(count - points))[:3])
+            hint = f"; with {' or '.join(map(str, near))} points it is" if near else ""
+            raise UserError(f"{told}: 0, the snapshot, must be among its {points} evenly spaced points{hint}")
+
+
+def _check_counts(
+    regimes: tuple[int, ...], timesteps: int, fewer: list[int], pairs: int, random_norm: float, output: Path
+) -> None:
+    from dpg.runtime.errors import UserError
+
+    for count in regimes:
+        if count < 1 or count % timesteps:
+            raise UserError(
+                f"--update-pairs {count}: must be a multiple of the snapshot's pairs an iteration ({timesteps})"
+            )
+    for count in fewer:
+        if not 0 < count < pairs:
+            raise UserError(f"--fewer {count}: must be more than 0 and less than --pairs ({pairs})")
+    if not 0 < random_norm < float("inf"):
+        raise UserError(f"--random-norm {random_norm:g}: must be more than 0")
+    if output.exists():
+        raise UserError(f"--output {output}: is there already; name a new folder, or remove it")
+
+
+def measure(wanted: "Survey", snapshot: "Snapshot", output: Path) -> "pd.DataFrame":
+    """Measure, and write all of it; the folder appears whole or not at all. Returns what `alignment.csv` holds."""
+    from dataclasses import asdict
+
+    from safetensors.numpy import save
+
+    from dpg.probes import alignment, evaluation
+    from dpg.probes.survey import explore
+    from dpg.runtime.outputs import publish, write_table
+    from dpg.runtime.progress import Progress
+    from dpg.runtime.schema import Statistics
+    from dpg.runtime.scratch import open_scratch
+    from dpg.runtime.shards import map_shards, open_workshop
+
+    statistics = Statistics(confidence=0.95, resample="estimates", resamples=1000)
+    modules = snapshot.recipe.common.env_modules
+    with (
+        open_scratch("dpg-landscape", str(snapshot).replace(" ", "-"), asdict(wanted), modules) as scratch,
+        open_workshop(scratch, modules) as workshop,
+    ):
+        shard = evaluation.Shard(snapshot, "sampled", EVALUATED, wanted.seed)
+        with Progress(f"{snapshot}, its own episodes", EVALUATED, "episodes") as progress:
+            (own,) = map_shards(
+                evaluation.measure, [shard], workshop, progress=progress, work=lambda each: each.num_episodes
+            )
+        found = explore(wanted, [snapshot], [float(own.length.mean())], workshop, str(snapshot))
+        rows, arrays = alignment.tabulate(found, statistics)
+        with publish(output) as (folder,):
+            tables = {name: write_table(some, folder / name) for name, some in rows.items()}
+            (folder / "arrays.safetensors").write_bytes(save(arrays))
+            draw(tables, folder)
+    return tables["alignment.csv"]
+
+
+def draw(tables: "dict[str, pd.DataFrame]", folder: Path) -> None:
+    """The figures of one snapshot, and the page."""
+    from dpg.report import style
+    from dpg.report.figures import concentration, interactive, landscape
+    from dpg.report.tables import distinct, select
+
+    points = tables["landscape.csv"]
+    figures: dict[str, Any] = {"cut": landscape.draw_cut(points)}
+    for pairs in distinct(points, "update_pairs"):
+        figures[f"landscape_N{pairs}"] = landscape.draw_surfaces(select(points, update_pairs=pairs))
+        fewer = (select(tables[name], update_pairs=pairs) for name in ("concentration.csv", "resolution.csv"))
+        figures[f"concentration_N{pairs}"] = concentration.draw(*fewer)
+    for name, figure in figures.items():
+        style.save(figure, folder, name, ["png"], dpi=200)
+    (folder / "landscape.html").write_text(interactive.page(points), encoding="utf-8")
+
+
+def summary(alignment: "pd.DataFrame") -> "Table":
+    """A row a regime: how surrogate and reward agree, and what one full step gains."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Column, Table
+
+    names = ("update from", "step norm", "rank correlation, grid", "along the step", "gain of the full step")
+    table = Table(*(Column(name, justify="right", overflow="fold") for name in names), box=SIMPLE_HEAD)
+    for row in alignment.to_dict("records"):
+        table.add_row(
+            f"{row['update_pairs']:,} pairs",
+            f"{row['step_norm']:.3g}",
+            *(_interval(row, column) for column in ("grid_correlation", "step_correlation", "gain")),
+        )
+    table.caption = f"95% intervals, by resampling {alignment['trajectories'].iloc[0]} trajectories a point"
+    return table
+
+
+def _interval(row: dict[Any, Any], column: str) -> str:
+    value, low, high = (row[f"{column}{end}"] for end in ("", "_low", "_high"))
+    return "none" if value != value else f"{value:.3g}\n[{low:.3g}, {high:.3g}]"  # noqa: PLR0124 (NaN)

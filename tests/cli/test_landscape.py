@@ -1,0 +1,79 @@
+"""`dpg landscape`: a closer look at one snapshot, and what it refuses."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from safetensors.numpy import load_file
+from typer.testing import CliRunner
+
+from dpg.agent.snapshot import save
+from dpg.cli.app import app
+from dpg.envs.linear_quadratic import EPISODE_STEPS
+from dpg.probes.known_answers import closed_forms
+from dpg.probes.known_answers.agents import known_agent
+from dpg.runtime.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def agent():
+    """On LinearQuadratic-v0, where the return of a policy is known."""
+    return known_agent("value net", 10)
+
+
+@pytest.fixture(scope="module")
+def snapshot(agent, tmp_path_factory):
+    return save(agent.snapshot, tmp_path_factory.mktemp("snapshots"))
+
+
+def test_a_closer_look_writes_what_it_found(agent, snapshot, tmp_path, dpg):
+    """Both sides of the snapshot on a grid that is not square; the true return is met within 4 standard errors."""
+    arguments = ["--x-range", "-1", "2", "--y-range", "-0.2", "0.2", "--grid", "4", "3", "--pairs", "4000"]
+    more = ["--fewer", "600", "--update-pairs", "20", "--update-pairs", "200", "-o", "look"]
+    told = dpg("landscape", str(snapshot), *arguments, *more, cwd=tmp_path)
+    assert "20 pairs" in told and "200 pairs" in told and "Written to look" in told
+    folder = tmp_path / "look"
+    points = pd.read_csv(folder / "landscape.csv")
+    assert len(points) == 2 * 12
+    assert set(points["trajectories"]) == {20}
+    assert points.iloc[0][["step", "random"]].tolist() == [-1, -0.2]
+    truth = closed_forms.episode_return(agent.loop, EPISODE_STEPS)
+    for _, row in points[(points["step"] == 0) & (points["random"] == 0)].iterrows():
+        assert abs(row["reward"] - truth) < 4 * row["reward_se"]
+    assert np.all(points["reward"] < 0)
+    fewer = pd.read_csv(folder / "concentration.csv")
+    assert sorted(set(fewer["trajectories"])) == [3, 20]
+    assert len(pd.read_csv(folder / "alignment.csv")) == 2
+    assert len(pd.read_csv(folder / "resolution.csv")) == 4
+    arrays = load_file(folder / "arrays.safetensors")
+    assert arrays["agent00-iteration00000.200.step"].shape == (agent.snapshot.state.policy.shape[1],)
+    assert {path.name for path in folder.glob("*.png")} == {
+        "cut.png",
+        *(f"{kind}_N{pairs}.png" for kind in ("landscape", "concentration") for pairs in (20, 200)),
+    }
+    assert "Plotly.newPlot" in (folder / "landscape.html").read_text()
+    assert not (tmp_path / ".scratch").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--x-range", "3", "0"], "--x-range 3 0: the first end must be less than the second"),
+        (["--x-range", "-1", "3", "--grid", "6", "7"], "among its 6 evenly spaced points; with 5 or 9 or 13 points"),
+        (["--y-range", "1", "2"], "--y-range 1 2: 0, the snapshot, must be among its 7 evenly spaced points"),
+        (["--grid", "1", "7"], "--grid 1 7: there must be at least 2 points"),
+        (["--update-pairs", "25"], r"--update-pairs 25: must be a multiple .*\(10\)"),
+        (["--fewer", "10000"], r"--fewer 10000: must be more than 0 and less than --pairs \(10000\)"),
+        (["--random-norm", "0"], "--random-norm 0: must be more than 0"),
+        (["--output", "."], "--output .: is there already"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_at_once(snapshot, arguments, message):
+    result = CliRunner().invoke(app, ["landscape", str(snapshot), *arguments])
+    assert isinstance(result.exception, UserError)
+    with pytest.raises(UserError, match=message):
+        raise result.exception
+
+
+def test_a_file_that_is_no_snapshot_is_told(tmp_path, dpg):
+    told = dpg("landscape", "nothing.safetensors", cwd=tmp_path, expect=1)
+    assert told == "error: nothing.safetensors: there is no such snapshot\n"

@@ -1,0 +1,46 @@
+"""Landscapes for a page: what a fragment holds, and that a page needs nothing else."""
+
+import json
+
+import numpy as np
+
+from dpg.report.figures import interactive
+from dpg.report.tables import select
+
+
+def test_every_landscape_can_be_chosen_and_shows_its_own_heights(tables):
+    found = json.loads(interactive.figure(tables.landscape).to_json(engine="json"))
+    buttons = found["layout"]["updatemenus"][0]["buttons"]
+    assert [button["label"] for button in buttons] == [
+        f"iteration {i}, update from {pairs} pairs" for i in (0, 4) for pairs in ("200", "1,000")
+    ]
+    figure = interactive.figure(tables.landscape)
+    for number, button in enumerate(buttons):
+        visible = button["args"][0]["visible"]
+        shown = [trace for trace, shows in zip(figure.data, visible, strict=True) if shows]
+        assert len(shown) == len(figure.data) / 4
+        sign = 1 if number < 2 else -1
+        surrogate, reward, low, high = (np.array(trace.z) for trace in shown[:4])
+        # Rows of z are b, columns a: the surrogate is a - 2.1 b, the reward 50 +- its cube, its error 2 + a.
+        expected = np.arange(4.0) - 2.1 * np.array([[0.0], [1.5], [3.0]])
+        np.testing.assert_allclose(surrogate, expected)
+        np.testing.assert_allclose(reward, 50 + sign * expected**3)
+        np.testing.assert_allclose(high - low, np.broadcast_to(2 * 1.96 * (2 + np.arange(4.0)), (3, 4)))
+        assert list(shown[-1].x) == [0, 1]
+    assert [trace.visible for trace in figure.data].count(True) == len(figure.data) / 4
+
+
+def test_a_fragment_is_small_named_and_the_same_twice(tables):
+    rows = select(tables.landscape, update_pairs=200)
+    html = interactive.fragment(rows, "hopper-ppo")
+    assert html == interactive.fragment(rows, "hopper-ppo")
+    assert 'id="hopper-ppo"' in html
+    assert "Plotly.newPlot" in html
+    assert len(html) < 100_000
+
+
+def test_a_page_loads_nothing_from_elsewhere(tables):
+    page = interactive.page(tables.landscape)
+    assert page.startswith("<!doctype html>")
+    assert page.count(interactive.script()) == 1
+    assert "<script src" not in page.replace(interactive.script(), "")
