@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dpg.cli.snapshots import Snapshot
+
 if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table
 
-    from dpg.agent.snapshot import Snapshot
+    from dpg.agent import snapshot as agents
     from dpg.probes.survey import Survey
 
 EPILOG = """
@@ -26,7 +28,7 @@ MOST_POINTS = 200  # an axis is not suggested to have more
 
 
 def landscape(
-    snapshot: Annotated[Path, typer.Argument(help="A snapshot's file, as `train` and `checkpoint` leave them.")],
+    snapshot: Snapshot,
     x_range: Annotated[
         tuple[float, float], typer.Option(metavar="LOW HIGH", help="Along the update step; 1 is one full step.")
     ] = (0.0, 3.0),
@@ -110,7 +112,7 @@ def _check_counts(
         raise UserError(f"--output {output}: is there already; name a new folder, or remove it")
 
 
-def measure(wanted: "Survey", snapshot: "Snapshot", output: Path) -> "pd.DataFrame":
+def measure(wanted: "Survey", snapshot: "agents.Snapshot", output: Path) -> "pd.DataFrame":
     """Measure, and write all of it; the folder appears whole or not at all. Returns what `alignment.csv` holds."""
     from dataclasses import asdict
 

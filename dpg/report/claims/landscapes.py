@@ -154,18 +154,12 @@ def _points(rows: pd.DataFrame) -> dict[str, int]:
 def _resolutions(tables: Tables, timesteps: int) -> Iterator[tuple[Cell, pd.DataFrame]]:
     """What landscapes show at later snapshots, around updates from T pairs."""
     for cell in cells(tables.history):
-        yield cell, select(later(_rows(cell, tables, "resolution")), update_pairs=timesteps)
+        yield cell, select(later(cell.of(tables.resolution)), update_pairs=timesteps)
 
 
 def _alignments(tables: Tables) -> Iterator[tuple[Cell, pd.DataFrame]]:
     for cell in cells(tables.history):
-        yield cell, _rows(cell, tables, "alignment")
-
-
-def _rows(cell: Cell, tables: Tables, name: str) -> pd.DataFrame:
-    """A cell's rows; none where the pipeline has no such table."""
-    table: pd.DataFrame | None = getattr(tables, name, None)
-    return pd.DataFrame(columns=["iteration", "update_pairs", "budget_pairs"]) if table is None else cell.of(table)
+        yield cell, cell.of(tables.alignment)
 
 
 def _late(tables: Tables) -> Iterator[tuple[Cell, pd.DataFrame]]:

@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,6 @@ import pytest
 from dpg.numerics.statistics import Interval
 from dpg.report.claims import decisions, rules
 from dpg.report.claims.verdicts import Claim, Finding, Part, Verdict, agreed
-from dpg.report.tables import Tables
 from tests.report.conftest import AGENTS, ENV, SIZES, T, make_tables
 
 SUPPORTED, CONTRADICTED, INCONCLUSIVE, NOT_MEASURED = Verdict
@@ -244,14 +243,6 @@ def test_baselines_that_were_not_compared_at_t_are_asked_for(tables, statistics)
     assert finding.reason == "needs common.timesteps = 200 among baselines.sizes"
 
 
-@dataclass(frozen=True)
-class WithLandscapes(Tables):
-    """With the tables that landscapes are judged by."""
-
-    resolution: pd.DataFrame
-    alignment: pd.DataFrame
-
-
 def with_landscapes(tables, algorithm="ppo", agents=AGENTS, spread=0.01, budgets=(T, 100 * T), **numbers: float):
     """Every agent's landscapes of two regimes at iterations 0 and 4; the numbers are agents' around what is given."""
     cell = {"env": ENV, "algorithm": algorithm}
@@ -268,7 +259,7 @@ def with_landscapes(tables, algorithm="ppo", agents=AGENTS, spread=0.01, budgets
         alignment = alignment.assign(**{f"{name}_low": alignment[name] - 0.05, f"{name}_high": alignment[name] + 0.05})
     resolution = pd.DataFrame([cell | row | {"budget_pairs": budget} for row in rows for budget in budgets])
     history = tables.history.assign(algorithm=algorithm)
-    return WithLandscapes(**(vars(tables) | {"history": history}), resolution=resolution, alignment=alignment)
+    return replace(tables, history=history, resolution=resolution, alignment=alignment)
 
 
 @pytest.mark.parametrize(
