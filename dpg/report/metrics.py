@@ -110,18 +110,16 @@ def _true_value(fits: pd.DataFrame, opinions: pd.DataFrame) -> dict[str, Number]
 
 
 def _baselines(baselines: pd.DataFrame, gains: pd.DataFrame, timesteps: int) -> dict[str, Number]:
-    """By way of forming advantages, at T pairs and the last studied snapshot: cosines, and what V* and the net gain."""
+    """At T pairs and the last studied snapshot: cosines, and what V* and the value net gain inside GAE."""
     numbers: dict[str, Number] = {}
     for way in ("gae", "returns"):
-        at_t = {"advantage": way, "pairs": timesteps}
-        for baseline in ("true value", "value net", "zero"):
-            cosine = _ends(select(baselines, baseline=baseline, **at_t), "cosine")[1]
-            numbers[f"{way}_{baseline.replace(' ', '_')}_cosine_at_T_last"] = cosine
-        for one, other in (("true value", "value net"), ("value net", "zero")):
-            rows = select(gains, baseline=one, other=other, **at_t)
-            name = f"{way}_{one} over {other}_at_T_last".replace(" ", "_")
-            for suffix, column in (("", "difference"), ("_low", "low"), ("_high", "high")):
-                numbers[name + suffix] = _ends(rows, column)[1]
+        for name in ("true value", "value net", "zero"):
+            rows = select(baselines, baseline=name, advantage=way, pairs=timesteps)
+            numbers[f"{way}_{name}_cosine_at_T_last".replace(" ", "_")] = _ends(rows, "cosine")[1]
+    for one, other in (("true value", "value net"), ("value net", "zero")):
+        rows = select(gains, baseline=one, other=other, advantage="gae", pairs=timesteps)
+        for suffix, column in (("", "difference"), ("_low", "low"), ("_high", "high")):
+            numbers[f"{one}_over_{other}_at_T_last{suffix}".replace(" ", "_")] = _ends(rows, column)[1]
     return numbers
 
 

@@ -157,11 +157,12 @@ def test_values_that_disagree_are_named(raw, name, value, allowed):
     assert f"{name} = {value}: {allowed}" in text
 
 
-def test_sizes_beyond_an_iteration_must_be_whole_iterations(raw):
+@pytest.mark.parametrize("stage", ["gradient", "baselines"])
+def test_sizes_beyond_an_iteration_must_be_whole_iterations(raw, stage):
     timesteps = raw["common"]["timesteps"]
     sizes = [timesteps // 2, timesteps, timesteps + 1]
-    text = message(put(raw, "scales.laptop.gradient.sizes", sizes))
-    assert f"scales.laptop.gradient.sizes = {timesteps + 1}: " in text
+    text = message(put(raw, f"scales.laptop.{stage}.sizes", sizes))
+    assert f"scales.laptop.{stage}.sizes = {timesteps + 1}: " in text
     assert f"multiples of it ({timesteps})" in text
 
 
