@@ -56,21 +56,20 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 def table(found: Sequence[Mapping[str, Any]]) -> Table:
-    """A row a claim: what it says, what was found, and why that decides it."""
+    """A row a claim: what it says, its verdict, and what was found or why that does not support it."""
     rows = Table("", Column("claim", overflow="fold"), Column("found", overflow="fold"), "verdict", box=SIMPLE_HEAD)
     for claim in found:
-        reason = Text(str(claim["reason"]), "dim") if claim["reason"] else Text()
-        effect = Text(f"{effect_of(claim)}  ") if claim["effect"] is not None else Text()
         verdict = Text(claim["verdict"], STYLES.get(claim["verdict"], ""))
-        rows.add_row(claim["id"], Text(claim["claim"]), effect + reason, verdict)
+        rows.add_row(claim["id"], Text(claim["claim"]), Text(claim["reason"] or effect_of(claim)), verdict)
+        rows.add_section()
     return rows
 
 
 def effect_of(claim: Mapping[str, Any]) -> str:
-    """The effect with its interval, where there is one."""
-    numbers = [claim["effect"], claim["low"], claim["high"]]
-    effect, low, high = (None if number is None else f"{number:.3g}" for number in numbers)
-    return f"{effect}" if low is None else f"{effect} [{low}, {high}]"
+    """What was measured, with its interval where there is one, and the edge that it had to keep to."""
+    effect, low, high = (None if claim[name] is None else f"{claim[name]:.3g}" for name in ("effect", "low", "high"))
+    interval = "" if low is None else f" [{low}, {high}]"
+    return f"{claim['quantity']}: {effect}{interval}, {claim['side']} {claim['edge']:g}"
 
 
 def summary(found: Sequence[Mapping[str, Any]]) -> str:

@@ -41,7 +41,9 @@ def test_a_table_that_there_is_not_is_told_with_those_that_there_are(project):
 
 def test_a_table_that_is_missing_is_told_with_how_to_make_it(project):
     (project / place("value", Cell("Hopper-v4", "ppo")) / "value.csv").unlink()
-    with pytest.raises(UserError, match=r"value/Hopper-v4/ppo/value\.csv is missing: run `dvc repro`"):
+    with pytest.raises(
+        UserError, match=r"value/Hopper-v4/ppo/value\.csv is missing: run `dvc repro value@Hopper-v4-ppo`"
+    ):
         api.table("value/value.csv", project)
 
 
