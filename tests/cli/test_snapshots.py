@@ -74,6 +74,7 @@ def test_shells_complete_snapshots_a_folder_at_a_time(project, dpg):
 
     assert offered("show ") == ["data/checkpoint/", "data/train/"]
     assert offered("watch data/t") == [f"{PLACE}/{NAME}"]
+    assert offered("landscape data/t") == [f"{PLACE}/{NAME}"]
     assert offered("show elsewhere") == []
 
 
