@@ -24,7 +24,7 @@ from dpg.streams import episodes
 from dpg.streams.episodes import Episodes
 
 POINTS_AT_ONCE = 32
-PAIRS_AT_ONCE = 4096  # of a batch, for some points together
+PAIRS_AT_ONCE = 256  # of a batch, for some points together: what is held of it does not grow with the batch
 MAX_ENVS = 32
 
 
@@ -119,10 +119,18 @@ def measure_plane(shard: PlaneShard) -> Plane:
     updated = update_policy(state, batch, recipe, [shard.node])
     step = updated.policy[0].astype(np.float64) - state.policy[0]
     random = random_direction(shard.snapshot, shard.random_norm, shard.seed)
-    theta = torch.from_numpy(policies(shard.snapshot, shard.points, step, random))
-    with torch.no_grad():
-        parts = [objective_over(state, some, batch, recipe, PAIRS_AT_ONCE) for some in theta.split(POINTS_AT_ONCE)]
-    return Plane(step, random, trajectories, torch.cat(parts).numpy())
+    theta = policies(shard.snapshot, shard.points, step, random)
+    return Plane(step, random, trajectories, surrogate(shard.snapshot, theta, batch))
+
+
+@torch.no_grad()
+def surrogate(snapshot: Snapshot, theta: Float[np.ndarray, "K D"], batch: Batch) -> Float[np.ndarray, " K"]:
+    """What the algorithm maximises at other policies than the snapshot's, on a batch of the snapshot's."""
+    parts = [
+        objective_over(snapshot.state, some, batch, snapshot.recipe, PAIRS_AT_ONCE)
+        for some in torch.from_numpy(theta).split(POINTS_AT_ONCE)
+    ]
+    return torch.cat(parts).numpy()
 
 
 def update_batch(shard: PlaneShard) -> tuple[Batch, int]:
