@@ -36,10 +36,10 @@ def test_tables_hold_finite_numbers(project):
         "true_pairs_for_090", "mean_relative_error", "trimmed_relative_error", "median_relative_error",
         "near_zero_share", "explained_variance", "relative_error", "relative_error_low", "relative_error_high",
         "explained_variance_low", "explained_variance_high", "value_net_explained_variance",
-        "value_net_median_relative_error",
+        "value_net_median_relative_error", "step_correlation", "step_correlation_low", "step_correlation_high",
     }  # fmt: skip
     tables = sorted((project / "data" / "tables").rglob("*.csv"))
-    assert len(tables) == 2 * 16 + 1
+    assert len(tables) == 2 * 19 + 1
     for path in tables:
         table = pd.read_csv(path)
         assert len(table) > 0, path
@@ -59,8 +59,9 @@ def test_sample_sizes_stand_in_the_tables(project):
 def test_figures_and_metrics_are_there(project):
     figures = project / "reports" / "figures"
     names = {path.stem for path in figures.glob("*.png")}
-    for number in ("fig01", "fig02", "fig03", "fig04", "fig05", "fig07", "fig09", "fig12", "fig13", "sec22"):
+    for number in ("fig01", "fig02", "fig03", "fig04", "fig05", "fig06", "fig07", "fig09", "fig12", "fig13", "sec22"):
         assert any(name.startswith(number) for name in names), number
+    assert len(pd.read_csv(figures / "landscape_alignment.csv")) == 2 * 2 * 2  # algorithms, checkpoints, regimes
     assert {path.stem for path in figures.glob("*.pdf")} == {path.stem for path in figures.glob("*.svg")} == names
     metrics = json.loads((project / "reports" / "metrics.json").read_text())
     assert math.isfinite(metrics[ENV]["ppo"]["final_return"])
