@@ -3,8 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
+from scipy import special
 
+from dpg.numerics.statistics import Interval
 from dpg.report.claims.verdicts import Finding, Part
 from dpg.report.style import look
 from dpg.report.tables import distinct, interval_over_agents, select
@@ -59,8 +62,22 @@ def inequality(
     **sizes: int,
 ) -> Part:
     """A part about the mean of one value an agent; the interval resamples agents, and so all that lies below them."""
-    interval = interval_over_agents(values.to_numpy(float), statistics)
+    interval = over_few(values, statistics)
     return Part(quantity, interval, "below" if side == "below" else "above", edge, {"agents": len(values)} | sizes)
+
+
+def over_few(values: pd.Series, statistics: Statistics) -> Interval:
+    """The mean of one value an agent, and the wider of its bootstrap interval and Student's t.
+
+    No resample reaches beyond the outermost agents, and of N agents all lie on one side of the truth by chance in
+    2^(1-N): of two in every other experiment. A verdict is not to rest on that.
+    """
+    mean, low, high = interval_over_agents(values.to_numpy(float), statistics)
+    if len(values) < 2:
+        return Interval(mean, low, high)
+    quantile = special.stdtrit(len(values) - 1, (1 + statistics.confidence) / 2)
+    margin = float(quantile * values.std(ddof=1) / np.sqrt(len(values)))
+    return Interval(mean, min(low, mean - margin), max(high, mean + margin))
 
 
 def improvement(evaluation: pd.DataFrame, statistics: Statistics) -> Part:
@@ -68,7 +85,7 @@ def improvement(evaluation: pd.DataFrame, statistics: Statistics) -> Part:
     rows = select(evaluation, actions="sampled")
     values = change(rows, "mean_return")
     sizes = {"agents": len(values), "episodes": int(rows["episodes"].sum())}
-    interval = interval_over_agents(values.to_numpy(float), statistics)
+    interval = over_few(values, statistics)
     return Part("rise of the return over training", interval, "above", 0.0, sizes, premise=True)
 
 

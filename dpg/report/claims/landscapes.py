@@ -6,9 +6,9 @@ import pandas as pd
 
 from dpg.numerics.statistics import Interval
 from dpg.report.claims import rules
-from dpg.report.claims.cells import NO_LATER, Cell, agents_mean, cells, inequality, lacking, later, span
+from dpg.report.claims.cells import NO_LATER, Cell, agents_mean, cells, inequality, lacking, later, over_few, span
 from dpg.report.claims.verdicts import Finding, Part
-from dpg.report.tables import Tables, interval_over_agents, select
+from dpg.report.tables import Tables, select
 from dpg.runtime.schema import Statistics
 
 
@@ -91,7 +91,7 @@ def late_misalignment(tables: Tables, timesteps: int, statistics: Statistics) ->
             needed = f"needs common.timesteps = {timesteps:,} among landscape.update_pairs"
             found.append(_none(cell) if rows.empty else lacking(cell, needed))
             continue
-        rise = interval_over_agents(agents_mean(low, "surrogate_gain").to_numpy(float), statistics)
+        rise = over_few(agents_mean(low, "surrogate_gain"), statistics)
         # The surrogate is known on its batch: without noise of its own, one agent's needs no interval.
         known = Interval(rise.mean, rise.mean, rise.mean) if span(low, "agent") == 1 else rise
         premise = Part("gain in the surrogate of a full step", known, "above", 0.0, {}, premise=True)

@@ -5,9 +5,9 @@ import pandas as pd
 from dpg.report import ablation
 from dpg.report.claims import rules
 from dpg.report.claims.cells import NO_LATER as NO_LATER_STUDIED
-from dpg.report.claims.cells import Cell, agents_mean, cells, inequality, lacking, later, span
+from dpg.report.claims.cells import Cell, agents_mean, cells, inequality, lacking, later, over_few, span
 from dpg.report.claims.verdicts import Finding, Part
-from dpg.report.tables import LAST_ITERATIONS, Tables, final_returns, interval_over_agents, select
+from dpg.report.tables import LAST_ITERATIONS, Tables, final_returns, select
 from dpg.runtime.schema import Statistics
 
 ERROR = "trimmed_relative_error"
@@ -111,7 +111,7 @@ def _sizes_of_estimates(rows: pd.DataFrame) -> dict[str, int]:
 def _better_fit(fits: pd.DataFrame, statistics: Statistics) -> Part:
     """The premise that the fitted true value function predicts returns better than the value net."""
     better = fits.assign(better=fits["explained_variance"] - fits["value_net_explained_variance"])
-    interval = interval_over_agents(agents_mean(better, "better").to_numpy(float), statistics)
+    interval = over_few(agents_mean(better, "better"), statistics)
     sizes = {"agents": span(fits, "agent"), "held-out pairs": int(fits["heldout_pairs"].sum())}
     quantity = "explained variance of held-out returns by the true value function, minus the value net's"
     return Part(quantity, interval, "above", 0.0, sizes, premise=True)
@@ -138,7 +138,7 @@ def _learning(history: pd.DataFrame, statistics: Statistics) -> Part:
     returns = history.assign(late=history["iteration"] > history["iteration"].max() - LAST_ITERATIONS)
     early = select(returns[returns["iteration"] < LAST_ITERATIONS], late=False)
     rise = (agents_mean(select(returns, late=True), "mean_return") - agents_mean(early, "mean_return")).dropna()
-    interval = interval_over_agents(rise.to_numpy(float), statistics)
+    interval = over_few(rise, statistics)
     return Part("rise of the return with the value net", interval, "above", 0.0, {"agents": len(rise)}, premise=True)
 
 

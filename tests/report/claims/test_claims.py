@@ -10,6 +10,7 @@ import pytest
 
 from dpg.numerics.statistics import Interval
 from dpg.report.claims import decisions, rules
+from dpg.report.claims.cells import inequality
 from dpg.report.claims.verdicts import Claim, Finding, Part, Verdict, agreed
 from tests.report.conftest import AGENTS, ENV, SIZES, T, make_tables
 
@@ -343,6 +344,24 @@ def test_the_initial_policy_alone_measures_nothing(name, tables, statistics):
     (finding,) = decided(name, replace(tables, **first), statistics)
     assert finding.verdict is NOT_MEASURED
     assert "after iteration 0" in finding.reason
+
+
+def test_two_agents_that_agree_decide_nothing_by_that(tables, statistics):
+    """A bootstrap's interval would end at the two of them, both above the edge: as in every other experiment at it."""
+    changed = with_column(tables, "updates", "cosine", 0.7, 0.1)
+    two = replace(changed, updates=changed.updates[changed.updates["agent"] < 2])
+    (finding,) = decided("G6", two, statistics)
+    assert finding.parts[0].effect.mean == pytest.approx(0.65)
+    # Student's t with one degree of freedom: 12.7 standard errors of 0.05.
+    assert finding.parts[0].effect.high == pytest.approx(0.65 + 12.706 * 0.05, abs=1e-3)
+    assert finding.verdict is INCONCLUSIVE
+
+
+def test_verdicts_on_an_effect_at_the_edge_are_as_rare_as_they_say(statistics):
+    """Of 400 experiments with four agents: more than 36 beyond 95 % intervals come by chance in 1 of 1000 suites."""
+    rng = np.random.default_rng(0)
+    parts = [inequality("x", pd.Series(rng.normal(size=4)), "below", 0.0, statistics) for _ in range(400)]
+    assert sum(part.verdict is not INCONCLUSIVE for part in parts) <= 36
 
 
 def test_a_single_agent_decides_nothing(tables, statistics):
