@@ -25,11 +25,11 @@ COLUMNS = {
     "gains": "env algorithm iteration baseline other advantage pairs agents difference low high",
     "landscape": "env algorithm agent iteration update_pairs step random step_norm random_norm surrogate reward "
     "reward_se trajectories pairs common_random_numbers",
-    "concentration": "env algorithm agent iteration update_pairs budget_pairs step random reward reward_se trajectories "
-    "pairs",
-    "resolution": "env algorithm agent iteration update_pairs budget_pairs trajectories pairs reward_se point_pairs "
-    "resolved_share noise_share",
-    "alignment": "env algorithm agent iteration update_pairs trajectories snapshot_reward grid_correlation grid_correlation_low "
-    "grid_correlation_high step_correlation step_correlation_low step_correlation_high surrogate_gain gain gain_low "
-    "gain_high",
+    "concentration": "env algorithm agent iteration update_pairs budget_pairs step random reward reward_se "
+    "trajectories pairs",
+    "resolution": "env algorithm agent iteration update_pairs budget_pairs trajectories pairs reward_se "
+    "point_pairs resolved_share noise_share",
+    "alignment": "env algorithm agent iteration update_pairs trajectories snapshot_reward grid_correlation "
+    "grid_correlation_low grid_correlation_high step_correlation step_correlation_low step_correlation_high "
+    "surrogate_gain gain gain_low gain_high",
 }

@@ -212,6 +212,11 @@ def test_durations_are_said_as_a_person_would(seconds, words):
     assert render.duration(seconds) == words
 
 
+def test_names_are_sorted_by_their_numbers():
+    names = ["fig07_cut_N10000", "fig07_cut_N2000", "fig12", "fig01"]
+    assert sorted(names, key=render.numbered) == ["fig01", "fig07_cut_N2000", "fig07_cut_N10000", "fig12"]
+
+
 def test_a_large_svg_gives_way_to_png(material, monkeypatch):
     assert render.image(material.figures, "fig09_rewards").startswith("data:image/svg")
     monkeypatch.setattr(render, "LARGEST_SVG", 10)

@@ -133,7 +133,7 @@ def _count(claims: Sequence[Mapping[str, Any]], verdict: Verdict) -> int:
 
 def sections(material: Material) -> Iterator[tuple[str, list[Mapping[str, Any]], list[Shown]]]:
     """Title, claims and figures of every section that has figures or claims, in the order of the paper's text."""
-    left = list(material.captions)
+    left = sorted(material.captions, key=numbered)
     for title, prefixes in SECTIONS.items():
         claims = [claim for claim in material.claims if claim["id"][0] in CLAIMS_OF.get(title, "")]
         found: list[Shown] = []
@@ -145,6 +145,11 @@ def sections(material: Material) -> Iterator[tuple[str, list[Mapping[str, Any]],
             yield title, claims, found
     if left:
         yield FURTHER, [], [show(material, name, ()) for name in left]
+
+
+def numbered(name: str) -> list[tuple[int, str]]:
+    """A key that sorts names by the numbers in them: N2000 before N10000."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
 def show(material: Material, name: str, tables: Sequence[str]) -> Shown:
