@@ -1,7 +1,7 @@
 """The rules by which the paper's claims are decided: all of them, with the reason for every threshold.
 
-They follow from the paper's text and were written before any outcome was looked at. An edge is a number that means
-something (noise equals signal, half an order of magnitude), never one that a table suggested.
+They follow from the paper's text, and no outcome chose or changed a threshold: an edge is a number that means something
+(noise equals signal, half an order of magnitude), never one that a table suggested.
 """
 
 import math
