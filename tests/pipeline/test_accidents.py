@@ -70,7 +70,8 @@ def kill_when(project: Path, come: Callable[[], bool], what: str) -> None:
 @pytest.fixture(scope="module")
 def survivor(project, tmp_path_factory):
     """A copy in which every stage was killed at random moments, and then ended; and what was kept at the last kill."""
-    copy = clone(ROOT, tmp_path_factory.mktemp("killed") / "project", scale="smoke", algorithms=["ppo"])
+    settings = {"scale": "smoke", "algorithms": ["ppo"], "figures.formats": ["svg"]}
+    copy = clone(ROOT, tmp_path_factory.mktemp("killed") / "project", **settings)
     rng = random.Random(SEED)
     left = {}
     for stage in STAGES:
@@ -80,7 +81,7 @@ def survivor(project, tmp_path_factory):
         for moment in moments:
             kill_when(copy, lambda: kept(copy, stage) >= moment, f"{moment} shards of {stage}")  # noqa: B023
             left[stage] = kept(copy, stage)
-    drawn = rng.randint(1, 20)
+    drawn = rng.randint(1, 10)
     kill_when(copy, lambda: len(list(copy.glob("reports/.figures.partial/*"))) >= drawn, f"{drawn} files of figures")
     output = shell("dvc", "repro", cwd=copy)
     assert ran(output) == {"figures", "report"}
@@ -116,7 +117,7 @@ def test_figures_that_were_killed_are_whole(survivor):
     copy, _ = survivor
     figures = copy / "reports" / "figures"
     captions = json.loads((figures / "captions.json").read_text())
-    drawn = {f"{name}.{kind}" for name in captions for kind in ("png", "pdf", "svg")}
+    drawn = {f"{name}.svg" for name in captions}
     assert {path.name for path in figures.iterdir()} == drawn | {"captions.json", "landscape_alignment.csv"}
 
 

@@ -150,7 +150,7 @@ def test_the_run_of_the_last_stage_stands_for_the_experiment(project):
 
 def test_a_temporary_experiment_reruns_one_chain_and_keeps_its_runs(project):
     before = len(runs(project))
-    output = shell("dvc", "exp", "run", "--temp", "-n", "faster", "-S", "ppo.lr=1.25e-4", cwd=project)
+    output = shell(*"dvc exp run --temp -n faster -S ppo.lr=1.25e-4 -S figures.formats=[svg]".split(), cwd=project)
     assert ran(output) == {"params", "figures", "report"} | chain("ppo")
     found = runs(project)
     named = found[found["dvc.exp_name"] == "faster"]
@@ -165,7 +165,7 @@ def test_a_landscape_parameter_reruns_landscapes_and_figures(project):
 
 
 def test_a_figure_parameter_reruns_figures(project):
-    output = shell("dvc", "exp", "run", "-S", "figures.dpi=80", cwd=project)
+    output = shell("dvc", "exp", "run", "-S", "figures.formats=[svg]", cwd=project)
     assert ran(output) == {"params", "figures", "report"}
 
 
