@@ -1,4 +1,4 @@
-"""Write the report: verdicts, figures, numbers and cost on one page."""
+"""Write the report: verdicts, figures, numbers and cost on one page, and landscapes that turn on another."""
 
 import json
 import sys
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dpg import tracking
+from dpg.report.figures import interactive
 from dpg.report.page import records, render
 from dpg.report.tables import load
 from dpg.runtime import config
@@ -18,11 +19,12 @@ from stages.origins import paths
 REPORTS = Path("reports")
 FIGURES = REPORTS / "figures"
 PAGE = REPORTS / "index.html"
+LANDSCAPES = REPORTS / "landscapes.html"
 CALIBRATION = Path("data/calibrate/calibration.csv")
 
 
 def main() -> None:
-    """Write `reports/index.html`."""
+    """Write `reports/index.html`, and `reports/landscapes.html` beside it."""
     params = config.load()
     material = render.Material(
         params=params,
@@ -34,6 +36,7 @@ def main() -> None:
         calibration=read_table(CALIBRATION) if CALIBRATION.exists() else None,
     )
     write_whole(render.render(material), PAGE)
+    write_whole(interactive.page(material.tables.landscape), LANDSCAPES)
     if run_id := material.records["figures"].run_id:
         tracking.attach(PAGE, run_id)
     print(PAGE.resolve(), file=sys.stderr)

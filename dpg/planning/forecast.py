@@ -27,6 +27,9 @@ class Forecast:
     output_bytes: int
 
 
+PLOTLY = 5_000_000  # bytes of plotly.js
+
+
 def forecast(works: Sequence[StageWork], calibration: Calibration, jobs: int) -> list[Forecast]:
     """Each stage by itself, on `jobs` worker processes."""
     return [
@@ -43,10 +46,10 @@ def _drawing(work: StageWork, calibration: Calibration) -> Forecast:
 
 
 def _report(work: StageWork, calibration: Calibration) -> Forecast:
-    """It reads what drawing reads, and embeds the figures in one of their formats."""
+    """It reads what drawing reads, embeds the figures in one of their formats, and writes landscapes with plotly.js."""
     drawn = calibration.drawn
     assert drawn is not None
-    return Forecast(work, 1, drawn.start_seconds, drawn.start_seconds, drawn.peak, drawn.output_bytes // 2)
+    return Forecast(work, 1, drawn.start_seconds, drawn.start_seconds, drawn.peak, drawn.output_bytes // 2 + PLOTLY)
 
 
 _DRAWN = dict(zip(DRAWN, (_drawing, _report), strict=True))

@@ -150,7 +150,10 @@ def test_the_run_of_the_last_stage_stands_for_the_experiment(project):
 
 def test_a_temporary_experiment_reruns_one_chain_and_keeps_its_runs(project):
     before = len(runs(project))
-    output = shell(*"dvc exp run --temp -n faster -S ppo.lr=1.25e-4 -S figures.formats=[svg]".split(), cwd=project)
+    output = shell(
+        *["dvc", "exp", "run", "--temp", "-n", "faster", "-S", "ppo.lr=1.25e-4", "-S", "figures.formats=[svg]"],
+        cwd=project,
+    )
     assert ran(output) == {"params", "figures", "report"} | chain("ppo")
     found = runs(project)
     named = found[found["dvc.exp_name"] == "faster"]

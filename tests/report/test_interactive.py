@@ -43,4 +43,6 @@ def test_a_page_loads_nothing_from_elsewhere(tables):
     page = interactive.page(tables.landscape)
     assert page.startswith("<!doctype html>")
     assert page.count(interactive.script()) == 1
+    agents = len(tables.landscape.groupby(["env", "algorithm", "agent"]))
+    assert page.count("Plotly.newPlot(") - interactive.script().count("Plotly.newPlot(") == agents
     assert "<script src" not in page.replace(interactive.script(), "")

@@ -1,7 +1,7 @@
 """Landscapes that turn under the mouse (paper, fig. 7, 8, 16 to 24), for a page: `data/tables/landscape`.
 
 `fragment` is the HTML of one agent's landscapes without plotly.js, which a page needs once, before the first fragment:
-`script` is it, inlined. `page` is both, for one agent alone. The same table gives the same bytes.
+`script` is it, inlined. `page` is both, for any number of agents. The same table gives the same bytes.
 """
 
 from typing import Any
@@ -44,9 +44,11 @@ def fragment(landscape: pd.DataFrame, identifier: str) -> str:
 
 
 def page(landscape: pd.DataFrame) -> str:
-    """A page of its own, which needs nothing else."""
-    body = fragment(landscape, "landscape")
-    head = f'<meta charset="utf-8"><title>{title(landscape)}</title>{script()}'
+    """A page of its own, which needs nothing else: every agent's landscapes, one below the other."""
+    agents = [rows for _, rows in landscape.groupby(["env", "algorithm", "agent"], sort=False)]
+    body = "".join(fragment(rows, f"landscape-{number}") for number, rows in enumerate(agents))
+    name = title(landscape) if len(agents) == 1 else "Landscapes"
+    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{name}</title>{script()}'
     return f"<!doctype html>\n<html><head>{head}</head><body>{body}</body></html>\n"
 
 
