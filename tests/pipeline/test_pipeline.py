@@ -163,12 +163,13 @@ def test_a_temporary_experiment_reruns_one_chain_and_keeps_its_runs(project):
 
 
 def test_a_landscape_parameter_reruns_landscapes_and_figures(project):
-    output = shell("dvc", "exp", "run", "-S", "landscape.random_norm=1.0", cwd=project)
+    changes = ("-S", "landscape.random_norm=1.0", "-S", "figures.formats=[svg]")
+    output = shell("dvc", "exp", "run", *changes, cwd=project)
     assert ran(output) == {"params", "figures", "report"} | chain("ppo", "trpo", stages=["landscape"])
 
 
 def test_a_figure_parameter_reruns_figures(project):
-    output = shell("dvc", "exp", "run", "-S", "figures.formats=[svg]", cwd=project)
+    output = shell("dvc", "exp", "run", "-S", "figures.formats=[png]", cwd=project)
     assert ran(output) == {"params", "figures", "report"}
 
 
