@@ -47,6 +47,7 @@ class Children:
         self._environment = environment
         self._running: dict[str, asyncio.subprocess.Process] = {}
         self._ending: asyncio.Future[None] | None = None
+        self._ended: set[psutil.Process] = set()
         self.signal: signal.Signals | None = None
 
     @property
@@ -64,17 +65,19 @@ class Children:
         if not self.stopped:
             told(list(self._running))
         self.signal = number
-        if number == signal.SIGTERM and self._ending is None:
+        self._end_if_told()
+
+    def _end_if_told(self) -> None:
+        if self.signal == signal.SIGTERM and (self._ending is None or self._ending.done()):
             self._ending = asyncio.ensure_future(self._end_commands())
 
     async def _end_commands(self) -> None:
         """End every command once, also one that DVC was only about to start."""
-        ended: set[psutil.Process] = set()
         while self._running:
             for process in self._running.values():
-                for command in set(commands(process.pid)) - ended:
+                for command in set(commands(process.pid)) - self._ended:
                     terminate(command)
-                    ended.add(command)
+                    self._ended.add(command)
             await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
 
     async def call(self, stage: str, before: Outputs | None) -> Outcome:
@@ -113,6 +116,7 @@ class Children:
         )
         assert process.stdout is not None and process.stderr is not None
         self._running[stage] = process
+        self._end_if_told()  # the signal may have come while the process was made
         pumps = [
             asyncio.ensure_future(_pump(process.stdout, lambda line: hear(line, error=False))),
             asyncio.ensure_future(_pump(process.stderr, lambda line: hear(line, error=True))),

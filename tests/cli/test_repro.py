@@ -1,5 +1,6 @@
 """`dpg repro` on a small project, with DVC itself."""
 
+import asyncio
 import json
 import os
 import re
@@ -11,6 +12,9 @@ from pathlib import Path
 
 import psutil
 import pytest
+
+from dpg.cli.children import Children
+from dpg.cli.walk import Outcome, State
 
 EVERYTHING = {"base", "left", "right", "join", "cell-x", "cell-y"}
 # A shell in the background may have had SIGINT ignored, and a child inherits that.
@@ -221,6 +225,26 @@ def test_sigterm_ends_a_command_that_was_only_about_to_start(project, start):
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 143, output
     assert re.search(r"^ *base +(interrupted|not run)", output, flags=re.MULTILINE), output
+
+
+def test_sigterm_ends_a_command_whose_process_is_just_being_made(project, environment, monkeypatch):
+    (project / "hold-base").touch()
+    monkeypatch.chdir(project)
+    children = Children(lambda *line: None, force=False, environment=environment())
+    create = asyncio.create_subprocess_exec
+
+    async def create_as_the_signal_comes(*arguments, **options):
+        process = await create(*arguments, **options)
+        children._stop(signal.SIGTERM, lambda running: None)
+        await asyncio.sleep(0.01)  # asyncio, too, does other things before it hands the process over
+        return process
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", create_as_the_signal_comes)
+
+    async def call() -> Outcome:
+        return await asyncio.wait_for(children.call("base", None), timeout=60)
+
+    assert asyncio.run(call()).state is State.INTERRUPTED
 
 
 def test_what_a_user_can_mend_is_one_message(project, tmp_path, dpg):

@@ -92,7 +92,7 @@ def test_the_page_needs_nothing_beside_itself(material):
     assert len(page.images) == 2
     assert all(image.startswith("data:image/svg+xml;base64,") for image in page.images)
     outside = {link for link in page.links if not link.startswith(("#", "data:", "figures/"))}
-    assert outside == {"https://arxiv.org/abs/1811.02553"}
+    assert outside == {"https://arxiv.org/abs/1811.02553", "landscapes.html"}
 
 
 def test_links_within_the_page_hold_and_ids_are_single(material):
