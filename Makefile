@@ -33,7 +33,7 @@ repro: setup  ## Run the pipeline that params.yaml states, from nothing to repor
 	@echo "==> report: $(abspath reports/index.html)"
 
 test: setup  ## Run the test suite
-	@echo "==> pytest (some ten minutes on two cores, most of it pipelines at the smoke scale)"
+	@echo "==> pytest (a quarter of an hour on two cores, most of it pipelines at the smoke scale)"
 	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --no-loadscope-reorder
 
 check: setup  ## Format, lint, types, layers: under a minute
