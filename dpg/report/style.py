@@ -189,6 +189,12 @@ def quiet_grid(axes: Axes, axis: str = "y") -> None:
     axes.grid(visible=True, axis=axis)  # pyright: ignore[reportArgumentType]
 
 
+def curve(axes: Axes, rows: pd.DataFrame, x: str, look: Look, y: str = "mean", **line: Any) -> None:
+    """A line over the columns `x` and `y`, in a look, and its interval from `low` to `high`."""
+    axes.fill_between(rows[x], rows["low"], rows["high"], color=look.color, alpha=BAND, linewidth=0)
+    axes.plot(rows[x], rows[y], color=look.color, **({"linestyle": look.dashes} | line))
+
+
 def band_handle(color: str, label: str) -> Patch:
     """A legend entry for an interval."""
     return Patch(facecolor=color, alpha=BAND * 1.6, linewidth=0, label=label)

@@ -20,6 +20,7 @@ from dpg.runtime.progress import Progress
 from dpg.runtime.schema import nearest
 from dpg.runtime.shards import Workshop
 from stages.training import write_history
+from tests.pipeline.project import CELL_STAGES
 
 ENV = "Hopper-v4"
 
@@ -161,18 +162,7 @@ def test_stand_in_tables_have_the_rows_that_are_foretold(cell):
 def test_every_stage_of_every_cell_is_there(params):
     wide = params.model_copy(update={"envs": ("Hopper-v4", "Walker2d-v4"), "algorithms": ("ppo", "trpo")})
     names = [work.name for work in workload.stages(wide, stand_ins.tasks_of(wide))]
-    stages = (
-        "train",
-        "ablation",
-        "checkpoint",
-        "gradient",
-        "update_step",
-        "value",
-        "true_value",
-        "baselines",
-        "landscape",
-    )
-    cells = {f"{stage}@{env}-{algorithm}" for stage, env, algorithm in product(stages, wide.envs, wide.algorithms)}
+    cells = {f"{stage}@{env}-{algorithm}" for stage, env, algorithm in product(CELL_STAGES, wide.envs, wide.algorithms)}
     assert sorted(names) == sorted(
         cells | {"params", "calibrate", "figures", "report", "regimes@Hopper-v4", "regimes@Walker2d-v4"}
     )

@@ -50,8 +50,7 @@ def _panel(axes: Axes, history: pd.DataFrame, ablation: pd.DataFrame, statistics
 def _curve(axes: Axes, rows: pd.DataFrame, look: style.Look, statistics: Statistics) -> None:
     """The mean over agents and its interval."""
     curve = over_agents(rows, ["pairs"], "mean_return", statistics).dropna(subset="mean")
-    axes.fill_between(curve["pairs"], curve["low"], curve["high"], color=look.color, alpha=style.BAND, linewidth=0)
-    axes.plot(curve["pairs"], curve["mean"], color=look.color, linestyle=look.dashes, linewidth=1.4, label=look.label)
+    style.curve(axes, curve, "pairs", look, linewidth=1.4, label=look.label)
 
 
 def _handles(algorithms: list[str], statistics: Statistics) -> list:

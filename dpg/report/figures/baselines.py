@@ -77,17 +77,7 @@ def _draw(table: pd.DataFrame, timesteps: int, label: str, curves: Callable[[Axe
 
 
 def _curve(axes: Axes, rows: pd.DataFrame, column: str, name: str, look: style.Look) -> None:
-    axes.fill_between(rows["pairs"], rows["low"], rows["high"], color=look.color, alpha=style.BAND, linewidth=0)
-    axes.plot(
-        rows["pairs"],
-        rows[column],
-        color=look.color,
-        linestyle=look.dashes,
-        marker=look.marker,
-        markersize=2.5,
-        linewidth=1.2,
-        label=name,
-    )
+    style.curve(axes, rows, "pairs", look, column, marker=look.marker, markersize=2.5, linewidth=1.2, label=name)
 
 
 def _handles(looks: list[style.Look], timesteps: int, statistics: Statistics) -> list:

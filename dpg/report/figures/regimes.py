@@ -56,18 +56,9 @@ def _curve(axes: Axes, rows: pd.DataFrame, look: style.Look, statistics: Statist
         return
     curve = over_agents(rows, ["pairs"], "mean_return", statistics).dropna(subset="mean")
     order = 4 if best else 3
-    axes.fill_between(curve["pairs"], curve["low"], curve["high"], color=look.color, alpha=style.BAND, linewidth=0)
-    axes.plot(
-        curve["pairs"],
-        curve["mean"],
-        color=look.color,
-        linestyle=look.dashes,
-        linewidth=1.3,
-        marker="o" if len(curve) <= FEW else "",
-        markersize=2.2,
-        zorder=order,
-        label=f"lr={rows['lr'].iloc[0]:g}",
-    )
+    marker = "o" if len(curve) <= FEW else ""
+    label = f"lr={rows['lr'].iloc[0]:g}"
+    style.curve(axes, curve, "pairs", look, linewidth=1.3, marker=marker, markersize=2.2, zorder=order, label=label)
     if best:
         end = curve.iloc[-1:]
         axes.plot(

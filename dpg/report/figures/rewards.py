@@ -47,8 +47,7 @@ def _curve(axes: Axes, cell: pd.DataFrame, statistics: Statistics) -> None:
             rows["pairs"], rows["mean_return"], color=look.color, linewidth=0.4, alpha=0.3, label=f"agent={agent}"
         )
     curve = over_agents(cell, ["pairs"], "mean_return", statistics).dropna(subset="mean")
-    axes.fill_between(curve["pairs"], curve["low"], curve["high"], color=look.color, alpha=style.BAND, linewidth=0)
-    axes.plot(curve["pairs"], curve["mean"], color=look.color, linestyle=look.dashes, linewidth=1.3, label="mean")
+    style.curve(axes, curve, "pairs", look, linewidth=1.3, label="mean")
 
 
 def _evaluation(

@@ -89,17 +89,7 @@ def _over_training(
 ) -> None:
     """The mean over agents, and its interval."""
     mean = over_agents(rows, ["iteration"], column, statistics).dropna(subset="mean")
-    axes.fill_between(mean["iteration"], mean["low"], mean["high"], color=look.color, alpha=style.BAND, linewidth=0)
-    axes.plot(
-        mean["iteration"],
-        mean["mean"],
-        color=look.color,
-        linestyle=look.dashes,
-        marker=look.marker,
-        markersize=3,
-        linewidth=1.2,
-        label=name,
-    )
+    style.curve(axes, mean, "iteration", look, marker=look.marker, markersize=3, linewidth=1.2, label=name)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     style.quiet_grid(axes)
 

@@ -47,17 +47,8 @@ def _curves(axes: Axes, rows: pd.DataFrame, column: str, statistics: Statistics)
     for agent, line in rows.dropna(subset=column).groupby("agent"):
         axes.plot(line["iteration"], line[column], color=look.color, linewidth=0.5, alpha=0.4, label=f"agent={agent}")
     mean = over_agents(rows, ["iteration"], column, statistics).dropna(subset="mean")
-    axes.fill_between(mean["iteration"], mean["low"], mean["high"], color=look.color, alpha=style.BAND, linewidth=0)
-    axes.plot(
-        mean["iteration"],
-        mean["mean"],
-        color=look.color,
-        marker=look.marker,
-        linestyle=look.dashes,
-        linewidth=1.4,
-        markevery=max(1, len(mean) // 12),
-        label="mean",
-    )
+    sparse = max(1, len(mean) // 12)
+    style.curve(axes, mean, "iteration", look, marker=look.marker, linewidth=1.4, markevery=sparse, label="mean")
 
 
 def _handles(algorithms: list[str], statistics: Statistics) -> list:

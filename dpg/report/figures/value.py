@@ -69,7 +69,6 @@ def _curves(axes: Axes, rows: pd.DataFrame, statistics: Statistics) -> None:
     mean = over_agents(rows, ["iteration"], "mean_relative_error", statistics).dropna(subset="mean")
     median = over_agents(rows, ["iteration"], "median_relative_error", statistics).dropna(subset="mean")
     sparse = max(1, len(mean) // 12)  # markers tell the algorithms apart; on every point they would hide the dashes
-    axes.fill_between(mean["iteration"], mean["low"], mean["high"], color=look.color, alpha=style.BAND, linewidth=0)
     axes.plot(
         median["iteration"],
         median["mean"],
@@ -83,14 +82,8 @@ def _curves(axes: Axes, rows: pd.DataFrame, statistics: Statistics) -> None:
         markevery=sparse,
         label="median",
     )
-    axes.plot(
-        mean["iteration"],
-        mean["mean"],
-        color=look.color,
-        marker=look.marker,
-        linewidth=1.4,
-        markevery=sparse,
-        label="mean",
+    style.curve(
+        axes, mean, "iteration", look, linestyle="-", linewidth=1.4, marker=look.marker, markevery=sparse, label="mean"
     )
 
 
