@@ -37,20 +37,31 @@ settings.load_profile("suite")
 ROOT = Path(__file__).resolve().parents[1]
 
 
-PIPELINE = "tests/pipeline/"
+# Files that take long, in the order in which processes take them up; all others follow. The first makes the run of the
+# pipeline that most of `tests/pipeline` looks at, and what comes next does without it, so that nobody waits for it.
+FIRST = (
+    "tests/pipeline/test_pipeline.py",
+    "tests/pipeline/test_dask.py",
+    "tests/probes/test_known_answers.py",
+    "tests/cli/",
+    "tests/pipeline/test_kills.py",
+    "tests/pipeline/",
+)
+# Each test of these files stands by itself: processes share them out one by one.
+FINE = ("tests/pipeline/test_kills.py", "tests/pipeline/test_accidents.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The pipeline takes longest, and begins."""
-    items.sort(key=lambda item: not item.nodeid.startswith(PIPELINE))
+    """The longest first."""
+    items.sort(key=lambda item: next((i for i, start in enumerate(FIRST) if item.nodeid.startswith(start)), len(FIRST)))
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
-    """Of processes side by side, one takes a whole file, and one all files that share a run of the pipeline."""
+    """Of processes side by side, one takes a whole file, or a single test of the files in `FINE`."""
 
     class Scheduling(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return PIPELINE if nodeid.startswith(PIPELINE) else nodeid.split("::", maxsplit=1)[0]
+            return nodeid if nodeid.startswith(FINE) else nodeid.split("::", maxsplit=1)[0]
 
     return Scheduling(config, log)
 

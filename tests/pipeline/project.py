@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
+from mlflow import MlflowClient
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[2]
@@ -52,6 +54,12 @@ def clone(source: Path, target: Path, **overrides: object) -> Path:
     return target
 
 
+def copy(source: Path, target: Path) -> Path:
+    """A project with its results, without its MLflow store and DVC's locks."""
+    left_out = shutil.ignore_patterns("mlflow.db*", "mlartifacts", "tmp", "__pycache__")
+    return shutil.copytree(source, target, symlinks=True, ignore=left_out)
+
+
 def set_parameter(project: Path, name: str, value: object) -> None:
     """Change params.yaml as a person would."""
     yaml, path = YAML(), project / "params.yaml"
@@ -75,3 +83,16 @@ def chain(*algorithms: str, stages: list[str] | None = None) -> set[str]:
 
 def digest(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def runs(project: Path) -> pd.DataFrame:
+    """Every MLflow run of a project, with its tags and metrics."""
+    client = MlflowClient(f"sqlite:///{project}/mlflow.db")
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    found = client.search_runs(experiments, max_results=1000)
+    return pd.DataFrame(
+        [
+            {"id": run.info.run_id, "status": run.info.status, **run.data.tags, "metrics": run.data.metrics}
+            for run in found
+        ]
+    )

@@ -114,7 +114,8 @@ def test_a_rollout_goes_on_as_training_would_have_scored_it(walker):
                 reward[0] / state.return_moments.std[0, 0], -config.reward_clip, config.reward_clip
             )
             t += 1
-        assert returns[0, r] == pytest.approx(total, rel=1e-12)
+        # Actions come from float32 products of three rows there and of one here, which may round differently.
+        assert returns[0, r] == pytest.approx(total, rel=1e-4)
         assert (lengths[0, r], cut[0, r]) == (t, not terminated[0])
 
 

@@ -1,0 +1,128 @@
+"""Stages that are killed, with real DVC and MLflow, go on where they were and end with the bytes of one that was not.
+
+The project in which nothing was killed gave every stage one worker; here some have two.
+"""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.pipeline.project import ENV, copy, digest, environment, ran, set_parameter, shell
+
+CELL_STAGES = [
+    "train",
+    "ablation",
+    "checkpoint",
+    "gradient",
+    "update_step",
+    "value",
+    "true_value",
+    "baselines",
+    "landscape",
+]
+SEED = 4
+PATIENCE = 600  # seconds, after which nothing is expected to happen any more
+
+
+def record(stage: str) -> Path:
+    """Where a stage leaves what it took."""
+    return Path("data/runs", stage, f"{ENV}.json" if stage == "regimes" else f"{ENV}/ppo.json")
+
+
+def cost(project: Path, stage: str) -> dict:
+    return json.loads((project / record(stage)).read_text())["cost"]
+
+
+def kept(project: Path, stage: str) -> int:
+    """Finished shards of a stage in the scratch folder."""
+    return len(list((project / ".scratch" / stage).rglob("*.shard")))
+
+
+def outputs(project: Path, stage: str) -> list[Path]:
+    """The folders that a stage of PPO's cell, or of the task, leaves its results in."""
+    cell = Path(ENV) if stage == "regimes" else Path(ENV, "ppo")
+    parts = [stage, f"tables/{stage}", *(["policies"] if stage == "checkpoint" else [])]
+    found = [project / "data" / part / cell for part in parts]
+    return [folder for folder in found if folder.exists()]
+
+
+def kill_when(command: list[str], project: Path, come: Callable[[], bool], jobs: int) -> None:
+    """Start a command; kill it and all below it when the moment has come."""
+    process = subprocess.Popen(
+        command,
+        cwd=project,
+        env=environment(DPG_JOBS=str(jobs)),
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    deadline = time.monotonic() + PATIENCE
+    while not come():
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline, "the moment does not come"
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+
+
+@pytest.mark.parametrize("stage", [*CELL_STAGES, "regimes"])
+def test_only_unfinished_shards_are_done_again_and_the_bytes_are_the_same(reference, project, stage):
+    rng = random.Random(f"{SEED} {stage}")
+    command = ["python", "-m", f"stages.{stage}", ENV, *([] if stage == "regimes" else ["ppo"])]
+    whole = cost(reference, stage)["shards"]
+    folders = outputs(project, stage)
+    before = {folder: digest(folder) for folder in folders}
+    for folder in folders:
+        shutil.rmtree(folder)
+    # Early enough for shards to be left to do when the signal comes.
+    moment = rng.randint(1, max(1, whole // 2))
+    kill_when(command, project, lambda: kept(project, stage) >= moment, jobs=rng.choice([1, 2]))
+    assert not [folder for folder in folders if folder.exists()]
+    left = kept(project, stage)
+    shell(*command, cwd=project, DPG_JOBS=str(rng.choice([1, 2])))
+    assert {folder: digest(folder) for folder in folders} == before
+    assert sum(map(len, before.values())) > 0
+    assert (cost(project, stage)["shards"], cost(project, stage)["resumed_shards"]) == (whole, left)
+    assert 0 < left < whole or whole == 1
+    assert not (project / ".scratch" / stage).exists()
+    assert not list(project.rglob("*.partial"))
+
+
+def test_a_dvc_that_was_killed_goes_on_and_nothing_below_runs_again(reference, tmp_path):
+    """Again and again: at the first shard of a training, and later."""
+    project, stage = copy(reference, tmp_path / "project"), "train"
+    for moment in (1, 2):
+        # DVC removes the outputs of a stage that it runs, so that only the first needs to be forced.
+        force = ["--force"] if moment == 1 else ["--no-run-cache"]
+        command = ["dvc", "repro", "--single-item", *force, f"{stage}@{ENV}-ppo"]
+        kill_when(command, project, lambda: kept(project, stage) >= moment, jobs=2)  # noqa: B023
+    assert not (project / "data" / "train" / ENV / "ppo").exists()
+    output = shell("dvc", "repro", "--no-run-cache", cwd=project)
+    assert "resuming: " in output
+    assert ran(output) == {f"{stage}@{ENV}-ppo"}
+
+
+def test_figures_that_were_killed_are_whole(project):
+    set_parameter(project, "figures.formats", ["svg"])
+    figures = project / "reports" / "figures"
+    shutil.rmtree(figures)
+    command = ["python", "-m", "stages.figures"]
+    kill_when(command, project, lambda: len(list(project.glob("reports/.figures*/*"))) >= 3, jobs=1)
+    assert not figures.exists()
+    shell(*command, cwd=project)
+    captions = json.loads((figures / "captions.json").read_text())
+    assert {path.name for path in figures.iterdir()} == {
+        *(f"{name}.svg" for name in captions),
+        "captions.json",
+        "landscape_alignment.csv",
+    }
+    assert not list(project.rglob("*.partial"))
