@@ -1,10 +1,12 @@
 """Sample sizes and learning rates with equal total pairs (paper, fig. 3): where trainings peak and where they end."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
+from scipy import special
 
 from dpg.numerics.statistics import Interval, bootstrap
 from dpg.report.tables import NO_INTERVAL, RESAMPLES, distinct, interval_over_agents, select, two_sample_interval
@@ -67,8 +69,8 @@ def at_others_peak(curves: Float[np.ndarray, "N T"], copies: Float[np.ndarray, "
 def decline(trainings: pd.DataFrame, statistics: Statistics, *, relative: bool = False) -> Interval:
     """Mean decline of the agents of one env, sample size and rate; `relative` to their mean return at the peak.
 
-    The interval resamples agents and finds the peaks anew: peaks that are found together are not independent. NaN
-    where a relative decline's mean peak is not positive.
+    The interval resamples agents and finds the peaks anew: peaks that are found together are not independent. It is the
+    wider of the bootstrap's and the jackknife's. NaN where a relative decline's mean peak is not positive.
     """
     values = _smoothed(trainings).to_numpy(np.float64).T
 
@@ -84,28 +86,89 @@ def decline(trainings: pd.DataFrame, statistics: Statistics, *, relative: bool =
         return NO_INTERVAL
     (point,) = statistic(np.arange(len(values))[None])
     rng = RESAMPLES.generator()
-    return bootstrap(float(point), statistic, len(values), statistics.confidence, statistics.resamples, rng)
+    found = bootstrap(float(point), statistic, len(values), statistics.confidence, statistics.resamples, rng)
+    variance, freedom = jackknife(statistic, len(values))
+    return wider(found, variance, freedom, statistics.confidence)
+
+
+def jackknife(
+    statistic: Callable[[Int[np.ndarray, "B N"]], Float[np.ndarray, " B"]], num_units: int
+) -> tuple[float, float]:
+    """The jackknife's variance of a statistic of resampled units, from leaving out each in turn, and its freedom."""
+    if num_units < 3:
+        return float("nan"), float("nan")
+    others = np.array([np.delete(np.arange(num_units), left_out) for left_out in range(num_units)])
+    values = statistic(others)
+    return float((num_units - 1) * values.var()), num_units - 1.0
+
+
+def wider(interval: Interval, variance: float, freedom: float, confidence: float) -> Interval:
+    """The wider of an interval and Student's t with this variance and freedom, if they are known."""
+    if not np.isfinite([interval.low, variance]).all():
+        return interval
+    margin = float(special.stdtrit(freedom, (1 + confidence) / 2) * np.sqrt(variance))
+    return Interval(
+        interval.mean, min(interval.low, interval.mean - margin), max(interval.high, interval.mean + margin)
+    )
+
+
+def late_rise(trainings: pd.DataFrame) -> "pd.Series[float]":
+    """What the last fifth of the training adds to each agent's return, over the agents' mean final return.
+
+    Of the agents of one env, sample size and rate; none where the training has no two fifths, or a mean final return
+    that is not positive.
+    """
+    curves = _smoothed(trainings)
+    window = max(1, trainings["iteration"].nunique() // WINDOW)
+    if len(curves) <= window or not curves.iloc[-1].mean() > 0:
+        return pd.Series(dtype=np.float64)
+    return ((curves.iloc[-1] - curves.iloc[-1 - window]) / curves.iloc[-1].mean()).dropna()
+
+
+def optimum(rates: Float[np.ndarray, " R"], returns: Float[np.ndarray, "B R"]) -> Float[np.ndarray, " B"]:
+    """The rate with the highest return, also between the increasing `rates` that were tried.
+
+    Where a parabola in the rate's logarithm, through the highest return and its two neighbours, is highest. At an end
+    of the range, and beside a rate without a return (NaN), it is the best of the rates tried; of equal ones the lower.
+    """
+    x, heights = np.log(rates), np.where(np.isnan(returns), -np.inf, returns)
+    best = heights.argmax(axis=-1)
+    middle = np.clip(best, 1, max(1, len(rates) - 2))
+    if len(rates) < 3:
+        return rates[best]
+    y = np.stack([np.take_along_axis(heights, (middle + k)[:, None], axis=-1)[:, 0] for k in (-1, 0, 1)])
+    left, right = x[middle] - x[middle - 1], x[middle + 1] - x[middle]
+    inside = (best == middle) & np.isfinite(y).all(axis=0)
+    fall_left, fall_right = (np.where(inside, y[1] - np.where(inside, y[k], 0), 0) for k in (0, 2))
+    bend = left * fall_right + right * fall_left
+    shift = np.divide(left**2 * fall_right - right**2 * fall_left, 2 * bend, out=np.zeros_like(bend), where=bend > 0)
+    return np.exp(x[best] - shift)
 
 
 def best_rate_ratio(regimes: pd.DataFrame, sizes: tuple[int, int], statistics: Statistics) -> Interval:
-    """The best rate at the second of two sample sizes over that at the first, of one env.
+    """The best rate (`optimum`) at the second of two sample sizes over that at the first, of one env.
 
     Agents are resampled at each size, and the best rate is found anew; at all rates of a size the same agents, since
-    those with the same number start from the same networks.
+    those with the same number start from the same networks. The interval is the wider of the bootstrap's and, of the
+    logarithm, the jackknife's.
     """
     first, second = (_finals(regimes, size) for size in sizes)
 
-    def best(finals: pd.DataFrame, indices: Int[np.ndarray, "B N"]) -> Float[np.ndarray, " B"]:
-        means = _means(finals.to_numpy(np.float64)[indices])
-        # -inf where no agent of a resample ended; of equal rates the lower.
-        return finals.columns.to_numpy(np.float64)[np.argmax(np.where(np.isnan(means), -np.inf, means), axis=-1)]
+    def log_best(finals: pd.DataFrame, indices: Int[np.ndarray, "B N"]) -> Float[np.ndarray, " B"]:
+        return np.log(optimum(finals.columns.to_numpy(np.float64), _means(finals.to_numpy(np.float64)[indices])))
 
-    def ratio(one: Int[np.ndarray, "B N"], other: Int[np.ndarray, "B M"]) -> Float[np.ndarray, " B"]:
-        return best(second, other) / best(first, one)
+    def log_ratio(one: Int[np.ndarray, "B N"], other: Int[np.ndarray, "B M"]) -> Float[np.ndarray, " B"]:
+        return log_best(second, other) - log_best(first, one)
 
     if first.isna().all(axis=None) or second.isna().all(axis=None):
         return NO_INTERVAL
-    return two_sample_interval(ratio, len(first), len(second), statistics)
+    found = two_sample_interval(log_ratio, len(first), len(second), statistics)
+    parts = [jackknife(partial(log_best, finals), len(finals)) for finals in (first, second)]
+    total = sum(variance for variance, _ in parts)
+    # Welch and Satterthwaite's degrees of freedom.
+    spread = sum(variance**2 / freedom for variance, freedom in parts)
+    freedom = total**2 / spread if spread > 0 else 1.0
+    return Interval(*map(float, np.exp(wider(found, total, freedom, statistics.confidence))))
 
 
 def _finals(regimes: pd.DataFrame, timesteps: int) -> pd.DataFrame:

@@ -309,7 +309,12 @@ def regimes(env: str) -> pd.DataFrame:
 
 def make_tables(envs=(ENV,), algorithms=("ppo",)) -> Tables:
     cells = [{"env": env, "algorithm": algorithm} for env in envs for algorithm in algorithms]
-    noise = [row(Noise, **cell, agent=k, iteration=i) for cell in cells for k in range(AGENTS) for i in ITERATIONS]
+    noise = [
+        row(Noise, **cell, agent=k, iteration=i, reliability=0.9)
+        for cell in cells
+        for k in range(AGENTS)
+        for i in ITERATIONS
+    ]
     trained = pd.concat([history(**cell) for cell in cells], ignore_index=True)
     return Tables(
         history=trained,

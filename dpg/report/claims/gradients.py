@@ -102,11 +102,13 @@ def poor_correlation(tables: Tables, timesteps: int, statistics: Statistics) -> 
         more = min((size for size in distinct(every, "pairs") if size >= rules.SEVERAL * timesteps), default=None)
         if more is None:
             return lacking(cell, f"needs gradient.sizes of at least {rules.SEVERAL} T = {rules.SEVERAL * timesteps:,}")
-        lost = int(rows["corrected_cosine"].isna().sum())
+        noise = later(cell.of(tables.noise))
+        reliable = noise.loc[noise["reliability"] >= rules.RELIABLE, ["agent", "iteration"]]
+        lost = len(noise) - len(reliable)
         parts = tuple(
             inequality(
                 f"corrected cosine with the true gradient at {size:,} pairs",
-                agents_mean(at, "corrected_cosine"),
+                agents_mean(counted, "corrected_cosine"),
                 "below",
                 edge,
                 statistics,
@@ -116,8 +118,12 @@ def poor_correlation(tables: Tables, timesteps: int, statistics: Statistics) -> 
                 (timesteps, rules.NOISY_TRUE, rows),
                 (more, rules.GOOD, select(every, pairs=more)),
             )
+            for counted in (at.merge(reliable),)
         )
-        doubt = f"the true gradient of {lost} of {len(rows)} snapshots is lost in its noise: raise gradient.true_pairs"
+        doubt = (
+            f"the true gradients of {lost} of {len(noise)} snapshots have a reliability below {rules.RELIABLE:g}: "
+            "raise gradient.true_pairs"
+        )
         return Finding(str(cell), parts, doubt=doubt if lost else "")
 
     return _at_t(tables, timesteps, "true", decide)

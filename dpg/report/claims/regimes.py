@@ -2,15 +2,16 @@
 
 import math
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import pandas as pd
 
 from dpg.numerics.statistics import Interval
 from dpg.report.claims import rules
-from dpg.report.claims.cells import lacking
-from dpg.report.claims.verdicts import Finding, Part, Verdict
-from dpg.report.regimes import best_rate_ratio, best_rates, decline, summarize
+from dpg.report.claims.cells import lacking, over_few
+from dpg.report.claims.verdicts import Finding, Part
+from dpg.report.regimes import best_rate_ratio, best_rates, decline, late_rise, summarize
 from dpg.report.style import scientific
 from dpg.report.tables import Tables, distinct, select
 from dpg.runtime.schema import Statistics
@@ -50,21 +51,29 @@ def _over_sizes(
         sizes = ends[0]["timesteps"], ends[1]["timesteps"]
         counts = {"agents a rate": task["agent"].nunique(), "rates": task["lr"].nunique()}
         part = decide(sizes, best_rate_ratio(task, sizes, statistics), counts)
-        found.append(Finding(env, (part,), doubt=_doubt(ends, sorted(distinct(task, "lr")))))
+        levelled = (_levelled(task, row, statistics) for row in ends)
+        found.append(Finding(env, (part, *levelled), doubt=_doubt(ends, sorted(distinct(task, "lr")))))
     return found
+
+
+def _levelled(task: pd.DataFrame, best: dict[Any, Any], statistics: Statistics) -> Part:
+    """The premise that training at one sample size, at its best rate, no longer rises: what is best then is not what
+    starts fastest.
+    """
+    rise = late_rise(select(task, timesteps=best["timesteps"], lr=best["lr"]))
+    quantity = f"rise over the last fifth of the training at T = {best['timesteps']:,}, over the final return"
+    counts = {"agents": len(rise)}
+    return Part(quantity, over_few(rise, statistics), "below", rules.LEVELLED, counts, premise=True)
 
 
 def _doubt(ends: tuple[dict[Any, Any], dict[Any, Any]], rates: list[float]) -> str:
     """Why the best of the rates tried may not be the best of all."""
-    told = [
+    return "; ".join(
         f"the best rate at T = {row['timesteps']:,}, {scientific(row['lr'])}, is the "
         f"{'lowest' if row['lr'] == rates[0] else 'highest'} tried: a better one may lie beyond, widen regimes.rates"
         for row in ends
         if row["lr"] in {rates[0], rates[-1]}
-    ]
-    if not told and ends[0]["lr"] == ends[1]["lr"]:
-        told = [f"{scientific(ends[0]['lr'])} is the best rate tried at both sizes: a finer grid may tell them apart"]
-    return "; ".join(told)
+    )
 
 
 def peak_then_decline(tables: Tables, timesteps: int, statistics: Statistics) -> list[Finding]:  # noqa: ARG001
@@ -75,20 +84,26 @@ def peak_then_decline(tables: Tables, timesteps: int, statistics: Statistics) ->
         if len(set(task["timesteps"])) < 2:
             found.append(lacking(env, "needs two sample sizes: regimes.timesteps"))
             continue
-        above = [rate for rate in sorted(distinct(task, "lr")) if rate > row["lr"]]
+        rates = sorted(distinct(task, "lr"))
+        above = [rate for rate in rates if rate > row["lr"]]
+        best = f"{scientific(row['lr'])}, the best at T = {row['timesteps']:,}: regimes.rates"
         if not above:
-            told = f"needs a rate above {scientific(row['lr'])}, the best at T = {row['timesteps']:,}: regimes.rates"
-            found.append(lacking(env, told))
+            found.append(lacking(env, f"needs a rate above {best}"))
+            continue
+        if not all(slightly_apart(*pair) for pair in pairwise(rates) if row["lr"] in pair):
+            found.append(lacking(env, f"needs rates at most {rules.SLIGHTLY:g} times apart around {best}"))
             continue
         agents = select(task, timesteps=row["timesteps"], lr=above[0])
         quantity = f"decline at T = {row['timesteps']:,}, rate {scientific(above[0])}, over the peak return"
         counts = {"agents": agents["agent"].nunique(), "iterations": agents["iteration"].nunique()}
         part = Part(quantity, decline(agents, statistics, relative=True), "below", rules.FALLEN, counts)
-        factor = above[0] / row["lr"]
-        coarse = factor > rules.SLIGHTLY and part.verdict is Verdict.SUPPORTED
-        doubt = f"the rate is {factor:.3g} times the best one, which is more than slightly above it" if coarse else ""
-        found.append(Finding(env, (part,), doubt=doubt))
+        found.append(Finding(env, (part,)))
     return found
+
+
+def slightly_apart(low: float, high: float) -> bool:
+    """Whether a rate is only slightly above another."""
+    return high / low <= rules.SLIGHTLY * (1 + 1e-9)
 
 
 def _tasks(tables: Tables) -> Iterator[tuple[str, pd.DataFrame]]:

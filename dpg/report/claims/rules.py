@@ -13,11 +13,14 @@ from dpg.report.claims.verdicts import Rule
 NOISY = 0.5
 # The same s = 1, against the true gradient: E cos is near sqrt(s / (1 + s)).
 NOISY_TRUE = math.sqrt(0.5)
+# Of a true gradient: with less it is more noise than signal, and a correction for it mostly noise.
+RELIABLE = 0.5
 GOOD = 0.9  # a cosine that is good enough, as the tables have it
 SEVERAL = 3  # several-fold
 SOMETIMES = 0.01
-SLIGHTLY = 2.0  # a rate up to twice another is slightly higher
+SLIGHTLY = 1.5  # times: the widest step of the paper's own grid of rates
 FALLEN = -0.05
+LEVELLED = 0.1
 LOW_ERROR = 0.25
 HALF = 0.5
 MANY = 10  # times T a point
@@ -56,10 +59,12 @@ _RULES = (
         "G4",
         "At T pairs estimates correlate poorly with the true gradient; a good correlation takes several times as many.",
         f"Cosine with the true gradient, corrected for the latter's own noise, below {NOISY_TRUE:.3f} at T pairs, and "
-        f"below {GOOD} at the smallest measured size of at least {SEVERAL} T. {LATER}",
+        f"below {GOOD} at the smallest measured size of at least {SEVERAL} T. {LATER} Snapshots count whose true "
+        f"gradient has a reliability of at least {RELIABLE:g}; inconclusive where one has less.",
         "Noise as large as the gradient gives an expected cosine of 1/sqrt(2) with the truth: the edge of G1, seen "
         f"from the truth. {GOOD} is good by the paper's curves, and several is at least {SEVERAL}. Corrected, since a "
-        "noisy true gradient would lower every cosine and so support the claim.",
+        "noisy true gradient would lower every cosine and so support the claim. A true gradient of less reliability is "
+        "more noise than signal, and a correction for it mostly noise.",
         ("gradient/similarity.csv",),
     ),
     Rule(
@@ -80,11 +85,14 @@ _RULES = (
     Rule(
         "R1",
         "The best learning rate is higher for small samples than for large ones.",
-        "Best rate at the smallest T over the best at the largest: above 1. Best is the highest mean return over the "
-        "last fifth of the training; agents are resampled at each T and the best is found anew. Inconclusive where it "
-        "is the lowest or highest rate tried, or the same at both.",
-        "The paper claims a direction. The optimum may lie beyond a rate at the end of the range, and equal ones of a "
-        "coarse grid need not be equal.",
+        "Best rate at the smallest T over the best at the largest: above 1. Returns are means over the last fifth of "
+        "the training; the best rate is where a parabola in the rate's logarithm through the best rate tried and its "
+        "two neighbours is highest; agents are resampled at each T and the best is found anew. Inconclusive where the "
+        "best rate tried is the lowest or highest. Premise: at both T, at the best rate, the last fifth of the "
+        f"training adds less than {LEVELLED:g} of the final return.",
+        "The paper claims a direction. The optimum may lie beyond a rate at the end of the range. Where training still "
+        "rises, the best rate is the one that starts fastest, and a larger T has had fewer updates to start with: a "
+        "tenth in a fifth of the training is half of what a training that rises evenly from zero to its end adds.",
         ("regimes/history.csv",),
     ),
     Rule(
@@ -99,12 +107,11 @@ _RULES = (
         "R3",
         "With large samples, rates slightly above the best peak and then decline.",
         "At the largest T, with the next rate above the best: final return minus the return at the peak, over the "
-        f"latter, below {FALLEN}. Where an agent peaked is taken from the other agents' mean curve. A rate above "
-        f"{SLIGHTLY:g} times the best can contradict, not support.",
+        f"latter, below {FALLEN}. Where an agent peaked is taken from the other agents' mean curve. Not measured where "
+        f"the best rate's neighbours are more than {SLIGHTLY:g} times apart from it.",
         "An agent's own maximum is one over noise, and would show a decline always. Less than a twentieth is no "
-        "deterioration that the paper's figure would show. Its rates lie a quarter above each other: twice is the most "
-        "that may be called slightly, and a rate that does not decline though it is higher still contradicts all the "
-        "more.",
+        "deterioration that the paper's figure would show. Its rates lie a quarter to a half above each other: "
+        f"{SLIGHTLY:g} times is the most that may be called slightly, whatever the outcome.",
         ("regimes/history.csv",),
     ),
     Rule(

@@ -10,14 +10,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, LogLocator, NullLocator
 
 from dpg.report import style
+from dpg.report.claims.rules import RELIABLE
 from dpg.report.tables import distinct, select
 from dpg.runtime.schema import Statistics
 
 NAMES = {"each other": "fig01_gradient_variance", "true": "fig02_true_gradient"}
 
 Against = Literal["each other", "true"]
-# A true gradient of less reliability is more noise than signal, and a correction for it mostly noise.
-LEAST_RELIABILITY = 0.5
 
 
 def draw_variance(similarity: pd.DataFrame, timesteps: int, statistics: Statistics) -> Figure:
@@ -98,7 +97,7 @@ def _panel(axes: Axes, rows: pd.DataFrame, timesteps: int) -> None:
 def corrected(line: pd.DataFrame) -> "pd.Series[float]":
     """The corrected cosines of one agent, blank where its true gradient is not reliable enough to correct for."""
     reliability = (line["cosine"] / line["corrected_cosine"]) ** 2
-    return line["corrected_cosine"].where(reliability >= LEAST_RELIABILITY)
+    return line["corrected_cosine"].where(reliability >= RELIABLE)
 
 
 def _trajectories(axes: Axes, rows: pd.DataFrame, timesteps: int) -> None:
@@ -154,7 +153,7 @@ def caption(
     }[against]
     dashed = (
         " Dashed: divided by the square root of the true gradient's reliability (not drawn where that is below "
-        f"{LEAST_RELIABILITY})."
+        f"{RELIABLE})."
         if against == "true"
         else ""
     )
