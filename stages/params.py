@@ -6,20 +6,15 @@ running makes nothing else stale; when it fails, no other stage has begun and al
 
 from pathlib import Path
 
-from dpg.envs.make import EnvError, make_vector
+from dpg.envs.examine import check_tasks
 from dpg.runtime import config
-from dpg.runtime.config import ConfigError
 from stages import edge
 
 
 def main() -> None:
-    """Check the parameters, and that every task can be made."""
+    """Check the parameters, and every task."""
     params = config.load()
-    for index, env in enumerate(params.envs):
-        try:
-            make_vector(env, 1, params.common.env_modules).close()
-        except EnvError as error:
-            raise ConfigError(f"params.yaml has 1 mistake:\n  envs.{index} = {env!r}: {error}") from error
+    check_tasks(params)
     target = Path("data/params.txt")
     target.parent.mkdir(exist_ok=True)
     target.write_text("params.yaml is valid\n")

@@ -26,22 +26,18 @@ def parameters() -> Check:
 
 
 def tasks() -> Check:
-    """Whether the environments of `params.yaml` can be made."""
-    from dpg.envs.make import EnvError, make_vector
+    """Whether agents can be trained on the tasks of `params.yaml`."""
+    from dpg.envs.examine import check_tasks
 
     try:
         params = config.load()
     except ConfigError:
         return Check("tasks", Level.WARNING, "not tried: params.yaml cannot be used")
-    faults: list[str] = []
-    for env in params.envs:
-        try:
-            make_vector(env, 1, params.common.env_modules).close()
-        except EnvError as error:
-            faults.append(str(error))
-    if faults:
-        return Check("tasks", Level.PROBLEM, "; ".join(faults), "change envs or common.env_modules in params.yaml")
-    return Check("tasks", Level.OK, f"can be made: {', '.join(params.envs)}")
+    try:
+        check_tasks(params)
+    except ConfigError as error:
+        return Check("tasks", Level.PROBLEM, str(error), "change envs or common.env_modules in params.yaml")
+    return Check("tasks", Level.OK, f"can be made and stepped: {', '.join(params.envs)}")
 
 
 def dvc() -> Check:

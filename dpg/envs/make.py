@@ -5,7 +5,9 @@ returns the true next observation of an episode that ends, and the caller resets
 `reset(options={"reset_mask": ...})`. Nothing outside `dpg.envs` knows what simulates.
 """
 
+import difflib
 import importlib
+import sys
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
@@ -18,6 +20,9 @@ from jaxtyping import Bool, Float, Int
 from dpg.envs import linear_quadratic
 from dpg.envs.errors import EnvError
 from dpg.envs.tasks import TASKS
+from dpg.runtime import project
+
+MOST_TRIES = 5  # other ids that are tried where one cannot be made
 
 __all__ = ["EnvError", "make_vector", "reset", "reset_to", "rest", "states", "time_limit"]
 
@@ -46,30 +51,80 @@ def make_vector(env_id: str, num_envs: int, modules: Sequence[str] = ()) -> Vect
     `modules` are imported first: they may register tasks of their own.
 
     Raises:
-        EnvError: a module cannot be imported, the task is not installed, or its spaces are not flat Boxes.
+        EnvError: a module cannot be imported, the task cannot be made, or its spaces are not flat Boxes.
     """
     import_modules(modules)
     if env_id in TASKS:
         # Late: the other tasks do without MuJoCo.
         from dpg.envs.mujoco_batch import MujocoBatchVectorEnv
 
-        return MujocoBatchVectorEnv(env_id, num_envs)
-    if env_id == linear_quadratic.ENV_ID:
-        return linear_quadratic.LinearQuadraticVectorEnv(num_envs)
+        envs = MujocoBatchVectorEnv(env_id, num_envs)
+    elif env_id == linear_quadratic.ENV_ID:
+        envs = linear_quadratic.LinearQuadraticVectorEnv(num_envs)
+    else:
+        envs = _make_one_by_one(env_id, num_envs)
+    envs.spec = gym.spec(env_id)
+    return envs
+
+
+def _make_one_by_one(env_id: str, num_envs: int) -> SyncVectorEnv:
     try:
-        spec = gym.spec(env_id)
-        single = gym.make(spec, disable_env_checker=True)
-    except gym.error.Error as error:
-        raise EnvError(f"{env_id} cannot be made: {error}") from error
-    single.close()
-    for name, space in (("observation", single.observation_space), ("action", single.action_space)):
-        if not isinstance(space, Box) or len(space.shape) != 1:
-            raise EnvError(f"{env_id}: the {name} space must be a Box of one axis, not {space}")
-    return SyncVectorEnv(
-        [lambda: gym.make(spec, disable_env_checker=True)] * num_envs,
-        copy=False,
-        autoreset_mode=AutoresetMode.DISABLED,
-    )
+        fault = _fault_of_spaces(env_id)
+        if not fault:
+            spec = gym.spec(env_id)
+            return SyncVectorEnv(
+                [lambda: gym.make(spec, disable_env_checker=True)] * num_envs,
+                copy=False,
+                autoreset_mode=AutoresetMode.DISABLED,
+            )
+    except (Exception, SystemExit) as error:  # a constructor may raise anything
+        told = cause(error)
+        works = _nearest_that_works(env_id)
+        own = "" if env_id in gym.registry else " (a task of your own needs its module in common.env_modules)"
+        hint = f" ({works} can be made)" if works else own
+        raise EnvError(f"{env_id} cannot be made: {told}{hint}") from error
+    raise EnvError(f"{env_id}: {fault}")
+
+
+def _fault_of_spaces(env_id: str) -> str:
+    """What is wrong with the spaces of a task; whatever its constructor raises is raised."""
+    env = gym.make(gym.spec(env_id), disable_env_checker=True)
+    env.close()
+    for name in ("observation", "action"):
+        space: object = getattr(env, f"{name}_space")
+        if not isinstance(space, Box) or len(space.shape) != 1 or not space.shape[0]:
+            return f"the {name} space must be a Box of one axis, not {space}"
+    return ""
+
+
+def _nearest_that_works(env_id: str) -> str | None:
+    """A task that can be made: the nearest other version of this one, or one of a similar id."""
+    name, _, number = env_id.rpartition("-v")
+    family, version = (name, int(number)) if name and number.isdecimal() else (env_id, sys.maxsize)
+    versions = {
+        spec.id: spec.version
+        for spec in gym.registry.values()
+        if spec.version is not None and spec.id == f"{family}-v{spec.version}" != env_id
+    }
+    near = sorted(versions, key=lambda other: abs(versions[other] - version))
+    similar = difflib.get_close_matches(env_id, gym.registry, n=MOST_TRIES, cutoff=0.8)
+    # One that is there and cannot be made is not a slip of the pen.
+    others = near if env_id in gym.registry else [*near, *similar]
+    for other in others[:MOST_TRIES]:
+        try:
+            if other in TASKS or not _fault_of_spaces(other):
+                return other
+        except Exception:  # it is no better
+            continue
+    return None
+
+
+def cause(error: BaseException) -> str:
+    """What went wrong, on one line; by whom, where the error is none of Gymnasium's."""
+    text = " ".join(str(error).split()).rstrip(".")
+    if isinstance(error, gym.error.Error) and text:
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def action_space_of(env_id: str, modules: Sequence[str] = ()) -> Box:
@@ -86,16 +141,21 @@ def action_space_of(env_id: str, modules: Sequence[str] = ()) -> Box:
 
 
 def import_modules(modules: Sequence[str]) -> None:
-    """Import modules for what they register with Gymnasium.
+    """Import modules for what they register with Gymnasium: installed ones, or such as lie beside `params.yaml`.
 
     Raises:
         EnvError: one cannot be imported.
     """
+    if modules:
+        project.make_importable()
     for module in modules:
         try:
             importlib.import_module(module)
-        except ImportError as error:
-            raise EnvError(f"common.env_modules = {module!r} cannot be imported: {error}") from error
+        except (Exception, SystemExit) as error:  # it runs code of its own
+            top = module.partition(".")[0]
+            missing = isinstance(error, ModuleNotFoundError) and error.name == top
+            hint = f"; put {top}.py beside params.yaml, or install it" if missing else ""
+            raise EnvError(f"common.env_modules = {module!r} cannot be imported: {cause(error)}{hint}") from error
 
 
 def reset(

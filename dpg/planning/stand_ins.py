@@ -19,8 +19,8 @@ from gymnasium.spaces import Box
 from dpg.agent.export import export
 from dpg.agent.population import Architecture, Population, initialize
 from dpg.agent.snapshot import Recipe, Snapshot, save
-from dpg.envs.make import EnvError, make_vector
-from dpg.runtime.config import ConfigError
+from dpg.envs.examine import check_tasks
+from dpg.envs.make import make_vector
 from dpg.runtime.schema import Params
 from dpg.runtime.seeding import Seed
 
@@ -41,16 +41,14 @@ def tasks_of(params: Params) -> dict[str, Task]:
     """The tasks of an experiment, each made once.
 
     Raises:
-        ConfigError: a task cannot be made; the message is the one that the stage `params` would give.
+        ConfigError: a task cannot be used; the message is the one that the stage `params` would give.
     """
-    return {env: _task(params, index, env) for index, env in enumerate(params.envs)}
+    check_tasks(params)
+    return {env: _task(params, env) for env in params.envs}
 
 
-def _task(params: Params, index: int, env: str) -> Task:
-    try:
-        envs = make_vector(env, 1, params.common.env_modules)
-    except EnvError as error:
-        raise ConfigError(f"params.yaml has 1 mistake:\n  envs.{index} = {env!r}: {error}") from error
+def _task(params: Params, env: str) -> Task:
+    envs = make_vector(env, 1, params.common.env_modules)
     obs, action = envs.single_observation_space, envs.single_action_space
     envs.close()
     assert isinstance(obs, Box) and isinstance(action, Box)

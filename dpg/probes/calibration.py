@@ -15,6 +15,7 @@ from jaxtyping import Float
 from dpg.agent.acting import Actor
 from dpg.envs.linear_quadratic import EPISODE_STEPS, TASK
 from dpg.envs.make import make_vector
+from dpg.envs.stepping import step
 from dpg.numerics.vectors import cosine, cosine_matrix
 from dpg.probes import baselines, evaluation, landscape, states, value
 from dpg.probes.known_answers import closed_forms, forms, measurements
@@ -196,7 +197,8 @@ def rewards_from(
     noise = (seed / "actions").generator().standard_normal((steps, streams, 2), np.float32)
     reward = np.empty((streams, steps))
     for t in range(steps):
-        obs, reward[:, t], *_ = envs.step(actor.act(obs, noise[t]))
+        action = actor.act(obs, noise[t])
+        obs, reward[:, t], *_ = step(envs, action, lambda _, t=t: (t, seed), clip_actions=False)
     return reward, obs
 
 

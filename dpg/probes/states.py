@@ -18,7 +18,8 @@ from jaxtyping import Bool, Float, Int
 
 from dpg.agent.acting import Actor
 from dpg.agent.snapshot import Snapshot
-from dpg.envs.make import EnvError, make_vector, reset_to, states
+from dpg.envs.make import make_vector, reset_to, states
+from dpg.envs.stepping import step as step_envs
 from dpg.learning.batch import scale_reward
 from dpg.numerics.statistics import Interval, bootstrap, standard_error
 from dpg.probes.collection import STREAMS_AT_ONCE, probe_seed
@@ -136,7 +137,7 @@ def rollouts(
     """Discounted returns from states, rollout r from state s with `seeds[s][r]`; lengths; which ran into the horizon.
 
     Raises:
-        EnvError: a return is not finite; the message names the rollout.
+        EnvError: an action, an observation or a reward is not finite; the message names the rollout.
     """
     recipe, common = snapshot.recipe, snapshot.recipe.common
     terminal = common.time_limit == "terminal"
@@ -154,6 +155,11 @@ def rollouts(
     discount = np.ones(width)
     start, since = np.zeros((width, simulation.shape[1])), np.zeros(width, np.int64)
     waiting, free = iter(range(len(jobs))), np.ones(width, bool)
+
+    def at(index: int) -> tuple[int, Seed]:
+        state, rollout = jobs[job[index]]
+        return int(step[index]), seeds[state][rollout]
+
     while True:
         env_seeds: list[int | None] = [None] * width
         for index in map(int, np.flatnonzero(free)):
@@ -170,8 +176,8 @@ def rollouts(
         if free.any():
             reset_to(envs, start, since, env_seeds, free)
         action = actor.act(now, noise[np.arange(width), step])
-        now, reward, terminated, truncated, _ = envs.step(
-            np.clip(action, space.low, space.high) if common.clip_actions else action
+        now, reward, terminated, truncated = step_envs(
+            envs, action, at, clip_actions=common.clip_actions, looked_at=job >= 0
         )
         gain = discount * scale_reward(snapshot.state, reward[None], recipe.config)[0]
         ended = terminated | truncated if terminal else terminated
@@ -188,9 +194,6 @@ def rollouts(
             assert here is not None
             reset_to(envs, here, np.zeros(width, np.int64), [None] * width, going_on)
     envs.close()
-    if not np.isfinite(return_).all():
-        state, rollout = np.argwhere(~np.isfinite(return_))[0]
-        raise EnvError(f"the return of a rollout is not finite ({seeds[state][rollout]})")
     return return_, pairs, cut
 
 

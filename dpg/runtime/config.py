@@ -5,6 +5,7 @@ one line for each mistake: the dotted name, the value, and what is allowed.
 """
 
 import difflib
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
@@ -42,11 +43,13 @@ def parse(raw: object, source: str = "parameters") -> Params:
     try:
         return Params.model_validate(raw)
     except ValidationError as error:
-        lines = [_explain(details) for details in error.errors()]
-        raise ConfigError(
-            f"{source} has {len(lines)} mistake{'s' if len(lines) > 1 else ''}:\n"
-            + "\n".join(f"  {line}" for line in lines)
-        ) from None
+        raise mistakes(source, [_explain(details) for details in error.errors()]) from None
+
+
+def mistakes(source: str, lines: Sequence[str]) -> ConfigError:
+    """The error that says what is wrong with a file, a line each."""
+    count = f"{len(lines)} mistake{'s' if len(lines) > 1 else ''}"
+    return ConfigError("\n  ".join([f"{source} has {count}:", *lines]))
 
 
 def _explain(error: ErrorDetails) -> str:

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from gymnasium.spaces import Box
 from gymnasium.vector import VectorEnv
 from jaxtyping import Float, Int
 
 from dpg.agent.acting import Actor
 from dpg.agent.population import Population
-from dpg.envs.make import EnvError, reset, rest
+from dpg.envs.make import rest
+from dpg.envs.stepping import begin, check_length, step
 from dpg.runtime.seeding import Seed
 
 # Noise is drawn this many steps at a time, for the environments that need it.
@@ -56,11 +56,9 @@ def run(
     Members that share seeds meet the same initial states and the same action noise (common random numbers).
 
     Raises:
-        EnvError: a return is not finite; the message names the episode.
+        EnvError: an episode has numbers that are not finite, or no end; the message names it.
     """
-    action_space = envs.single_action_space
-    assert isinstance(action_space, Box)
-    low, high, action_dim = action_space.low, action_space.high, action_space.shape[0]
+    action_dim = population.architecture.action_dim
     if len(seeds) != population.size or len({len(row) for row in seeds}) != 1:
         raise ValueError(f"{population.size} members need as many rows of seeds, of one length; found {len(seeds)}")
     return_ = np.zeros((population.size, len(seeds[0])))
@@ -71,24 +69,31 @@ def run(
     live = np.array([episode is not None for episode in running])
     source = Actor.of(population)
     actor = Actor.of(population.select(np.array([episode.member if episode else 0 for episode in running])))
-    obs = reset(envs, [episode.env_seed if episode else 0 for episode in running])
+    total, steps = np.zeros(envs.num_envs), np.zeros(envs.num_envs, np.int64)
+
+    def at(index: int) -> tuple[int, Seed]:
+        episode = running[index]
+        assert episode is not None
+        return int(steps[index]), seeds[episode.member][episode.number]
+
+    obs = begin(envs, [episode.env_seed if episode else 0 for episode in running], at, looked_at=live)
     if not live.all():
         rest(envs, ~live)
     every = np.arange(envs.num_envs)
     noise = np.zeros((envs.num_envs, NOISE_BLOCK, action_dim), np.float32)
-    total, steps = np.zeros(envs.num_envs), np.zeros(envs.num_envs, np.int64)
     while live.any():
-        at = steps % NOISE_BLOCK
-        if not deterministic and (fresh := live & (at == 0)).any():
+        drawn = steps % NOISE_BLOCK
+        if not deterministic and (fresh := live & (drawn == 0)).any():
             for index in map(int, np.flatnonzero(fresh)):
                 episode = running[index]
                 assert episode is not None
                 noise[index] = episode.rng.standard_normal((NOISE_BLOCK, action_dim), np.float32)
-        action = actor.act(obs, None if deterministic else noise[every, at])
-        obs, reward, terminated, truncated, _ = envs.step(np.clip(action, low, high) if clip_actions else action)
+        action = actor.act(obs, None if deterministic else noise[every, drawn])
+        obs, reward, terminated, truncated = step(envs, action, at, clip_actions=clip_actions, looked_at=live)
         total += reward
         steps += 1
         done = terminated | truncated
+        check_length(envs, steps, at, live & ~done)
         if not done.any():
             continue
         env_seeds: list[int | None] = [None] * envs.num_envs
@@ -106,8 +111,5 @@ def run(
         if (done & ~live).any():
             rest(envs, done & ~live)
         if (done & live).any():
-            obs = reset(envs, env_seeds, done & live)
-    if not np.isfinite(return_).all():
-        member, number = np.argwhere(~np.isfinite(return_))[0]
-        raise EnvError(f"the return of an episode is not finite ({seeds[member][number]})")
+            obs = begin(envs, env_seeds, at, mask=done & live, looked_at=live)
     return Episodes(return_, length)

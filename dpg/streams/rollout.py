@@ -9,12 +9,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from gymnasium.spaces import Box
 from gymnasium.vector import VectorEnv
 from jaxtyping import Bool, Float, Int
 
 from dpg.agent.acting import Actor
-from dpg.envs.make import EnvError, reset
+from dpg.envs.stepping import begin, step
 from dpg.runtime.seeding import Seed
 
 
@@ -90,22 +89,25 @@ def collect(
     `watch(t)` is called before pair t, while the environments stand where it begins.
 
     Raises:
-        EnvError: an observation or a reward is not finite; the message names the stream and the step.
+        EnvError: an action, an observation or a reward is not finite; the message names the stream and the step.
     """
     num_streams = envs.num_envs
     if len(seeds) != num_streams or num_streams % actor.size:
         raise ValueError(f"{num_streams} streams need as many seeds, and a multiple of {actor.size} members")
-    action_space = envs.single_action_space
-    assert isinstance(action_space, Box)
-    low, high = action_space.low, action_space.high
-    action_dim = low.shape[0]
+    action_shape = envs.single_action_space.shape
+    assert action_shape is not None
     noise = np.stack(
-        [(seed / "actions").generator().standard_normal((num_pairs, action_dim), np.float32) for seed in seeds],
+        [(seed / "actions").generator().standard_normal((num_pairs, *action_shape), np.float32) for seed in seeds],
         axis=1,
     )
-    obs = reset(envs, [(seed / "env").integer() for seed in seeds])
+    t = 0
+
+    def at(stream: int) -> tuple[int, Seed]:
+        return t, seeds[stream]
+
+    obs = begin(envs, [(seed / "env").integer() for seed in seeds], at)
     record_obs = np.empty((num_streams, num_pairs, obs.shape[1]))
-    record_action = np.empty((num_streams, num_pairs, action_dim), np.float32)
+    record_action = np.empty((num_streams, num_pairs, *action_shape), np.float32)
     reward = np.empty((num_streams, num_pairs))
     terminated = np.empty((num_streams, num_pairs), bool)
     truncated = np.empty((num_streams, num_pairs), bool)
@@ -117,9 +119,7 @@ def collect(
         action = actor.act(obs, noise[t])
         record_obs[:, t] = obs
         record_action[:, t] = action
-        obs, reward[:, t], terminated[:, t], truncated[:, t], _ = envs.step(
-            np.clip(action, low, high) if clip_actions else action
-        )
+        obs, reward[:, t], terminated[:, t], truncated[:, t] = step(envs, action, at, clip_actions=clip_actions)
         bootstrapped = ~terminated[:, t] & (truncated[:, t] | (t == num_pairs - 1))
         if bootstrapped.any():
             for stream in np.flatnonzero(bootstrapped):
@@ -127,8 +127,8 @@ def collect(
                 end_at.append((int(stream), t))
         done = terminated[:, t] | truncated[:, t]
         if done.any() and t < num_pairs - 1:
-            obs = reset(envs, [None] * num_streams, done)
-    streams = Streams(
+            obs = begin(envs, [None] * num_streams, at, mask=done)
+    return Streams(
         record_obs,
         record_action,
         reward,
@@ -137,8 +137,6 @@ def collect(
         np.array(end_obs).reshape(-1, record_obs.shape[-1]),
         np.array(end_at, dtype=np.int64).reshape(-1, 2),
     )
-    _check_finite(streams, seeds)
-    return streams
 
 
 def episode_returns(streams: Streams) -> tuple[list[Float[np.ndarray, " K"]], list[Int[np.ndarray, " K"]]]:
@@ -150,16 +148,3 @@ def episode_returns(streams: Streams) -> tuple[list[Float[np.ndarray, " K"]], li
         returns.append(np.diff(cumulative))
         lengths.append(np.diff(np.concatenate([[0], ends])))
     return returns, lengths
-
-
-def _check_finite(streams: Streams, seeds: Sequence[Seed]) -> None:
-    for name in ("obs", "reward"):
-        values = getattr(streams, name)
-        finite = np.isfinite(values).reshape(*values.shape[:2], -1).all(axis=-1)
-        if not finite.all():
-            stream, step = np.argwhere(~finite)[0]
-            raise EnvError(f"the {name} at step {step} is not finite ({seeds[stream]})")
-    finite = np.isfinite(streams.end_obs).all(axis=-1)
-    if not finite.all():
-        stream, step = streams.end_at[np.argmin(finite)]
-        raise EnvError(f"the obs after step {step} is not finite ({seeds[stream]})")

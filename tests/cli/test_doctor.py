@@ -65,7 +65,7 @@ def test_a_sound_project_has_no_problem_and_is_left_as_it_is(project, dpg):
         "parameters",
         "valid: scale laptop",
         "torch 2.",
-        "can be made: Hopper-v4",
+        "can be made and stepped: Hopper-v4",
         "1 stages, all up to date",
     ):
         assert words in output

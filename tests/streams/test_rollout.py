@@ -205,9 +205,8 @@ def breaking(request) -> Iterator[str]:
 
 
 def test_what_is_not_finite_is_refused_by_stream_and_step(make_population, breaking):
-    """The observation after the fifth step is the sixth that is recorded."""
-    step = 5 if breaking == "obs" else 4
-    with pytest.raises(EnvError, match=f"the {breaking} at step {step} is not finite .*stream/1"):
+    when = "after" if breaking == "obs" else "at"
+    with pytest.raises(EnvError, match=f"Breaks-v0: the {breaking} {when} step 4 is not finite .*stream/1"):
         record("Breaks-v0", make_population(1, obs_dim=2, action_dim=1), SEEDS, 20)
 
 
