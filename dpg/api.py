@@ -82,13 +82,14 @@ class Returns:
 
 
 def load_policy(path: str | Path) -> Policy:
-    """The agent of a snapshot.
+    """The agent of a snapshot; modules that register its task may lie in the snapshot's project.
 
     Raises:
         SnapshotError: the file is not a usable snapshot.
         EnvError: its task is not installed.
     """
     found = snapshot.load(Path(path))
+    layout.make_importable(layout.around(Path(path)))
     space = action_space_of(found.recipe.env_id, found.recipe.common.env_modules)
     return Policy(found, Actor.of(found.state), space.low, space.high)
 

@@ -59,9 +59,11 @@ def landscape(
     from rich.console import Console
 
     from dpg.agent.snapshot import load
+    from dpg.runtime import project
 
     _check_axes(x_range, y_range, grid)
     found = load(snapshot)
+    project.make_importable(project.around(snapshot))
     timesteps = found.recipe.common.timesteps
     regimes = tuple(sorted(set(update_pairs or [timesteps])))
     _check_counts(regimes, timesteps, sorted(fewer or []), pairs, random_norm, output)

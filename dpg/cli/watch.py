@@ -8,6 +8,7 @@ from rich.console import Console
 
 from dpg.cli.snapshots import Snapshot
 from dpg.runtime.errors import UserError
+from dpg.runtime.ids import file_name
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,7 +46,7 @@ def watch(
 
     policy = api.load_policy(path)
     agent = policy.snapshot
-    target = output or Path(f"{agent.recipe.env_id}-{agent.recipe.algorithm}-{path.stem}.gif")
+    target = output or Path(f"{file_name(agent.recipe.env_id)}-{agent.recipe.algorithm}-{path.stem}.gif")
     _check(target)
     with Console(stderr=True).status("drawing"):
         frames, rate, length, return_ = film(policy, seconds, seed, deterministic=deterministic)

@@ -20,6 +20,7 @@ from dpg.report.figures import (
     value,
 )
 from dpg.report.tables import Tables, distinct, select
+from dpg.runtime.ids import file_name
 from dpg.runtime.schema import Statistics
 
 
@@ -62,12 +63,12 @@ def _gradients(tables: Tables, env: str, timesteps: int, statistics: Statistics)
     settings = (timesteps, statistics)
     return [
         Drawing(
-            f"{gradient.NAMES['each other']}_{env}",
+            f"{gradient.NAMES['each other']}_{file_name(env)}",
             partial(gradient.draw_variance, similarity, *settings),
             gradient.caption(similarity, noise, "each other", *settings),
         ),
         Drawing(
-            f"{gradient.NAMES['true']}_{env}",
+            f"{gradient.NAMES['true']}_{file_name(env)}",
             partial(gradient.draw_true, similarity, *settings),
             gradient.caption(similarity, noise, "true", *settings),
         ),
@@ -76,25 +77,27 @@ def _gradients(tables: Tables, env: str, timesteps: int, statistics: Statistics)
 
 def _updates(tables: Tables, env: str, statistics: Statistics) -> Drawing:
     rows = select(tables.updates, env=env)
-    name = f"{update_step.NAME}_{env}"
+    name = f"{update_step.NAME}_{file_name(env)}"
     return Drawing(name, partial(update_step.draw, rows, statistics), update_step.caption(rows, statistics))
 
 
 def _regimes(tables: Tables, env: str, statistics: Statistics) -> Drawing:
     rows = select(tables.regimes, env=env)
-    return Drawing(f"{regimes.NAME}_{env}", partial(regimes.draw, rows, statistics), regimes.caption(rows, statistics))
+    return Drawing(
+        f"{regimes.NAME}_{file_name(env)}", partial(regimes.draw, rows, statistics), regimes.caption(rows, statistics)
+    )
 
 
 def _values(tables: Tables, env: str, statistics: Statistics) -> list[Drawing]:
     rows = select(tables.value, env=env)
     return [
         Drawing(
-            f"{value.NAMES['heldout']}_{env}",
+            f"{value.NAMES['heldout']}_{file_name(env)}",
             partial(value.draw_heldout, rows, statistics),
             value.caption(rows, "heldout", statistics),
         ),
         Drawing(
-            f"{value.NAMES['train']}_{env}",
+            f"{value.NAMES['train']}_{file_name(env)}",
             partial(value.draw_train, rows, statistics),
             value.caption(rows, "train", statistics),
         ),
@@ -108,22 +111,22 @@ def _baselines(tables: Tables, env: str, timesteps: int, statistics: Statistics)
     states, opinions = select(tables.states, env=env), select(tables.opinions, env=env)
     return [
         Drawing(
-            f"{baselines.NAMES['cosines']}_{env}",
+            f"{baselines.NAMES['cosines']}_{file_name(env)}",
             partial(baselines.draw_cosines, cosines, timesteps, statistics),
             baselines.caption_cosines(cosines, timesteps, statistics),
         ),
         Drawing(
-            f"{baselines.NAMES['differences']}_{env}",
+            f"{baselines.NAMES['differences']}_{file_name(env)}",
             partial(baselines.draw_differences, gains, timesteps, statistics),
             baselines.caption_differences(gains, statistics),
         ),
         Drawing(
-            f"{true_value.NAMES['fit']}_{env}",
+            f"{true_value.NAMES['fit']}_{file_name(env)}",
             partial(true_value.draw_fit, fits, losses, opinions, statistics),
             true_value.caption_fit(fits, opinions, statistics),
         ),
         Drawing(
-            f"{true_value.NAMES['states']}_{env}",
+            f"{true_value.NAMES['states']}_{file_name(env)}",
             partial(true_value.draw_states, states, statistics),
             true_value.caption_states(states, statistics),
         ),
@@ -132,7 +135,7 @@ def _baselines(tables: Tables, env: str, timesteps: int, statistics: Statistics)
 
 def _alignment(tables: Tables, env: str, statistics: Statistics) -> Drawing:
     rows = select(tables.alignment, env=env)
-    name = f"{alignment.NAME}_{env}"
+    name = f"{alignment.NAME}_{file_name(env)}"
     return Drawing(name, partial(alignment.draw, rows, statistics), alignment.caption(rows, statistics))
 
 
@@ -146,7 +149,7 @@ def _landscapes(tables: Tables, env: str) -> list[Drawing]:
         cell = {"env": env, "algorithm": algorithm}
         for position, agent in enumerate(distinct(select(tables.landscape, **cell), "agent")):
             rows = select(tables.landscape, **cell, agent=agent)
-            suffix = f"_{env}_{algorithm}" + (f"_agent{agent}" if position else "")
+            suffix = f"_{file_name(env)}_{algorithm}" + (f"_agent{agent}" if position else "")
             pairs = distinct(rows, "update_pairs")
             for regime in (select(rows, update_pairs=each) for each in pairs):
                 name = f"{landscape.NAMES['surfaces']}{suffix}_N{regime['update_pairs'].iloc[0]}"

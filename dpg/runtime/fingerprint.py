@@ -8,6 +8,8 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
+from dpg.runtime import project
+
 # What a number can depend on beside our own code.
 PACKAGES = ("gymnasium", "mujoco", "numpy", "pandas", "scipy", "torch")
 # What cannot change a number: the command line, drawing, tracking.
@@ -39,6 +41,7 @@ def code(modules: Sequence[str] = ()) -> str:
 
 def _sources(module: str) -> list[Path]:
     """The file of a module, or all those of a package; none if there is no such module: who imports it will say so."""
+    project.make_importable()
     with suppress(ImportError, ValueError):
         spec = find_spec(module)
         if spec and spec.submodule_search_locations:

@@ -56,4 +56,5 @@ def read_table(path: Path) -> pd.DataFrame:
     """
     if not path.exists():
         raise MissingOutputError(f"{path} is missing: run `dvc repro` to make it")
-    return pd.read_csv(path)
+    # A task's id may look like a number or a word for nothing; what is missing was written as nothing.
+    return pd.read_csv(path, dtype={"env": str}, keep_default_na=False, na_values=[""])

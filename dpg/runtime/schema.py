@@ -43,9 +43,22 @@ def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
 
 def _gymnasium_id(value: str) -> str:
     # It names folders and DVC stages. Whether there is such a task, `stages.params` finds out by making it.
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*-v[0-9]+", value):
-        raise PydanticCustomError("env", "must be a Gymnasium id of letters, digits, - and _, such as Hopper-v4")
+    if ":" in value:
+        raise PydanticCustomError("env", "must not name a module: name it in common.env_modules, and here the id alone")
+    if not re.fullmatch(r"(\w[\w-]*/)?\w[\w.-]*", value):
+        allowed = (
+            "must be a Gymnasium id of letters, digits, _, - and ., with a namespace or not: Hopper-v4, mine/Task-v0"
+        )
+        raise PydanticCustomError("env", allowed)
     return value
+
+
+def _in_folders_of_their_own(values: tuple[str, ...]) -> tuple[str, ...]:
+    for value in values:
+        if (namespace := value.partition("/")[0]) != value and namespace in values:
+            told = "must not hold {namespace} beside {value}: the folder of one would lie in that of the other"
+            raise PydanticCustomError("folders", told, {"namespace": namespace, "value": value})
+    return values
 
 
 Real = Annotated[float, BeforeValidator(_numeral_to_number), Field(allow_inf_nan=False)]
@@ -323,7 +336,13 @@ class Params(_Section):
 
     scale: ScaleName
     seed: Annotated[int, Field(ge=0)]
-    envs: Annotated[tuple[EnvId, ...], BeforeValidator(_list_to_tuple), AfterValidator(_distinct), Field(min_length=1)]
+    envs: Annotated[
+        tuple[EnvId, ...],
+        BeforeValidator(_list_to_tuple),
+        AfterValidator(_distinct),
+        AfterValidator(_in_folders_of_their_own),
+        Field(min_length=1),
+    ]
     algorithms: Annotated[
         tuple[AlgorithmName, ...],
         BeforeValidator(_list_to_tuple),

@@ -12,8 +12,9 @@ import pytest
 from dpg.report import style
 from dpg.report.claims import decisions
 from dpg.report.gallery import drawings
-from dpg.report.page import paper, records, render
+from dpg.report.page import names, paper, records, render
 from dpg.runtime import config
+from dpg.runtime.ids import file_name
 from tests.report.conftest import ENV, T, make_tables
 
 CHECKS = pd.DataFrame(
@@ -215,6 +216,27 @@ def test_durations_are_said_as_a_person_would(seconds, words):
 def test_names_are_sorted_by_their_numbers():
     names = ["fig07_cut_N10000", "fig07_cut_N2000", "fig12", "fig01"]
     assert sorted(names, key=render.numbered) == ["fig01", "fig07_cut_N2000", "fig07_cut_N10000", "fig12"]
+
+
+ODD = ("Task", "Task-v0", "mine/Task-v0", "My.Task-v1", "3Task-v0", "My-Task")
+
+
+@pytest.mark.parametrize("env", ODD)
+def test_a_figure_is_told_by_its_file_to_be_of_its_task_alone(material, env):
+    """Whatever Gymnasium takes for an id, beside tasks whose ids begin or end as this one does."""
+    params = material.params.model_copy(update={"envs": ODD})
+    for algorithm in (None, "ppo", "ppo_m"):
+        for rest in ("", "agent1_N2000") if algorithm else ("",):
+            name = "_".join(filter(None, ("fig07_cut", file_name(env), algorithm, rest)))
+            assert "/" not in name
+            assert names.parse(name, params) == names.Named("fig07_cut", env, algorithm, rest)
+        shown = names.Named("fig07_cut", env, algorithm, "")
+        stages = [f"train@{task}-{each}" for task in ODD for each in ("ppo", "ppo_m")]
+        assert [
+            stage for stage in [*stages, *(f"regimes@{task}" for task in ODD)] if render._of_figure(stage, shown)
+        ] == [f"train@{env}-{each}" for each in ("ppo", "ppo_m") if algorithm in {None, each}] + (
+            [f"regimes@{env}"] if algorithm is None else []
+        )
 
 
 def test_a_large_svg_gives_way_to_png(material, monkeypatch):

@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 
+from dpg.runtime import ids
 from dpg.runtime.config import ConfigError, load, parse
 
 PARAMS = Path(__file__).resolve().parents[2] / "params.yaml"
@@ -102,6 +103,10 @@ def test_a_value_that_is_not_allowed_is_named_with_what_is(raw, name, value, all
     ("name", "value", "entry", "allowed"),
     [
         ("envs", ["Hopper-v4", "../v4"], "envs.1 = '../v4'", "Gymnasium id"),
+        ("envs", ["a/b/Task-v0"], "envs.0 = 'a/b/Task-v0'", "Gymnasium id"),
+        ("envs", ["-v0"], "envs.0 = '-v0'", "Gymnasium id"),
+        ("envs", ["Task v0"], "envs.0 = 'Task v0'", "Gymnasium id"),
+        ("envs", ["mine:Task-v0"], "envs.0 = 'mine:Task-v0'", "name it in common.env_modules"),
         ("scales.smoke.regimes.rates", [1e-4, -1e-4], "scales.smoke.regimes.rates.1 = -0.0001", "greater than 0"),
         ("algorithms", ["ppo2"], "algorithms.0 = 'ppo2'", "'ppo', 'ppo_m' or 'trpo'"),
         ("common.policy_hidden", [64, 0], "common.policy_hidden.1 = 0", "greater than or equal to 1"),
@@ -113,6 +118,26 @@ def test_a_mistake_inside_a_list_is_named_by_its_entry(raw, name, value, entry, 
     text = message(put(raw, name, value))
     assert f"{entry}: " in text
     assert allowed in text
+
+
+@pytest.mark.parametrize("env_id", ["mine/Task-v0", "Task", "My.Task-v1", "3Task-v0", "Tâche-v0", "_-v0"])
+def test_an_id_may_be_what_gymnasium_allows(raw, env_id):
+    assert parse(put(raw, "envs", ["Hopper-v4", env_id])).envs[1] == env_id
+
+
+def test_tasks_do_not_share_folders(raw):
+    """`data/tables/regimes/mine` would hold the outputs of another stage, which DVC refuses with many words."""
+    assert "must not hold mine beside mine/Task-v0" in message(put(raw, "envs", ["mine/Task-v0", "mine"]))
+    assert parse(put(raw, "envs", ["mine/Task-v0", "mine-v0", "mine/Other-v0"])).envs[2] == "mine/Other-v0"
+
+
+@pytest.mark.parametrize(
+    ("env_id", "without_version"),
+    [("Hopper-v4", "Hopper"), ("mine/Hopper-v0", "mine/Hopper"), ("Hopper-vast", "Hopper-vast")],
+)
+def test_versions_of_a_task_are_of_one_family(env_id, without_version):
+    """The claim about Hopper would else be decided by a task of another name."""
+    assert ids.family(env_id) == without_version
 
 
 @pytest.mark.parametrize(

@@ -68,3 +68,10 @@ def test_floats_survive_a_table_to_the_last_bit(tmp_path):
 def test_a_missing_table_says_how_to_make_it(tmp_path):
     with pytest.raises(MissingOutputError, match=r"nothing.csv is missing.*dvc repro"):
         read_table(tmp_path / "nothing.csv")
+
+
+@pytest.mark.parametrize("env_id", ["123", "1e5", "NA", "true", "mine/Task-v0"])
+def test_a_tasks_id_comes_back_as_it_was(env_id, tmp_path):
+    """Pandas takes some for numbers and some for nothing; no row would be found under the id then."""
+    write_table(pd.DataFrame({"env": [env_id], "count": [1]}), tmp_path / "table.csv")
+    assert read_table(tmp_path / "table.csv")["env"].tolist() == [env_id]

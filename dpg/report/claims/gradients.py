@@ -23,6 +23,7 @@ from dpg.report.claims.cells import (
 from dpg.report.claims.verdicts import Finding, Part
 from dpg.report.style import look
 from dpg.report.tables import Tables, distinct, select, two_sample_interval
+from dpg.runtime.ids import family
 from dpg.runtime.schema import Statistics
 
 HARD, EASIER = "Humanoid", ("Hopper", "Walker2d")
@@ -62,7 +63,7 @@ def falling_agreement(tables: Tables, timesteps: int, statistics: Statistics) ->
 
 def harder_tasks(tables: Tables, timesteps: int, statistics: Statistics) -> list[Finding]:
     """G3, for every algorithm."""
-    families = {env.rsplit("-v", 1)[0]: env for env in distinct(tables.history, "env")}
+    families = {family(env): env for env in distinct(tables.history, "env")}
     absent = [name for name in (*EASIER, HARD) if name not in families]
     if absent:
         needed = f"needs envs Hopper, Walker2d and Humanoid; params has {', '.join(families.values())}"

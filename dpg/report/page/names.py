@@ -1,11 +1,13 @@
-"""What the name of a figure's file says: `fig07_landscape_Hopper-v4_ppo_agent1`."""
+"""What the name of a figure's file says: `fig07_landscape_Hopper-v4_ppo_agent1_N2000`."""
 
+import re
 from dataclasses import dataclass
 from typing import get_args
 
+from dpg.runtime.ids import file_name
 from dpg.runtime.schema import AlgorithmName, Params
 
-_LONGEST_FIRST = sorted(get_args(AlgorithmName), key=len, reverse=True)
+_AFTER_TASK = rf"(?:_(?P<algorithm>{'|'.join(get_args(AlgorithmName))})(?:_(?P<rest>(?:agent|N)\d+(?:_N\d+)?))?)?"
 
 
 @dataclass(frozen=True)
@@ -28,9 +30,8 @@ class Named:
 
 def parse(name: str, params: Params) -> Named:
     """Read a name, of the experiment's tasks."""
-    env = next((env for env in params.envs if f"_{env}" in name), None)
-    if env is None:
-        return Named(name, None, None, "")
-    words, _, after = name.partition(f"_{env}")
-    algorithm = next((each for each in _LONGEST_FIRST if f"{after}_".startswith(f"_{each}_")), None)
-    return Named(words, env, algorithm, after.removeprefix(f"_{algorithm}").removeprefix("_"))
+    # The longest first: one task's name may end with another's.
+    for env in sorted(params.envs, key=len, reverse=True):
+        if found := re.fullmatch(rf"(?P<words>.+?)_{re.escape(file_name(env))}{_AFTER_TASK}", name):
+            return Named(found["words"], env, found["algorithm"], found["rest"] or "")
+    return Named(name, None, None, "")

@@ -6,6 +6,7 @@ from typing import Any
 
 from dpg.report.page.names import parse
 from dpg.report.style import look
+from dpg.runtime.ids import family
 from dpg.runtime.schema import Params
 
 # Table 1, and what the text and the captions state. Of a scale's budget the names stand without `scales.<scale>.`.
@@ -137,7 +138,7 @@ class Counterpart:
 def counterparts(names: Sequence[str], params: Params) -> Iterator[Counterpart]:
     """Every figure of the paper, held against the figures that were drawn."""
     for figure in FIGURES:
-        envs = {env.rsplit("-v", 1)[0]: env for env in params.envs}
+        envs = {family(env): env for env in params.envs}
         tasks = [task for task in figure.tasks if task not in envs]
         algorithms = [name for name in figure.algorithms if name not in params.algorithms]
         lacks = " and ".join(
@@ -156,5 +157,5 @@ def counterparts(names: Sequence[str], params: Params) -> Iterator[Counterpart]:
 def _fits(name: str, figure: PaperFigure, params: Params) -> bool:
     """Whether a figure of ours is of one of the paper figure's tasks and algorithms."""
     named = parse(name, params)
-    task = named.env and named.env.rsplit("-v", 1)[0]
+    task = named.env and family(named.env)
     return task in {None, *figure.tasks} and named.algorithm in {None, *figure.algorithms}

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -20,7 +20,7 @@ from dpg.report.page.names import Named, parse
 from dpg.report.page.records import Record, machines, total
 from dpg.report.style import WIDTH, look
 from dpg.report.tables import SOURCES, TASK_SOURCES, Tables, final_returns, interval_over_agents, select
-from dpg.runtime.schema import Params
+from dpg.runtime.schema import AlgorithmName, Params
 
 LARGEST_SVG = 400_000  # bytes: beyond, a figure is embedded as PNG
 MOST_ROWS = 100  # of a table that is shown; the rest is in its file
@@ -179,9 +179,11 @@ def _of_figure(stage: str, name: Named) -> bool:
     cell = stage.partition("@")[2]
     if name.env is None:
         return True
-    if name.algorithm is None:
-        return cell == name.env or cell.startswith(f"{name.env}-")
-    return cell == f"{name.env}-{name.algorithm}"
+    # No algorithm's name has a dash, and a task's may.
+    task, _, algorithm = cell.rpartition("-")
+    if algorithm not in get_args(AlgorithmName):
+        task, algorithm = cell, None
+    return task == name.env and name.algorithm in {None, algorithm}
 
 
 def table(material: Material, figure: Named, name: str) -> Behind:
