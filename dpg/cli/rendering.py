@@ -7,68 +7,116 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from jaxtyping import UInt8
 
 from dpg.envs.errors import EnvError
-from dpg.envs.make import import_modules
+from dpg.envs.make import cause, import_modules
+from dpg.envs.stepping import name_of
+from dpg.envs.tasks import TASKS
 
+MODE = "rgb_array"
+DEFAULT_RATE = 30  # steps a second, of tasks that do not say
 INSTALL = """MuJoCo draws off-screen through OpenGL, by the way that MUJOCO_GL names:
   MUJOCO_GL=egl     no display needed; Debian and Ubuntu: apt-get install libegl1 libgl1 libgl1-mesa-dri
   MUJOCO_GL=osmesa  by the processor alone; apt-get install libosmesa6
   MUJOCO_GL=glfw    where there is a display"""
 
 
-def prepare() -> None:
+def prepare(env_id: str) -> None:
     """Choose how MuJoCo is to draw, before anything imports it: on Linux by EGL, unless MUJOCO_GL says otherwise.
 
+    Where it cannot draw so, tasks that do not need it are none the worse.
+
     Raises:
-        EnvError: it cannot draw so; the message says what to install.
+        EnvError: the task is one of MuJoCo's, which cannot draw so; the message says what to install.
     """
-    if sys.platform == "linux":
-        os.environ.setdefault("MUJOCO_GL", "egl")
+    chosen = sys.platform == "linux" and "MUJOCO_GL" not in os.environ
+    if chosen:
+        os.environ["MUJOCO_GL"] = "egl"
     try:
         context = importlib.import_module("mujoco").GLContext(8, 8)
         context.make_current()
         context.free()
     except Exception as error:  # of as many kinds as there are ways to lack OpenGL
-        raise _no_picture(error) from error
+        if env_id in TASKS or "mujoco" in str(getattr(gym.registry.get(env_id), "entry_point", "")):
+            raise _no_opengl(env_id, error) from error
+        if chosen:
+            del os.environ["MUJOCO_GL"]
 
 
-def make_rendered(env_id: str, modules: Sequence[str] = ()) -> gym.Env[np.ndarray, np.ndarray]:
-    """One environment of a task that can draw itself; `prepare` goes before it.
+def make_rendered(env_id: str, modules: Sequence[str] = ()) -> SyncVectorEnv:
+    """A vector of one environment that can draw itself; `prepare` goes before it.
 
     The same seed and actions give the same episode as in the vector environments that measurements are made in.
 
     Raises:
-        EnvError: the task is not installed, or has no pictures.
+        EnvError: the task cannot be made, or has no pictures.
     """
     import_modules(modules)
     try:
         spec = gym.spec(env_id)
-        if "rgb_array" not in gym.make(spec, disable_env_checker=True).metadata["render_modes"]:
-            raise EnvError(f"{env_id} cannot be watched: it draws no pictures")
-        return gym.make(spec, disable_env_checker=True, render_mode="rgb_array")
-    except gym.error.Error as error:
-        raise EnvError(f"{env_id} cannot be made: {error}") from error
+        plain = gym.make(spec, disable_env_checker=True)
+        modes: list[str] = plain.metadata.get("render_modes") or []
+        plain.close()
+        if MODE in modes:
+            drawn = lambda: gym.make(spec, disable_env_checker=True, render_mode=MODE)  # noqa: E731
+            envs = SyncVectorEnv([drawn], copy=False, autoreset_mode=AutoresetMode.DISABLED)
+            envs.spec = spec
+            return envs
+    except Exception as error:  # a constructor may raise anything
+        raise EnvError(f"{env_id} cannot be made to be watched: {cause(error)}{_package(error)}") from error
+    has = ", ".join(map(repr, modes)) or "none"
+    raise EnvError(f"{env_id} cannot be watched: it draws no pictures ({MODE!r} is not in its render_modes: {has})")
 
 
-def picture(env: gym.Env[np.ndarray, np.ndarray]) -> UInt8[np.ndarray, "H W 3"]:
+def steps_a_second(env: gym.Env[Any, Any]) -> float:
+    """How many steps a task takes in a second of its own time: as it says, or by the length of a step."""
+    rate = env.metadata.get("render_fps")
+    if rate is None and isinstance(seconds := getattr(env.unwrapped, "dt", None), int | float) and seconds > 0:
+        rate = 1 / seconds
+    return float(rate or DEFAULT_RATE)
+
+
+def picture(env: gym.Env[Any, Any]) -> UInt8[np.ndarray, "H W 3"]:
     """What the environment looks like now.
 
     Raises:
-        EnvError: this machine cannot draw it; the message says what to install.
+        EnvError: it cannot be drawn; the message says what to install.
     """
     try:
-        frame = env.render()
+        frame: Any = env.render()
     except Exception as error:
-        raise _no_picture(error) from error
-    assert isinstance(frame, np.ndarray)
+        if not _is_missing(error) and _is_drawn_by_mujoco(env):
+            raise _no_opengl(name_of(env), error) from error
+        raise EnvError(f"{name_of(env)}: no picture can be drawn: {cause(error)}{_package(error)}") from error
+    if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.shape[2:] != (3,):
+        found = f"{frame.dtype} of shape {frame.shape}" if isinstance(frame, np.ndarray) else type(frame).__name__
+        raise EnvError(f"{name_of(env)}: render must return an image, uint8 of shape (height, width, 3), not {found}")
     return frame
 
 
-def _no_picture(error: Exception) -> EnvError:
+def _is_missing(error: BaseException) -> bool:
+    return isinstance(error, ImportError | gym.error.DependencyNotInstalled)
+
+
+def _package(error: BaseException) -> str:
+    """What to install where a package is missing, unless the message says it."""
+    lacking = error if isinstance(error, ModuleNotFoundError) else error.__cause__
+    if not isinstance(lacking, ModuleNotFoundError) or "pip install" in str(error):
+        return ""
+    return f": `python -m pip install {(lacking.name or '').partition('.')[0]}`, or the package that has it"
+
+
+def _is_drawn_by_mujoco(env: gym.Env[Any, Any]) -> bool:
+    mujoco = sys.modules.get("mujoco")
+    return mujoco is not None and any(isinstance(value, mujoco.MjModel) for value in vars(env.unwrapped).values())
+
+
+def _no_opengl(env_id: str, error: Exception) -> EnvError:
     way = os.environ.get("MUJOCO_GL", "not set")
-    return EnvError(f"no picture can be drawn (MUJOCO_GL is {way}; {type(error).__name__}: {error})\n{INSTALL}")
+    return EnvError(f"{env_id}: no picture can be drawn (MUJOCO_GL is {way}; {cause(error)})\n{INSTALL}")

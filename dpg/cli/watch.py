@@ -39,9 +39,10 @@ def watch(
     deterministic: Annotated[bool, typer.Option("--deterministic", help="The policy's mean, not samples.")] = False,
 ) -> None:
     """Make a video of a snapshot's agent in one episode, drawn off-screen."""
+    from dpg.agent.snapshot import load
     from dpg.cli import rendering
 
-    rendering.prepare()
+    rendering.prepare(load(path).recipe.env_id)
     from dpg import api
 
     policy = api.load_policy(path)
@@ -60,25 +61,34 @@ def film(
     """Pictures of an episode and how many there are a second; its length in pairs and return, as far as it was run.
 
     Raises:
-        EnvError: the task or this machine draws no pictures.
+        EnvError: the task or this machine draws no pictures, or the episode has numbers that are none, or no end.
     """
+    import numpy as np
+
     from dpg.api import episode_seed
     from dpg.cli import rendering
+    from dpg.envs.stepping import begin, check_length, step
 
+    common = policy.snapshot.recipe.common
     node = episode_seed(policy.snapshot, seed, 0)
     rng = None if deterministic else (node / "actions").generator()
-    env = rendering.make_rendered(policy.snapshot.recipe.env_id, policy.snapshot.recipe.common.env_modules)
-    steps_a_second = int(env.metadata["render_fps"])
+    envs = rendering.make_rendered(policy.snapshot.recipe.env_id, common.env_modules)
+    (env,) = envs.envs
+    steps_a_second = rendering.steps_a_second(env)
     every = max(1, round(steps_a_second / FRAMES_A_SECOND))
-    obs, _ = env.reset(seed=(node / "env").integer())
-    frames = [rendering.picture(env)]
     return_, length, done = 0.0, 0, False
+    at = lambda _: (length, node)  # noqa: E731
+    obs = begin(envs, [(node / "env").integer()], at)
+    frames = [rendering.picture(env)]
     while not done and length < seconds * steps_a_second:
-        obs, reward, terminated, truncated, _ = env.step(policy(obs, rng))
-        return_, length, done = return_ + float(reward), length + 1, terminated or truncated
+        noise = None if rng is None else rng.standard_normal((1, len(policy.low)), np.float32)
+        action = policy.actor.act(obs, noise)
+        obs, reward, terminated, truncated = step(envs, action, at, clip_actions=common.clip_actions)
+        return_, length, done = return_ + float(reward[0]), length + 1, bool(terminated[0] or truncated[0])
+        check_length(envs, np.array([length]), at, np.array([not done]))
         if done or length % every == 0:
             frames.append(rendering.picture(env))
-    env.close()
+    envs.close()
     return frames, steps_a_second / every, length, return_
 
 

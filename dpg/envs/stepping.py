@@ -18,6 +18,7 @@ from dpg.envs.make import reset
 
 # Pairs after which an episode is given up, of tasks that set no limit of their own.
 LONGEST_EPISODE = 100_000
+REMEDY = "register the task with a limit: gymnasium.register(..., max_episode_steps=1000)"
 
 # The step that an environment of this index is at, and whose it is: a stream or an episode.
 At = Callable[[int], tuple[int, object]]
@@ -38,14 +39,14 @@ def step(
     Raises:
         EnvError: an action, a reward or an observation is not finite; the message names the task, step and owner.
     """
-    check_finite(envs, "action at", action, at, looked_at)
+    _check_finite(envs, "action at", action, at, looked_at)
     if clip_actions:
         space = envs.single_action_space
         assert isinstance(space, Box)
         action = np.clip(action, space.low, space.high)
     obs, reward, terminated, truncated, _ = envs.step(action)
-    check_finite(envs, "reward at", reward, at, looked_at)
-    check_finite(envs, "obs after", obs, at, looked_at)
+    _check_finite(envs, "reward at", reward, at, looked_at)
+    _check_finite(envs, "obs after", obs, at, looked_at)
     return obs, reward, terminated, truncated
 
 
@@ -63,12 +64,12 @@ def begin(
         EnvError: one is not finite; the message names the task, step and owner.
     """
     obs = reset(envs, seeds, mask)
-    check_finite(envs, "obs of a reset at", obs, at, looked_at)
+    _check_finite(envs, "obs of a reset at", obs, at, looked_at)
     return obs
 
 
-def check_finite(
-    envs: VectorEnv | gym.Env[Any, Any],
+def _check_finite(
+    envs: VectorEnv,
     what: str,
     values: Num[np.ndarray, "E ..."],
     at: At,
@@ -90,9 +91,7 @@ def check_finite(
         raise EnvError(f"{name_of(envs)}: the {what} step {number} is not finite ({owner})")
 
 
-def check_length(
-    envs: VectorEnv | gym.Env[Any, Any], steps: Int[np.ndarray, " E"], at: At, going_on: Bool[np.ndarray, " E"]
-) -> None:
+def check_length(envs: VectorEnv, steps: Int[np.ndarray, " E"], at: At, going_on: Bool[np.ndarray, " E"]) -> None:
     """Refuse episodes that do not end: beyond `LONGEST_EPISODE` pairs, where the task has no limit of its own.
 
     Raises:
@@ -104,9 +103,6 @@ def check_length(
     if endless.any():
         number, owner = at(int(np.argmax(endless)))
         raise EnvError(f"{name_of(envs)}: an episode has not ended after {number:,} steps ({owner}); {REMEDY}")
-
-
-REMEDY = "register the task with a limit: gymnasium.register(..., max_episode_steps=1000)"
 
 
 def name_of(envs: VectorEnv | gym.Env[Any, Any]) -> str:

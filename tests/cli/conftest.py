@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -67,10 +68,16 @@ def environment_of_commands(**extra: str) -> dict[str, str]:
     return {**inherited, "PATH": path, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "", "COLUMNS": "120", **extra}
 
 
-def run_dpg(*arguments: str, cwd: Path, expect: int | None = 0, **extra: str) -> str:
+def run_dpg(
+    *arguments: str,
+    cwd: Path,
+    expect: int | None = 0,
+    start: tuple[str, ...] = (sys.executable, "-m", "dpg.cli"),
+    **extra: str,
+) -> str:
     """Run `dpg` in a project and return all that it says; `expect` is its exit code, None if any will do."""
     done = subprocess.run(
-        [sys.executable, "-m", "dpg.cli", *arguments],
+        [*start, *arguments],
         cwd=cwd, env=environment_of_commands(**extra), text=True, check=False, timeout=300,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
@@ -134,6 +141,15 @@ def done(finished, tmp_path) -> Path:
 def dpg():
     """Run `dpg` in a folder; returns all that it says."""
     return run_dpg
+
+
+@pytest.fixture(scope="session")
+def script():
+    """Run the console script `dpg` in a folder; returns all that it says.
+
+    Unlike `python -m` it does not put the folder on the path of modules.
+    """
+    return partial(run_dpg, start=(str(Path(sys.executable).parent / "dpg"),))
 
 
 @pytest.fixture(scope="session")

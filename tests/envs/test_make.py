@@ -1,5 +1,7 @@
 """The door to environments: what comes through it can be trained on, and resets when it is told to."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -74,3 +76,21 @@ def test_a_module_of_ones_own_may_register_a_task(tmp_path, monkeypatch):
     for env_id in ("MyPendulum-v0", "Hopper-v4"):
         with pytest.raises(EnvError, match=r"env_modules = 'no_such_module' cannot be imported"):
             make_vector(env_id, 1, ["no_such_module"])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("raise RuntimeError('no licence\\nfound')", "RuntimeError: no licence found$"),
+        ("import sys; sys.exit('no')", "SystemExit: no$"),
+        ("import no_such_package", "ModuleNotFoundError: No module named 'no_such_package'$"),
+        (None, "No module named 'task_of_mine'; put task_of_mine.py beside params.yaml, or install it$"),
+    ],
+)
+def test_whatever_a_module_raises_is_said_in_one_line(tmp_path, monkeypatch, text, said):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    if text is not None:
+        (tmp_path / "task_of_mine.py").write_text(text)
+    with pytest.raises(EnvError, match=f"^common.env_modules = 'task_of_mine' cannot be imported: .*{said}"):
+        make_vector("Hopper-v4", 1, ["task_of_mine"])

@@ -8,9 +8,11 @@ import pytest
 
 from dpg.agent.acting import Actor
 from dpg.agent.population import Population
+from dpg.envs import stepping
 from dpg.envs.make import EnvError, make_vector
 from dpg.runtime.seeding import Seed
 from dpg.streams.episodes import NOISE_BLOCK, Episodes, run
+from tests import tasks  # noqa: F401 (registers them)
 
 
 def seeds_for(members: int, episodes: int) -> list[list[Seed]]:
@@ -143,3 +145,19 @@ def exploding() -> Iterator[str]:
 def test_a_return_that_is_not_finite_is_refused_by_its_episode(make_population, exploding):
     with pytest.raises(EnvError, match=r"not finite .*member=1/episode=0"):
         measure(exploding, make_population(2, obs_dim=2, action_dim=1), seeds_for(2, 2), num_envs=3)
+
+
+def test_an_episode_that_does_not_end_is_given_up_and_named(make_population, monkeypatch):
+    """Random actions end this task soon, so that no check before a training finds it."""
+    monkeypatch.setattr(stepping, "LONGEST_EPISODE", 300)
+    population = make_population(2, obs_dim=3, action_dim=1, policy_hidden=())
+    policy = np.tile(np.array([0.0, 0.0, 0.0, -1.0, -5.0], np.float32), (2, 1))  # weights, bias, log std
+    policy[0, 3] = 1.0
+    with pytest.raises(EnvError, match=r"^EndlessOnceTrained-v0: .* after 300 steps .*member=1/episode=0\); .*max_ep"):
+        measure("EndlessOnceTrained-v0", population.with_policy(policy), seeds_for(2, 2), num_envs=3)
+
+
+def test_a_limit_of_the_tasks_own_is_honoured(make_population, monkeypatch):
+    monkeypatch.setattr(stepping, "LONGEST_EPISODE", 10)
+    found = measure("Base", make_population(1, obs_dim=3, action_dim=1), seeds_for(1, 2), num_envs=2)
+    assert found.length.tolist() == [[20, 20]]
