@@ -214,3 +214,13 @@ def test_an_observation_that_is_not_finite_at_the_cut_is_refused(make_population
     """It is recorded in `end_obs` alone, and a bootstrap value would be taken at it."""
     with pytest.raises(EnvError, match=r"is not finite .*stream/1"):
         record("Breaks-v0", make_population(1, obs_dim=2, action_dim=1), SEEDS, 5)
+
+
+@pytest.mark.parametrize("broken", [np.nan, np.inf])
+def test_an_action_that_is_not_finite_is_refused(make_population, broken):
+    """Clipped, an infinite one is as good as any, and a task that clips for itself hides the other."""
+    population = make_population(1, obs_dim=4, action_dim=1, policy_hidden=())
+    policy = population.policy.copy()
+    policy[:, 4] = broken  # the bias of the mean
+    with pytest.raises(EnvError, match=r"InvertedPendulum-v5: the action at step 0 is not finite .*stream/0"):
+        record("InvertedPendulum-v5", population.with_policy(policy), SEEDS, 5)
