@@ -176,7 +176,7 @@ def on_a_small_disk() -> Callable[[Path, Sequence[str]], "subprocess.CompletedPr
             capture_output=True,
             text=True,
             env=environment,
-            timeout=60,
+            timeout=300,
         )
 
     return run

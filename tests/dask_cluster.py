@@ -13,7 +13,7 @@ import distributed
 import psutil
 
 ROOT = Path(__file__).parents[1]
-PATIENCE = 60.0  # seconds; the machine may be busy
+PATIENCE = 300.0  # seconds; the machine may be busy
 
 
 class Cluster:

@@ -48,7 +48,7 @@ print(f"{name} speaks", flush=True)
 if Path(f"fail-{name}").exists():
     sys.exit(f"{name} was told to fail")
 meet = Path(f"meet-{name}")  # names a stage that has to run at the same time
-patience = time.time() + 120
+patience = time.time() + 300
 while meet.exists() and not Path(f"started-{meet.read_text()}").exists():
     if time.time() > patience:
         sys.exit(f"{name} ran alone")

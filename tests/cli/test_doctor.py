@@ -73,11 +73,9 @@ def test_a_sound_project_has_no_problem_and_is_left_as_it_is(project, dpg):
     assert sorted(path for path in project.rglob("*") if ".dvc" not in path.parts) == before
 
 
-def test_problems_are_found_within_seconds_and_all_at_once(project, dpg):
+def test_problems_are_found_all_at_once(project, dpg):
     replace(project / "params.yaml", "lr: 1.0e-4  ", "lr: -1  ")
-    started = time.monotonic()
     output = dpg("doctor", "--json", cwd=project, expect=1, DPG_JOBS="many", MLFLOW_TRACKING_URI=NOWHERE)
-    assert time.monotonic() - started < 60  # some four on an idle machine
     found = findings(output)
     problems = {name: check.found for name, check in found.items() if check.level == Level.PROBLEM}
     assert "ppo.lr = -1" in problems["parameters"]
@@ -113,12 +111,12 @@ def test_a_stale_pipeline_and_one_that_never_ran(project):
 
 
 def test_a_pipeline_at_work_is_no_problem(project, environment):
-    replace(project / "dvc.yaml", "echo 1 >", "touch started; sleep 60; echo 1 >")
+    replace(project / "dvc.yaml", "echo 1 >", "touch started; sleep 1000; echo 1 >")
     process = subprocess.Popen(
         [sys.executable, "-m", "dvc", "repro", "--quiet"], env=environment(), start_new_session=True
     )
     try:
-        patience = time.monotonic() + 60
+        patience = time.monotonic() + 300
         while not (project / "started").exists():
             assert time.monotonic() < patience
             time.sleep(0.05)

@@ -55,17 +55,17 @@ def start(environment):
 
 
 def wait_for(*paths: Path) -> None:
-    patience = time.monotonic() + 120
+    patience = time.monotonic() + 300
     while not all(path.exists() and path.read_text() for path in paths):
         assert time.monotonic() < patience, [path.name for path in paths if not path.exists()]
         time.sleep(0.05)
 
 
 def ends(pid: int) -> bool:
-    """A process is gone within seconds, or waits only for whoever has inherited it to take note of its end."""
+    """A process goes, or waits only for whoever has inherited it to take note of its end."""
     try:
         process = psutil.Process(pid)
-        patience = time.monotonic() + 10
+        patience = time.monotonic() + 300
         while process.is_running() and process.status() != psutil.STATUS_ZOMBIE and time.monotonic() < patience:
             time.sleep(0.01)
         return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
@@ -182,7 +182,7 @@ def test_ctrl_c_stops_and_the_same_command_goes_on(project, dpg, dvc, start):
     process = start(project)
     wait_for(project / "started-left", project / "started-right")
     os.killpg(process.pid, signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=300)
     assert process.returncode == 130, output
     assert "waiting for left, right" in output
     assert "the same command goes on" in output
@@ -203,7 +203,7 @@ def test_sigterm_is_passed_on(project, dpg, start):
     process = start(project)
     wait_for(project / "started-left", project / "started-right")
     os.kill(process.pid, signal.SIGTERM)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=300)
     assert process.returncode == 143, output
     assert "Stopping" in output
     for stage in ("left", "right"):
@@ -217,12 +217,12 @@ def test_sigterm_ends_a_command_that_was_only_about_to_start(project, start):
     """The signal comes while DVC reads the pipeline, which it does before every command."""
     (project / "hold-base").touch()
     process = start(project)
-    patience = time.monotonic() + 120
+    patience = time.monotonic() + 300
     while not psutil.Process(process.pid).children():
         assert time.monotonic() < patience
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGTERM)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=300)
     assert process.returncode == 143, output
     assert re.search(r"^ *base +(interrupted|not run)", output, flags=re.MULTILINE), output
 
@@ -242,7 +242,7 @@ def test_sigterm_ends_a_command_whose_process_is_just_being_made(project, enviro
     monkeypatch.setattr(asyncio, "create_subprocess_exec", create_as_the_signal_comes)
 
     async def call() -> Outcome:
-        return await asyncio.wait_for(children.call("base", None), timeout=60)
+        return await asyncio.wait_for(children.call("base", None), timeout=300)
 
     assert asyncio.run(call()).state is State.INTERRUPTED
 

@@ -28,7 +28,7 @@ def test_the_pages_are_there(tmp_path, environment):
         request = f"http://127.0.0.1:{port}/api/2.0/mlflow/experiments/get-by-name?experiment_name=of%20this%20project"
         for _ in range(300):
             try:
-                with urllib.request.urlopen(request, timeout=5) as answer:
+                with urllib.request.urlopen(request, timeout=60) as answer:
                     assert b"of this project" in answer.read()
                     break
             except OSError:
@@ -38,7 +38,7 @@ def test_the_pages_are_there(tmp_path, environment):
             pytest.fail((tmp_path / "log").read_text())
     finally:
         server.terminate()
-        server.wait(30)
+        server.wait(300)
 
 
 def test_a_project_without_runs_says_how_to_make_some(tmp_path, dpg):
