@@ -4,9 +4,9 @@ import errno
 import os
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from types import FrameType
 from typing import Any
@@ -14,23 +14,26 @@ from typing import Any
 import psutil
 import typer
 
+from dpg.runtime import lifeline
 from dpg.runtime.errors import UserError
 
 # What the system refuses for a reason that a user can mend.
 NO_ROOM = {errno.ENOSPC: "make room", errno.EDQUOT: "make room", errno.EROFS: "make it writable"}
 NOT_ALLOWED = {errno.EACCES: "make it writable", errno.EPERM: "make it writable"}
 INTERRUPTED = 130
+STOPPED = "stopped before the end; nothing was published"
+SECONDS_TO_STOP = 5.0
 
 
 def run(main: Callable[..., Any]) -> None:
     """Run a stage; what a user can mend is told in one clear message, with exit code 1, and Ctrl-C ends with 130."""
     signal.signal(signal.SIGTERM, _interrupt)
-    if "DVC_STAGE" in os.environ:
-        _end_with_dvc()
 
     @wraps(main)
     def guarded(*args: Any, **kwargs: Any) -> None:
         try:
+            if dvc := lifeline.runner():
+                lifeline.when_ended(dvc, _end)
             main(*args, **kwargs)
         except UserError as error:
             _fail(str(error), 1)
@@ -40,7 +43,7 @@ def run(main: Callable[..., Any]) -> None:
                 raise
             _fail(f"{error.filename or 'a file'}: {error.strerror}; {hint} and run the same command again", 1)
         except KeyboardInterrupt:
-            _fail("stopped before the end; nothing was published", INTERRUPTED)
+            _fail(STOPPED, INTERRUPTED)
 
     typer.run(guarded)
 
@@ -55,30 +58,15 @@ def _interrupt(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001
     raise KeyboardInterrupt
 
 
-def _end_with_dvc() -> None:
-    """End the stage when the DVC that runs it is killed: nobody would take its outputs, and another may start it."""
-    # Between the two there may be a shell.
-    above = next((process for process in psutil.Process().parents() if "dvc" in _command(process)), None)
-    if above is None:
-        return
+def _end() -> None:
+    """End this stage as by Ctrl-C; by force where that takes long, in a call that does not heed signals or a cleanup.
 
-    def watch() -> None:
-        while _is_alive(above):
-            time.sleep(1)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-def _command(process: psutil.Process) -> str:
-    try:
-        return " ".join(process.cmdline())
-    except psutil.Error:  # it ended meanwhile, or is another user's
-        return ""
-
-
-def _is_alive(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:  # it ended between the two questions
-        return False
+    Nobody would take its outputs, and the same command may be given again.
+    """
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(SECONDS_TO_STOP)
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    print(f"error: {STOPPED}", file=sys.stderr, flush=True)
+    os._exit(INTERRUPTED)

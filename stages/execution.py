@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from dpg import tracking
-from dpg.runtime.outputs import publish
-from dpg.runtime.scratch import Scratch, open_scratch
+from dpg.runtime.outputs import claim, write_whole
+from dpg.runtime.scratch import Scratch, keep, open_scratch
 from dpg.runtime.shards import Workshop, open_workshop
 from dpg.runtime.workers import peak_memory
 from stages.cell import Owner, record
@@ -53,28 +53,30 @@ def execute(
 
     `logged` are its parameters; `modules` a user's own that register tasks.
     """
-    started = time.monotonic()
+    work = (stage, str(owner.place), logged, modules)
     with (
-        open_scratch(stage, str(owner.place), logged, modules) as scratch,
+        # Whoever writes the same outputs ends first, and what it has finished is taken up.
+        claim(*outputs, waiting=lambda: keep(*work)) as claimed,
+        open_scratch(*work) as scratch,
         open_workshop(scratch, modules) as workshop,
         tracking.stage_run(stage, logged, owner.tags, scratch.note("run"), _description(outputs)) as run,
     ):
         scratch.leave_note("run", run.id)
         _tell(scratch, "resuming: {} are there from an earlier run, in {}")
         try:
-            with publish(*outputs) as partials:
-                yield Execution(run, partials, workshop)
+            for draft in claimed.drafts:
+                draft.mkdir()
+            yield Execution(run, claimed.drafts, workshop)
+            claimed.publish()
         except BaseException:
             _tell(scratch, "{} are kept in {}: the same command goes on from there")
             raise
-        cost = _cost(workshop, outputs, time.monotonic() - started)
+        cost = _cost(workshop, outputs, time.monotonic() - claimed.since)
         # MLflow's own prefix for what a machine did: its charts come after those of what was measured.
         run.log_metrics({f"system/{name}": value for name, value in asdict(cost).items()}, step=0)
-        path = record(stage, owner)
-        path.parent.mkdir(parents=True, exist_ok=True)
         made_by = {"run_id": run.id, "tracking_uri": tracking.tracking_uri(), "provenance": tracking.provenance()}
         entry = made_by | {"lost_messages": run.all_lost, "cost": asdict(cost)}
-        path.write_text(json.dumps(entry, indent=2) + "\n")
+        write_whole(json.dumps(entry, indent=2) + "\n", record(stage, owner))
 
 
 def _description(outputs: tuple[Path, ...]) -> str:

@@ -1,7 +1,6 @@
 """Draw the paper's figures from the tables, decide its claims, and write the numbers that tell experiments apart."""
 
 import json
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ from dpg.report.claims import decisions
 from dpg.report.gallery import drawings
 from dpg.report.tables import load
 from dpg.runtime import config
-from dpg.runtime.outputs import write_table, write_whole
+from dpg.runtime.outputs import replacing, write_table, write_whole
 from dpg.runtime.progress import Progress
 from dpg.runtime.schema import Params
 from stages import edge
@@ -46,9 +45,8 @@ def main() -> None:
         (figures / "captions.json").write_text(json.dumps(captions, indent=2, sort_keys=True) + "\n")
         write_whole(decisions.to_json(claims), REPORTS / "claims.json")
         write_whole(metrics.to_json(summary), REPORTS / "metrics.json")
-        curves = REPORTS / ".curves.csv.partial"
-        table = write_table(metrics.curves(measured.history, statistics), curves)
-        os.replace(curves, REPORTS / "curves.csv")
+        with replacing(REPORTS / "curves.csv") as draft:
+            table = write_table(metrics.curves(measured.history, statistics), draft)
         run.log_metrics(metrics.flat(summary), step=0)
         for row in table.to_dict("records"):
             curve = f"mean_return/{row['env']}.{row['algorithm']}"

@@ -14,6 +14,7 @@ import psutil
 from dpg.cli import dag
 from dpg.cli.dag import Outputs, Pipeline
 from dpg.cli.walk import Outcome, State, walk
+from dpg.runtime.lifeline import SHELLS
 
 # DVC closes every command with them; once for each stage, they would drown the stages' own lines.
 HINTS = (
@@ -26,7 +27,6 @@ HINTS = (
     "Updating lock file ",
     "Data and pipelines are up to date.",  # of one stage it says little
 )
-SHELLS = ("sh", "dash", "bash", "zsh", "fish", "ksh")  # DVC runs commands in the user's
 # A process that a stage started may hold its output open after the stage has ended.
 SECONDS_FOR_LAST_LINES = 5.0
 SECONDS_BETWEEN_LOOKS = 0.2

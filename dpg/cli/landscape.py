@@ -110,6 +110,12 @@ def _check_counts(
             raise UserError(f"--fewer {count}: must be more than 0 and less than --pairs ({pairs})")
     if not 0 < random_norm < float("inf"):
         raise UserError(f"--random-norm {random_norm:g}: must be more than 0")
+    _check_new(output)
+
+
+def _check_new(output: Path) -> None:
+    from dpg.runtime.errors import UserError
+
     if output.exists():
         raise UserError(f"--output {output}: is there already; name a new folder, or remove it")
 
@@ -122,7 +128,7 @@ def measure(wanted: "Survey", snapshot: "agents.Snapshot", output: Path) -> "pd.
 
     from dpg.probes import alignment, evaluation
     from dpg.probes.survey import explore
-    from dpg.runtime.outputs import publish, write_table
+    from dpg.runtime.outputs import claim, write_table
     from dpg.runtime.progress import Progress
     from dpg.runtime.schema import Statistics
     from dpg.runtime.scratch import open_scratch
@@ -130,21 +136,25 @@ def measure(wanted: "Survey", snapshot: "agents.Snapshot", output: Path) -> "pd.
 
     statistics = Statistics(confidence=0.95, resample="estimates", resamples=1000)
     modules = snapshot.recipe.common.env_modules
-    with (
-        open_scratch("dpg-landscape", str(snapshot).replace(" ", "-"), asdict(wanted), modules) as scratch,
-        open_workshop(scratch, modules) as workshop,
-    ):
-        shard = evaluation.Shard(snapshot, "sampled", EVALUATED, wanted.seed)
-        with Progress(f"{snapshot}, its own episodes", EVALUATED, "episodes") as progress:
-            (own,) = map_shards(
-                evaluation.measure, [shard], workshop, progress=progress, work=lambda each: each.num_episodes
-            )
-        found = explore(wanted, [snapshot], [float(own.length.mean())], workshop, str(snapshot))
-        rows, arrays = alignment.tabulate(found, statistics)
-        with publish(output) as (folder,):
+    with claim(output) as claimed:
+        _check_new(output)  # another may have written it meanwhile
+        with (
+            open_scratch("dpg-landscape", str(snapshot).replace(" ", "-"), asdict(wanted), modules) as scratch,
+            open_workshop(scratch, modules) as workshop,
+        ):
+            shard = evaluation.Shard(snapshot, "sampled", EVALUATED, wanted.seed)
+            with Progress(f"{snapshot}, its own episodes", EVALUATED, "episodes") as progress:
+                (own,) = map_shards(
+                    evaluation.measure, [shard], workshop, progress=progress, work=lambda each: each.num_episodes
+                )
+            found = explore(wanted, [snapshot], [float(own.length.mean())], workshop, str(snapshot))
+            rows, arrays = alignment.tabulate(found, statistics)
+            (folder,) = claimed.drafts
+            folder.mkdir()
             tables = {name: write_table(some, folder / name) for name, some in rows.items()}
             (folder / "arrays.safetensors").write_bytes(save(arrays))
             draw(tables, folder)
+            claimed.publish()
     return tables["alignment.csv"]
 
 

@@ -44,6 +44,7 @@ def watch(
 
     rendering.prepare(load(path).recipe.env_id)
     from dpg import api
+    from dpg.runtime.outputs import replacing
 
     policy = api.load_policy(path)
     agent = policy.snapshot
@@ -51,7 +52,8 @@ def watch(
     _check(target)
     with Console(stderr=True).status("drawing"):
         frames, rate, length, return_ = film(policy, seconds, seed, deterministic=deterministic)
-        write(frames, rate, target)
+        with replacing(target) as draft:
+            write(frames, rate, draft)
     typer.echo(f"{target}: {agent}, {length} pairs, return {return_:,.1f}")
 
 

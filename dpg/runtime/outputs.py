@@ -1,15 +1,19 @@
-"""Outputs that are whole or absent: directories published by rename, and tidy tables in CSV."""
+"""Outputs that are whole or absent: written by one process, published by rename; and tidy tables in CSV."""
 
 import os
+import platform
 import shutil
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict
+import sys
+import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from dpg.runtime import lifeline, locks
 from dpg.runtime.errors import UserError
 
 
@@ -17,28 +21,88 @@ class MissingOutputError(UserError):
     """A stage lacks what an earlier one should have left; the message says what and how to make it."""
 
 
-@contextmanager
-def publish(*targets: Path) -> Generator[list[Path]]:
-    """Fresh directories to write in, which become the targets when the block ends well and vanish when it does not."""
-    partials = [target.with_name(f".{target.name}.partial") for target in targets]
-    for partial in partials:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-    try:
-        yield partials
-        for partial, target in zip(partials, targets, strict=True):
+@dataclass(frozen=True)
+class Claim:
+    """The sole right to write some outputs, each as a draft that no other process touches."""
+
+    targets: tuple[Path, ...]
+    since: float = field(default_factory=time.monotonic)
+
+    @property
+    def drafts(self) -> list[Path]:
+        """Where the outputs are written until they are published; nothing is there at first."""
+        return [_private(target) / target.name for target in self.targets]
+
+    def publish(self) -> None:
+        """The drafts become the targets, in the place of what was there.
+
+        Raises:
+            OrphanError: the DVC that runs this process has ended.
+        """
+        lifeline.runner()
+        for draft, target in zip(self.drafts, self.targets, strict=True):
             shutil.rmtree(target, ignore_errors=True)
-            os.replace(partial, target)
+            os.replace(draft, target)
+
+
+@contextmanager
+def claim(*targets: Path, waiting: Callable[[], AbstractContextManager[object]] = nullcontext) -> Generator[Claim]:
+    """In the block, this process alone writes the targets: it waits for another that does, and says so.
+
+    Drafts that are not published vanish with the block, and those of killed processes before it. `waiting` is around
+    the time until another has ended.
+    """
+    with ExitStack() as stack:
+        for target in sorted(targets):  # everybody in the same order, so that no two wait for each other
+            stack.enter_context(_claimed(target, waiting))
+        yield Claim(targets)
+
+
+@contextmanager
+def _claimed(target: Path, waiting: Callable[[], AbstractContextManager[object]]) -> Generator[None]:
+    @contextmanager
+    def told() -> Generator[None]:
+        print(f"waiting for {_writer(target)}", file=sys.stderr, flush=True)
+        with waiting():
+            yield
+
+    private = _private(target)
+    lock = locks.enter(private, locks.ALONE, told)
+    try:
+        locks.clear(private)
+        (private / locks.LOCK).write_text(f"process {os.getpid()} on {platform.node()}", encoding="utf-8")
+        yield
     finally:
-        for partial in partials:
-            shutil.rmtree(partial, ignore_errors=True)
+        locks.discard(private, lock)
+        os.close(lock)
+
+
+def _private(target: Path) -> Path:
+    """The folder of the one process that writes a target."""
+    return target.with_name(f".{target.name}.partial")
+
+
+def _writer(target: Path) -> str:
+    """Who writes a target now, and since when."""
+    file = _private(target) / locks.LOCK
+    with suppress(OSError):  # it has just ended
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(file.stat().st_mtime))
+        return f"{file.read_text(encoding='utf-8') or 'a process'}, which has been writing {target} since {since}"
+    return f"another process, which writes {target}"
+
+
+@contextmanager
+def replacing(path: Path) -> Generator[Path]:
+    """The name of a draft to write, which becomes the file when the block ends well: it is whole or absent."""
+    with claim(path) as claimed:
+        yield claimed.drafts[0]
+        claimed.publish()
 
 
 def write_whole(text: str, path: Path) -> None:
     """A file that is whole or absent."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text)
-    os.replace(partial, path)
+    with replacing(path) as draft:
+        draft.write_text(text, encoding="utf-8")
 
 
 def write_table(rows: Sequence[Any] | pd.DataFrame, path: Path) -> pd.DataFrame:

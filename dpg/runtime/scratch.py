@@ -9,25 +9,22 @@ The folder goes when its stage has published. What killed runs leave is bounded:
 the oldest that are not in use are removed, and where that is not enough, results are no longer kept.
 """
 
-import errno
-import fcntl
 import hashlib
 import json
 import os
 import sys
 import time
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dpg.runtime import fingerprint, project, trees
+from dpg.runtime import fingerprint, locks, project, trees
 from dpg.runtime.errors import UserError
+from dpg.runtime.locks import LOCK
 
 DIGEST = 32  # bytes
-LOCK = "in-use"
-ENTRIES = 100  # tries to enter a folder that others remove
 LOOKS = 5  # at whether a folder is in use; whoever lists folders uses each for a moment
 SUFFIX = ".shard"
 DEFAULT_LIMIT_GB = 20.0
@@ -82,10 +79,10 @@ def leftovers() -> list[Leftover]:
 class Scratch:
     """The finished shards of one execution of a stage."""
 
-    def __init__(self, directory: Path, limit: int, alone: bool) -> None:
+    def __init__(self, directory: Path, limit: int) -> None:
         self.directory = directory
         self._limit = limit
-        self._alone = alone
+        self._notes: list[int] = []  # locks on what it has left
         self._room = self._make_room(0)
         self._full = False
 
@@ -146,14 +143,19 @@ class Scratch:
         self._write(self._path(key), _digest(key, payload) + payload)
 
     def note(self, name: str) -> str | None:
-        """A line that an earlier execution of the same stage left here; None where one that has not ended may have."""
-        with suppress(OSError):
-            return (self.directory / name).read_text() if self._alone else None
+        """The line that the last execution at this work left here; None if there is none, or it has not ended."""
+        with suppress(OSError), (self.directory / name).open("r+", encoding="utf-8") as file:
+            return file.read() if locks.is_free(file.fileno()) else None
         return None
 
     def leave_note(self, name: str, text: str) -> None:
-        """Leave a line for an execution that goes on from here."""
-        self._write(self.directory / name, text.encode())
+        """Leave a line for an execution that goes on from here when this one has ended."""
+        self._write(self.directory / name, text.encode(), hold=True)
+
+    def close(self) -> None:
+        """What was left is that of an execution that has ended."""
+        for lock in self._notes:
+            os.close(lock)
 
     def _make_room(self, needed: int) -> int:
         """Bytes that there is room for, after what others left was removed if it leaves too little."""
@@ -163,10 +165,12 @@ class Scratch:
     def _path(self, key: str) -> Path:
         return self.directory / f"{key}{SUFFIX}"
 
-    def _write(self, path: Path, data: bytes) -> None:
+    def _write(self, path: Path, data: bytes, *, hold: bool = False) -> None:
         partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
         try:
             partial.write_bytes(data)
+            if hold:
+                self._notes.append(locks.hold(partial))
             os.replace(partial, path)
         except OSError as error:
             with suppress(OSError):
@@ -183,48 +187,44 @@ def open_scratch(stage: str, cell: str, inputs: Mapping[str, Any], modules: tupl
     Raises:
         ScratchError: the folder cannot be made.
     """
-    content = json.dumps({"inputs": inputs, "code": fingerprint.code(modules)}, sort_keys=True, default=str)
-    directory = root() / stage / cell / hashlib.blake2b(content.encode(), digest_size=8).hexdigest()
+    directory = _directory(stage, cell, inputs, modules)
     limit = limit_bytes()
-    try:
-        lock, alone = _enter(directory)
-    except OSError as error:
-        raise ScratchError(_cannot_keep(directory, error)) from error
-    try:
-        yield Scratch(directory, limit, alone)
+    with _in_use(directory) as lock, closing(Scratch(directory, limit)) as scratch:
+        yield scratch
         for _ in range(LOOKS):
-            if _is_free(lock):
+            if locks.is_free(lock):
                 _discard(directory, lock)
                 break
             time.sleep(0.01)
+
+
+@contextmanager
+def keep(stage: str, cell: str, inputs: Mapping[str, Any], modules: tuple[str, ...] = ()) -> Generator[None]:
+    """In the block, whoever is at the same work leaves its scratch folder when it ends well.
+
+    Raises:
+        ScratchError: the folder cannot be made.
+    """
+    with _in_use(_directory(stage, cell, inputs, modules)):
+        yield
+
+
+def _directory(stage: str, cell: str, inputs: Mapping[str, Any], modules: tuple[str, ...]) -> Path:
+    content = json.dumps({"inputs": inputs, "code": fingerprint.code(modules)}, sort_keys=True, default=str)
+    return root() / stage / cell / hashlib.blake2b(content.encode(), digest_size=8).hexdigest()
+
+
+@contextmanager
+def _in_use(directory: Path) -> Generator[int]:
+    """A lock on the folder, which is made where it is missing."""
+    try:
+        lock = locks.enter(directory, locks.SHARED)
+    except OSError as error:
+        raise ScratchError(_cannot_keep(directory, error)) from error
+    try:
+        yield lock
     finally:
         os.close(lock)
-
-
-def _enter(directory: Path) -> tuple[int, bool]:
-    """A lock on the folder, which is made where it is missing, and whether nobody else has one."""
-    for tries_left in reversed(range(ENTRIES)):
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-            lock = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT)
-        except (FileNotFoundError, FileExistsError):  # it was removed while we were at it
-            if not tries_left:
-                raise
-            continue
-        alone = _is_free(lock)
-        fcntl.flock(lock, fcntl.LOCK_SH)  # waits for whoever removes the folder
-        if _is_named(lock, directory / LOCK):
-            return lock, alone
-        os.close(lock)
-    raise FileNotFoundError(errno.ENOENT, "others remove it again and again")
-
-
-def _is_named(file: int, path: Path) -> bool:
-    """Whether an open file has that name, and not lost it meanwhile."""
-    try:
-        return os.path.samestat(os.fstat(file), path.stat())
-    except FileNotFoundError:
-        return False
 
 
 def _bound(limit: int, ours: Path) -> int:
@@ -242,7 +242,7 @@ def _remove(directory: Path) -> bool:
     with suppress(OSError):
         lock = os.open(directory / LOCK, os.O_RDWR)
         try:
-            if _is_free(lock):
+            if locks.is_free(lock):
                 _discard(directory, lock)
         finally:
             os.close(lock)
@@ -253,36 +253,18 @@ def _inspect(directory: Path) -> Leftover:
     sizes = [path.stat().st_size for path in directory.glob(f"*{SUFFIX}")]
     lock = os.open(directory / LOCK, os.O_RDWR)
     try:
-        in_use = not _is_free(lock)
+        in_use = not locks.is_free(lock)
     finally:
         os.close(lock)
     return Leftover(directory, len(sizes), sum(sizes), directory.stat().st_mtime, in_use)
 
 
-def _is_free(lock: int) -> bool:
-    """Whether nobody else holds the lock; it is held alone, if so, until it is closed."""
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
 def _discard(directory: Path, lock: int) -> None:
-    """Remove a folder whose lock we hold alone, and the folders above it that are empty then.
-
-    The lock goes last: until then newcomers wait for it, and then they begin with a fresh folder.
-    """
+    """Remove a folder whose lock we hold alone, and the folders above it that are empty then."""
+    locks.discard(directory, lock)
     with suppress(OSError):
-        if not _is_named(lock, directory / LOCK):  # another removed it, and what lies there now is a third one's
-            return
-        for path in directory.iterdir():
-            if path.name != LOCK:
-                path.unlink()
-        (directory / LOCK).unlink()
-        while directory != root().parent:
+        while (directory := directory.parent) != root().parent:
             directory.rmdir()
-            directory = directory.parent
 
 
 def _digest(key: str, payload: bytes) -> bytes:

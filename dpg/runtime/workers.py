@@ -9,7 +9,6 @@ import os
 import queue
 import signal
 import sys
-import threading
 import time
 import traceback
 from abc import ABC, abstractmethod
@@ -22,9 +21,11 @@ from pathlib import Path
 from typing import Any
 
 import loky
+import psutil
 from loky.backend import resource_tracker as loky_tracker
 from threadpoolctl import threadpool_limits
 
+from dpg.runtime import lifeline
 from dpg.runtime.errors import UserError
 
 BACKENDS = ("local", "dask")
@@ -246,14 +247,11 @@ def _without_interrupts() -> Generator[None]:
 def _begin_worker(parent: int) -> None:
     # Ctrl-C reaches every process of the terminal; the stage alone decides what follows.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-
-
-def _end_with(parent: int) -> None:
-    """A worker whose stage was killed would hold its core, and never be asked for its result."""
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)
+    # A worker whose stage was killed would hold its core, and never be asked for its result.
+    stage = psutil.Process().parent()
+    if stage is None or stage.pid != parent:
+        os._exit(1)
+    lifeline.when_ended(stage, lambda: os._exit(1))
 
 
 def _first_line(error: BaseException) -> str:

@@ -116,7 +116,7 @@ def test_figures_that_were_killed_are_whole(project):
     figures = project / "reports" / "figures"
     shutil.rmtree(figures)
     command = ["python", "-m", "stages.figures"]
-    kill_when(command, project, lambda: len(list(project.glob("reports/.figures*/*"))) >= 3, jobs=1)
+    kill_when(command, project, lambda: len(list(project.glob("reports/.figures.partial/figures/*"))) >= 3, jobs=1)
     assert not figures.exists()
     shell(*command, cwd=project)
     captions = json.loads((figures / "captions.json").read_text())

@@ -1,12 +1,16 @@
-"""Outputs are whole or absent, and tables come back as they were written."""
+"""Outputs are whole or absent, of one process at a time, and tables come back as they were written."""
 
+import os
+import subprocess
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from dpg.runtime.outputs import MissingOutputError, publish, read_table, write_table
+from dpg.runtime.outputs import MissingOutputError, claim, read_table, replacing, write_table, write_whole
 
 
 @dataclass(frozen=True)
@@ -16,42 +20,157 @@ class Row:
     value: float
 
 
-def test_directories_appear_together_when_the_block_ends_well(tmp_path):
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 300.0  # seconds for anything to happen
+WRITER = """
+import sys
+from pathlib import Path
+from dpg.runtime.outputs import claim
+
+with claim(Path("target")) as claimed:
+    (draft,) = claimed.drafts
+    draft.mkdir()
+    (draft / sys.argv[1]).touch()
+    print("at work", flush=True)
+    if input() == "publish":
+        claimed.publish()
+"""
+STRESS = """
+import sys
+from pathlib import Path
+from dpg.runtime.outputs import claim
+
+for turn in range(int(sys.argv[2])):
+    with claim(Path("b"), Path("a")) as claimed:
+        for draft in claimed.drafts:
+            assert not draft.exists()
+            draft.mkdir()
+            (draft / sys.argv[1]).touch()
+        if turn % 2:
+            claimed.publish()
+            assert [path.name for path in Path("a").iterdir()] == [sys.argv[1]]
+"""
+ORPHAN = """
+import os, sys
+from pathlib import Path
+from dpg.runtime.errors import UserError
+from dpg.runtime.outputs import write_whole
+
+parent = os.getppid()
+write_whole("", Path("before"))
+print("at work", flush=True)
+sys.stdin.readline()  # which nobody writes
+while os.getppid() == parent:
+    pass
+try:
+    write_whole("", Path("after"))
+except UserError as error:
+    Path("told").write_text(str(error))
+"""
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Start a process in the folder of the test."""
+    started = []
+
+    def begin(*arguments: str, **variables: str) -> subprocess.Popen[str]:
+        started.append(
+            subprocess.Popen(
+                [sys.executable, "-c", *arguments],
+                cwd=tmp_path,
+                env=os.environ | {"PYTHONPATH": str(ROOT)} | variables,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        )
+        return started[-1]
+
+    yield begin
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def test_directories_appear_together_and_nothing_else_is_left(tmp_path):
     first, second = tmp_path / "first", tmp_path / "deep" / "second"
-    with publish(first, second) as (a, b):
-        (a / "x").write_text("1")
-        (b / "y").write_text("2")
+    with claim(first, second) as claimed:
+        for draft, name in zip(claimed.drafts, "xy", strict=True):
+            draft.mkdir()
+            (draft / name).write_text(name)
         assert not first.exists()
         assert not second.exists()
-    assert (first / "x").read_text() == "1"
-    assert (second / "y").read_text() == "2"
+        claimed.publish()
+    assert (first / "x").read_text() == "x"
+    assert (second / "y").read_text() == "y"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["deep", "first"]
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["second"]
 
 
-def test_a_failure_leaves_what_was_there_and_nothing_else(tmp_path):
+def test_what_is_not_published_leaves_what_was_there_and_nothing_else(tmp_path):
     target = tmp_path / "target"
-    with publish(target) as (out,):
-        (out / "x").write_text("old")
-    with pytest.raises(RuntimeError), publish(target) as (out,):
-        (out / "x").write_text("half of the new")
+    write_whole("old", target)
+    with pytest.raises(RuntimeError), replacing(target) as draft:
+        draft.write_text("half of the new")
         raise RuntimeError
-    assert (target / "x").read_text() == "old"
+    assert target.read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["target"]
 
 
 def test_an_output_replaces_the_old_one_whole(tmp_path):
     for name in ("old", "new"):
-        with publish(tmp_path / "target") as (out,):
-            (out / name).write_text(name)
+        with claim(tmp_path / "target") as claimed:
+            claimed.drafts[0].mkdir()
+            (claimed.drafts[0] / name).touch()
+            claimed.publish()
     assert [path.name for path in (tmp_path / "target").iterdir()] == ["new"]
 
 
-def test_what_a_killed_run_left_is_cleared(tmp_path):
-    left = tmp_path / ".target.partial"
-    left.mkdir()
-    (left / "stale").write_text("x")
-    with publish(tmp_path / "target") as (out,):
-        assert not list(out.iterdir())
+def test_what_a_killed_process_left_is_cleared(start, tmp_path):
+    killed = start(WRITER, "stale")
+    assert killed.stdout.readline() == "at work\n"
+    killed.kill()
+    killed.wait()
+    assert (tmp_path / ".target.partial" / "target" / "stale").exists()
+    with claim(tmp_path / "target") as claimed:
+        assert not claimed.drafts[0].exists()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_second_writer_says_whom_it_waits_for_and_touches_nothing(start, tmp_path):
+    first = start(WRITER, "first")
+    assert first.stdout.readline() == "at work\n"
+    second = start(WRITER, "second")
+    told = second.stderr.readline()
+    assert told.startswith(f"waiting for process {first.pid} on ")
+    assert ", which has been writing target since 2" in told
+    assert (tmp_path / ".target.partial" / "target" / "first").exists()
+    first.communicate("publish\n", timeout=PATIENCE)
+    assert second.stdout.readline() == "at work\n"
+    assert [path.name for path in (tmp_path / "target").iterdir()] == ["first"]
+    second.communicate("publish\n", timeout=PATIENCE)
+    assert [path.name for path in (tmp_path / "target").iterdir()] == ["second"]
+    assert [path.name for path in tmp_path.iterdir()] == ["target"]
+
+
+def test_of_many_writers_one_is_at_work_at_a_time(start, tmp_path):
+    started = [start(STRESS, name, "60") for name in "xyz"]
+    for process in started:
+        _, stderr = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 0, stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
+
+
+def test_a_process_whose_dvc_has_ended_publishes_nothing(start, tmp_path):
+    (tmp_path / "orphan.py").write_text(ORPHAN)
+    dvc = start("import subprocess, sys; subprocess.call([sys.executable, 'orphan.py'])", DVC_STAGE="report")
+    assert dvc.stdout.readline() == "at work\n"
+    dvc.kill()
+    dvc.communicate(timeout=PATIENCE)  # until the orphan, too, has closed its end of the pipe
+    assert "the DVC that ran this stage has ended" in (tmp_path / "told").read_text()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["before", "orphan.py", "told"]
 
 
 def test_floats_survive_a_table_to_the_last_bit(tmp_path):

@@ -36,16 +36,25 @@ def test_a_defect_keeps_its_traceback(monkeypatch):
 
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 20.0  # seconds for anything to happen
+PATIENCE = 300.0  # seconds for anything to happen
 NAP = """
-import signal, time
+import ctypes, os, signal, sys, time
 from pathlib import Path
 from stages import edge
 
+while Path("slow").exists():  # it takes long to import
+    Path("importing").touch()
+    time.sleep(0.01)
+
 def main() -> None:
     Path("napping").touch()
+    if Path("deaf").exists():
+        mutex = ctypes.create_string_buffer(64)
+        while True:  # the second time, for ever
+            ctypes.CDLL(None).pthread_mutex_lock(mutex)
     try:
-        time.sleep(100)
+        while not Path("released").exists():
+            time.sleep(0.01)
     finally:
         Path("cleaned").touch()
 
@@ -66,10 +75,10 @@ edge.run(main)
 """
 
 
-def wait_until_it_naps(folder: Path) -> None:
+def wait_for(path: Path) -> None:
     end = time.monotonic() + PATIENCE
-    while not (folder / "napping").exists():
-        assert time.monotonic() < end, "the stage did not begin"
+    while not path.exists():
+        assert time.monotonic() < end, f"{path.name} does not come"
         time.sleep(0.01)
 
 
@@ -86,7 +95,7 @@ def environment(monkeypatch, tmp_path):
 def test_a_stage_that_is_interrupted_cleans_up_says_so_and_ends_with_130(environment, how):
     """Schedulers end jobs with SIGTERM: they must end as cleanly as by Ctrl-C."""
     process = subprocess.Popen([sys.executable, "stage.py"], cwd=environment, stderr=subprocess.PIPE, text=True)
-    wait_until_it_naps(environment)
+    wait_for(environment / "napping")
     process.send_signal(how)
     _, stderr = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
@@ -118,14 +127,14 @@ def test_an_error_of_the_system_that_no_user_can_mend_keeps_its_traceback(monkey
         edge.run(main)
 
 
-def under_dvc(folder: Path, name: str, **variables: str) -> tuple[subprocess.Popen[bytes], psutil.Process]:
-    """A process of that name, which runs the stage in a shell of its own, as DVC does; and the stage."""
-    (folder / name).write_text(
+def under_dvc(folder: Path, first: str = "napping", **variables: str) -> tuple[subprocess.Popen[bytes], psutil.Process]:
+    """A process that runs the stage in a shell of its own, as DVC does; and the stage, which has made that file."""
+    (folder / "runner.py").write_text(
         "import subprocess, sys\n"
         f"subprocess.call('{sys.executable} stage.py; true', shell=True, stderr=open('stderr', 'w'))\n"
     )
-    parent = subprocess.Popen([sys.executable, name], cwd=folder, env=os.environ | variables)
-    wait_until_it_naps(folder)
+    parent = subprocess.Popen([sys.executable, "runner.py"], cwd=folder, env=os.environ | variables)
+    wait_for(folder / first)
     (stage,) = [each for each in psutil.Process(parent.pid).children(recursive=True) if "stage.py" in each.cmdline()]
     return parent, stage
 
@@ -139,7 +148,7 @@ def end(parent: subprocess.Popen[bytes], stage: psutil.Process) -> None:
 
 def test_a_stage_whose_dvc_was_killed_ends_by_itself(environment):
     """Nobody would take its outputs, and the next `dvc repro` starts it again, beside it."""
-    parent, stage = under_dvc(environment, "dvc-repro.py", DVC_STAGE="train@0")
+    parent, stage = under_dvc(environment, DVC_STAGE="train@0")
     try:
         parent.kill()
         parent.wait()
@@ -152,7 +161,7 @@ def test_a_stage_whose_dvc_was_killed_ends_by_itself(environment):
 
 def test_a_stage_ends_though_nobody_collects_its_dead_dvc(environment):
     """In a container whose first process does not wait for others, a killed DVC stays as a zombie."""
-    parent, stage = under_dvc(environment, "dvc-repro.py", DVC_STAGE="train@0")
+    parent, stage = under_dvc(environment, DVC_STAGE="train@0")
     try:
         parent.kill()
         stage.wait(PATIENCE)
@@ -161,16 +170,41 @@ def test_a_stage_ends_though_nobody_collects_its_dead_dvc(environment):
         end(parent, stage)
 
 
-@pytest.mark.parametrize(
-    ("name", "variables"), [("dvc-repro.py", {}), ("make-repro.py", {"DVC_STAGE": "train@0"})], ids=["by hand", "other"]
-)
-def test_a_stage_that_dvc_does_not_run_does_not_watch_for_its_end(environment, name, variables):
-    """Started by hand, in a shell that is closed then, it is to go on."""
-    parent, stage = under_dvc(environment, name, **variables)
+def test_a_stage_ends_with_its_dvc_also_in_a_call_that_heeds_no_signal(environment):
+    """Python looks at signals between calls, and some calls take minutes."""
+    (environment / "deaf").touch()
+    parent, stage = under_dvc(environment, DVC_STAGE="train@0")
+    try:
+        parent.kill()
+        stage.wait(PATIENCE)
+        assert (environment / "stderr").read_text() == "error: stopped before the end; nothing was published\n"
+    finally:
+        end(parent, stage)
+
+
+def test_a_stage_whose_dvc_was_killed_before_it_began_does_not_begin(environment):
+    """Its imports take seconds."""
+    (environment / "slow").touch()
+    parent, stage = under_dvc(environment, first="importing", DVC_STAGE="train@0")
     try:
         parent.kill()
         parent.wait()
-        with pytest.raises(psutil.TimeoutExpired):
-            stage.wait(2.0)
+        (environment / "slow").unlink()
+        stage.wait(PATIENCE)
+        assert not (environment / "napping").exists()
+        assert (environment / "stderr").read_text().startswith("error: the DVC that ran this stage has ended, ")
+    finally:
+        end(parent, stage)
+
+
+def test_a_stage_that_was_started_by_hand_goes_on_when_its_shell_is_closed(environment):
+    parent, stage = under_dvc(environment)
+    try:
+        parent.kill()
+        parent.wait()
+        (environment / "released").touch()
+        stage.wait(PATIENCE)
+        assert (environment / "cleaned").exists()
+        assert (environment / "stderr").read_text() == ""
     finally:
         end(parent, stage)

@@ -1,0 +1,61 @@
+"""Whoever works for another process is told at once that it has ended."""
+
+import os
+import subprocess
+import sys
+import threading
+
+import psutil
+import pytest
+
+from dpg.runtime import lifeline
+
+PATIENCE = 300.0  # seconds for anything to happen
+
+
+@pytest.fixture
+def process():
+    started = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    yield started
+    started.kill()
+    started.communicate()
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="this system tells nobody")
+def test_the_end_is_an_event(process, monkeypatch):
+    """Where looking now and then is too late; also where nobody has waited for the process yet."""
+    monkeypatch.setattr(lifeline, "SECONDS_BETWEEN_LOOKS", 2 * PATIENCE)
+    told = threading.Event()
+    lifeline.when_ended(psutil.Process(process.pid), told.set)
+    process.kill()
+    assert told.wait(PATIENCE)
+
+
+def test_where_the_system_does_not_tell_the_end_is_seen(process, monkeypatch):
+    monkeypatch.delattr(os, "pidfd_open", raising=False)
+    told = threading.Event()
+    lifeline.when_ended(psutil.Process(process.pid), told.set)
+    process.kill()
+    assert told.wait(PATIENCE)
+
+
+def test_a_process_that_has_ended_already_is_told_of(process):
+    ended = psutil.Process(process.pid)
+    process.kill()
+    process.wait()
+    told = threading.Event()
+    lifeline.when_ended(ended, told.set)
+    assert told.wait(PATIENCE)
+
+
+def test_who_is_not_run_by_dvc_has_no_runner(monkeypatch):
+    monkeypatch.delenv("DVC_STAGE", raising=False)
+    assert lifeline.runner() is None
+
+
+def test_the_runner_is_the_process_above_the_shell(monkeypatch):
+    """Whatever its name: DVC can be used from a program."""
+    monkeypatch.setenv("DVC_STAGE", "train")
+    script = "from dpg.runtime import lifeline; print(lifeline.runner().pid)"
+    told = subprocess.check_output(["sh", "-c", f"{sys.executable} -c '{script}'; true"], text=True)
+    assert int(told) == os.getpid()

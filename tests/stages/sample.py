@@ -1,0 +1,178 @@
+"""A small stage of the tests' own, in a project of its own, and how an execution of it ended."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 300.0  # seconds for anything to happen
+STAGE = """
+import os, signal, time
+from dataclasses import dataclass
+from pathlib import Path
+from safetensors.numpy import save
+from dpg.runtime.outputs import write_table
+from dpg.runtime.progress import Progress
+from dpg.runtime.seeding import Seed
+from dpg.runtime.shards import map_shards
+from stages import edge
+from stages.cell import Cell, tables
+from stages.execution import execute
+
+TROUBLE, _, where = os.environ.get("STAGE_TROUBLE", "none 0").partition(" ")
+WHERE = int(where)
+
+
+@dataclass(frozen=True)
+class Job:
+    index: int
+    size: int
+
+    def __str__(self):
+        return f"job {self.index}"
+
+
+@dataclass(frozen=True)
+class Row:
+    index: int
+    mean: float
+
+
+def measure(job):
+    if job.index == WHERE and TROUBLE == "fail":
+        raise ValueError("no good")
+    if job.index == WHERE and TROUBLE == "nap":
+        while not Path("taken").exists():  # until the stage has taken all before this one
+            time.sleep(0.01)
+        Path("napping").touch()
+        while not Path("released").exists():
+            time.sleep(0.01)
+    return (Seed(3) / "job" / job.index).generator().standard_normal(job.size)
+
+
+def main(env: str, algorithm: str, size: int = 1000) -> None:
+    cell = Cell(env, algorithm)
+    jobs = [Job(index, size) for index in range(40)]
+    with (
+        execute("sample", cell, {"seed": 3, "size": size}, cell.arrays("sample"), tables("sample", cell)) as execution,
+        Progress(f"sample {cell}", size * len(jobs)) as progress,
+    ):
+        arrays, out = execution.outputs
+        rows = []
+        results = map_shards(measure, jobs, execution.workshop, progress=progress, work=lambda job: job.size)
+        for job, draws in zip(jobs, results):
+            (arrays / f"{job.index}.safetensors").write_bytes(save({"draws": draws}))
+            rows.append(Row(job.index, float(draws.mean())))
+            if job.index == WHERE - 1 and TROUBLE == "nap":
+                Path("taken").touch()
+        write_table(rows, out / "sample.csv")
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are deaf to it
+    edge.run(main)
+"""
+COMMAND = (sys.executable, "stage.py", "A-v0", "ppo")
+OUTPUTS = {f"data/sample/A-v0/ppo/{index}.safetensors" for index in range(40)} | {
+    "data/tables/sample/A-v0/ppo/sample.csv"
+}
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How one execution of the stage ended, and what it left."""
+
+    code: int
+    stderr: str
+    outputs: dict[str, bytes]
+    kept: int
+    run: Run
+    record: dict[str, Any] | None
+
+
+class Project:
+    """A project with one stage."""
+
+    def __init__(self, root: Path, store: str) -> None:
+        self.root = root
+        self.client = MlflowClient(store)
+        self._environment = os.environ | {
+            "DVC_ROOT": str(root),
+            "MLFLOW_TRACKING_URI": store,
+            "PYTHONPATH": str(ROOT),
+            "DPG_JOBS": "2",
+        }
+        root.mkdir()
+        (root / "stage.py").write_text(STAGE)
+
+    def execute(self, trouble: str = "none 0", stop: signal.Signals | None = None) -> Ending:
+        """Run the stage; where it naps, stop it."""
+        before = self.runs()
+        path = self.root / "stderr"
+        process = self.start(path, *COMMAND, STAGE_TROUBLE=trouble)
+        try:
+            if stop is not None:
+                self.wait_for_nap(process, path)
+                # Ctrl-C reaches the workers as well.
+                (os.killpg if stop is signal.SIGINT else os.kill)(process.pid, stop)
+            code = process.wait(PATIENCE)
+        finally:
+            process.kill()
+            process.wait()
+        (new,) = self.runs() - before
+        return Ending(
+            code,
+            path.read_text(),
+            self.outputs(),
+            len(list(self.root.glob(".scratch/**/*.shard"))),
+            self.client.get_run(new),
+            self.record(),
+        )
+
+    def start(self, stderr: Path, *command: str, **variables: str) -> subprocess.Popen[bytes]:
+        """A command in a process group of its own."""
+        with stderr.open("w") as file:
+            return subprocess.Popen(
+                command, cwd=self.root, env=self._environment | variables, stderr=file, start_new_session=True
+            )
+
+    def wait_for_nap(self, process: subprocess.Popen[bytes], stderr: Path) -> None:
+        """Wait until a stage, which the process is or runs, naps."""
+        nap = self.root / "napping"
+        wait_for(nap.exists, process, stderr)
+        nap.unlink()
+        (self.root / "taken").unlink()
+
+    def runs(self) -> set[str]:
+        """The ids of all runs in the store."""
+        experiments = [experiment.experiment_id for experiment in self.client.search_experiments()]
+        return {run.info.run_id for run in self.client.search_runs(experiments)}
+
+    def outputs(self) -> dict[str, bytes]:
+        """What the stage has published, and whatever else lies there."""
+        folders = (self.root / "data" / "sample", self.root / "data" / "tables")
+        files = (path for folder in folders for path in folder.rglob("*") if path.is_file())
+        return {str(path.relative_to(self.root)): path.read_bytes() for path in files}
+
+    def record(self) -> dict[str, Any] | None:
+        """What the stage has left of its execution."""
+        path = self.root / "data/runs/sample/A-v0/ppo.json"
+        return json.loads(path.read_text()) if path.exists() else None
+
+
+def wait_for(condition: Callable[[], object], process: subprocess.Popen[bytes], stderr: Path) -> None:
+    """Wait until a condition holds; a process ends only after that."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert process.poll() is None and time.monotonic() < end, stderr.read_text()
+        time.sleep(0.01)
