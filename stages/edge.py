@@ -1,6 +1,7 @@
 """Where a stage meets the command line, and whatever ends it."""
 
 import errno
+import gc
 import os
 import signal
 import sys
@@ -45,7 +46,10 @@ def run(main: Callable[..., Any]) -> None:
         except KeyboardInterrupt:
             _fail(STOPPED, INTERRUPTED)
 
-    typer.run(guarded)
+    try:
+        typer.run(guarded)
+    finally:
+        gc.freeze()  # else the interpreter, at its exit, looks through all that was imported, for a second or more
 
 
 def _fail(message: str, code: int) -> None:
