@@ -1,7 +1,12 @@
 """`dpg landscape`: a closer look at one snapshot, and what it refuses."""
 
+import sys
+import time
+from subprocess import DEVNULL, PIPE
+
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 from safetensors.numpy import load_file
 from typer.testing import CliRunner
@@ -72,6 +77,34 @@ def test_what_cannot_be_measured_is_refused_at_once(snapshot, arguments, message
     assert isinstance(result.exception, UserError)
     with pytest.raises(UserError, match=message):
         raise result.exception
+
+
+def test_a_second_look_into_the_same_folder_waits_and_leaves_what_the_first_has_found(snapshot, tmp_path, environment):
+    arguments = ["--x-range", "0", "1", "--grid", "2", "4", "--pairs", "400", "-o", "look"]
+    command = [sys.executable, "-m", "dpg.cli", "landscape", str(snapshot), *arguments]
+
+    def start() -> psutil.Popen:
+        return psutil.Popen(
+            command, cwd=tmp_path, env=environment(DPG_JOBS="1"), text=True, stdout=DEVNULL, stderr=PIPE
+        )
+
+    with start() as first:
+        while not (tmp_path / ".look.partial" / "in-use").exists():
+            assert first.poll() is None, first.stderr.read()
+            time.sleep(0.01)
+        first.suspend()
+        with start() as second:
+            told = second.stderr.readline()
+            first.resume()
+            assert told.startswith(f"waiting for process {first.pid} on ")
+            assert first.wait() == 0, first.stderr.read()
+            found = {path.name: path.read_bytes() for path in (tmp_path / "look").iterdir()}
+            assert "landscape.html" in found
+            assert second.wait() == 1
+            told = second.stderr.read()
+    assert told == "error: --output look: is there already; name a new folder, or remove it\n"
+    assert {path.name: path.read_bytes() for path in (tmp_path / "look").iterdir()} == found
+    assert [path.name for path in tmp_path.iterdir()] == ["look"]
 
 
 def test_a_file_that_is_no_snapshot_is_told(tmp_path, dpg):
