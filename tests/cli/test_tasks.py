@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from dpg.agent import snapshot
-from dpg.agent.population import Architecture, initialize
+from dpg.agent import population, snapshot
+from dpg.agent.population import Architecture
 from dpg.agent.snapshot import Snapshot
 from dpg.runtime.seeding import Seed
+from tests.cli.conftest import initialize
 
 TASKS = Path(__file__).resolve().parents[1] / "tasks.py"
 
@@ -29,7 +30,7 @@ def agent(project, make_recipe):
 
     def save(env_id):
         recipe = make_recipe("ppo", env_id=env_id, common={"env_modules": ("my_tasks",), "policy_hidden": ()})
-        state = initialize(Architecture(3, 1, (), (16,), None), "xavier", [Seed(0) / "agent"])
+        state = population.initialize(Architecture(3, 1, (), (16,), None), "xavier", [Seed(0) / "agent"])
         folder = project / "data" / "train" / env_id / "ppo"
         folder.mkdir(parents=True)
         return snapshot.save(Snapshot(0, recipe, state), folder)
@@ -121,3 +122,15 @@ def test_what_keeps_a_task_from_being_watched_is_said(project, agent, dpg, env_i
     assert "GL" not in output
     assert output.count("\n") == 1
     assert not list(project.glob("*.gif"))
+
+
+def test_dvc_tells_stages_of_any_id_apart(project, dvc):
+    """No output lies in another's folder, and each stage is a target of its own."""
+    shutil.copy(TASKS.parents[1] / "dvc.yaml", project)
+    envs = ["tests/Base-v0", "Base", "Base.of-Tests-v1", "3Base-v0"]
+    parameters(project, envs=envs)
+    initialize(project)
+    status = dvc("status", *(f"train@{env}-ppo" for env in envs), *(f"regimes@{env}" for env in envs), cwd=project)
+    for env in envs:
+        assert f"train@{env}-ppo:\n" in status
+        assert f"regimes@{env}:\n" in status
