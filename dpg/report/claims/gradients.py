@@ -1,10 +1,13 @@
 """Claims G1 to G6: how good gradient estimates are (paper, section 2.1 and figures 1, 2, 10 to 12)."""
 
+import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
+from scipy import special
 
 from dpg.numerics.statistics import Interval
 from dpg.report.claims import rules
@@ -79,12 +82,13 @@ def harder_tasks(tables: Tables, timesteps: int, statistics: Statistics) -> list
         if any(values.empty for values in means.values()):
             found.append(lacking(look(algorithm).label, NO_LATER))
             continue
-        parts = [_difference(means[HARD], means[name], name, timesteps, statistics) for name in EASIER]
+        parts = [difference(means[HARD], means[name], name, timesteps, statistics) for name in EASIER]
         found.append(Finding(look(algorithm).label, tuple(parts)))
     return found
 
 
-def _difference(hard: pd.Series, easier: pd.Series, name: str, timesteps: int, statistics: Statistics) -> Part:
+def difference(hard: pd.Series, easier: pd.Series, name: str, timesteps: int, statistics: Statistics) -> Part:
+    """The hard task's mean over agents minus that of an easier one."""
     first, second = hard.to_numpy(float), easier.to_numpy(float)
 
     def gap(one: Int[np.ndarray, "B N"], other: Int[np.ndarray, "B M"]) -> Float[np.ndarray, " B"]:
@@ -132,23 +136,38 @@ def poor_correlation(tables: Tables, timesteps: int, statistics: Statistics) -> 
 
 def nonpositive(tables: Tables, timesteps: int, statistics: Statistics) -> list[Finding]:
     """G5, in every cell."""
+    return _at_t(
+        tables,
+        timesteps,
+        "each other",
+        lambda cell, rows: Finding(str(cell), (nonpositive_part(rows, timesteps, statistics),)),
+    )
 
-    def decide(cell: Cell, rows: pd.DataFrame) -> Finding:
-        part = inequality(
-            f"share of zero or negative pairwise cosines at {timesteps:,} pairs",
-            agents_mean(rows, "share_nonpositive"),
-            "above",
-            rules.SOMETIMES,
-            statistics,
-            **_sizes(rows),
-        )
-        if part.effect.mean == 0:
-            # A bootstrap of zeros has no width, but there may be some that were not met.
-            most = 1 - (1 - statistics.confidence) ** (1 / max(1, int(rows["repeats"].sum())))
-            part = Part(part.quantity, Interval(0.0, 0.0, most), "above", part.edge, part.sizes)
-        return Finding(str(cell), (part,))
 
-    return _at_t(tables, timesteps, "each other", decide)
+def nonpositive_part(rows: pd.DataFrame, timesteps: int, statistics: Statistics) -> Part:
+    """The share of cosines that are zero or negative."""
+    part = inequality(
+        f"share of zero or negative pairwise cosines at {timesteps:,} pairs",
+        agents_mean(rows, "share_nonpositive"),
+        "above",
+        rules.SOMETIMES,
+        statistics,
+        **_sizes(rows),
+    )
+    # Shares near zero are skewed: of few estimates most agents have met none.
+    return replace(part, effect=at_least_binomial(part.effect, int(rows["repeats"].sum()), statistics.confidence))
+
+
+def at_least_binomial(share: Interval, count: int, confidence: float) -> Interval:
+    """The interval of a share, no narrower than the exact binomial bounds (Clopper and Pearson) of `count` trials."""
+    hits = share.mean * count
+    if not math.isfinite(hits) or count == 0:
+        return share
+    low = float(special.betaincinv(hits, count - hits + 1, 1 - confidence)) if hits > 0 else 0.0
+    high = float(special.betaincinv(hits + 1, count - hits, confidence)) if hits < count else 1.0
+    return Interval(
+        share.mean, *(float(f([a, b])) for f, a, b in ((np.nanmin, share.low, low), (np.nanmax, share.high, high)))
+    )
 
 
 def varying_updates(tables: Tables, timesteps: int, statistics: Statistics) -> list[Finding]:  # noqa: ARG001

@@ -1,7 +1,7 @@
 """Claims R1 to R3: sample sizes and learning rates (paper, section 2.1 and figure 3)."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -19,41 +19,43 @@ from dpg.runtime.schema import Statistics
 
 def smaller_samples_higher_rate(tables: Tables, timesteps: int, statistics: Statistics) -> list[Finding]:  # noqa: ARG001
     """R1, in every task."""
-
-    def decide(sizes: tuple[int, int], ratio: Interval, counts: dict[str, int]) -> Part:
-        inverse = Interval(1 / ratio.mean, 1 / ratio.high, 1 / ratio.low)
-        return Part(f"best rate at T = {sizes[0]:,} over that at {sizes[1]:,}", inverse, "above", 1.0, counts)
-
-    return _over_sizes(tables, statistics, decide)
+    return [over_sizes(env, task, statistics, PARTS["R1"]) for env, task in _tasks(tables)]
 
 
 def no_linear_scaling(tables: Tables, timesteps: int, statistics: Statistics) -> list[Finding]:  # noqa: ARG001
     """R2, in every task."""
-
-    def decide(sizes: tuple[int, int], ratio: Interval, counts: dict[str, int]) -> Part:
-        scaled = Interval(*(value * sizes[0] / sizes[1] for value in ratio))
-        quantity = f"best rate at T = {sizes[1]:,} over what linear scaling from {sizes[0]:,} predicts"
-        return Part(quantity, scaled, "below", math.sqrt(sizes[0] / sizes[1]), counts)
-
-    return _over_sizes(tables, statistics, decide)
+    return [over_sizes(env, task, statistics, PARTS["R2"]) for env, task in _tasks(tables)]
 
 
-def _over_sizes(
-    tables: Tables, statistics: Statistics, decide: Callable[[tuple[int, int], Interval, dict[str, int]], Part]
-) -> list[Finding]:
-    found: list[Finding] = []
-    for env, task in _tasks(tables):
-        best = best_rates(summarize(task, statistics)).to_dict("records")
-        if len(best) < 2:
-            found.append(lacking(env, f"needs two sample sizes; regimes.timesteps has {len(best)}"))
-            continue
-        ends = best[0], best[-1]
-        sizes = ends[0]["timesteps"], ends[1]["timesteps"]
-        counts = {"agents a rate": task["agent"].nunique(), "rates": task["lr"].nunique()}
-        part = decide(sizes, best_rate_ratio(task, sizes, statistics), counts)
-        levelled = (_levelled(task, row, statistics) for row in ends)
-        found.append(Finding(env, (part, *levelled), doubt=_doubt(ends, sorted(distinct(task, "lr")))))
-    return found
+PartOfRatio = Callable[[tuple[int, int], Interval, dict[str, int]], Part]
+
+
+def _higher(sizes: tuple[int, int], ratio: Interval, counts: dict[str, int]) -> Part:
+    inverse = Interval(1 / ratio.mean, 1 / ratio.high, 1 / ratio.low)
+    return Part(f"best rate at T = {sizes[0]:,} over that at {sizes[1]:,}", inverse, "above", 1.0, counts)
+
+
+def _less_than_linear(sizes: tuple[int, int], ratio: Interval, counts: dict[str, int]) -> Part:
+    scaled = Interval(*(value * sizes[0] / sizes[1] for value in ratio))
+    quantity = f"best rate at T = {sizes[1]:,} over what linear scaling from {sizes[0]:,} predicts"
+    return Part(quantity, scaled, "below", math.sqrt(sizes[0] / sizes[1]), counts)
+
+
+# What the best rate at the largest of two sample sizes, over that at the smallest, says.
+PARTS: Mapping[str, PartOfRatio] = {"R1": _higher, "R2": _less_than_linear}
+
+
+def over_sizes(env: str, task: pd.DataFrame, statistics: Statistics, decide: PartOfRatio) -> Finding:
+    """The best rates at the smallest and the largest T of one task."""
+    best = best_rates(summarize(task, statistics)).to_dict("records")
+    if len(best) < 2:
+        return lacking(env, f"needs two sample sizes; regimes.timesteps has {len(best)}")
+    ends = best[0], best[-1]
+    sizes = ends[0]["timesteps"], ends[1]["timesteps"]
+    counts = {"agents a rate": task["agent"].nunique(), "rates": task["lr"].nunique()}
+    part = decide(sizes, best_rate_ratio(task, sizes, statistics), counts)
+    levelled = (_levelled(task, row, statistics) for row in ends)
+    return Finding(env, (part, *levelled), doubt=_doubt(ends, sorted(distinct(task, "lr"))))
 
 
 def _levelled(task: pd.DataFrame, best: dict[Any, Any], statistics: Statistics) -> Part:
@@ -94,11 +96,15 @@ def peak_then_decline(tables: Tables, timesteps: int, statistics: Statistics) ->
             found.append(lacking(env, f"needs rates at most {rules.SLIGHTLY:g} times apart around {best}"))
             continue
         agents = select(task, timesteps=row["timesteps"], lr=above[0])
-        quantity = f"decline at T = {row['timesteps']:,}, rate {scientific(above[0])}, over the peak return"
-        counts = {"agents": agents["agent"].nunique(), "iterations": agents["iteration"].nunique()}
-        part = Part(quantity, decline(agents, statistics, relative=True), "below", rules.FALLEN, counts)
-        found.append(Finding(env, (part,)))
+        found.append(Finding(env, (decline_part(agents, row["timesteps"], above[0], statistics),)))
     return found
+
+
+def decline_part(agents: pd.DataFrame, timesteps: int, rate: float, statistics: Statistics) -> Part:
+    """How far the agents of one rate end below their peak."""
+    quantity = f"decline at T = {timesteps:,}, rate {scientific(rate)}, over the peak return"
+    counts = {"agents": agents["agent"].nunique(), "iterations": agents["iteration"].nunique()}
+    return Part(quantity, decline(agents, statistics, relative=True), "below", rules.FALLEN, counts)
 
 
 def slightly_apart(low: float, high: float) -> bool:

@@ -70,9 +70,10 @@ _RULES = (
     Rule(
         "G5",
         "Zero and negative correlations occur at T pairs.",
-        f"Share of pairwise cosines at T pairs that are zero or negative above {SOMETIMES}. {LATER} Where none is, the "
-        "interval ends at 1 - 0.05^(1/n), n being the independent estimates.",
-        "Sometimes is more than once in a hundred: the paper's 500 iterations would then meet it about five times.",
+        f"Share of pairwise cosines at T pairs that are zero or negative above {SOMETIMES}. {LATER} The interval is no "
+        "narrower than the exact binomial bounds of as many trials as there are independent estimates.",
+        "Sometimes is more than once in a hundred: the paper's 500 iterations would then meet it about five times. "
+        "Small shares are skewed: most agents have met none, and their spread says too little.",
         ("gradient/similarity.csv",),
     ),
     Rule(

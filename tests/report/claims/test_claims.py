@@ -51,6 +51,7 @@ SINGLE = {
 
 @pytest.mark.parametrize(("name", "cases"), SINGLE.items())
 def test_one_number_an_agent_decides(name, cases, tables, statistics):
+    tables = replace(tables, similarity=tables.similarity.assign(repeats=1000))  # of ten, no small share is certain
     for table, column, where, for_it, against_it, at_the_edge in cases:
         expected = [(for_it, 0.0005, SUPPORTED), (against_it, 0.0005, CONTRADICTED), (at_the_edge, 0.1, INCONCLUSIVE)]
         for level, width, outcome in expected:
@@ -455,3 +456,10 @@ def test_every_rule_decides_and_is_written_down(many_tables, statistics):
         assert claim["verdict"] in set(Verdict)
         assert all(finding["reason"] for finding in claim["findings"])
     assert text == decisions.to_json(decisions.decide(many_tables, T, statistics))
+
+
+@pytest.mark.parametrize("share", [0.004, 0.01])
+def test_a_small_share_of_few_estimates_leaves_g5_open(share, tables, statistics):
+    """Its spread over agents alone would often decide: the exact bounds of 30 trials do not."""
+    few = with_column(tables, "similarity", "share_nonpositive", share, 0.001)
+    assert verdict("G5", few, statistics) is INCONCLUSIVE
