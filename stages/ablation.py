@@ -7,9 +7,10 @@ from dpg.learning import campaign
 from dpg.runtime import config
 from dpg.runtime.progress import Progress
 from dpg.runtime.schema import AlgorithmName
+from dpg.streams import measurable
 from stages import edge
 from stages.cell import Cell, tables
-from stages.execution import execute
+from stages.execution import execute, leave_reasons
 from stages.training import log_means, logged, write_history
 
 
@@ -19,7 +20,8 @@ def main(env: str, algorithm: AlgorithmName) -> None:
     params = config.load()
     budget = params.budget.train
     recipe = Recipe.of(params, env, algorithm, budget.iterations, baseline="none")
-    groups = campaign.groups_of(recipe, budget.agents, budget.group_size)
+    reason = measurable.value_net(params.common)
+    groups = [] if reason else campaign.groups_of(recipe, budget.agents, budget.group_size)
     with (
         execute(
             "ablation",
@@ -37,6 +39,7 @@ def main(env: str, algorithm: AlgorithmName) -> None:
             history += records
         (out,) = execution.outputs
         write_history([(cell.tags, record) for record in history], out)
+        leave_reasons(f"ablation {cell}", [reason], out)
         execution.run.log_artifacts(out, "tables")
 
 

@@ -3,14 +3,14 @@
 from safetensors.numpy import load_file
 
 from dpg.agent.snapshot import load_all
-from dpg.probes import baselines, value
+from dpg.probes import baselines
 from dpg.runtime import config
-from dpg.runtime.outputs import write_table
+from dpg.runtime.outputs import read_reasons, write_table
 from dpg.runtime.progress import Progress
 from dpg.runtime.shards import map_shards
 from stages import edge
 from stages.cell import Cell, tables
-from stages.execution import execute
+from stages.execution import execute, leave_reasons
 
 
 def main(env: str, algorithm: str) -> None:
@@ -18,10 +18,13 @@ def main(env: str, algorithm: str) -> None:
     cell = Cell(env, algorithm)
     params = config.load()
     budget = params.budget.baselines
-    snapshots = load_all(cell.studied)
-    value.check(snapshots[0])
-    common = snapshots[0].recipe.common
-    fitted = load_file(cell.arrays("true_value") / "values.safetensors")
+    studied = load_all(cell.studied)
+    common = studied[0].recipe.common
+    fitted, reasons = (
+        load_file(cell.arrays("true_value") / "values.safetensors"),
+        read_reasons(cell.arrays("true_value")),
+    )
+    snapshots = [snapshot for snapshot in studied if snapshot.name in fitted]
     true_values = [fitted[snapshot.name] for snapshot in snapshots]
     shards = baselines.plan(snapshots, true_values, budget, params.seed)
     logged = {"seed": params.seed, "baselines": budget.model_dump(), "statistics": params.statistics.model_dump()}
@@ -38,9 +41,11 @@ def main(env: str, algorithm: str) -> None:
             comparisons += rows
             differences += gaps
             found.append(collected)
-        table = write_table(comparisons, out / "baselines.csv")
-        write_table(differences, out / "differences.csv")
-        write_table(baselines.over_agents(found, params.statistics, params.seed), out / "agents.csv")
+        table = write_table(comparisons, out / "baselines.csv", baselines.Comparison)
+        write_table(differences, out / "differences.csv", baselines.Difference)
+        gains = baselines.over_agents(found, params.statistics, params.seed)
+        write_table(gains, out / "agents.csv", baselines.Gain)
+        leave_reasons(f"baselines {cell}", reasons, out)
         at_t = table[table["pairs"] == common.timesteps]
         for (baseline, way), group in at_t.groupby(["baseline", "advantage"]):
             metric = f"baselines.{way}_{str(baseline).replace(' ', '_')}_cosine"

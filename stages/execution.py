@@ -3,14 +3,14 @@
 import json
 import sys
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from dpg import tracking
-from dpg.runtime.outputs import claim, write_whole
+from dpg.runtime.outputs import claim, write_reasons, write_whole
 from dpg.runtime.scratch import Scratch, keep, open_scratch
 from dpg.runtime.shards import Workshop, open_workshop
 from dpg.runtime.workers import peak_memory
@@ -77,6 +77,14 @@ def execute(
         made_by = {"run_id": run.id, "tracking_uri": tracking.tracking_uri(), "provenance": tracking.provenance()}
         entry = made_by | {"lost_messages": run.all_lost, "cost": asdict(cost)}
         write_whole(json.dumps(entry, indent=2) + "\n", record(stage, owner))
+
+
+def leave_reasons(title: str, reasons: Iterable[str], *folders: Path) -> None:
+    """Say why a stage does not measure all that it could, and leave it beside the tables, for the report."""
+    found = list(dict.fromkeys(filter(None, reasons)))
+    for reason in found:
+        print(f"{title}: not measured: {reason}", file=sys.stderr, flush=True)
+    write_reasons(found, *folders)
 
 
 def _description(outputs: tuple[Path, ...]) -> str:

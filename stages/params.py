@@ -2,12 +2,17 @@
 
 DVC deletes a stage's outputs before it runs the stage's command. This stage's own output never changes, so its
 running makes nothing else stale; when it fails, no other stage has begun and all results are still there.
+
+What the parameters keep from being measured is told here as well, and is no mistake: the rest runs to the report.
 """
 
+import sys
 from pathlib import Path
 
 from dpg.envs.examine import check_tasks
+from dpg.envs.make import time_limit
 from dpg.runtime import config
+from dpg.streams import measurable
 from stages import edge
 
 
@@ -15,6 +20,9 @@ def main() -> None:
     """Check the parameters, and every task."""
     params = config.load()
     check_tasks(params)
+    limits = {env: time_limit(env, params.common.env_modules) for env in params.envs}
+    for line in measurable.told(params, limits):
+        print(f"note: {line}", file=sys.stderr)
     target = Path("data/params.txt")
     target.parent.mkdir(exist_ok=True)
     target.write_text("params.yaml is valid\n")

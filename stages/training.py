@@ -1,7 +1,7 @@
 """What the stages that train have in common: parameters for MLflow, and histories as tables and metrics."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +30,10 @@ def logged(params: Params, recipe: Recipe, budget: BaseModel) -> dict[str, Any]:
 
 def write_history(rows: Sequence[tuple[Mapping[str, Any], Record]], tables: Path) -> pd.DataFrame:
     """Write `history.csv`: each record after the columns that say what it belongs to, by those, agent and iteration."""
-    table = pd.DataFrame([{**owner, **asdict(record)} for owner, record in rows])
-    order = [*rows[0][0], "agent", "iteration"]
+    owner = list(rows[0][0]) if rows else ["env", "algorithm"]
+    columns = [*owner, *(field.name for field in fields(Record))]
+    table = pd.DataFrame([{**owner, **asdict(record)} for owner, record in rows], columns=columns)
+    order = [*owner, "agent", "iteration"]
     return write_table(table.sort_values(order, kind="stable"), tables / "history.csv")
 
 

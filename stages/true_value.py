@@ -3,14 +3,14 @@
 from safetensors.numpy import save
 
 from dpg.agent.snapshot import load_all
-from dpg.probes import states, true_value, value
+from dpg.probes import states, true_value
 from dpg.runtime import config
 from dpg.runtime.outputs import write_table
 from dpg.runtime.progress import Progress
 from dpg.runtime.shards import map_shards
 from stages import edge
 from stages.cell import Cell, tables
-from stages.execution import execute
+from stages.execution import execute, leave_reasons
 
 
 def main(env: str, algorithm: str) -> None:
@@ -19,10 +19,9 @@ def main(env: str, algorithm: str) -> None:
     params = config.load()
     budget, fit = params.budget.true_value, params.true_value
     snapshots = load_all(cell.studied)
-    value.check(snapshots[0])
+    reason = true_value.unmeasurable(snapshots[0], budget.pairs)
     common = snapshots[0].recipe.common
-    shards = [true_value.Shard(snapshot, budget.pairs, fit, params.seed) for snapshot in snapshots]
-    state_shards = [states.Shard(snapshot, budget.states, budget.rollouts, params.seed) for snapshot in snapshots]
+    shards = [] if reason else [true_value.Shard(each, budget.pairs, fit, params.seed) for each in snapshots]
     logged = {
         "seed": params.seed,
         "true_value": fit.model_dump() | budget.model_dump(),
@@ -34,26 +33,31 @@ def main(env: str, algorithm: str) -> None:
         arrays, out = execution.outputs
         with Progress(f"true_value {cell}, fits", sum(shard.num_pairs for shard in shards)) as progress:
             work = lambda shard: shard.num_pairs  # noqa: E731
-            fitted = list(map_shards(true_value.measure, shards, execution.workshop, progress=progress, work=work))
-        (arrays / "values.safetensors").write_bytes(
-            save({snapshot.name: each.value for snapshot, each in zip(snapshots, fitted, strict=True)})
-        )
-        write_table([epoch for each in fitted for epoch in each.epochs], out / "loss.csv")
-        table = write_table([each.quality for each in fitted], out / "fit.csv")
+            found = list(map_shards(true_value.measure, shards, execution.workshop, progress=progress, work=work))
+        # Of a snapshot whose returns are too seldom known there is a reason in the place of a fit.
+        leave_reasons(f"true_value {cell}", [reason, *(each for each in found if isinstance(each, str))], arrays, out)
+        fitted = [
+            (shard.snapshot, each) for shard, each in zip(shards, found, strict=True) if not isinstance(each, str)
+        ]
+        values = {snapshot.name: each.value for snapshot, each in fitted}
+        (arrays / "values.safetensors").write_bytes(save(values))
+        write_table([epoch for _, each in fitted for epoch in each.epochs], out / "loss.csv", true_value.Epoch)
+        table = write_table([each.quality for _, each in fitted], out / "fit.csv", true_value.Quality)
+        state_shards = [states.Shard(each, budget.states, budget.rollouts, params.seed) for each, _ in fitted]
         rows, opinions = [], []
         total = sum(shard.num_rollouts for shard in state_shards)
         with Progress(f"true_value {cell}, rollouts", total, "episodes") as progress:
             work = lambda shard: shard.num_rollouts  # noqa: E731
             results = map_shards(states.measure, state_shards, execution.workshop, progress=progress, work=work)
-            for shard, found, each in zip(state_shards, results, fitted, strict=True):
+            for shard, drawn, (_, each) in zip(state_shards, results, fitted, strict=True):
                 layout = shard.snapshot.state.architecture.value_layout
                 vectors = {"value net": shard.snapshot.state.value[0], "true value": each.value}
-                nets = {name: true_value.predict(layout, vector, found.obs) for name, vector in vectors.items()}
-                of_snapshot, about_nets = states.tabulate(shard, found, nets, params.statistics)
+                nets = {name: true_value.predict(layout, vector, drawn.obs) for name, vector in vectors.items()}
+                of_snapshot, about_nets = states.tabulate(shard, drawn, nets, params.statistics)
                 rows += of_snapshot
                 opinions += about_nets
-        write_table(rows, out / "states.csv")
-        opinion = write_table(opinions, out / "opinion.csv")
+        write_table(rows, out / "states.csv", states.StateValue)
+        opinion = write_table(opinions, out / "opinion.csv", states.Opinion)
         for column in ("explained_variance", "value_net_explained_variance", "median_relative_error"):
             execution.run.log_curve(f"true_value.{column}", table, column, common.timesteps)
         for net, group in opinion.groupby("net"):

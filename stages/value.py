@@ -10,7 +10,7 @@ from dpg.runtime.progress import Progress
 from dpg.runtime.shards import map_shards
 from stages import edge
 from stages.cell import Cell, tables
-from stages.execution import execute
+from stages.execution import execute, leave_reasons
 
 
 def main(env: str, algorithm: str) -> None:
@@ -18,9 +18,10 @@ def main(env: str, algorithm: str) -> None:
     cell = Cell(env, algorithm)
     params = config.load()
     snapshots = load_all(cell.curve)
-    value.check(snapshots[0])
+    reason = value.unmeasurable(snapshots[0])
     common = snapshots[0].recipe.common
-    shards = [value.Shard(snapshot, params.budget.value.heldout_pairs, params.seed) for snapshot in snapshots]
+    heldout_pairs = params.budget.value.heldout_pairs
+    shards = [] if reason else [value.Shard(snapshot, heldout_pairs, params.seed) for snapshot in snapshots]
     logged = {"seed": params.seed, "value": params.budget.value.model_dump()}
     with (
         execute("value", cell, logged, tables("value", cell), modules=common.env_modules) as execution,
@@ -29,7 +30,8 @@ def main(env: str, algorithm: str) -> None:
         (out,) = execution.outputs
         work = lambda shard: shard.num_pairs  # noqa: E731
         results = map_shards(value.measure, shards, execution.workshop, progress=progress, work=work)
-        table = write_table(list(chain.from_iterable(results)), out / "value.csv")
+        table = write_table(list(chain.from_iterable(results)), out / "value.csv", value.PredictionError)
+        leave_reasons(f"value {cell}", [reason], out)
         for (split, target), group in table.groupby(["split", "target"]):
             for column in ("mean_relative_error", "explained_variance"):
                 execution.run.log_curve(f"value.{split}_{target}_{column}", group, column, common.timesteps)

@@ -40,6 +40,25 @@ def tasks() -> Check:
     return Check("tasks", Level.OK, f"can be made and stepped: {', '.join(params.envs)}")
 
 
+def measurements() -> Check:
+    """Whether all that the pipeline can measure will be."""
+    from dpg.envs.make import EnvError, make_vector, time_limit
+    from dpg.streams import measurable
+
+    try:
+        params = config.load()
+        limits: dict[str, int | None] = {}
+        for env in params.envs:
+            make_vector(env, 1, params.common.env_modules).close()
+            limits[env] = time_limit(env, params.common.env_modules)
+    except (ConfigError, EnvError):
+        return Check("measurements", Level.WARNING, "not told: the parameters or the tasks cannot be used")
+    if lines := list(measurable.told(params, limits)):
+        todo = "change the parameters that are named, or leave it: all else runs to the report"
+        return Check("measurements", Level.WARNING, "; ".join(lines), todo)
+    return Check("measurements", Level.OK, "nothing stands in the way of any stage")
+
+
 def dvc() -> Check:
     """Whether DVC is at home here."""
     if not Path(".dvc").is_dir():

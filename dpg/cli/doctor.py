@@ -57,6 +57,7 @@ def checks() -> list[Callable[[], Check]]:
         project.settings,
         project.parameters,
         project.tasks,
+        project.measurements,
         project.dvc,
         project.pipeline,
         project.tracking,

@@ -17,18 +17,18 @@ from torch import Tensor
 from dpg.agent import networks
 from dpg.agent.population import AdamState
 from dpg.agent.snapshot import Snapshot
+from dpg.envs.make import time_limit
 from dpg.learning.adam import Adam
 from dpg.learning.objectives import value_slope
 from dpg.numerics.vectors import Layout
 from dpg.probes.collection import STREAMS_AT_ONCE, probe_seed
-from dpg.probes.value import NotMeasurableError, explained_variance, known_returns, long_streams, recorded_pairs
+from dpg.probes.value import explained_variance, known_returns, long_streams, recorded_pairs
 from dpg.runtime.schema import TrueValue
 from dpg.runtime.seeding import Seed
+from dpg.streams.measurable import MIN_PAIRS, heldout_streams, true_values
 
-HELDOUT_SHARE = 0.1
 AT_ONCE = 65_536  # pairs that are predicted together
 ADAM_EPS = 1e-8
-MIN_PAIRS = 20  # fewer say nothing
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Shard:
     @property
     def num_heldout(self) -> int:
         """Streams that are held out."""
-        return max(1, round(HELDOUT_SHARE * self.num_streams))
+        return heldout_streams(self.num_streams)
 
     @property
     def num_pairs(self) -> int:
@@ -113,11 +113,16 @@ class Data:
     trajectories: int
 
 
-def measure(shard: Shard) -> Fitted:
+def unmeasurable(snapshot: Snapshot, pairs: int) -> str:
+    """Why V* cannot be fitted to so many pairs of a snapshot's; empty if it can, as far as is known beforehand."""
+    common, env_id = snapshot.recipe.common, snapshot.recipe.env_id
+    return true_values(common, env_id, time_limit(env_id, common.env_modules), pairs)
+
+
+def measure(shard: Shard) -> Fitted | str:
     """Collect a shard's streams, and fit V* to their returns.
 
-    Raises:
-        NotMeasurableError: too few returns are known, of the streams to fit or of those held out.
+    The reason, if too few returns are known, of the streams to fit or of those held out.
     """
     node = probe_seed(shard.seed, "true_value", shard.snapshot)
     seeds = [node / f"stream={index}" for index in range(shard.num_streams)]
@@ -125,10 +130,11 @@ def measure(shard: Shard) -> Fitted:
     data = collect(shard.snapshot, seeds[shard.num_heldout :])
     for what, part in (("held-out pairs", heldout), ("pairs to fit", data)):
         if len(part.returns) < MIN_PAIRS:
-            raise NotMeasurableError(
-                f"{shard.snapshot}: of {len(part.returns)} {what} the return is known (H = "
+            return (
+                f"needs more than true_value.pairs = {shard.pairs:,} in the scale, or a lower common.gamma: of "
+                f"{len(part.returns)} {what} the return is known (H = "
                 f"{recorded_pairs(shard.snapshot) - shard.snapshot.recipe.common.timesteps} further pairs), and "
-                f"{MIN_PAIRS} are needed; raise true_value.pairs of the scale ({shard.pairs}), or lower common.gamma"
+                f"{MIN_PAIRS} are needed"
             )
     return fit(shard, data, heldout, node)
 

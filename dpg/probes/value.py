@@ -6,7 +6,6 @@ V_phi_i(s) + A_GAE, what it was fitted to; and `returns`, the discounted return,
 in. Streams are recorded H pairs longer than they are scored, so that returns are known to one part in a hundred.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,15 +20,9 @@ from dpg.learning.batch import appraise, prepare, values
 from dpg.learning.training import iteration_seed
 from dpg.learning.update import update_value
 from dpg.probes.collection import fresh_streams, probe_seed
-from dpg.runtime.errors import UserError
 from dpg.runtime.seeding import Seed
-from dpg.streams import advantages
+from dpg.streams import advantages, measurable
 from dpg.streams.rollout import Streams
-
-
-class NotMeasurableError(UserError):
-    """A value function cannot be measured on a snapshot; the message says what is in the way, and what to change."""
-
 
 TRIM = 0.05
 # Targets this small beside their deviation make a relative error explode; their share is reported.
@@ -74,28 +67,11 @@ class PredictionError:
     explained_variance: float
 
 
-def check(snapshot: Snapshot) -> None:
-    """Refuse, before anything is collected, a snapshot that nothing true could be said of.
-
-    Where a task truncates episodes before the horizon rule is met, only returns of episodes that terminated would be
-    known: the low ones.
-
-    Raises:
-        NotMeasurableError: the agents have no value net, or the horizon is too long for the task.
-    """
+def unmeasurable(snapshot: Snapshot) -> str:
+    """Why a value net and true returns cannot be held against each other on a snapshot; empty if they can."""
     common, env_id = snapshot.recipe.common, snapshot.recipe.env_id
-    if common.baseline == "none":
-        raise NotMeasurableError(
-            f"{snapshot}: common.baseline = none: the agent was trained without a value net; set it to value"
-        )
-    limit, further = time_limit(env_id, common.env_modules), advantages.horizon(common.gamma)
-    if common.time_limit == "bootstrap" and limit is not None and further >= limit:
-        most = math.floor(1e4 * 0.01 ** (1 / max(1, limit - 1))) / 1e4
-        raise NotMeasurableError(
-            f"{snapshot}: common.gamma = {common.gamma:g}: a return is known {further:,} pairs later, and {env_id} "
-            f"truncates episodes after {limit:,}; set common.gamma to at most {most:g}, or common.time_limit to "
-            "terminal"
-        )
+    limit = time_limit(env_id, common.env_modules)
+    return measurable.value_net(common) or measurable.returns(common, env_id, limit)
 
 
 def measure(shard: Shard) -> list[PredictionError]:

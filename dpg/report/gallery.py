@@ -34,25 +34,32 @@ class Drawing:
 
 
 def drawings(tables: Tables, timesteps: int, statistics: Statistics) -> list[Drawing]:
-    """The figures that the tables hold, in the order of the paper's numbers within a task."""
+    """The figures that the tables hold, in the order of the paper's numbers within a task.
+
+    What is not measured, whose tables have no rows, has none.
+    """
     found = [
         Drawing(
             rewards.NAME,
             partial(rewards.draw, tables.history, tables.evaluation, statistics),
             rewards.caption(tables.history, tables.evaluation, statistics),
-        ),
-        Drawing(
-            ablation.NAME,
-            partial(ablation.draw, tables.history, tables.ablation, statistics),
-            ablation.caption(tables.history, tables.ablation, statistics),
-        ),
+        )
     ]
+    if len(tables.ablation):
+        found.append(
+            Drawing(
+                ablation.NAME,
+                partial(ablation.draw, tables.history, tables.ablation, statistics),
+                ablation.caption(tables.history, tables.ablation, statistics),
+            )
+        )
     for env in distinct(tables.history, "env"):
         found += _gradients(tables, env, timesteps, statistics)
         found.append(_updates(tables, env, statistics))
         found.append(_regimes(tables, env, statistics))
         found += _values(tables, env, statistics)
         found += _baselines(tables, env, timesteps, statistics)
+        found += _true_values(tables, env, statistics)
         found.append(_alignment(tables, env, statistics))
         found += _landscapes(tables, env)
     return found
@@ -90,6 +97,8 @@ def _regimes(tables: Tables, env: str, statistics: Statistics) -> Drawing:
 
 def _values(tables: Tables, env: str, statistics: Statistics) -> list[Drawing]:
     rows = select(tables.value, env=env)
+    if rows.empty:
+        return []
     return [
         Drawing(
             f"{value.NAMES['heldout']}_{file_name(env)}",
@@ -105,10 +114,10 @@ def _values(tables: Tables, env: str, statistics: Statistics) -> list[Drawing]:
 
 
 def _baselines(tables: Tables, env: str, timesteps: int, statistics: Statistics) -> list[Drawing]:
-    """What baselines buy, and how good the true value function among them is."""
+    """What baselines buy."""
     cosines, gains = select(tables.baselines, env=env), select(tables.gains, env=env)
-    fits, losses = select(tables.fits, env=env), select(tables.losses, env=env)
-    states, opinions = select(tables.states, env=env), select(tables.opinions, env=env)
+    if cosines.empty:
+        return []
     return [
         Drawing(
             f"{baselines.NAMES['cosines']}_{file_name(env)}",
@@ -120,6 +129,16 @@ def _baselines(tables: Tables, env: str, timesteps: int, statistics: Statistics)
             partial(baselines.draw_differences, gains, timesteps, statistics),
             baselines.caption_differences(gains, statistics),
         ),
+    ]
+
+
+def _true_values(tables: Tables, env: str, statistics: Statistics) -> list[Drawing]:
+    """How good the true value function is."""
+    fits, losses = select(tables.fits, env=env), select(tables.losses, env=env)
+    states, opinions = select(tables.states, env=env), select(tables.opinions, env=env)
+    if fits.empty:
+        return []
+    return [
         Drawing(
             f"{true_value.NAMES['fit']}_{file_name(env)}",
             partial(true_value.draw_fit, fits, losses, opinions, statistics),

@@ -1,7 +1,7 @@
 """The tables that figures and metrics are made of, and the selections and means that they share."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 
 from dpg.numerics.statistics import Interval, bootstrap, mean_interval
 from dpg.report.columns import COLUMNS
-from dpg.runtime.outputs import MissingOutputError, read_table
+from dpg.runtime.outputs import MissingOutputError, read_reasons, read_table
 from dpg.runtime.schema import Statistics
 from dpg.runtime.seeding import Seed
 
@@ -43,6 +43,8 @@ SOURCES = {
 }
 TASK_SOURCES = {"regimes": ("regimes", "history.csv")}
 
+REASON = ("env", "algorithm", "stage", "reason")
+
 LAST_ITERATIONS = 5
 NO_INTERVAL = Interval(float("nan"), float("nan"), float("nan"))
 
@@ -57,6 +59,8 @@ class Tables:
     `dpg.probes.true_value.Quality` and `Epoch`, `dpg.probes.states.StateValue` and `Opinion`,
     `dpg.probes.baselines.Comparison`, `Difference` and `Gain`,
     `dpg.probes.alignment.Point`, `FewerPairs`, `Resolution` and `Alignment`.
+
+    `reasons` says why a `stage` did not measure all of a cell: a row a reason. Its tables may lack rows there.
     """
 
     history: pd.DataFrame
@@ -79,6 +83,11 @@ class Tables:
     alignment: pd.DataFrame
     ablation: pd.DataFrame
     regimes: pd.DataFrame
+    reasons: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=[*REASON]))
+
+    def lacks(self, stage: str, **cell: str) -> str:
+        """Why a stage did not measure all of a cell (`env`, `algorithm`); empty if it did."""
+        return "; ".join(distinct(select(self.reasons, stage=stage, **cell), "reason"))
 
 
 def load(envs: Sequence[str], algorithms: Sequence[str], folder: Callable[[str, str | None, str], Path]) -> Tables:
@@ -99,7 +108,12 @@ def load(envs: Sequence[str], algorithms: Sequence[str], folder: Callable[[str, 
                 problems += str(error).splitlines()
     if problems:
         raise MissingOutputError("\n  ".join([f"{len(problems)} of the tables cannot be used:", *problems]))
-    return Tables(**found)
+    reasons = [
+        (env, algorithm, stage, reason)
+        for env, algorithm, stage in product(envs, algorithms, dict.fromkeys(stage for stage, _ in SOURCES.values()))
+        for reason in read_reasons(folder(env, algorithm, stage))
+    ]
+    return Tables(**found, reasons=pd.DataFrame(reasons, columns=[*REASON]))
 
 
 def read(
@@ -124,11 +138,12 @@ def read(
             problems.append(str(error))
     if problems:
         raise MissingOutputError("\n".join(problems))
-    return pd.concat(parts, ignore_index=True)
+    # Tables without rows have no types of their own, and would change those of the others.
+    return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
 
 
 def _checked(path: Path, columns: Sequence[str], target: str) -> pd.DataFrame:
-    """A table of these columns and more; `target` is the DVC stage that makes it."""
+    """A table of these columns and more; `target` is the DVC stage that makes it. Without rows if it says why."""
     if not path.exists():
         raise MissingOutputError(f"{path} is missing: run `dvc repro {target}` to make it")
     # DVC does not run a stage again whose outputs are as it left them.
@@ -140,7 +155,7 @@ def _checked(path: Path, columns: Sequence[str], target: str) -> pd.DataFrame:
     if lacking := [name for name in columns if name not in table]:
         told = f"column{'s' if len(lacking) > 1 else ''} {', '.join(lacking)}"
         raise MissingOutputError(f"{path} lacks the {told}: {again}")
-    if table.empty:
+    if table.empty and not read_reasons(path.parent):
         raise MissingOutputError(f"{path} has no rows: {again}")
     return table
 

@@ -5,9 +5,9 @@ import platform
 import shutil
 import sys
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -105,9 +105,13 @@ def write_whole(text: str, path: Path) -> None:
         draft.write_text(text, encoding="utf-8")
 
 
-def write_table(rows: Sequence[Any] | pd.DataFrame, path: Path) -> pd.DataFrame:
-    """Write rows (dataclasses of one kind) as CSV, floats at full precision, and return them as a table."""
-    table = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame([asdict(row) for row in rows])
+def write_table(rows: Sequence[Any] | pd.DataFrame, path: Path, kind: type | None = None) -> pd.DataFrame:
+    """Write rows (dataclasses of one `kind`) as CSV, floats at full precision, and return them as a table.
+
+    Where there may be no rows, `kind` gives the columns.
+    """
+    columns = None if kind is None else [each.name for each in fields(kind)]
+    table = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame([asdict(row) for row in rows], columns=columns)
     table.to_csv(path, index=False, lineterminator="\n")
     return table
 
@@ -122,3 +126,20 @@ def read_table(path: Path) -> pd.DataFrame:
         raise MissingOutputError(f"{path} is missing: run `dvc repro` to make it")
     # A task's id may look like a number or a word for nothing; what is missing was written as nothing.
     return pd.read_csv(path, dtype={"env": str}, keep_default_na=False, na_values=[""])
+
+
+# In a stage's folder, beside tables that lack rows: why, a reason a line.
+REASONS = "not_measured.txt"
+
+
+def write_reasons(reasons: Iterable[str], *folders: Path) -> None:
+    """Leave in some folders why something is not measured; nothing where there is no reason."""
+    if text := "".join(f"{reason}\n" for reason in reasons):
+        for folder in folders:
+            (folder / REASONS).write_text(text, encoding="utf-8")
+
+
+def read_reasons(folder: Path) -> list[str]:
+    """What `write_reasons` left."""
+    path = folder / REASONS
+    return path.read_text(encoding="utf-8").splitlines() if path.exists() else []

@@ -10,9 +10,10 @@ from scipy import special
 from dpg.numerics.statistics import Interval
 from dpg.report.claims.verdicts import Finding, Part
 from dpg.report.style import look
-from dpg.report.tables import distinct, interval_over_agents, select
+from dpg.report.tables import Tables, distinct, interval_over_agents, select
 from dpg.runtime.schema import Statistics
 
+NO_EPISODE = "needs episodes that end within a batch: in the last iterations no episode ended"
 NO_LATER = "needs a studied snapshot after iteration 0: scales.<scale>.checkpoint.fractions"
 
 
@@ -26,6 +27,10 @@ class Cell:
     def of(self, table: pd.DataFrame) -> pd.DataFrame:
         """The cell's rows."""
         return select(table, env=self.env, algorithm=self.algorithm)
+
+    def lacks(self, tables: Tables, stage: str) -> str:
+        """Why a stage measured nothing of the cell, if there was something in the way."""
+        return tables.lacks(stage, env=self.env, algorithm=self.algorithm)
 
     def __str__(self) -> str:
         return f"{self.env}, {look(self.algorithm).label}"

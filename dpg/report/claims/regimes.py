@@ -9,9 +9,9 @@ import pandas as pd
 
 from dpg.numerics.statistics import Interval
 from dpg.report.claims import rules
-from dpg.report.claims.cells import lacking, over_few
-from dpg.report.claims.verdicts import Finding, Part
-from dpg.report.regimes import best_rate_ratio, best_rates, decline, late_rise, summarize
+from dpg.report.claims.cells import NO_EPISODE, lacking, over_few
+from dpg.report.claims.verdicts import Finding, Part, Verdict
+from dpg.report.regimes import best_rate_ratio, best_rates, decline, late_rise, returns_of_agents, summarize
 from dpg.report.style import scientific
 from dpg.report.tables import Tables, distinct, select
 from dpg.runtime.schema import Statistics
@@ -51,6 +51,8 @@ def over_sizes(env: str, task: pd.DataFrame, statistics: Statistics, decide: Par
     if len(best) < 2:
         return lacking(env, f"needs two sample sizes; regimes.timesteps has {len(best)}")
     ends = best[0], best[-1]
+    if not all(math.isfinite(row["lr"]) for row in ends):
+        return lacking(env, NO_EPISODE)
     sizes = ends[0]["timesteps"], ends[1]["timesteps"]
     counts = {"agents a rate": task["agent"].nunique(), "rates": task["lr"].nunique()}
     part = decide(sizes, best_rate_ratio(task, sizes, statistics), counts)
@@ -86,6 +88,9 @@ def peak_then_decline(tables: Tables, timesteps: int, statistics: Statistics) ->
         if len(set(task["timesteps"])) < 2:
             found.append(lacking(env, "needs two sample sizes: regimes.timesteps"))
             continue
+        if not math.isfinite(row["lr"]):
+            found.append(lacking(env, NO_EPISODE))
+            continue
         rates = sorted(distinct(task, "lr"))
         above = [rate for rate in rates if rate > row["lr"]]
         best = f"{scientific(row['lr'])}, the best at T = {row['timesteps']:,}: regimes.rates"
@@ -96,7 +101,11 @@ def peak_then_decline(tables: Tables, timesteps: int, statistics: Statistics) ->
             found.append(lacking(env, f"needs rates at most {rules.SLIGHTLY:g} times apart around {best}"))
             continue
         agents = select(task, timesteps=row["timesteps"], lr=above[0])
-        found.append(Finding(env, (decline_part(agents, row["timesteps"], above[0], statistics),)))
+        part = decline_part(agents, row["timesteps"], above[0], statistics)
+        if part.verdict is Verdict.NOT_MEASURED:
+            found.append(lacking(env, _no_decline(agents)))
+            continue
+        found.append(Finding(env, (part,)))
     return found
 
 
@@ -110,6 +119,16 @@ def decline_part(agents: pd.DataFrame, timesteps: int, rate: float, statistics: 
 def slightly_apart(low: float, high: float) -> bool:
     """Whether a rate is only slightly above another."""
     return high / low <= rules.SLIGHTLY * (1 + 1e-9)
+
+
+def _no_decline(trainings: pd.DataFrame) -> str:
+    """Why the trainings of one sample size and rate have no relative decline."""
+    ends = returns_of_agents(trainings)
+    if ends["final_return"].isna().all():
+        return NO_EPISODE
+    if ends["peak_return"].isna().all():
+        return "needs two agents whose last episodes end: the others say where one peaked (regimes.agents)"
+    return "needs a positive return at the peak: a share of any other says nothing"
 
 
 def _tasks(tables: Tables) -> Iterator[tuple[str, pd.DataFrame]]:

@@ -1,11 +1,13 @@
 """Claims V1 to V5: what value nets learn, and what they are worth (paper, section 2.2 and figures 4, 5, 13 to 15)."""
 
+import math
+
 import pandas as pd
 
 from dpg.report import ablation
 from dpg.report.claims import rules
+from dpg.report.claims.cells import NO_EPISODE, Cell, agents_mean, cells, inequality, lacking, later, over_few, span
 from dpg.report.claims.cells import NO_LATER as NO_LATER_STUDIED
-from dpg.report.claims.cells import Cell, agents_mean, cells, inequality, lacking, later, over_few, span
 from dpg.report.claims.verdicts import Finding, Part
 from dpg.report.tables import LAST_ITERATIONS, Tables, final_returns, select
 from dpg.runtime.schema import Statistics
@@ -26,7 +28,7 @@ def fits_its_target(tables: Tables, timesteps: int, statistics: Statistics) -> l
     return [
         Finding(str(cell), (part(rows, "train", "training"), part(rows, "heldout", "held-out")))
         if len(rows)
-        else lacking(cell, NO_LATER)
+        else lacking(cell, _no_values(cell, tables))
         for cell, rows in _curves(tables)
     ]
 
@@ -36,7 +38,7 @@ def misses_the_returns(tables: Tables, timesteps: int, statistics: Statistics) -
     found: list[Finding] = []
     for cell, rows in _curves(tables):
         if rows.empty:
-            found.append(lacking(cell, NO_LATER))
+            found.append(lacking(cell, _no_values(cell, tables)))
             continue
         heldout = select(rows, split="heldout")
         returns, own = (agents_mean(select(heldout, target=target), ERROR) for target in ("returns", "gae"))
@@ -58,7 +60,12 @@ def true_value_gains(tables: Tables, timesteps: int, statistics: Statistics) -> 
         rows = _in_gae(cell, tables)
         at_t = select(rows, pairs=timesteps)
         if at_t.empty:
-            found.append(lacking(cell, _lacks(rows, f"common.timesteps = {timesteps:,} among baselines.sizes")))
+            told = (
+                _no_gains(cell, tables)
+                if rows.empty
+                else f"needs common.timesteps = {timesteps:,} among baselines.sizes"
+            )
+            found.append(lacking(cell, told))
             continue
         more, net = (_gain(at_t, *pair) for pair in (("true value", "value net"), ("value net", "zero")))
         sizes = _sizes_of_estimates(at_t)
@@ -79,7 +86,7 @@ def value_net_gains(tables: Tables, timesteps: int, statistics: Statistics) -> l
     for cell in cells(tables.history):
         rows = _in_gae(cell, tables)
         if rows.empty:
-            found.append(lacking(cell, _lacks(rows, "")))
+            found.append(lacking(cell, _no_gains(cell, tables)))
             continue
         most = select(rows, pairs=rows["pairs"].max())
         quantity = f"cosine at {most['pairs'].iloc[0]:,} pairs that the value net adds to zero"
@@ -94,8 +101,12 @@ def _in_gae(cell: Cell, tables: Tables) -> pd.DataFrame:
     return select(later(cell.of(tables.differences)), advantage="gae")
 
 
-def _lacks(rows: pd.DataFrame, otherwise: str) -> str:
-    return NO_LATER_STUDIED if rows.empty else f"needs {otherwise}"
+def _no_values(cell: Cell, tables: Tables) -> str:
+    return cell.lacks(tables, "value") or NO_LATER
+
+
+def _no_gains(cell: Cell, tables: Tables) -> str:
+    return cell.lacks(tables, "baselines") or NO_LATER_STUDIED
 
 
 def _gain(rows: pd.DataFrame, baseline: str, other: str) -> "pd.Series[float]":
@@ -122,7 +133,14 @@ def needs_a_baseline(tables: Tables, timesteps: int, statistics: Statistics) -> 
     found: list[Finding] = []
     for cell in cells(tables.history):
         history, without = cell.of(tables.history), cell.of(tables.ablation)
-        ratio = ablation.compare(history, without, statistics).ratio
+        if without.empty:
+            found.append(lacking(cell, cell.lacks(tables, "ablation")))
+            continue
+        comparison = ablation.compare(history, without, statistics)
+        ratio = comparison.ratio
+        if told := _no_ratio(comparison):
+            found.append(lacking(cell, told))
+            continue
         sizes = {
             "agents with the value net": len(final_returns(history)),
             "agents without a baseline": len(final_returns(without)),
@@ -131,6 +149,14 @@ def needs_a_baseline(tables: Tables, timesteps: int, statistics: Statistics) -> 
         part = Part("final return without a baseline over that with it", ratio, "below", rules.HALF_ORDER, sizes)
         found.append(Finding(str(cell), (part, _learning(history, statistics))))
     return found
+
+
+def _no_ratio(found: ablation.Comparison) -> str:
+    if not math.isfinite(found.with_value.mean) or not math.isfinite(found.without.mean):
+        return NO_EPISODE
+    if not math.isfinite(found.ratio.mean):
+        return "needs a positive final return with the value net: a ratio to any other says nothing"
+    return ""
 
 
 def _learning(history: pd.DataFrame, statistics: Statistics) -> Part:

@@ -41,8 +41,8 @@ def draw_fit(fits: pd.DataFrame, losses: pd.DataFrame, opinions: pd.DataFrame, s
         else:
             error.text(0.5, 0.5, "no rollouts from states", transform=error.transAxes, ha="center", color=style.GREY)
         # A net that explains less than nothing would flatten the rest.
-        low = float(mine[list(_COLUMNS.values())].to_numpy().min())
-        explained.set_ylim(max(-1.0, min(0.0, 1.1 * low)), 1.03)
+        low = mine[list(_COLUMNS.values())].min().fillna(0.0).min()
+        explained.set_ylim(max(-1.0, min(0.0, 1.1 * float(low))), 1.03)
         loss.set_ylabel(f"{style.look(algorithm).label}\nheld-out squared error (variances)")
         explained.set_ylabel("explained variance of returns")
         error.set_ylabel(r"$|V - v|\,/\,|v|$ at states, r.m.s.")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from dpg.report.page.names import parse
@@ -135,8 +136,13 @@ class Counterpart:
     lacks: str
 
 
-def counterparts(names: Sequence[str], params: Params) -> Iterator[Counterpart]:
-    """Every figure of the paper, held against the figures that were drawn."""
+def counterparts(
+    names: Sequence[str], params: Params, unmeasured: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[Counterpart]:
+    """Every figure of the paper, held against the figures that were drawn.
+
+    `unmeasured` says of the beginnings of names why there is none.
+    """
     for figure in FIGURES:
         envs = {family(env): env for env in params.envs}
         tasks = [task for task in figure.tasks if task not in envs]
@@ -150,8 +156,8 @@ def counterparts(names: Sequence[str], params: Params) -> Iterator[Counterpart]:
         found = (
             [] if none else [name for name in names if name.startswith(figure.prefix) and _fits(name, figure, params)]
         )
-        drawn = any(name.startswith(figure.prefix) for name in names)
-        yield Counterpart(figure, tuple(found), lacks or ("" if drawn else "not drawn by this version"))
+        undrawn = unmeasured.get(figure.prefix, "not drawn by this version")
+        yield Counterpart(figure, tuple(found), lacks or ("" if found else undrawn))
 
 
 def _fits(name: str, figure: PaperFigure, params: Params) -> bool:

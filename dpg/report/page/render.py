@@ -19,7 +19,7 @@ from dpg.report.page import paper
 from dpg.report.page.names import Named, parse
 from dpg.report.page.records import Record, machines, total
 from dpg.report.style import WIDTH, look
-from dpg.report.tables import SOURCES, TASK_SOURCES, Tables, final_returns, interval_over_agents, select
+from dpg.report.tables import SOURCES, TASK_SOURCES, Tables, distinct, final_returns, interval_over_agents, select
 from dpg.runtime.schema import AlgorithmName, Params
 
 LARGEST_SVG = 400_000  # bytes: beyond, a figure is embedded as PNG
@@ -118,7 +118,8 @@ def render(material: Material) -> str:
         symbols=SYMBOLS,
         sections=list(sections(material)),
         returns=list(returns(material)),
-        counterparts=list(paper.counterparts(list(material.captions), material.params)),
+        unmeasured={title: list(unmeasured(material, prefixes)) for title, prefixes in SECTIONS.items()},
+        counterparts=list(paper.counterparts(list(material.captions), material.params, dict(reasons(material)))),
         calibration=None if material.calibration is None else material.calibration.to_dict("records"),
         differences=list(paper.differences(material.params)),
         records=records,
@@ -145,6 +146,24 @@ def sections(material: Material) -> Iterator[tuple[str, list[Mapping[str, Any]],
             yield title, claims, found
     if left:
         yield FURTHER, [], [show(material, name, ()) for name in left]
+
+
+def unmeasured(material: Material, prefixes: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
+    """What a section's figures do not show because it is not measured: cell, stage and reason."""
+    stages = {(SOURCES | TASK_SOURCES)[table][0] for tables in prefixes.values() for table in tables}
+    for row in material.tables.reasons.to_dict("records"):
+        if row["stage"] in stages:
+            yield f"{row['env']}, {look(row['algorithm']).label}: {row['stage']}: not measured: {row['reason']}."
+
+
+def reasons(material: Material) -> Iterator[tuple[str, str]]:
+    """By the beginnings of figures' names, why not all of them are there."""
+    for prefixes in SECTIONS.values():
+        for prefix, tables in prefixes.items():
+            stages = {(SOURCES | TASK_SOURCES)[table][0] for table in tables}
+            rows = material.tables.reasons[material.tables.reasons["stage"].isin(stages)]
+            if len(rows):
+                yield prefix, f"not measured: {'; '.join(distinct(rows, 'reason'))}"
 
 
 def numbered(name: str) -> list[tuple[int, str]]:
