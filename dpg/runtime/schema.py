@@ -62,8 +62,10 @@ def _in_folders_of_their_own(values: tuple[str, ...]) -> tuple[str, ...]:
 
 
 Real = Annotated[float, BeforeValidator(_numeral_to_number), Field(allow_inf_nan=False)]
-Positive = Annotated[Real, Field(gt=0)]
-NonNegative = Annotated[Real, Field(ge=0)]
+# Single precision holds their squares and the inverses of these.
+LEAST, MOST = 1e-15, 1e15
+Positive = Annotated[Real, Field(gt=0), Field(ge=LEAST, le=MOST)]
+NonNegative = Annotated[Real, Field(ge=0, le=MOST)]
 Fraction = Annotated[Real, Field(gt=0, le=1)]
 Discount = Annotated[Real, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -74,7 +76,8 @@ Sizes = Annotated[
     Field(min_length=1),
 ]
 Hidden = Annotated[tuple[Count, ...], BeforeValidator(_list_to_tuple)]
-Range = Annotated[tuple[Real, Real], BeforeValidator(_list_to_tuple), AfterValidator(_increasing)]
+Bounded = Annotated[Real, Field(ge=-MOST, le=MOST)]
+Range = Annotated[tuple[Bounded, Bounded], BeforeValidator(_list_to_tuple), AfterValidator(_increasing)]
 EnvId = Annotated[str, AfterValidator(_gymnasium_id)]
 
 
@@ -426,6 +429,14 @@ class Params(_Section):
                     raise _mismatch(
                         f"{name}.{key}", getattr(block, key), f"must be at most common.timesteps ({timesteps})"
                     )
+        fewest = self.budget.regimes.timesteps[0]
+        for key in ("minibatches", "value_minibatches"):
+            if getattr(self.ppo, key) > fewest:
+                raise _mismatch(
+                    f"scales.{self.scale}.regimes.timesteps",
+                    list(self.budget.regimes.timesteps),
+                    f"must each be at least ppo.{key} ({getattr(self.ppo, key)})",
+                )
         return self
 
 

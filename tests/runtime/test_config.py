@@ -71,6 +71,8 @@ def test_budget_is_the_chosen_scales(raw):
         ("ppo.reward_clip", -10.0, "greater than 0"),
         ("ppo.init", "zeros", "'orthogonal' or 'xavier'"),
         ("trpo.fisher_fraction", 0.0, "greater than 0"),
+        ("ppo.adam_eps", 1e-300, "greater than or equal to 0.000000000000001"),
+        ("ppo.value_clip", 1e300, "less than or equal to 1000000000000000"),
         ("trpo.fisher_fraction", 1.5, "less than or equal to 1"),
         ("trpo.accept_ratio", 1.0, "less than 1"),
         ("statistics.resamples", 10, "greater than or equal to 100"),
@@ -111,6 +113,7 @@ def test_a_value_that_is_not_allowed_is_named_with_what_is(raw, name, value, all
         ("algorithms", ["ppo2"], "algorithms.0 = 'ppo2'", "'ppo', 'ppo_m' or 'trpo'"),
         ("common.policy_hidden", [64, 0], "common.policy_hidden.1 = 0", "greater than or equal to 1"),
         ("scales.smoke.landscape.grid", [3, 1], "scales.smoke.landscape.grid.1 = 1", "greater than or equal to 2"),
+        ("landscape.step_range", [0.0, 1e300], "landscape.step_range.1 = 1e+300", "less than or equal to"),
         ("scales.smoke.landscape.grid", [3], "scales.smoke.landscape.grid.1", "is missing"),
     ],
 )
@@ -175,6 +178,7 @@ def test_a_missing_key_is_named(raw, name):
         ("scales.laptop.gradient.true_pairs", 5, "must be at least the largest of gradient.sizes"),
         ("ppo.minibatches", 10**6, "must be at most common.timesteps"),
         ("trpo.value_minibatches", 10**6, "must be at most common.timesteps"),
+        ("scales.laptop.regimes.timesteps", [20, 10000], "must each be at least ppo.minibatches (32)"),
     ],
 )
 def test_values_that_disagree_are_named(raw, name, value, allowed):
