@@ -4,6 +4,7 @@ from itertools import chain
 
 from dpg.agent.snapshot import Recipe
 from dpg.learning import campaign
+from dpg.learning.training import DivergenceError, Record
 from dpg.runtime import config
 from dpg.runtime.progress import Progress
 from dpg.runtime.schema import AlgorithmName
@@ -11,7 +12,7 @@ from dpg.streams import measurable
 from stages import edge
 from stages.cell import Cell, tables
 from stages.execution import execute, leave_reasons
-from stages.training import log_means, logged, write_history
+from stages.training import diverged, log_means, logged, write_history
 
 
 def main(env: str, algorithm: AlgorithmName) -> None:
@@ -32,11 +33,14 @@ def main(env: str, algorithm: AlgorithmName) -> None:
         ) as execution,
         Progress(f"ablation {cell}", sum(group.num_pairs for group in groups)) as progress,
     ):
-        history = []
-        for results in campaign.train(groups, budget.snapshot_every, execution.workshop, progress):
-            records = list(chain.from_iterable(result.records for result in results))
-            log_means(execution.run, records)
-            history += records
+        history: list[Record] = []
+        try:
+            for results in campaign.train(groups, budget.snapshot_every, execution.workshop, progress):
+                records = list(chain.from_iterable(result.records for result in results))
+                log_means(execution.run, records)
+                history += records
+        except DivergenceError as error:  # the agents that everything else is measured on are others
+            history, reason = [], diverged(error)
         (out,) = execution.outputs
         write_history([(cell.tags, record) for record in history], out)
         leave_reasons(f"ablation {cell}", [reason], out)

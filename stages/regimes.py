@@ -1,12 +1,13 @@
 """Train PPO agents over sample sizes and learning rates, with equal total pairs (paper, fig. 3)."""
 
 from dpg.learning import campaign
+from dpg.learning.training import DivergenceError
 from dpg.runtime import config
 from dpg.runtime.progress import Progress
 from stages import edge
 from stages.cell import Task, tables
-from stages.execution import execute
-from stages.training import log_means, logged, write_history
+from stages.execution import execute, leave_reasons
+from stages.training import CELL, diverged, log_means, logged, write_history
 
 
 def main(env: str) -> None:
@@ -26,19 +27,19 @@ def main(env: str) -> None:
         ) as execution,
         Progress(f"regimes {env}", sum(group.num_pairs for group in groups)) as progress,
     ):
-        rows = []
-        for results in campaign.train(groups, every, execution.workshop, progress):
-            for result in results:
-                rates = result.group.rates or ()
-                for index, record in enumerate(result.records):
-                    owner = {
-                        **task.tags,
-                        "timesteps": result.group.recipe.common.timesteps,
-                        "lr": rates[index % len(rates)],
-                    }
-                    rows.append((owner, record))
+        rows, reasons = [], []
+        try:
+            for results in campaign.train(groups, every, execution.workshop, progress):
+                for result in results:
+                    rates = result.group.rates or ()
+                    for index, record in enumerate(result.records):
+                        timesteps, lr = result.group.recipe.common.timesteps, rates[index % len(rates)]
+                        rows.append(({**task.tags, "timesteps": timesteps, "lr": lr}, record))
+        except DivergenceError as error:  # the agents that everything else is measured on are others
+            rows, reasons = [], [diverged(error)]
         (out,) = execution.outputs
-        table = write_history(rows, out)
+        table = write_history(rows, out, owner=(*CELL, "timesteps", "lr"))
+        leave_reasons(f"regimes {env}", reasons, out)
         for (timesteps, lr), _ in table.groupby(["timesteps", "lr"]):
             records = [record for owner, record in rows if (owner["timesteps"], owner["lr"]) == (timesteps, lr)]
             log_means(execution.run, records, prefix=f"T{timesteps}/lr{lr:g}/")

@@ -10,10 +10,11 @@ from pydantic import BaseModel
 
 from dpg import tracking
 from dpg.agent.snapshot import Recipe
-from dpg.learning.training import Record
+from dpg.learning.training import DivergenceError, Record
 from dpg.runtime.outputs import write_table
 from dpg.runtime.schema import Params
 
+CELL = ("env", "algorithm")
 IDENTITY = {"agent", "iteration", "pairs"}
 
 
@@ -28,13 +29,19 @@ def logged(params: Params, recipe: Recipe, budget: BaseModel) -> dict[str, Any]:
     }
 
 
-def write_history(rows: Sequence[tuple[Mapping[str, Any], Record]], tables: Path) -> pd.DataFrame:
+def write_history(
+    rows: Sequence[tuple[Mapping[str, Any], Record]], tables: Path, owner: Sequence[str] = CELL
+) -> pd.DataFrame:
     """Write `history.csv`: each record after the columns that say what it belongs to, by those, agent and iteration."""
-    owner = list(rows[0][0]) if rows else ["env", "algorithm"]
     columns = [*owner, *(field.name for field in fields(Record))]
     table = pd.DataFrame([{**owner, **asdict(record)} for owner, record in rows], columns=columns)
     order = [*owner, "agent", "iteration"]
     return write_table(table.sort_values(order, kind="stable"), tables / "history.csv")
+
+
+def diverged(error: DivergenceError) -> str:
+    """Why agents that nothing else is measured on have no history."""
+    return f"needs agents that do not diverge: {error}"
 
 
 def log_means(run: tracking.Run, records: Sequence[Record], prefix: str = "") -> None:

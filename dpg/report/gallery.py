@@ -56,7 +56,7 @@ def drawings(tables: Tables, timesteps: int, statistics: Statistics) -> list[Dra
     for env in distinct(tables.history, "env"):
         found += _gradients(tables, env, timesteps, statistics)
         found.append(_updates(tables, env, statistics))
-        found.append(_regimes(tables, env, statistics))
+        found += _regimes(tables, env, statistics)
         found += _values(tables, env, statistics)
         found += _baselines(tables, env, timesteps, statistics)
         found += _true_values(tables, env, statistics)
@@ -88,11 +88,12 @@ def _updates(tables: Tables, env: str, statistics: Statistics) -> Drawing:
     return Drawing(name, partial(update_step.draw, rows, statistics), update_step.caption(rows, statistics))
 
 
-def _regimes(tables: Tables, env: str, statistics: Statistics) -> Drawing:
+def _regimes(tables: Tables, env: str, statistics: Statistics) -> list[Drawing]:
     rows = select(tables.regimes, env=env)
-    return Drawing(
-        f"{regimes.NAME}_{file_name(env)}", partial(regimes.draw, rows, statistics), regimes.caption(rows, statistics)
-    )
+    if rows.empty:
+        return []
+    name = f"{regimes.NAME}_{file_name(env)}"
+    return [Drawing(name, partial(regimes.draw, rows, statistics), regimes.caption(rows, statistics))]
 
 
 def _values(tables: Tables, env: str, statistics: Statistics) -> list[Drawing]:

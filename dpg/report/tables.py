@@ -60,7 +60,8 @@ class Tables:
     `dpg.probes.baselines.Comparison`, `Difference` and `Gain`,
     `dpg.probes.alignment.Point`, `FewerPairs`, `Resolution` and `Alignment`.
 
-    `reasons` says why a `stage` did not measure all of a cell: a row a reason. Its tables may lack rows there.
+    `reasons` says why a `stage` did not measure all of a cell, or of a task without an algorithm: a row a reason. Its
+    tables may lack rows there.
     """
 
     history: pd.DataFrame
@@ -86,7 +87,7 @@ class Tables:
     reasons: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=[*REASON]))
 
     def lacks(self, stage: str, **cell: str) -> str:
-        """Why a stage did not measure all of a cell (`env`, `algorithm`); empty if it did."""
+        """Why a stage did not measure all of a cell (`env`, `algorithm`) or task (`env`); empty if it did."""
         return "; ".join(distinct(select(self.reasons, stage=stage, **cell), "reason"))
 
 
@@ -100,7 +101,11 @@ def load(envs: Sequence[str], algorithms: Sequence[str], folder: Callable[[str, 
     """
     problems: list[str] = []
     found: dict[str, pd.DataFrame] = {}
-    for sources, owners in ((SOURCES, algorithms), (TASK_SOURCES, [None])):
+    every: list[tuple[dict[str, tuple[str, str]], Sequence[str | None]]] = [
+        (SOURCES, algorithms),
+        (TASK_SOURCES, [None]),
+    ]
+    for sources, owners in every:
         for name in sources:
             try:
                 found[name] = read(name, envs, owners, folder)
@@ -109,8 +114,9 @@ def load(envs: Sequence[str], algorithms: Sequence[str], folder: Callable[[str, 
     if problems:
         raise MissingOutputError("\n  ".join([f"{len(problems)} of the tables cannot be used:", *problems]))
     reasons = [
-        (env, algorithm, stage, reason)
-        for env, algorithm, stage in product(envs, algorithms, dict.fromkeys(stage for stage, _ in SOURCES.values()))
+        (env, algorithm or "", stage, reason)
+        for sources, owners in every
+        for env, algorithm, stage in product(envs, owners, dict.fromkeys(stage for stage, _ in sources.values()))
         for reason in read_reasons(folder(env, algorithm, stage))
     ]
     return Tables(**found, reasons=pd.DataFrame(reasons, columns=[*REASON]))

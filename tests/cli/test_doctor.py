@@ -100,6 +100,16 @@ def test_a_task_that_cannot_be_made(project):
     assert "Hoper-v4" in check.found and "CartPole-v1" in check.found
 
 
+def test_what_will_not_be_measured_is_a_warning_with_its_reason(project):
+    assert check_project.measurements().level is Level.OK
+    replace(project / "params.yaml", "gamma: 0.99 ", "gamma: 0.999 ")
+    check = check_project.measurements()
+    assert check.level is Level.WARNING
+    assert "Hopper-v4: value, true_value, baselines will not be measured: needs common.gamma of at most" in check.found
+    replace(project / "params.yaml", "[Hopper-v4]", "[Hoper-v4]")
+    assert "cannot be used" in check_project.measurements().found
+
+
 def test_a_stale_pipeline_and_one_that_never_ran(project):
     assert check_project.pipeline().level is Level.OK
     replace(project / "params.yaml", "seed: 0", "seed: 1")

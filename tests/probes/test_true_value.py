@@ -10,7 +10,7 @@ from dpg.agent.snapshot import Snapshot
 from dpg.probes import true_value
 from dpg.probes.known_answers import closed_forms, forms
 from dpg.probes.known_answers.agents import GAMMA, closed_loop, known_agent
-from dpg.probes.value import NotMeasurableError, explained_variance
+from dpg.probes.value import explained_variance
 from dpg.runtime.schema import TrueValue
 from dpg.runtime.seeding import Seed
 
@@ -97,10 +97,10 @@ def test_the_same_shard_gives_the_same_bytes(snapshot, fitted):
     assert again.quality == fitted.quality
 
 
-def test_too_few_known_returns_are_refused(snapshot):
+def test_too_few_known_returns_give_no_fit_but_the_reason(snapshot):
     """Two streams shorter than an episode, of which nearly all is nearer to the cut than the horizon."""
     common = snapshot.recipe.common.model_copy(update={"timesteps": 10, "gamma": 0.977})
     short = replace(snapshot, recipe=snapshot.recipe.model_copy(update={"common": common}))
-    words = r"of 2 held-out pairs .* \(H = 198 further pairs\), and 20 are needed; raise true_value.pairs"
-    with pytest.raises(NotMeasurableError, match=words):
-        true_value.measure(true_value.Shard(short, 20, FIT, seed=0))
+    reason = true_value.measure(true_value.Shard(short, 20, FIT, seed=0))
+    assert "of 2 held-out pairs the return is known (H = 198 further pairs), and 20 are needed" in reason
+    assert reason.startswith("needs more than true_value.pairs = 20")

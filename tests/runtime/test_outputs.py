@@ -10,7 +10,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dpg.runtime.outputs import MissingOutputError, claim, read_table, replacing, write_table, write_whole
+from dpg.runtime.outputs import (
+    MissingOutputError,
+    claim,
+    read_reasons,
+    read_table,
+    replacing,
+    write_reasons,
+    write_table,
+    write_whole,
+)
 
 
 @dataclass(frozen=True)
@@ -194,3 +203,18 @@ def test_a_tasks_id_comes_back_as_it_was(env_id, tmp_path):
     """Pandas takes some for numbers and some for nothing; no row would be found under the id then."""
     write_table(pd.DataFrame({"env": [env_id], "count": [1]}), tmp_path / "table.csv")
     assert read_table(tmp_path / "table.csv")["env"].tolist() == [env_id]
+
+
+def test_a_table_without_rows_has_its_columns_all_the_same(tmp_path):
+    write_table([], tmp_path / "table.csv", Row)
+    assert list(read_table(tmp_path / "table.csv").columns) == ["name", "count", "value"]
+
+
+def test_reasons_are_read_as_they_were_left_and_no_reason_leaves_nothing(tmp_path):
+    write_reasons(["needs β", "needs more"], tmp_path)
+    assert read_reasons(tmp_path) == ["needs β", "needs more"]
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    write_reasons([], empty)
+    assert not list(empty.iterdir())
+    assert read_reasons(empty) == []

@@ -1,7 +1,7 @@
 """Claims R1 to R3: sample sizes and learning rates (paper, section 2.1 and figure 3)."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -19,12 +19,12 @@ from dpg.runtime.schema import Statistics
 
 def smaller_samples_higher_rate(tables: Tables, timesteps: int, statistics: Statistics) -> list[Finding]:  # noqa: ARG001
     """R1, in every task."""
-    return [over_sizes(env, task, statistics, PARTS["R1"]) for env, task in _tasks(tables)]
+    return _in_every_task(tables, lambda env, task: over_sizes(env, task, statistics, PARTS["R1"]))
 
 
 def no_linear_scaling(tables: Tables, timesteps: int, statistics: Statistics) -> list[Finding]:  # noqa: ARG001
     """R2, in every task."""
-    return [over_sizes(env, task, statistics, PARTS["R2"]) for env, task in _tasks(tables)]
+    return _in_every_task(tables, lambda env, task: over_sizes(env, task, statistics, PARTS["R2"]))
 
 
 PartOfRatio = Callable[[tuple[int, int], Interval, dict[str, int]], Part]
@@ -82,31 +82,25 @@ def _doubt(ends: tuple[dict[Any, Any], dict[Any, Any]], rates: list[float]) -> s
 
 def peak_then_decline(tables: Tables, timesteps: int, statistics: Statistics) -> list[Finding]:  # noqa: ARG001
     """R3, in every task."""
-    found: list[Finding] = []
-    for env, task in _tasks(tables):
-        row = best_rates(summarize(task, statistics)).to_dict("records")[-1]
-        if len(set(task["timesteps"])) < 2:
-            found.append(lacking(env, "needs two sample sizes: regimes.timesteps"))
-            continue
-        if not math.isfinite(row["lr"]):
-            found.append(lacking(env, NO_EPISODE))
-            continue
-        rates = sorted(distinct(task, "lr"))
-        above = [rate for rate in rates if rate > row["lr"]]
-        best = f"{scientific(row['lr'])}, the best at T = {row['timesteps']:,}: regimes.rates"
-        if not above:
-            found.append(lacking(env, f"needs a rate above {best}"))
-            continue
-        if not all(slightly_apart(*pair) for pair in pairwise(rates) if row["lr"] in pair):
-            found.append(lacking(env, f"needs rates at most {rules.SLIGHTLY:g} times apart around {best}"))
-            continue
-        agents = select(task, timesteps=row["timesteps"], lr=above[0])
-        part = decline_part(agents, row["timesteps"], above[0], statistics)
-        if part.verdict is Verdict.NOT_MEASURED:
-            found.append(lacking(env, _no_decline(agents)))
-            continue
-        found.append(Finding(env, (part,)))
-    return found
+    return _in_every_task(tables, lambda env, task: _peak_then_decline(env, task, statistics))
+
+
+def _peak_then_decline(env: str, task: pd.DataFrame, statistics: Statistics) -> Finding:
+    row = best_rates(summarize(task, statistics)).to_dict("records")[-1]
+    if len(set(task["timesteps"])) < 2:
+        return lacking(env, "needs two sample sizes: regimes.timesteps")
+    if not math.isfinite(row["lr"]):
+        return lacking(env, NO_EPISODE)
+    rates = sorted(distinct(task, "lr"))
+    above = [rate for rate in rates if rate > row["lr"]]
+    best = f"{scientific(row['lr'])}, the best at T = {row['timesteps']:,}: regimes.rates"
+    if not above:
+        return lacking(env, f"needs a rate above {best}")
+    if not all(slightly_apart(*pair) for pair in pairwise(rates) if row["lr"] in pair):
+        return lacking(env, f"needs rates at most {rules.SLIGHTLY:g} times apart around {best}")
+    agents = select(task, timesteps=row["timesteps"], lr=above[0])
+    part = decline_part(agents, row["timesteps"], above[0], statistics)
+    return lacking(env, _no_decline(agents)) if part.verdict is Verdict.NOT_MEASURED else Finding(env, (part,))
 
 
 def decline_part(agents: pd.DataFrame, timesteps: int, rate: float, statistics: Statistics) -> Part:
@@ -131,6 +125,9 @@ def _no_decline(trainings: pd.DataFrame) -> str:
     return "needs a positive return at the peak: a share of any other says nothing"
 
 
-def _tasks(tables: Tables) -> Iterator[tuple[str, pd.DataFrame]]:
-    for env in distinct(tables.regimes, "env"):
-        yield env, select(tables.regimes, env=env)
+def _in_every_task(tables: Tables, decide: Callable[[str, pd.DataFrame], Finding]) -> list[Finding]:
+    found: list[Finding] = []
+    for env in distinct(tables.history, "env"):
+        task = select(tables.regimes, env=env)
+        found.append(lacking(env, tables.lacks("regimes", env=env)) if task.empty else decide(env, task))
+    return found

@@ -49,6 +49,8 @@ def _panel(axes: Axes, history: pd.DataFrame, ablation: pd.DataFrame, statistics
 
 def _curve(axes: Axes, rows: pd.DataFrame, look: style.Look, statistics: Statistics) -> None:
     """The mean over agents and its interval."""
+    if rows.empty:
+        return
     curve = over_agents(rows, ["pairs"], "mean_return", statistics).dropna(subset="mean")
     style.curve(axes, curve, "pairs", look, linewidth=1.4, label=look.label)
 

@@ -38,7 +38,7 @@ def total(records: Sequence[Record]) -> dict[str, float]:
     """Pairs, seconds of the clock and of cores of all the records together, and the most memory that one took."""
     costs = [record.cost for record in records if record.cost]
     sums = {
-        name: sum(cost.get(name, 0.0) for cost in costs)
+        name: sum((cost.get(name, 0.0) for cost in costs), 0.0)
         for name in ("pairs", "episodes", "wall_seconds", "core_seconds")
     }
     return sums | {"peak_memory_bytes": max((cost.get("peak_memory_bytes", 0.0) for cost in costs), default=0.0)}

@@ -153,7 +153,8 @@ def unmeasured(material: Material, prefixes: Mapping[str, tuple[str, ...]]) -> I
     stages = {(SOURCES | TASK_SOURCES)[table][0] for tables in prefixes.values() for table in tables}
     for row in material.tables.reasons.to_dict("records"):
         if row["stage"] in stages:
-            yield f"{row['env']}, {look(row['algorithm']).label}: {row['stage']}: not measured: {row['reason']}."
+            cell = f"{row['env']}, {look(row['algorithm']).label}" if row["algorithm"] else row["env"]
+            yield f"{cell}: {row['stage']}: not measured: {row['reason']}."
 
 
 def reasons(material: Material) -> Iterator[tuple[str, str]]:

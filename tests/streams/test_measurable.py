@@ -1,0 +1,64 @@
+"""What cannot be measured is known from the parameters, with a change that would help."""
+
+import re
+
+import pytest
+
+from dpg.streams import measurable
+from dpg.streams.advantages import horizon
+
+TASK = "Task-v0"
+
+
+def changed(params, **common):
+    return params.model_copy(update={"common": params.common.model_copy(update=common)})
+
+
+def test_nothing_stands_in_the_way_of_the_repositorys_own_parameters(params):
+    assert measurable.unmeasured(params, TASK, 1000) == {}
+    assert measurable.unmeasured(params, TASK, None) == {}
+
+
+def test_agents_without_a_value_net_have_none_to_measure_or_to_do_without(params):
+    found = measurable.unmeasured(changed(params, baseline="none"), TASK, 1000)
+    assert set(found) == {"ablation", "value", "true_value", "baselines"}
+    assert all("needs common.baseline = value" in reason for reason in found.values())
+
+
+@pytest.mark.parametrize("limit", [2, 10, 200, 1000])
+def test_a_limit_before_the_horizon_is_told_with_a_gamma_that_would_do(params, limit):
+    found = measurable.unmeasured(changed(params, gamma=0.9999), TASK, limit)
+    assert set(found) == {"value", "true_value", "baselines"}
+    (reason,) = set(found.values())
+    gamma = float(re.search(r"common.gamma of at most ([\d.]+) ", reason)[1])
+    assert horizon(gamma) < limit
+    assert measurable.unmeasured(changed(params, gamma=gamma), TASK, limit) == {}
+    assert f"{TASK} truncates episodes after {limit:,}" in reason
+
+
+def test_where_no_gamma_would_do_none_is_named(params):
+    reason = measurable.returns(changed(params, gamma=0.0).common, TASK, 1)
+    assert reason.startswith("needs common.time_limit = terminal: ")
+
+
+def test_a_limit_that_ends_episodes_leaves_returns_known(params):
+    assert measurable.unmeasured(changed(params, gamma=0.999, time_limit="terminal"), TASK, 200) == {}
+
+
+def test_streams_are_not_recorded_without_end(params):
+    for limit, time_limit in ((None, "bootstrap"), (1000, "terminal")):
+        reason = measurable.returns(changed(params, gamma=1 - 1e-15, time_limit=time_limit).common, TASK, limit)
+        assert "needs common.gamma of at most 0.9999" in reason
+    assert horizon(0.9999) <= measurable.MOST_FURTHER
+
+
+@pytest.mark.parametrize(("timesteps", "pairs", "enough"), [(10, 20, False), (20, 40, True), (10, 150, True)])
+def test_too_few_pairs_for_a_fit_are_known_beforehand(params, timesteps, pairs, enough):
+    common = changed(params, timesteps=timesteps).common
+    assert bool(measurable.true_values(common, TASK, None, pairs)) is not enough
+
+
+def test_lines_name_task_stages_and_reason_once(params):
+    lines = list(measurable.told(changed(params, gamma=0.99), {"Pendulum-v1": 200, "Hopper-v4": 1000}))
+    (line,) = lines
+    assert line.startswith("Pendulum-v1: value, true_value, baselines will not be measured: needs common.gamma of")
