@@ -60,13 +60,13 @@ def main(arguments: list[str]) -> None:
                 others = [row for row in document[key] if row["part"] != name]
                 mine = [{"part": name, **asdict(row)} for row in found if isinstance(row, kind)]
                 document[key] = sorted(others + mine, key=lambda row: list(PARTS).index(row["part"]))
-            options.output.write_text(json.dumps(document, indent=2) + "\n")
+            options.output.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     _print_summary(judged, options.output)
 
 
 def _read(path: Path) -> dict[str, Any]:
     """The results of an earlier run, of which some parts are to be made anew."""
-    return json.loads(path.read_text()) if path.exists() else {"parts": {}, "rows": [], "skipped": []}
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"parts": {}, "rows": [], "skipped": []}
 
 
 def _parser() -> argparse.ArgumentParser:

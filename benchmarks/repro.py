@@ -106,11 +106,11 @@ def _stand_in(output: Path) -> None:
     """Outputs with a suffix are files, others are folders of some."""
     if output.suffix:
         output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(f"{output.name}\n")
+        output.write_text(f"{output.name}\n", encoding="utf-8")
     else:
         output.mkdir(parents=True, exist_ok=True)
         for name in ("one.csv", "two.csv"):
-            (output / name).write_text(f"{output}\n")
+            (output / name).write_text(f"{output}\n", encoding="utf-8")
 
 
 def _repro(project: Path) -> tuple[float, float]:
@@ -135,7 +135,7 @@ def _dvc(project: Path, *arguments: str) -> str:
         env=environment,
         check=False,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=PATIENCE,
     )
     if done.returncode:

@@ -126,8 +126,8 @@ def _dask(width: int) -> Generator[Workers]:
         file = Path(folder, "scheduler.json")
         try:
             start("scheduler", "--port", "0", "--scheduler-file", str(file))
-            _wait_for(lambda: file.exists() and file.read_text().endswith("}"))
-            address = json.loads(file.read_text())["address"]
+            _wait_for(lambda: file.exists() and file.read_text(encoding="utf-8").endswith("}"))
+            address = json.loads(file.read_text(encoding="utf-8"))["address"]
             for _ in range(width):
                 start("worker", address, "--nthreads", "1", "--no-nanny")
             with distributed.Client(address, timeout=PATIENCE, set_as_default=False) as client:

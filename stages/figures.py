@@ -42,7 +42,7 @@ def main() -> None:
             progress.advance(1)
         captions = {drawing.name: drawing.caption for drawing in gallery}
         write_table(alignment.table(measured.alignment, statistics), figures / "landscape_alignment.csv")
-        (figures / "captions.json").write_text(json.dumps(captions, indent=2, sort_keys=True) + "\n")
+        (figures / "captions.json").write_text(json.dumps(captions, indent=2, sort_keys=True) + "\n", encoding="utf-8")
         write_whole(decisions.to_json(claims), REPORTS / "claims.json")
         write_whole(metrics.to_json(summary), REPORTS / "metrics.json")
         with replacing(REPORTS / "curves.csv") as draft:

@@ -28,7 +28,7 @@ def paths(envs: Sequence[str], algorithms: Sequence[str]) -> dict[str, Path]:
 def origins(envs: Sequence[str], algorithms: Sequence[str]) -> dict[str, dict[str, Any]]:
     """The records of all stages of all cells, by the stage's name in DVC; those that are not there are left out."""
     found = paths(envs, algorithms)
-    return {name: json.loads(path.read_text()) for name, path in found.items() if path.exists()}
+    return {name: json.loads(path.read_text(encoding="utf-8")) for name, path in found.items() if path.exists()}
 
 
 def _stages(sources: dict[str, tuple[str, str]]) -> list[str]:

@@ -25,7 +25,7 @@ def main() -> None:
         print(f"note: {line}", file=sys.stderr)
     target = Path("data/params.txt")
     target.parent.mkdir(exist_ok=True)
-    target.write_text("params.yaml is valid\n")
+    target.write_text("params.yaml is valid\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ def read_json(path: Path) -> Any:
         MissingOutputError: it is not there or not whole.
     """
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         raise MissingOutputError(f"{path} is missing or not whole: run `dvc repro --force figures`") from None
 

@@ -38,5 +38,5 @@ def export(snapshot: Snapshot, action_space: Box, directory: Path) -> Path:
         "obs_clip": state.architecture.obs_clip,
         "clip_actions": recipe.common.clip_actions,
     }
-    path.with_suffix(".json").write_text(json.dumps(about, indent=2) + "\n")
+    path.with_suffix(".json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
     return path

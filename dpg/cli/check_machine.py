@@ -52,7 +52,7 @@ def packages() -> Check:
         return Check("packages", Level.PROBLEM, f"needed: {', '.join(unmet)}", INSTALL)
     if not LOCK.exists():
         return Check("packages", Level.WARNING, f"{LOCK} is missing", "take it from the repository")
-    locked = _locked(LOCK.read_text())
+    locked = _locked(LOCK.read_text(encoding="utf-8"))
     names = [canonicalize_name(need.name) for need in needed]
     differ = [
         f"{name} {_version(name)} (locked: {locked.get(name, 'none')})"
@@ -155,7 +155,7 @@ def _jobs() -> int:
 
 def _project() -> dict[str, Any]:
     try:
-        return tomllib.loads(Path("pyproject.toml").read_text())["project"]
+        return tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
     except (OSError, KeyError, tomllib.TOMLDecodeError) as error:
         raise UserError(f"pyproject.toml cannot be read ({error}): run from the project's root") from error
 

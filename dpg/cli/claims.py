@@ -47,10 +47,10 @@ def read(path: Path) -> list[dict[str, Any]]:
         UserError: they are not there, or not whole.
     """
     try:
-        found: Any = json.loads(path.read_text())
+        found: Any = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path} is missing: run `dvc repro` to make it") from None
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise UserError(f"{path} is not whole ({error}): run `dvc checkout`, or `dvc repro --force figures`") from None
     return found
 

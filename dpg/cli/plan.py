@@ -153,6 +153,6 @@ def machine() -> str:
     """The processor and its cores, in a few words."""
     name = platform.processor() or platform.machine()
     with suppress(OSError, StopIteration):
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         name = next(line for line in lines if line.startswith("model name")).split(":", 1)[1].strip()
     return f"{name}, {os.cpu_count()} cores"

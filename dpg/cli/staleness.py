@@ -41,8 +41,10 @@ def shadow(project: Path) -> Generator[Path]:
         target = Path(folder)
         (target / ".dvc" / "tmp").mkdir(parents=True)
         lines = ["[core]", "no_scm = true", "analytics = false", f"site_cache_dir = {target / '.dvc' / 'tmp'}"]
-        (target / ".dvc" / "config").write_text("\n".join([*lines, "[cache]", f"dir = {target / '.dvc' / 'cache'}\n"]))
-        (target / ".dvc" / "project-cache").write_text(str(cache))
+        (target / ".dvc" / "config").write_text(
+            "\n".join([*lines, "[cache]", f"dir = {target / '.dvc' / 'cache'}\n"]), encoding="utf-8"
+        )
+        (target / ".dvc" / "project-cache").write_text(str(cache), encoding="utf-8")
         for name in PIPELINE:
             if (project / name).is_file():
                 shutil.copyfile(project / name, target / name)
@@ -77,7 +79,7 @@ def stale_stages(project: Path, folder: Path) -> dict[str, bool]:
             graph = repo.index.graph
             order = list(reversed(list(topological_sort(graph))))
             _copy_dependencies(order, project, folder)
-            walk = _Walk(Cache(Path((folder / ".dvc" / "project-cache").read_text())), _lock(folder))
+            walk = _Walk(Cache(Path((folder / ".dvc" / "project-cache").read_text(encoding="utf-8"))), _lock(folder))
             for stage in order:
                 walk.visit(stage)
             return {stage.name: stage.name in walk.stale for stage in order if stage.name}
@@ -123,7 +125,9 @@ class Cache:
             return None
         if not digest.endswith(".dir"):
             return {"": digest}
-        entries = {entry["relpath"]: entry["md5"] for entry in json.loads(self.path(digest).read_text())}
+        entries = {
+            entry["relpath"]: entry["md5"] for entry in json.loads(self.path(digest).read_text(encoding="utf-8"))
+        }
         return entries if all(self.path(inner).is_file() for inner in entries.values()) else None
 
     def runs(self, key: str) -> Iterator[Mapping[str, Any]]:

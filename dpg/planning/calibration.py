@@ -142,7 +142,7 @@ def _run(module: str, request: str, *arguments: str) -> str:
     """The reply of a measuring process."""
     command = [sys.executable, "-m", f"dpg.planning.{module}", *arguments]
     done = subprocess.run(
-        command, input=request, env=os.environ | ONE_THREAD, capture_output=True, text=True, check=False
+        command, input=request, env=os.environ | ONE_THREAD, capture_output=True, encoding="utf-8", check=False
     )
     if done.returncode:
         raise CalibrationError(f"measuring on this machine failed: {done.stderr.strip().removeprefix('error: ')}")

@@ -226,7 +226,7 @@ def attempt(function: Callable[[Any], Any], shard: Any, worker: str | None = Non
 def peak_memory() -> int:
     """The most bytes that this process has been resident with (Linux: `VmHWM`; elsewhere by `getrusage`)."""
     with suppress(OSError, StopIteration):
-        lines = Path("/proc/self/status").read_text().splitlines()
+        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
         return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) * 1024
     import resource
 

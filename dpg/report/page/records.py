@@ -27,7 +27,7 @@ class Record:
 def read(name: str, path: Path) -> Record:
     """The record of a DVC stage; one that is not there, or not whole, says how to make it."""
     try:
-        found: dict[str, Any] = json.loads(path.read_text())
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         cost = {key: float(found["cost"][key]) for key in COSTS}
         return Record(name, str(found["run_id"]), str(found["tracking_uri"]), cost, found.get("provenance", {}))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):

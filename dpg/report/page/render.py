@@ -237,7 +237,8 @@ def image(folder: Path, name: str) -> str:
 
 def share_of_width(vector: Path) -> float:
     """How much of a page's width a figure takes, so that all have letters of one size; all of it if not told."""
-    found = re.search(r'<svg[^>]* width="([\d.]+)pt"', vector.read_text()[:2000]) if vector.exists() else None
+    text = vector.read_text(encoding="utf-8")[:2000] if vector.exists() else ""
+    found = re.search(r'<svg[^>]* width="([\d.]+)pt"', text)
     return min(1.0, float(found[1]) / 72 / WIDTH) if found else 1.0
 
 
