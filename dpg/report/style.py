@@ -1,7 +1,8 @@
 """The one place for looks: type, sizes, colours, and how a figure becomes bytes.
 
-No pyplot and no global state: `paper` sets matplotlib's parameters for a block or for a decorated function. Files are
-byte-stable: the same figure gives the same PNG, PDF and SVG, without dates or versions of software in them.
+No pyplot and no global state: `paper` sets all of matplotlib's parameters for a block or for a decorated function, so that
+a user's own settings change no figure. Files are byte-stable: the same figure gives the same PNG, PDF and SVG, without
+dates or versions of software in them.
 """
 
 from collections.abc import Generator, Sequence
@@ -89,6 +90,10 @@ _RC: Any = {
 }
 
 
+# What `_RC` does not name is as matplotlib ships it. The backend stays: no figure here needs one.
+_DEFAULTS: Any = {name: value for name, value in mpl.rcParamsDefault.items() if not name.startswith("backend")}
+
+
 @dataclass(frozen=True)
 class Look:
     """How an algorithm, or a step of a sequence, is drawn."""
@@ -118,7 +123,7 @@ def look(algorithm: str) -> Look:
 @contextmanager
 def paper() -> Generator[None]:
     """Matplotlib's parameters for a figure of a paper, as a context manager or a decorator."""
-    with mpl.rc_context(_RC):
+    with mpl.rc_context(_DEFAULTS | _RC):
         yield
 
 

@@ -1,5 +1,6 @@
 """Figures become the same bytes each time, in looks that differ also in grey, and leave matplotlib as it was."""
 
+import os
 import re
 import subprocess
 import sys
@@ -44,6 +45,69 @@ def test_drawing_leaves_matplotlib_as_it_was(tables, statistics):
     before = dict(mpl.rcParams)
     rewards.draw(tables.history, tables.evaluation, statistics)
     assert dict(mpl.rcParams) == before
+
+
+DRAW = """
+import sys
+from pathlib import Path
+import numpy as np
+import pandas as pd
+from dpg.report import style
+
+@style.paper()
+def draw():
+    figure = style.new_figure(3, 2)
+    axes = figure.subplots()
+    rows = pd.DataFrame({"x": [1.0, 2.0], "mean": [-1.0, 1.0], "low": -2.0, "high": 2.0})
+    style.curve(axes, rows, "x", style.look("ppo"))
+    axes.set_xlabel("$x_1$")
+    axes.legend(["one"])
+    return figure
+
+style.save(draw(), Path(sys.argv[1]), "figure", ["png", "pdf", "svg"], 50)
+"""
+SETTINGS = """
+savefig.transparent: True
+savefig.pad_inches: 2
+figure.autolayout: True
+lines.solid_capstyle: round
+axes.unicode_minus: False
+axes.labelpad: 14
+mathtext.fontset: stix
+legend.loc: lower right
+text.usetex: True
+"""
+
+
+def test_a_users_own_settings_of_matplotlib_change_no_figure(tmp_path):
+    """MPLBACKEND as a notebook leaves it to the commands that it starts, and a matplotlibrc."""
+    (tmp_path / "matplotlibrc").write_text(SETTINGS, encoding="utf-8")
+    theirs = {"MPLBACKEND": "module://matplotlib_inline.backend_inline", "MATPLOTLIBRC": str(tmp_path / "matplotlibrc")}
+    drawn = []
+    for name, settings in (("plain", {}), ("theirs", theirs)):
+        (tmp_path / name).mkdir()
+        environment = {key: value for key, value in os.environ.items() if key not in theirs} | settings
+        subprocess.run([sys.executable, "-c", DRAW, str(tmp_path / name)], env=environment, check=True)
+        drawn.append({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()})
+    assert len(drawn[0]) == 3
+    assert drawn[0] == drawn[1]
+
+
+@pytest.mark.parametrize(("given", "kept"), [("svg", "svg"), ("nonsense", None)])
+def test_a_backend_that_is_there_stays_the_users(given, kept):
+    """In a notebook, drawing ours first is not to switch off theirs."""
+    program = (
+        "import os, dpg.report.style, matplotlib; "
+        "print(matplotlib.get_backend(auto_select=False), os.environ['MPLBACKEND'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | {"MPLBACKEND": given},
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
+    )
+    assert done.stdout.split() == [str(kept), given]
 
 
 def test_algorithms_differ_in_marker_in_line_and_in_grey():
