@@ -17,6 +17,7 @@ import typer
 
 from dpg.runtime import lifeline
 from dpg.runtime.errors import UserError
+from dpg.runtime.surroundings import settle
 
 # What the system refuses for a reason that a user can mend.
 NO_ROOM = {errno.ENOSPC: "make room", errno.EDQUOT: "make room", errno.EROFS: "make it writable"}
@@ -28,6 +29,7 @@ SECONDS_TO_STOP = 5.0
 
 def run(main: Callable[..., Any]) -> None:
     """Run a stage; what a user can mend is told in one clear message, with exit code 1, and Ctrl-C ends with 130."""
+    settle()
     signal.signal(signal.SIGTERM, _interrupt)
 
     @wraps(main)

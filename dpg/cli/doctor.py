@@ -13,6 +13,7 @@ from rich.text import Text
 
 from dpg.cli.check import Check, Level, worst
 from dpg.runtime.errors import UserError
+from dpg.runtime.surroundings import foreign_output
 
 STYLES = {Level.OK: "green", Level.WARNING: "yellow", Level.PROBLEM: "bold red"}
 EPILOG = """
@@ -31,12 +32,11 @@ def doctor(
     Nothing is changed. A warning leaves work possible; a problem does not, and makes the exit code 1.
     """
     out = Console(highlight=False)
-    if as_json:
+    with Console(stderr=True).status("looking"), foreign_output():
         findings = [examine(check) for check in checks()]
+    if as_json:
         typer.echo(json.dumps([dataclasses.asdict(finding) for finding in findings], indent=2))
     else:
-        with Console(stderr=True).status("looking"):
-            findings = [examine(check) for check in checks()]
         out.print(table(findings))
     if worst([finding.level for finding in findings]) is Level.PROBLEM:
         raise typer.Exit(1)

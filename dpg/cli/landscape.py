@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dpg.cli.snapshots import Snapshot
+from dpg.runtime.surroundings import foreign_output
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,7 +73,8 @@ def landscape(
 
     budgets = (*sorted(set(fewer or [])), pairs)
     wanted = Survey(Grid(x_range, y_range, grid), regimes, budgets, random_norm, not own_noise, seed)
-    table = measure(wanted, found, output)
+    with foreign_output():
+        table = measure(wanted, found, output)
     out = Console(highlight=False)
     out.print(summary(table))
     out.print(f"Written to {output}: tables, arrays.safetensors, figures, and landscape.html to look at in a browser.")

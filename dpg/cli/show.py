@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from dpg.cli.snapshots import Snapshot
+from dpg.runtime.surroundings import foreign_output
 
 if TYPE_CHECKING:
     from dpg.agent import snapshot
@@ -35,9 +36,10 @@ def show(
     """
     from dpg import api
 
-    policy = api.load_policy(path)
     ways = {"sampled": False, "deterministic": True} if episodes else {}
-    returns = {name: api.evaluate(policy, episodes, seed, deterministic=way) for name, way in ways.items()}
+    with foreign_output():
+        policy = api.load_policy(path)
+        returns = {name: api.evaluate(policy, episodes, seed, deterministic=way) for name, way in ways.items()}
     if as_json:
         found = [{"actions": name, **_summary(each)} for name, each in returns.items()]
         typer.echo(json.dumps({**facts(policy.snapshot), "returns": found}, indent=2))

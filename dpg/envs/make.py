@@ -9,6 +9,7 @@ import difflib
 import importlib
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from typing import Protocol, runtime_checkable
 
 import gymnasium as gym
@@ -150,7 +151,8 @@ def import_modules(modules: Sequence[str]) -> None:
         project.make_importable()
     for module in modules:
         try:
-            importlib.import_module(module)
+            with redirect_stdout(sys.stderr):  # standard output belongs to the command
+                importlib.import_module(module)
         except (Exception, SystemExit) as error:  # it runs code of its own
             top = module.partition(".")[0]
             missing = isinstance(error, ModuleNotFoundError) and error.name == top

@@ -1,8 +1,8 @@
 """The one place for looks: type, sizes, colours, and how a figure becomes bytes.
 
-No pyplot and no global state: `paper` sets all of matplotlib's parameters for a block or for a decorated function, so that
-a user's own settings change no figure. Files are byte-stable: the same figure gives the same PNG, PDF and SVG, without
-dates or versions of software in them.
+No pyplot and no global state: `paper` sets all of matplotlib's parameters for a block or for a decorated function, so
+that a user's own settings change no figure. Files are byte-stable: the same figure gives the same PNG, PDF and SVG,
+without dates or versions of software in them.
 """
 
 from collections.abc import Generator, Sequence

@@ -143,6 +143,12 @@ def test_force_runs_what_is_not_stale(done, dpg, dvc):
     assert nothing_is_left(dvc("repro", cwd=done))
 
 
+def test_warnings_are_no_errors_whatever_the_users_settings(done, dpg):
+    """DVC and what it uses give some, here and in the processes that run the stages."""
+    (done / "left-source.txt").write_text("2", encoding="utf-8")
+    assert "2 done" in dpg("repro", cwd=done, PYTHONWARNINGS="error")
+
+
 def test_independent_stages_overlap_in_time(project, dpg):
     """Each waits until the other has begun: one after the other, both would fail."""
     (project / "meet-left").write_text("right")
