@@ -78,6 +78,8 @@ def pipeline() -> Check:
         pipeline = dag.read()
     except dag.BusyError:
         return Check("pipeline", Level.WARNING, "DVC is at work on it: what is stale cannot be told")
+    except ConfigError:
+        return Check("pipeline", Level.WARNING, "not read: params.yaml cannot be used")
     number, stale = len(pipeline.parents), len(pipeline.stale)
     if not Path("dvc.lock").exists():
         return Check(

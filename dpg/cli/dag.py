@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dpg.runtime import config
 from dpg.runtime.errors import UserError
 
 Outputs = dict[str, str]
@@ -56,10 +57,11 @@ def read(targets: Sequence[str] = ()) -> Pipeline:
 
     Raises:
         PipelineError: there is no project, no such target, or a mistake in `dvc.yaml`.
+        ConfigError: there is a mistake in `params.yaml`.
         BusyError: another DVC process is at work.
     """
     with _repo() as repo:
-        graph: Any = repo.index.graph  # its edges lead from a stage to what it depends on
+        graph = _graph(repo)
         chosen = [stage for target in targets for stage in repo.stage.collect(target)] if targets else list(graph)
         parents: dict[str, list[str]] = {}
         stages: dict[str, Any] = {}
@@ -115,6 +117,25 @@ def has_git() -> bool:
     """
     with _repo() as repo:
         return not repo.config["core"].get("no_scm", False)
+
+
+def _graph(repo: Any) -> Any:
+    """The stages; edges lead from each to what it depends on.
+
+    Raises:
+        ConfigError: `params.yaml` has mistakes, which DVC may tell in its own words or fall over.
+        PipelineError: DVC cannot read the pipeline for another reason.
+    """
+    from dvc.lock import LockError
+    from dvc.utils.strictyaml import YAMLValidationError
+
+    try:
+        return repo.index.graph
+    except (LockError, YAMLValidationError):  # `dvc.yaml` itself has mistakes
+        raise
+    except Exception as error:  # of any kind: DVC does not expect a text where it is to go through a list
+        config.load()
+        raise PipelineError(f"DVC: {error}") from error
 
 
 @contextmanager

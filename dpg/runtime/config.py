@@ -53,26 +53,45 @@ def mistakes(source: str, lines: Sequence[str]) -> ConfigError:
 
 
 def _explain(error: ErrorDetails) -> str:
+    """One mistake in a line: name, value, and what is allowed."""
     location = [str(part) for part in error["loc"] if not str(part).endswith("]")]
     name = ".".join(location)
-    value: object = error["input"]
+    value: object = list(error["input"]) if isinstance(error["input"], tuple) else error["input"]
+    context = error.get("ctx", {})
+    if error["type"] == "missing":
+        return f"{name}: is missing"
+    if error["type"] == "mismatch":
+        return f"{f'{name}.' if name else ''}{context['name']} = {context['value']}: {context['allowed']}"
+    return f"{name or 'params'} = {value!r}: {_allowed(error, location, value)}"
+
+
+# What belongs where a list or a section was given.
+_SINGLE = {
+    "int_type": "one whole number",
+    "float_type": "one number",
+    "bool_type": "true or false",
+    "string_type": "one word",
+}
+
+
+def _allowed(error: ErrorDetails, location: list[str], value: object) -> str:
     context = error.get("ctx", {})
     match error["type"]:
-        case "mismatch":
-            name = f"{name}.{context['name']}" if name else str(context["name"])
-            value = context["value"]
-            return f"{name} = {value}: {context['allowed']}"
         case "extra_forbidden":
             siblings = _fields_at(location[:-1])
             close = difflib.get_close_matches(location[-1], siblings, n=1)
             hint = f"did you mean {'.'.join([*location[:-1], close[0]])}? " if close else ""
-            return f"{name} = {value!r}: no such parameter; {hint}allowed: {', '.join(siblings)}"
-        case "missing":
-            return f"{name}: is missing"
+            return f"no such parameter; {hint}allowed: {', '.join(siblings)}"
         case "literal_error":
-            return f"{name} = {value!r}: must be one of {context['expected']}"
+            return f"must be one of {context['expected']}"
+        case "model_type":
+            return f"must be a section of {', '.join(_fields_at(location))}"
+        case "too_long":
+            return f"must have {context['max_length']} items"
+        case kind if kind in _SINGLE and isinstance(value, list | dict):
+            return f"must be {_SINGLE[kind]}, not a {'list' if isinstance(value, list) else 'section'}"
         case _:
-            return f"{name or 'params'} = {value!r}: {_lower_first(error['msg'])}"
+            return _lower_first(error["msg"])
 
 
 def _lower_first(text: str) -> str:

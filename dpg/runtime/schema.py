@@ -25,8 +25,15 @@ def _numeral_to_number(value: object) -> object:
     return value
 
 
-def _list_to_tuple(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
+def _a_list(example: str) -> BeforeValidator:
+    """Take a list for a tuple, and refuse what is neither."""
+
+    def convert(value: object) -> tuple[Any, ...]:
+        if not isinstance(value, list | tuple):
+            raise PydanticCustomError("list", "must be a list, such as {example}", {"example": example})
+        return tuple(value)
+
+    return BeforeValidator(convert)
 
 
 def _increasing(values: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -71,13 +78,13 @@ Discount = Annotated[Real, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
 Sizes = Annotated[
     tuple[Annotated[int, Field(ge=2)], ...],
-    BeforeValidator(_list_to_tuple),
+    _a_list("[1000, 2000]"),
     AfterValidator(_increasing),
     Field(min_length=1),
 ]
-Hidden = Annotated[tuple[Count, ...], BeforeValidator(_list_to_tuple)]
+Hidden = Annotated[tuple[Count, ...], _a_list("[64, 64]")]
 Bounded = Annotated[Real, Field(ge=-MOST, le=MOST)]
-Range = Annotated[tuple[Bounded, Bounded], BeforeValidator(_list_to_tuple), AfterValidator(_increasing)]
+Range = Annotated[tuple[Bounded, Bounded], _a_list("[0.0, 3.0]"), AfterValidator(_increasing)]
 EnvId = Annotated[str, AfterValidator(_gymnasium_id)]
 
 
@@ -97,7 +104,7 @@ class Common(_Section):
     clip_actions: bool
     baseline: Literal["value", "none"]
     value_target: Literal["gae", "returns", "td"]
-    env_modules: Annotated[tuple[str, ...], BeforeValidator(_list_to_tuple)]
+    env_modules: Annotated[tuple[str, ...], _a_list("[my_package.tasks]")]
     divergence_kl: Positive
 
 
@@ -168,7 +175,7 @@ class Figures(_Section):
 
     formats: Annotated[
         tuple[FigureFormat, ...],
-        BeforeValidator(_list_to_tuple),
+        _a_list("[png, pdf]"),
         AfterValidator(_distinct),
         Field(min_length=1),
     ]
@@ -189,7 +196,7 @@ class CheckpointBudget(_Section):
 
     fractions: Annotated[
         tuple[Annotated[Real, Field(ge=0, lt=1)], ...],
-        BeforeValidator(_list_to_tuple),
+        _a_list("[0.0, 0.5]"),
         AfterValidator(_increasing),
         Field(min_length=1),
     ]
@@ -238,13 +245,13 @@ class LandscapeBudget(_Section):
     agents: Count
     grid: Annotated[
         tuple[Annotated[int, Field(ge=2)], Annotated[int, Field(ge=2)]],
-        BeforeValidator(_list_to_tuple),
+        _a_list("[7, 7]"),
     ]
     update_pairs: Annotated[
-        tuple[Count, ...], BeforeValidator(_list_to_tuple), AfterValidator(_increasing), Field(min_length=1)
+        tuple[Count, ...], _a_list("[2000, 10000]"), AfterValidator(_increasing), Field(min_length=1)
     ]
     pairs_per_point: Count
-    concentration: Annotated[tuple[Count, ...], BeforeValidator(_list_to_tuple), AfterValidator(_increasing)]
+    concentration: Annotated[tuple[Count, ...], _a_list("[500, 1000]"), AfterValidator(_increasing)]
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
@@ -264,7 +271,7 @@ class RegimesBudget(_Section):
     group_size: Count
     timesteps: Sizes
     rates: Annotated[
-        tuple[Positive, ...], BeforeValidator(_list_to_tuple), AfterValidator(_increasing), Field(min_length=1)
+        tuple[Positive, ...], _a_list("[1.0e-4, 3.0e-4]"), AfterValidator(_increasing), Field(min_length=1)
     ]
     total_pairs: Count
 
@@ -341,14 +348,14 @@ class Params(_Section):
     seed: Annotated[int, Field(ge=0)]
     envs: Annotated[
         tuple[EnvId, ...],
-        BeforeValidator(_list_to_tuple),
+        _a_list("[Hopper-v4]"),
         AfterValidator(_distinct),
         AfterValidator(_in_folders_of_their_own),
         Field(min_length=1),
     ]
     algorithms: Annotated[
         tuple[AlgorithmName, ...],
-        BeforeValidator(_list_to_tuple),
+        _a_list("[ppo]"),
         AfterValidator(_distinct),
         Field(min_length=1),
     ]

@@ -80,3 +80,12 @@ def test_heights_count_the_longest_chain_below():
     parents = {"a": (), "b": ("a",), "c": ("b",), "d": ("a",), "e": ("c", "d")}
     heights = Pipeline(parents, frozenset(), {}).heights()
     assert heights == {"a": 3, "b": 2, "c": 1, "d": 1, "e": 0}
+
+
+@pytest.mark.parametrize("value", ["x", "", "[[x]]"])
+def test_a_parameter_that_dvc_stumbles_over_is_named(project, dpg, value):
+    """In DVC's words, "'Value' object is not iterable"; here the parameters are another project's as well."""
+    (project / "params.yaml").write_text(f"names: {value}\n", encoding="utf-8")
+    output = dpg("repro", cwd=project, expect=1)
+    assert output.startswith("error: params.yaml has ")
+    assert "names = " in output and "no such parameter" in output

@@ -67,7 +67,7 @@ def test_budget_is_the_chosen_scales(raw):
         ("common.clip_actions", "yes", "valid boolean"),
         ("common.time_limit", "ignore", "'bootstrap' or 'terminal'"),
         ("common.value_target", "mc", "'gae', 'returns' or 'td'"),
-        ("common", 3, "valid dictionary"),
+        ("common", 3, "must be a section of timesteps, gamma, "),
         ("ppo.reward_clip", -10.0, "greater than 0"),
         ("ppo.init", "zeros", "'orthogonal' or 'xavier'"),
         ("trpo.fisher_fraction", 0.0, "greater than 0"),
@@ -81,14 +81,27 @@ def test_budget_is_the_chosen_scales(raw):
         ("landscape.step_range", [3.0, 0.0], "must increase"),
         ("figures.formats", ["png", "png"], "twice"),
         ("figures.formats", [], "at least 1 item"),
-        ("envs", "Hopper-v4", "tuple"),
+        ("envs", "Hopper-v4", "must be a list, such as [Hopper-v4]"),
+        ("envs", None, "must be a list, such as [Hopper-v4]"),
+        ("envs", {"Hopper-v4": 1}, "must be a list, such as [Hopper-v4]"),
+        ("algorithms", "ppo", "must be a list, such as [ppo]"),
+        ("common.env_modules", "my_tasks", "must be a list, such as [my_package.tasks]"),
+        ("common.policy_hidden", 64, "must be a list, such as [64, 64]"),
+        ("landscape.step_range", 3.0, "must be a list, such as [0.0, 3.0]"),
+        ("landscape.step_range", [0.0, 1.0, 3.0], "must have 2 items"),
+        ("scales.laptop.regimes.rates", 1e-4, "must be a list, such as [1.0e-4, 3.0e-4]"),
+        ("scale", ["smoke"], "'smoke', 'laptop' or 'paper'"),
+        ("seed", [0, 1], "must be one whole number, not a list"),
+        ("ppo.lr", [1e-4, 3e-4], "must be one number, not a list"),
+        ("ppo.reward_clip", [10.0], "must be one number, not a list"),
+        ("common.clip_actions", {"yes": 1}, "must be true or false, not a section"),
         ("envs", [], "at least 1 item"),
         ("envs", ["Hopper-v4", "Hopper-v4"], "twice"),
         ("algorithms", ["ppo", "ppo"], "twice"),
         ("scales.paper.checkpoint.fractions", [0.3, 0.0], "must increase"),
         ("scales.paper.gradient.sizes", [100, 100], "must increase"),
         ("scales.paper.landscape.update_pairs", [4000, 2000], "must increase"),
-        ("scales.paper.landscape.update_pairs", 2000, "tuple"),
+        ("scales.paper.landscape.update_pairs", 2000, "must be a list"),
         ("scales.smoke.gradient.repeats", 2, "greater than or equal to 3"),
         ("scales.laptop.true_value.pairs", 2000, "must be a multiple of common.timesteps (2000), and two streams"),
         ("scales.smoke.true_value.states", 1, "greater than or equal to 3"),
@@ -264,5 +277,5 @@ def test_what_is_not_yaml_is_refused(tmp_path, text):
 def test_a_file_that_is_no_mapping_is_refused(tmp_path, text):
     path = tmp_path / "params.yaml"
     path.write_text(text)
-    with pytest.raises(ConfigError, match="valid dictionary"):
+    with pytest.raises(ConfigError, match=r"params = .*: must be a section of scale, seed, envs"):
         load(path)
