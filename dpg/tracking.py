@@ -1,7 +1,7 @@
 """The MLflow sink: what a stage tells about itself. Used by `stages/` alone, and by nothing that computes.
 
-`MLFLOW_TRACKING_URI` wins where it is set. By default runs go to SQLite in the project (`mlflow.db`, artifacts in
-`mlartifacts/`), under `DVC_ROOT`: experiments that DVC runs in a temporary copy keep their runs.
+Runs go to the store that `dpg.mlflow_store` opens: `MLFLOW_TRACKING_URI` where it is set, else SQLite in the project
+(`mlflow.db`, artifacts in `mlartifacts/`), under `DVC_ROOT`: experiments that DVC runs in a temporary copy keep theirs.
 """
 
 import contextlib
@@ -11,36 +11,24 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-
-from filelock import FileLock
-
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-# A server that is down is to be noticed in seconds, before hours are spent.
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 
 import pandas as pd
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param
 from mlflow.exceptions import MlflowException
+from mlflow.utils.validation import MAX_TAG_VAL_LENGTH
 
-from dpg.runtime import project
-from dpg.runtime.errors import UserError
+from dpg.mlflow_store import TrackingError, explained, open_store, without_login
 
-EXPERIMENT = "deep-policy-gradients"
-KIND = {"mlflow.experimentKind": "custom_model_development"}  # the UI shows training runs, not traces
 NOTE = "mlflow.note.content"  # the tag that the UI shows as the description
+MADE_BY = ("| stage | made by |", "|---|---|")
 BATCH = 1000  # metrics that MLflow takes in one call
 PARAM_BATCH = 100
 PACKAGES = ("dpg", "torch", "mujoco", "gymnasium", "numpy", "scipy", "mlflow", "dvc")
-
-
-class TrackingError(UserError):
-    """The tracking store cannot be used; the message says which and what to do."""
 
 
 class Run:
@@ -113,9 +101,10 @@ class Run:
     def link(self, made: Mapping[str, Mapping[str, Any]]) -> list[str]:
         """Say which runs made what this one reads: by name, their records with `run_id` and `tracking_uri`.
 
-        Each becomes a tag, and a line of the description. Returns the names of those that this store does not know.
+        Each becomes a tag, and a line of a table: in the artifact `made_by.md`, and in the description while it fits.
+        Returns the names of those that this store does not know.
         """
-        lines, unknown = ["", "| stage | made by |", "|---|---|"], []
+        lines, unknown = list[str](), list[str]()
         with self._spared():
             for name, record in made.items():
                 self._client.set_tag(self.id, f"made_by.{name.replace('@', '.')}", record["run_id"])  # no @ is allowed
@@ -129,7 +118,9 @@ class Run:
                 else:
                     page = f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
                     lines.append(f"| {name} | [{run.info.run_name}]({page}) |")
-            self._client.set_tag(self.id, NOTE, "\n".join([self._tags.get(NOTE, ""), *lines]))
+            self._client.log_text(self.id, "\n".join([*MADE_BY, *lines, ""]), "made_by.md")
+            whole = f"#/experiments/{self._experiment_id}/runs/{self.id}/artifacts/made_by.md"
+            self._client.set_tag(self.id, NOTE, _note(self._tags.get(NOTE, ""), lines, whole))
         return unknown
 
     def end(self, status: str) -> None:
@@ -144,7 +135,8 @@ class Run:
             yield
         except (MlflowException, OSError) as error:
             self.lost += 1
-            print(f"warning: MLflow run {self.id} lost something: {error}", file=sys.stderr, flush=True)
+            told = without_login(error)
+            print(f"warning: MLflow run {self.id} lost something: {told}", file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager
@@ -158,15 +150,11 @@ def stage_run(
     Raises:
         TrackingError: the store cannot be reached; raised at the start, before any work.
     """
-    uri = tracking_uri()
-    try:
-        client, experiment_id = _open(uri)
-        dvc_name = os.environ.get("DVC_STAGE", stage)
-        known = provenance() | _experiment()
+    dvc_name = os.environ.get("DVC_STAGE", stage)
+    known = provenance() | _experiment()
+    with explained():
+        client, experiment_id = open_store()
         run = Run(client, experiment_id, dvc_name, {"stage": stage, NOTE: description, **tags, **known})
-    except Exception as error:
-        hint = "is its server up? Unset MLFLOW_TRACKING_URI to track in the project's own mlflow.db"
-        raise TrackingError(f"the MLflow store {uri} cannot be used: {error}\n{hint}") from error
     if resumes is not None:
         _close_killed(client, experiment_id, resumes, by=run.id)
     run.log_params(params)
@@ -180,6 +168,17 @@ def stage_run(
         print(f"warning: {summary_of_loss(dvc_name, run.id, run.all_lost)}", file=sys.stderr, flush=True)
 
 
+def _note(text: str, lines: Sequence[str], whole: str) -> str:
+    """A description with the table of runs; of a long one, whole lines only, and where the others are."""
+    note = "\n".join([text, "", *MADE_BY, *lines])
+    kept = len(lines)
+    while len(note) > MAX_TAG_VAL_LENGTH and kept:
+        kept -= 1
+        rest = f"and {len(lines) - kept} more: [made_by.md]({whole}) among the artifacts has all"
+        note = "\n".join([text, "", *MADE_BY, *lines[:kept], "", rest])
+    return note
+
+
 def summary_of_loss(stage: str, run_id: str, lost: int) -> str:
     """What to say of a run that is not whole."""
     messages = "1 message" if lost == 1 else f"{lost} messages"
@@ -189,10 +188,12 @@ def summary_of_loss(stage: str, run_id: str, lost: int) -> str:
 def attach(path: Path, run_id: str) -> None:
     """Add a file to a run that has ended; a store that does not know the run, or fails, is told of and no error."""
     try:
-        client, _ = _open(tracking_uri())
+        with explained():
+            client, _ = open_store()
         client.log_artifact(run_id, str(path))
-    except (MlflowException, OSError) as error:
-        print(f"warning: {path} is not in MLflow's run {run_id}: {error}", file=sys.stderr, flush=True)
+    except Exception as error:  # of any kind: MLflow passes on those of what it uses
+        told = error if isinstance(error, TrackingError) else without_login(error)
+        print(f"warning: {path} is not in MLflow's run {run_id}: {told}", file=sys.stderr, flush=True)
 
 
 def _close_killed(client: MlflowClient, experiment_id: str, run_id: str, by: str) -> None:
@@ -205,11 +206,6 @@ def _close_killed(client: MlflowClient, experiment_id: str, run_id: str, by: str
                 client.set_terminated(run.info.run_id, "KILLED")
 
 
-def tracking_uri() -> str:
-    """`MLFLOW_TRACKING_URI`, or SQLite in the project."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{project.root() / 'mlflow.db'}"
-
-
 def flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested mappings as one, with dotted names."""
     flat: dict[str, Any] = {}
@@ -219,19 +215,6 @@ def flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[f"{prefix}{name}"] = value
     return flat
-
-
-def _open(uri: str) -> tuple[MlflowClient, str]:
-    local = uri.startswith("sqlite:")
-    # Several stages that start on a missing database would crash in its migration: one at a time.
-    with FileLock(project.root() / "mlflow.db.lock") if local else contextlib.nullcontext():
-        client = MlflowClient(tracking_uri=uri)
-        name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
-        experiment = client.get_experiment_by_name(name)
-        if experiment is not None:
-            return client, str(experiment.experiment_id)
-        location = (project.root() / "mlartifacts").as_uri() if local else None
-        return client, str(client.create_experiment(name, artifact_location=location, tags=KIND))
 
 
 def provenance() -> dict[str, str]:

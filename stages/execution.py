@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dpg import tracking
+from dpg.mlflow_store import shown, tracking_uri
 from dpg.runtime.outputs import claim, write_reasons, write_whole
 from dpg.runtime.scratch import Scratch, keep, open_scratch
 from dpg.runtime.shards import Workshop, open_workshop
@@ -74,7 +75,7 @@ def execute(
         cost = _cost(workshop, outputs, time.monotonic() - claimed.since)
         # MLflow's own prefix for what a machine did: its charts come after those of what was measured.
         run.log_metrics({f"system/{name}": value for name, value in asdict(cost).items()}, step=0)
-        made_by = {"run_id": run.id, "tracking_uri": tracking.tracking_uri(), "provenance": tracking.provenance()}
+        made_by = {"run_id": run.id, "tracking_uri": shown(tracking_uri()), "provenance": tracking.provenance()}
         entry = made_by | {"lost_messages": run.all_lost, "cost": asdict(cost)}
         write_whole(json.dumps(entry, indent=2) + "\n", record(stage, owner))
 

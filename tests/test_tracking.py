@@ -8,6 +8,7 @@ import pytest
 from mlflow import MlflowClient
 
 from dpg import tracking
+from dpg.mlflow_store import EXPERIMENT, TrackingError
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +101,7 @@ def test_a_server_that_cannot_be_reached_stops_the_stage_at_its_start(project, m
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with (
-        pytest.raises(tracking.TrackingError, match=r"http://127.0.0.1:9 cannot be used"),
+        pytest.raises(TrackingError, match=r"http://127.0.0.1:9 cannot be used"),
         tracking.stage_run("train", {}, {}, None),
     ):
         pytest.fail("the work began")
@@ -123,7 +124,7 @@ def test_four_stages_may_start_at_once_on_a_missing_store(tmp_path, monkeypatch)
     ]
     errors = [process.communicate()[1] for process in started]
     assert [process.returncode for process in started] == [0] * 4, errors
-    (experiment,) = [e for e in client(tmp_path).search_experiments() if e.name == tracking.EXPERIMENT]
+    (experiment,) = [e for e in client(tmp_path).search_experiments() if e.name == EXPERIMENT]
     assert len(client(tmp_path).search_runs([experiment.experiment_id])) == 4
 
 

@@ -2,10 +2,6 @@
 
 import difflib
 import os
-import sqlite3
-import urllib.error
-import urllib.parse
-import urllib.request
 from pathlib import Path
 
 from dpg.cli import dag
@@ -14,7 +10,7 @@ from dpg.runtime import config, scratch
 from dpg.runtime.config import ConfigError
 from dpg.runtime.errors import UserError
 
-PATIENCE = 5.0  # seconds for a server to answer
+PATIENCE = "5"  # seconds for a server to answer
 SETTINGS = ("DPG_JOBS", "DPG_BACKEND", "DPG_SCHEDULER", "DPG_SCRATCH_GB")
 
 
@@ -98,47 +94,15 @@ def pipeline() -> Check:
 
 def tracking() -> Check:
     """The store of MLflow runs; it is looked at, never made."""
-    from dpg.tracking import tracking_uri
+    # Whoever waits for the findings is not kept waiting as long as a run may be.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", PATIENCE)
+    from dpg.mlflow_store import TrackingError, look
 
-    uri = tracking_uri()
-    parts = urllib.parse.urlsplit(uri)
-    shown = uri.replace(f"{parts.netloc.rpartition('@')[0]}@", "", 1) if "@" in parts.netloc else uri  # no password
-    if parts.scheme == "sqlite":
-        return _database(Path(parts.path.removeprefix("/")), shown)
-    if parts.scheme in {"http", "https"}:
-        return _server(uri, shown)
-    return Check("tracking", Level.OK, f"{shown} (not tried)")
-
-
-def _database(path: Path, shown: str) -> Check:
-    if not path.exists():
-        if path.parent.is_dir() and os.access(path.parent, os.W_OK):
-            return Check("tracking", Level.OK, f"{shown}, which the first run will make")
-        return Check("tracking", Level.PROBLEM, f"{shown} cannot be made", f"make {path.parent}, and writable")
     try:
-        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=PATIENCE)
-        try:
-            (number,) = connection.execute("select count(*) from runs").fetchone()
-        finally:
-            connection.close()
-    except sqlite3.Error as error:
-        return Check("tracking", Level.PROBLEM, f"{shown}: {error}", "move the file away, or set MLFLOW_TRACKING_URI")
-    return Check("tracking", Level.OK, f"{shown}, {number} runs")
-
-
-def _server(uri: str, shown: str) -> Check:
-    todo = "start the server, or unset MLFLOW_TRACKING_URI to track in the project's own mlflow.db"
-    try:
-        with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=PATIENCE):
-            return Check("tracking", Level.OK, f"{shown} answers")
-    except urllib.error.HTTPError as error:
-        error.close()
-        # A server that asks who is there, or knows no such page, is up.
-        level = Level.OK if error.code < 500 else Level.PROBLEM
-        return Check("tracking", level, f"{shown} answers with {error.code}", "" if level is Level.OK else todo)
-    except (OSError, ValueError) as error:
-        reason = error.reason if isinstance(error, urllib.error.URLError) else error
-        return Check("tracking", Level.PROBLEM, f"{shown} does not answer: {reason}", todo)
+        return Check("tracking", Level.OK, look())
+    except TrackingError as error:
+        return Check("tracking", Level.PROBLEM, error.what, error.todo)
 
 
 def settings() -> Check:

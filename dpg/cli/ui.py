@@ -2,7 +2,6 @@
 
 import os
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -29,14 +28,15 @@ def ui(
     The store is `mlflow.db` in the project, or what `MLFLOW_TRACKING_URI` names; where that is a server, its own pages
     are the place.
     """
-    from dpg.tracking import tracking_uri
+    from dpg.mlflow_store import client_uri, database_file, shown, tracking_uri
 
-    uri = tracking_uri()
+    uri = client_uri()
     if uri.startswith(("http://", "https://")):
-        typer.echo(f"MLFLOW_TRACKING_URI names a server, whose pages show the runs: {uri}")
+        typer.echo(f"MLFLOW_TRACKING_URI names a server, whose pages show the runs: {shown(uri)}")
         return
-    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
-        raise UserError(f"there are no runs yet ({uri}): `dvc repro` makes them")
+    database = database_file(uri)
+    if database is not None and not database.exists():
+        raise UserError(f"there are no runs yet ({shown(tracking_uri())}): `dvc repro` makes them")
     # For one person one worker does, and no evaluations are judged here: the pages are there three times as soon.
     os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
     where = ["--backend-store-uri", uri, "--host", host, "--port", str(port)]
