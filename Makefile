@@ -2,10 +2,10 @@
 
 PYTHON ?= python3
 VENV := .venv
-BIN := $(abspath $(VENV))/bin
+BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-# DVC's stages call `python`: it must be the environment's.
-export PATH := $(BIN):$(PATH)
+# DVC's stages call `python`: it must be the environment's. (`abspath` would take a path with a space for two.)
+export PATH := $(CURDIR)/$(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
@@ -24,27 +24,27 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@git rev-parse --git-dir >/dev/null 2>&1 || \
-		{ echo "==> no git repository here: telling DVC so"; $(BIN)/dvc config --local core.no_scm true; }
+		{ echo "==> no git repository here: telling DVC so"; $(BIN)/python -m dvc config --local core.no_scm true; }
 	@touch $(READY)
 
 repro: setup  ## Run the pipeline that params.yaml states, from nothing to reports/
 	@echo "==> dvc repro: only what is stale runs"
-	dvc repro
-	@echo "==> report: $(abspath reports/index.html)"
+	$(BIN)/python -m dvc repro
+	@echo "==> report: $$PWD/reports/index.html"
 
 test: setup  ## Run the test suite
 	@echo "==> pytest (a quarter of an hour on two cores, most of it pipelines at the smoke scale)"
 	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --no-loadscope-reorder
 
 check: setup  ## Format, lint, types, layers: under a minute
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m ruff check .
 	$(BIN)/lint-imports
-	$(BIN)/basedpyright
+	$(BIN)/python -m basedpyright
 
 format: setup  ## Format the code, and mend what the linter can
-	$(BIN)/ruff format .
-	$(BIN)/ruff check --fix .
+	$(BIN)/python -m ruff format .
+	$(BIN)/python -m ruff check --fix .
 
 bench: setup  ## Time ours against its peers: twenty minutes, on an idle machine
 	$(BIN)/python -m benchmarks
@@ -53,11 +53,11 @@ bench-quick: setup  ## The same in three minutes, two rounds of each
 	$(BIN)/python -m benchmarks --quick
 
 lock: setup  ## Write the versions of .venv to requirements.lock
-	@{ sed -n '/^#/p' requirements.lock; $(BIN)/pip freeze --exclude-editable | sed 's/+cpu$$//'; } > requirements.new
+	@{ sed -n '/^#/p' requirements.lock; $(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu$$//'; } > requirements.new
 	@mv requirements.new requirements.lock
 
 ui: setup  ## Open MLflow on http://127.0.0.1:5000
-	$(BIN)/dpg ui
+	$(BIN)/python -m dpg.cli ui
 
 clean:  ## Remove the environment and caches; results stay
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info

@@ -56,11 +56,13 @@ def tracking_uri() -> str:
 def client_uri() -> str:
     """`tracking_uri()` as MLflow opens it.
 
-    MLflow makes the folder that an SQLite URI names before it decodes the URI: beside a project with % in its path it
-    would make another. A path from here has no part of that.
+    MLflow makes the folder that an SQLite URI names before it decodes the URI: beside a project with % or ? in its path
+    it would make another. The path from here has no part of that.
     """
-    own = os.path.relpath(project.root() / "mlflow.db")
-    return os.environ.get("MLFLOW_TRACKING_URI") or _sqlite_uri(own)
+    path = str(project.root() / "mlflow.db")
+    if os.environ.get("MLFLOW_TRACKING_URI") or _sqlite_uri(path).endswith(path):
+        return tracking_uri()
+    return _sqlite_uri(os.path.relpath(path))
 
 
 def experiment_name() -> str:
@@ -93,6 +95,8 @@ def open_store() -> tuple[MlflowClient, str]:
     # Several stages that start on a missing database would crash in its migration: one at a time.
     with FileLock(project.root() / "mlflow.db.lock") if local else contextlib.nullcontext():
         _look_at_database(uri, make=True)
+        # For the experiment that MLflow makes of its own accord; by default it pastes the current folder into SQL.
+        os.environ.setdefault("_MLFLOW_SERVER_ARTIFACT_ROOT", (project.root() / "mlartifacts").as_uri())
         client = MlflowClient(tracking_uri=uri)
         known = _experiment(client)
         if known is not None:

@@ -5,12 +5,9 @@ import json
 import os
 import re
 import shutil
-import sqlite3
 import subprocess
 import sys
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -148,41 +145,17 @@ def test_dvc_without_git_has_to_be_told(project):
     assert check_project.dvc().level is Level.PROBLEM
 
 
-def test_a_tracking_database_is_looked_at_and_not_made(project, monkeypatch):
-    assert "first run will make" in check_project.tracking().found
-    assert not (project / "mlflow.db").exists()
-    with sqlite3.connect(project / "mlflow.db") as connection:
-        connection.execute("create table runs (run_uuid text)")
-        connection.execute("insert into runs values ('a')")
-    connection.close()
+def test_a_tracking_store_is_looked_at_and_not_made(project, monkeypatch):
+    """What can be wrong with one, and the advice: tests/test_mlflow_store.py."""
     check = check_project.tracking()
-    assert (check.level, check.found) == (Level.OK, f"sqlite:///{project}/mlflow.db, 1 runs")
-    (project / "mlflow.db").write_text("no database, though as long as the header of one: " * 4)
-    assert check_project.tracking().level is Level.PROBLEM
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{project}/nowhere/mlflow.db")
-    assert check_project.tracking().level is Level.PROBLEM
-
-
-@pytest.mark.parametrize(("code", "level"), [(200, Level.OK), (401, Level.OK), (503, Level.PROBLEM)])
-def test_a_server_is_asked_and_a_password_not_shown(project, monkeypatch, code, level):
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.send_response(code if self.path == "/health" else 500)
-            self.end_headers()
-
-        def log_message(self, *arguments):
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{server.server_port}/")
-        check = check_project.tracking()
-        server.shutdown()
-    assert check.level is level
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:secret@127.0.0.1:{server.server_port}")
+    assert (check.level, check.found) == (Level.OK, f"sqlite:///{project}/mlflow.db, which the first run will make")
+    assert not (project / "mlflow.db").exists()
+    (project / "mlflow.db").write_text("no database, though as long as the header of one: " * 4, encoding="utf-8")
     check = check_project.tracking()
     assert check.level is Level.PROBLEM
-    assert "secret" not in str(check)
+    assert "it is no database" in check.found and "move the file away" in check.todo
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{project}/params.yaml/mlflow.db")
+    assert "params.yaml is no folder" in check_project.tracking().found
 
 
 def test_settings(project, monkeypatch):
