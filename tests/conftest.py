@@ -174,7 +174,7 @@ def on_a_small_disk() -> Callable[[Path, Sequence[str]], "subprocess.CompletedPr
             ["unshare", "-rm", "sh", "-c", mount, str(folder), *command],
             check=False,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             env=environment,
             timeout=300,
         )

@@ -29,11 +29,11 @@ class Cluster:
         file = self._folder / "scheduler.json"
         try:
             self.scheduler = self._start("scheduler", "--scheduler-file", str(file), "--port", "0", cwd=self._cwd)
-            wait_for(lambda: file.exists() and file.read_text().endswith("}"))
+            wait_for(lambda: file.exists() and file.read_text(encoding="utf-8").endswith("}"))
         except BaseException:
             self.end()
             raise
-        self.address = json.loads(file.read_text())["address"]
+        self.address = json.loads(file.read_text(encoding="utf-8"))["address"]
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -46,7 +46,7 @@ class Cluster:
 
     def _start(self, kind: str, *options: str, cwd: Path) -> psutil.Popen:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("DPG_", "DASK_"))}
-        with (self._folder / f"{kind}-{len(self._processes)}.log").open("w") as log:
+        with (self._folder / f"{kind}-{len(self._processes)}.log").open("w", encoding="utf-8") as log:
             process = psutil.Popen(
                 [sys.executable, "-m", "dask", kind, *options, "--host", "127.0.0.1", "--no-dashboard"],
                 cwd=cwd,

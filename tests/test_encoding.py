@@ -28,7 +28,7 @@ def names_no_encoding(call: ast.Call) -> bool:
     return opens_pipes or name in {"read_text", "write_text"}
 
 
-@pytest.mark.parametrize("folder", ["dpg", "stages", "benchmarks"])
+@pytest.mark.parametrize("folder", ["dpg", "stages", "benchmarks", "tests"])
 def test_whoever_reads_or_writes_text_names_its_encoding(folder):
     found = [
         f"{path.relative_to(ROOT)}:{node.lineno}: {ast.unparse(node)[:100]}"

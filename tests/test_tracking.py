@@ -30,7 +30,7 @@ def client(project) -> MlflowClient:
 def test_a_stage_leaves_parameters_metrics_tables_tags_and_its_id(project):
     params = {"seed": 0, "ppo": {"lr": 1.25e-4, "reward_clip": None, "anneal": True}, "sizes": (100, 200)}
     (project / "tables").mkdir()
-    (project / "tables" / "history.csv").write_text("a\n1\n")
+    (project / "tables" / "history.csv").write_text("a\n1\n", encoding="utf-8")
     with tracking.stage_run("train", params, {"env": "Hopper-v4"}, None) as run:
         run.log_metrics({"kl": 0.5, "mean_return": float("nan")}, step=2000)
         run.log_metrics({"kl": 0.25}, step=4000)
@@ -119,7 +119,7 @@ def test_four_stages_may_start_at_once_on_a_missing_store(tmp_path, monkeypatch)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     script = "from dpg import tracking\nwith tracking.stage_run('train', {}, {}, None): pass"
     started = [
-        subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+        subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path, stderr=subprocess.PIPE, encoding="utf-8")
         for _ in range(4)
     ]
     errors = [process.communicate()[1] for process in started]
@@ -168,7 +168,7 @@ def test_runs_of_an_experiment_of_dvcs_are_named_after_it(project, monkeypatch):
 
 def test_a_file_joins_a_run_that_has_ended(project, tmp_path, capsys):
     page = tmp_path / "index.html"
-    page.write_text("<html>")
+    page.write_text("<html>", encoding="utf-8")
     with tracking.stage_run("figures", {}, {}, None) as run:
         pass
     tracking.attach(page, run.id)

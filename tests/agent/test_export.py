@@ -26,7 +26,7 @@ def agent(make_population, make_recipe) -> Snapshot:
 def test_arrays_and_json_are_all_that_it_takes_to_act(agent, tmp_path):
     path = export(agent, Box(-1, 1, (2,)), tmp_path)
     assert path.name == "agent02.safetensors"
-    arrays, about = load_file(path), json.loads((tmp_path / "agent02.json").read_text())
+    arrays, about = load_file(path), json.loads((tmp_path / "agent02.json").read_text(encoding="utf-8"))
     assert about["layers"] == [3, 8, 6, 2]
     assert about["pairs"] == 3 * agent.recipe.common.timesteps
     assert (about["iteration"], about["activation"], about["clip_actions"]) == (3, "tanh", True)

@@ -78,7 +78,7 @@ def run_dpg(
     """Run `dpg` in a project and return all that it says; `expect` is its exit code, None if any will do."""
     done = subprocess.run(
         [*start, *arguments],
-        cwd=cwd, env=environment_of_commands(**extra), text=True, check=False, timeout=300,
+        cwd=cwd, env=environment_of_commands(**extra), encoding="utf-8", check=False, timeout=300,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     assert expect is None or done.returncode == expect, done.stdout
@@ -89,7 +89,8 @@ def run_dvc(*arguments: str, cwd: Path) -> str:
     """Run `dvc` in a project and return all that it says."""
     return subprocess.run(
         [sys.executable, "-m", "dvc", *arguments],
-        cwd=cwd, env=environment_of_commands(), text=True, check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        cwd=cwd, env=environment_of_commands(), encoding="utf-8", check=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     ).stdout  # fmt: skip
 
 
@@ -105,11 +106,11 @@ def fresh(tmp_path_factory) -> Path:
     """The project before anything has run; to be copied."""
     project = tmp_path_factory.mktemp("fresh") / "project"
     project.mkdir()
-    (project / "dvc.yaml").write_text(PIPELINE)
-    (project / "params.yaml").write_text("names: [x, y]\n")
-    (project / "work.py").write_text(WORK)
-    (project / "settings.txt").write_text("1")
-    (project / "left-source.txt").write_text("1")
+    (project / "dvc.yaml").write_text(PIPELINE, encoding="utf-8")
+    (project / "params.yaml").write_text("names: [x, y]\n", encoding="utf-8")
+    (project / "work.py").write_text(WORK, encoding="utf-8")
+    (project / "settings.txt").write_text("1", encoding="utf-8")
+    (project / "left-source.txt").write_text("1", encoding="utf-8")
     initialize(project)
     return project
 

@@ -35,7 +35,7 @@ def test_every_claim_has_its_verdict_and_its_effect_or_its_reason():
 
 def test_json_is_what_the_pipeline_wrote(tmp_path, dpg):
     (tmp_path / "reports").mkdir()
-    (tmp_path / "reports" / "claims.json").write_text(json.dumps(FOUND))
+    (tmp_path / "reports" / "claims.json").write_text(json.dumps(FOUND), encoding="utf-8")
     assert json.loads(dpg("claims", "--json", cwd=tmp_path)) == FOUND
     assert "2 supported" in dpg("claims", cwd=tmp_path)
 
@@ -44,7 +44,7 @@ def test_json_is_what_the_pipeline_wrote(tmp_path, dpg):
 def test_claims_that_are_not_there_are_told_with_how_to_make_them(tmp_path, dpg, text, words):
     (tmp_path / "reports").mkdir()
     if text is not None:
-        (tmp_path / "reports" / "claims.json").write_text(text)
+        (tmp_path / "reports" / "claims.json").write_text(text, encoding="utf-8")
     output = dpg("claims", cwd=tmp_path, expect=1)
     assert output.startswith("error: reports/claims.json")
     assert words in output

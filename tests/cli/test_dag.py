@@ -37,7 +37,7 @@ def test_a_target_brings_what_it_depends_on_and_no_more(project, monkeypatch):
 def test_only_what_changed_is_stale(done, monkeypatch):
     monkeypatch.chdir(done)
     assert dag.read().stale == frozenset()
-    (done / "left-source.txt").write_text("2")
+    (done / "left-source.txt").write_text("2", encoding="utf-8")
     pipeline = dag.read()
     assert pipeline.stale == {"left"}
     assert pipeline.below(pipeline.stale) == {"join"}
@@ -48,7 +48,7 @@ def test_outputs_that_were_touched_are_not_those_of_the_lock(done, monkeypatch):
     """Running their stage changes them back, though its hash in `dvc.lock` stays as it was."""
     monkeypatch.chdir(done)
     (done / "left.txt").unlink()
-    (done / "left.txt").write_text("changed by hand")
+    (done / "left.txt").write_text("changed by hand", encoding="utf-8")
     pipeline = dag.read()
     assert pipeline.outputs["left"] is None
     assert pipeline.outputs["right"] is not None
@@ -56,11 +56,11 @@ def test_outputs_that_were_touched_are_not_those_of_the_lock(done, monkeypatch):
 
 def test_a_lock_that_is_half_written_tells_nothing(done, monkeypatch):
     monkeypatch.chdir(done)
-    text = (done / "dvc.lock").read_text()
+    text = (done / "dvc.lock").read_text(encoding="utf-8")
     assert dag.outputs("right") is not None
-    (done / "dvc.lock").write_text(text[: text.index("right") + 10])
+    (done / "dvc.lock").write_text(text[: text.index("right") + 10], encoding="utf-8")
     assert dag.outputs("right") is None
-    (done / "dvc.lock").write_text("")
+    (done / "dvc.lock").write_text("", encoding="utf-8")
     assert dag.outputs("right") is None
 
 
@@ -68,7 +68,7 @@ def test_mistakes_are_told_in_dvcs_words(project, tmp_path, monkeypatch):
     monkeypatch.chdir(project)
     with pytest.raises(PipelineError, match="lefft"):
         dag.read(["lefft"])
-    (project / "dvc.yaml").write_text("stages: 3")
+    (project / "dvc.yaml").write_text("stages: 3", encoding="utf-8")
     with pytest.raises(PipelineError, match=r"dvc\.yaml"):
         dag.read()
     monkeypatch.chdir(tmp_path)

@@ -29,7 +29,7 @@ def sound(tmp_path_factory, dvc) -> Path:
     project.mkdir()
     for name in ("params.yaml", "pyproject.toml", "requirements.lock"):
         shutil.copy(ROOT / name, project)
-    (project / "dvc.yaml").write_text(PIPELINE)
+    (project / "dvc.yaml").write_text(PIPELINE, encoding="utf-8")
     dvc("init", "--no-scm", "--quiet", cwd=project)
     dvc("repro", cwd=project)
     return project
@@ -46,9 +46,9 @@ def project(sound, tmp_path, monkeypatch) -> Path:
 
 
 def replace(path: Path, old: str, new: str) -> None:
-    text = path.read_text()
+    text = path.read_text(encoding="utf-8")
     assert old in text
-    path.write_text(text.replace(old, new))
+    path.write_text(text.replace(old, new), encoding="utf-8")
 
 
 def findings(output: str) -> dict[str, Check]:
@@ -186,7 +186,7 @@ def test_what_a_killed_run_left_is_told(project):
     check = check_machine.leftovers()
     assert check.level is Level.WARNING
     assert "1 killed run left 1 results, 0.2 GB of 20.0 GB" in check.found
-    with (left / scratch.LOCK).open() as lock:
+    with (left / scratch.LOCK).open(encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_SH)
         assert check_machine.leftovers().level is Level.OK
 
@@ -202,7 +202,7 @@ def test_more_workers_than_cores_is_a_warning(project, monkeypatch):
 def test_packages_are_held_against_what_is_needed_and_locked(project):
     assert check_machine.packages().level is Level.OK
     lock = project / "requirements.lock"
-    lock.write_text(re.sub(r"(?m)^typer==.*$", "typer==0.0.1", lock.read_text()))
+    lock.write_text(re.sub(r"(?m)^typer==.*$", "typer==0.0.1", lock.read_text(encoding="utf-8")), encoding="utf-8")
     check = check_machine.packages()
     assert check.level is Level.WARNING
     assert "typer" in check.found and "locked: 0.0.1" in check.found and "torch" not in check.found

@@ -55,7 +55,7 @@ def test_a_closer_look_writes_what_it_found(agent, snapshot, tmp_path, dpg):
         "cut.png",
         *(f"{kind}_N{pairs}.png" for kind in ("landscape", "concentration") for pairs in (20, 200)),
     }
-    assert "Plotly.newPlot" in (folder / "landscape.html").read_text()
+    assert "Plotly.newPlot" in (folder / "landscape.html").read_text(encoding="utf-8")
     assert not (tmp_path / ".scratch").exists()
 
 
@@ -85,7 +85,7 @@ def test_a_second_look_into_the_same_folder_waits_and_leaves_what_the_first_has_
 
     def start() -> psutil.Popen:
         return psutil.Popen(
-            command, cwd=tmp_path, env=environment(DPG_JOBS="1"), text=True, stdout=DEVNULL, stderr=PIPE
+            command, cwd=tmp_path, env=environment(DPG_JOBS="1"), encoding="utf-8", stdout=DEVNULL, stderr=PIPE
         )
 
     with start() as first:

@@ -24,7 +24,7 @@ HEEDING_SIGINT = "import signal; signal.signal(signal.SIGINT, signal.default_int
 def log(project: Path) -> dict[str, tuple[float, float, str]]:
     """When each command began and ended, and with which DPG_JOBS; none may have run twice."""
     path = project / "ran.log"
-    lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
     assert len({line[0] for line in lines}) == len(lines), lines
     return {name: (started, ended, jobs) for name, started, ended, jobs in lines}
 
@@ -41,7 +41,7 @@ def start(environment):
     def begin(project: Path) -> subprocess.Popen:
         process = subprocess.Popen(
             [sys.executable, "-c", HEEDING_SIGINT, "repro", "-j", "2"],
-            cwd=project, env=environment(), text=True, start_new_session=True,
+            cwd=project, env=environment(), encoding="utf-8", start_new_session=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         started.append(process)
@@ -56,7 +56,7 @@ def start(environment):
 
 def wait_for(*paths: Path) -> None:
     patience = time.monotonic() + 300
-    while not all(path.exists() and path.read_text() for path in paths):
+    while not all(path.exists() and path.read_text(encoding="utf-8") for path in paths):
         assert time.monotonic() < patience, [path.name for path in paths if not path.exists()]
         time.sleep(0.05)
 
@@ -94,14 +94,16 @@ def test_a_second_time_nothing_runs(done, dpg):
 
 
 def test_a_stage_that_says_what_dvc_says_is_believed_to_have_run(done, dpg):
-    (done / "work.py").write_text((done / "work.py").read_text() + 'print(f"{name} didn\'t change, skipping")\n')
-    (done / "left-source.txt").write_text("2")
+    (done / "work.py").write_text(
+        (done / "work.py").read_text(encoding="utf-8") + 'print(f"{name} didn\'t change, skipping")\n', encoding="utf-8"
+    )
+    (done / "left-source.txt").write_text("2", encoding="utf-8")
     dpg("repro", cwd=done)
     assert set(log(done)) == {"left", "join"}
 
 
 def test_a_stage_whose_output_stays_calls_nothing_else(done, dpg, dvc):
-    (done / "settings.txt").write_text("2")
+    (done / "settings.txt").write_text("2", encoding="utf-8")
     output = dpg("repro", cwd=done)
     assert set(log(done)) == {"base"}
     assert "1 done, 5 unchanged" in output
@@ -110,24 +112,24 @@ def test_a_stage_whose_output_stays_calls_nothing_else(done, dpg, dvc):
 
 
 def test_what_depends_on_a_change_runs_and_nothing_else(done, dpg, dvc):
-    (done / "left-source.txt").write_text("2")
+    (done / "left-source.txt").write_text("2", encoding="utf-8")
     dpg("repro", cwd=done)
     assert set(log(done)) == {"left", "join"}
-    assert (done / "join.txt").read_text() == "joinleftbase2rightbase"
+    assert (done / "join.txt").read_text(encoding="utf-8") == "joinleftbase2rightbase"
     assert nothing_is_left(dvc("repro", cwd=done))
 
 
 def test_an_output_changed_by_hand_is_made_again_with_what_read_it(done, dpg, dvc):
     (done / "left.txt").unlink()
-    (done / "left.txt").write_text("by hand")
+    (done / "left.txt").write_text("by hand", encoding="utf-8")
     dpg("repro", cwd=done)
-    assert (done / "left.txt").read_text() == "leftbase1"
-    assert (done / "join.txt").read_text() == "joinleftbase1rightbase"
+    assert (done / "left.txt").read_text(encoding="utf-8") == "leftbase1"
+    assert (done / "join.txt").read_text(encoding="utf-8") == "joinleftbase1rightbase"
     assert nothing_is_left(dvc("repro", cwd=done))
 
 
 def test_a_new_cell_runs_alone(done, dpg):
-    (done / "params.yaml").write_text("names: [x, z, y]\n")
+    (done / "params.yaml").write_text("names: [x, z, y]\n", encoding="utf-8")
     dpg("repro", "cell", cwd=done)
     assert set(log(done)) == {"cell-z"}
 
@@ -151,10 +153,10 @@ def test_warnings_are_no_errors_whatever_the_users_settings(done, dpg):
 
 def test_independent_stages_overlap_in_time(project, dpg):
     """Each waits until the other has begun: one after the other, both would fail."""
-    (project / "meet-left").write_text("right")
-    (project / "meet-right").write_text("left")
+    (project / "meet-left").write_text("right", encoding="utf-8")
+    (project / "meet-right").write_text("left", encoding="utf-8")
     for cell in ("x", "y"):  # their turn is later
-        (project / f"meet-cell-{cell}").write_text("left")
+        (project / f"meet-cell-{cell}").write_text("left", encoding="utf-8")
     dpg("repro", "-j", "2", cwd=project)
     ran = log(project)
     assert max(ran["left"][0], ran["right"][0]) < min(ran["left"][1], ran["right"][1])
@@ -196,7 +198,7 @@ def test_ctrl_c_stops_and_the_same_command_goes_on(project, dpg, dvc, start):
     assert re.search(r"^ *left +interrupted", output, flags=re.MULTILINE), output
     assert re.search(r"^ *cell@x +not run", output, flags=re.MULTILINE), output
     for stage in ("left", "right"):
-        assert ends(int((project / f"started-{stage}").read_text())), stage
+        assert ends(int((project / f"started-{stage}").read_text(encoding="utf-8"))), stage
         (project / f"hold-{stage}").unlink()
     dpg("repro", "-j", "2", cwd=project)
     assert set(log(project)) == EVERYTHING  # base once only
@@ -213,7 +215,7 @@ def test_sigterm_is_passed_on(project, dpg, start):
     assert process.returncode == 143, output
     assert "Stopping" in output
     for stage in ("left", "right"):
-        assert ends(int((project / f"started-{stage}").read_text())), stage
+        assert ends(int((project / f"started-{stage}").read_text(encoding="utf-8"))), stage
         (project / f"hold-{stage}").unlink()
     dpg("repro", "-j", "2", cwd=project)
     assert set(log(project)) == EVERYTHING

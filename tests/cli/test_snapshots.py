@@ -59,7 +59,7 @@ def test_one_episode_has_no_interval(project, dpg):
 
 @pytest.mark.parametrize("command", ["show", "watch"])
 def test_a_file_that_is_no_snapshot_is_refused_in_one_line(project, dpg, command):
-    (project / "x.safetensors").write_text("no")
+    (project / "x.safetensors").write_text("no", encoding="utf-8")
     assert dpg(command, "nowhere", cwd=project, expect=1) == "error: nowhere: there is no such snapshot\n"
     assert "x.safetensors: not a whole safetensors file" in dpg(command, "x.safetensors", cwd=project, expect=1)
 
@@ -67,7 +67,7 @@ def test_a_file_that_is_no_snapshot_is_refused_in_one_line(project, dpg, command
 def test_shells_complete_snapshots_a_folder_at_a_time(project, dpg):
     shutil.copytree(project / PLACE, project / "data/checkpoint/InvertedPendulum-v5/ppo/studied")
     (project / "data/landscape").mkdir()
-    (project / "data/landscape/directions.safetensors").write_text("no snapshot")
+    (project / "data/landscape/directions.safetensors").write_text("no snapshot", encoding="utf-8")
 
     def offered(words: str) -> list[str]:
         return dpg(cwd=project, _DPG_COMPLETE="complete_bash", COMP_WORDS=f"dpg {words}", COMP_CWORD="2").split()

@@ -59,7 +59,7 @@ def shell(project: Path, *command: str) -> str:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("DVC_")}
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
-        command, cwd=project, env=inherited | {"PATH": path}, capture_output=True, text=True, check=False
+        command, cwd=project, env=inherited | {"PATH": path}, capture_output=True, encoding="utf-8", check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
@@ -89,11 +89,11 @@ def everything(folder: Path) -> dict[str, tuple[int, bytes]]:
 def fresh(tmp_path_factory):
     """A project that has never run."""
     project = tmp_path_factory.mktemp("pipeline")
-    (project / "dvc.yaml").write_text(PIPELINE)
-    (project / "params.yaml").write_text(PARAMETERS)
+    (project / "dvc.yaml").write_text(PIPELINE, encoding="utf-8")
+    (project / "params.yaml").write_text(PARAMETERS, encoding="utf-8")
     (project / "code").mkdir()
-    (project / "code" / "train.txt").write_text("first\n")
-    (project / ".gitignore").write_text("/data/\n/figures.txt\n")
+    (project / "code" / "train.txt").write_text("first\n", encoding="utf-8")
+    (project / ".gitignore").write_text("/data/\n/figures.txt\n", encoding="utf-8")
     shell(project, "git", "init", "-q")
     shell(project, "dvc", "init", "-q")
     shell(project, "dvc", "config", "core.analytics", "false")
@@ -153,12 +153,12 @@ def test_a_cell_less_leaves_the_others_as_they_are(project):
 
 
 def test_a_cell_more_runs_by_itself(project):
-    (project / "params.yaml").write_text(PARAMETERS.replace("[a, b]", "[a, b, c]") + "c: {rate: 5}\n")
+    (project / "params.yaml").write_text(PARAMETERS.replace("[a, b]", "[a, b, c]") + "c: {rate: 5}\n", encoding="utf-8")
     assert stale(project) == {"params", "train@c", "measure@c", "figures"}
 
 
 def test_a_change_of_code_is_seen(project):
-    (project / "code" / "train.txt").write_text("second\n")
+    (project / "code" / "train.txt").write_text("second\n", encoding="utf-8")
     expected = stale(project)
     assert expected == ALL - {"params"}
     # `train` now writes the same snapshots and other tables: DVC need not measure again.
@@ -167,7 +167,7 @@ def test_a_change_of_code_is_seen(project):
 
 
 def test_what_the_cache_has_lost_would_run_again(project):
-    lock = (project / "dvc.lock").read_text()
+    lock = (project / "dvc.lock").read_text(encoding="utf-8")
     digest = re.findall(r"path: figures.txt\n\s+hash: md5\n\s+md5: (\w+)", lock)[0]
     (project / ".dvc" / "cache" / "files" / "md5" / digest[:2] / digest[2:]).unlink()
     assert stale(project) == {"figures"}
@@ -203,7 +203,7 @@ def test_the_true_pipeline_is_resolved_as_its_work_is_foretold(tmp_path):
     with staleness.shadow(ROOT) as folder:
         changes = ["scale=smoke", "envs=[Hopper-v4, Walker2d-v4]", "algorithms=[ppo, trpo]"]
         params = overrides.apply(ROOT / "params.yaml", changes, folder / "params.yaml")
-        (folder / ".dvc" / "project-cache").write_text(str(tmp_path))
+        (folder / ".dvc" / "project-cache").write_text(str(tmp_path), encoding="utf-8")
         (folder / "dvc.lock").unlink(missing_ok=True)
         found = staleness.stale_stages(ROOT, folder)
     assert set(found) == {work.name for work in workload.stages(params, stand_ins.tasks_of(params))}
@@ -238,4 +238,4 @@ def test_overrides_are_written_as_dvc_writes_them(tmp_path):
     target = tmp_path / "params.yaml"
     params = overrides.apply(ROOT / "params.yaml", ["ppo.lr=1e-5", "envs=[Ant-v5]", "ppo.reward_clip=null"], target)
     assert (params.ppo.lr, params.envs, params.ppo.reward_clip) == (1e-5, ("Ant-v5",), None)
-    assert "# Table 1 of the paper" in target.read_text()
+    assert "# Table 1 of the paper" in target.read_text(encoding="utf-8")

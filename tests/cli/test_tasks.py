@@ -72,7 +72,7 @@ def test_worker_processes_find_the_module(project, agent, script):
 
 def test_a_module_that_cannot_be_imported_is_one_line(project, agent, dpg):
     path = agent("tests/Base-v0")
-    (project / "my_tasks.py").write_text("def f(:\n")
+    (project / "my_tasks.py").write_text("def f(:\n", encoding="utf-8")
     output = dpg("show", str(path), cwd=project, expect=1)
     assert output.startswith("error: common.env_modules = 'my_tasks' cannot be imported: SyntaxError: invalid syntax")
     assert output.count("\n") == 1

@@ -22,7 +22,7 @@ def test_the_pages_are_there(tmp_path, environment):
     subprocess.run([sys.executable, "-c", make], cwd=tmp_path, env=settings, check=True, capture_output=True)
     port = free_port()
     command = [sys.executable, "-m", "dpg.cli", "ui", "--port", str(port)]
-    with (tmp_path / "log").open("w") as log:
+    with (tmp_path / "log").open("w", encoding="utf-8") as log:
         server = subprocess.Popen(command, cwd=tmp_path, env=settings, stdout=log, stderr=log, start_new_session=True)
     try:
         request = f"http://127.0.0.1:{port}/api/2.0/mlflow/experiments/get-by-name?experiment_name=of%20this%20project"
@@ -32,10 +32,10 @@ def test_the_pages_are_there(tmp_path, environment):
                     assert b"of this project" in answer.read()
                     break
             except OSError:
-                assert server.poll() is None, (tmp_path / "log").read_text()
+                assert server.poll() is None, (tmp_path / "log").read_text(encoding="utf-8")
                 time.sleep(0.2)
         else:
-            pytest.fail((tmp_path / "log").read_text())
+            pytest.fail((tmp_path / "log").read_text(encoding="utf-8"))
     finally:
         server.terminate()
         server.wait(300)

@@ -67,7 +67,8 @@ def test_a_seeded_reset_repeats_an_episodes_start():
 def test_a_module_of_ones_own_may_register_a_task(tmp_path, monkeypatch):
     (tmp_path / "my_tasks.py").write_text(
         "import gymnasium as gym\n"
-        "gym.register('MyPendulum-v0', entry_point='gymnasium.envs.mujoco.inverted_pendulum_v5:InvertedPendulumEnv')\n"
+        "gym.register('MyPendulum-v0', entry_point='gymnasium.envs.mujoco.inverted_pendulum_v5:InvertedPendulumEnv')\n",
+        encoding="utf-8",
     )
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(EnvError, match="MyPendulum-v0 cannot be made"):
@@ -91,6 +92,6 @@ def test_whatever_a_module_raises_is_said_in_one_line(tmp_path, monkeypatch, tex
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
     if text is not None:
-        (tmp_path / "task_of_mine.py").write_text(text)
+        (tmp_path / "task_of_mine.py").write_text(text, encoding="utf-8")
     with pytest.raises(EnvError, match=f"^common.env_modules = 'task_of_mine' cannot be imported: .*{said}"):
         make_vector("Hopper-v4", 1, ["task_of_mine"])

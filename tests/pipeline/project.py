@@ -35,7 +35,9 @@ def environment(**variables: str) -> dict[str, str]:
 
 
 def shell(*command: str, cwd: Path, expect: int = 0, **variables: str) -> str:
-    done = subprocess.run(command, cwd=cwd, env=environment(**variables), capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=cwd, env=environment(**variables), capture_output=True, encoding="utf-8", check=False
+    )
     assert done.returncode == expect, done.stdout + done.stderr
     return done.stdout + done.stderr
 

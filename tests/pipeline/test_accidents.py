@@ -26,7 +26,7 @@ def test_ctrl_c_says_what_is_kept_and_the_same_command_goes_on(reference, tmp_pa
         start_new_session=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
+        encoding="utf-8",
     )
     while not list((copy / ".scratch" / "train").rglob("*.shard")):
         assert process.poll() is None
@@ -71,7 +71,7 @@ def test_queued_experiments_side_by_side_lose_no_run_and_cross_no_shard(referenc
     assert not (copy / ".scratch").exists()
     # The one with the project's own rate has the project's own snapshots: nothing of the other came in.
     snapshots = {name: trained(shell("git", "show", f"{ref}:dvc.lock", cwd=copy)) for name, ref in refs(copy).items()}
-    assert snapshots["slow"] == trained((reference / "dvc.lock").read_text())
+    assert snapshots["slow"] == trained((reference / "dvc.lock").read_text(encoding="utf-8"))
     assert snapshots["fast"] != snapshots["slow"]
 
 

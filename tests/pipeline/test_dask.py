@@ -26,7 +26,7 @@ def results(project):
 
 def test_a_killed_worker_changes_nothing(trained, tmp_path):
     folder, local = trained
-    with Cluster(tmp_path, cwd=folder) as cluster, (tmp_path / "stage.log").open("w+") as log:
+    with Cluster(tmp_path, cwd=folder) as cluster, (tmp_path / "stage.log").open("w+", encoding="utf-8") as log:
         doomed = cluster.start_worker("--nthreads", "1", "--no-nanny", cwd=folder)
         cluster.start_worker("--nthreads", "1", "--no-nanny", cwd=folder)
         cluster.ready(2)
@@ -40,6 +40,6 @@ def test_a_killed_worker_changes_nothing(trained, tmp_path):
         assert code == 0, log.read()
         cluster.ready(1)
     assert results(folder) == local
-    record = json.loads((folder / "data" / "runs" / "train" / ENV / "ppo.json").read_text())
+    record = json.loads((folder / "data" / "runs" / "train" / ENV / "ppo.json").read_text(encoding="utf-8"))
     assert record["cost"]["resumed_shards"] == 0
     assert not (folder / ".scratch").exists()

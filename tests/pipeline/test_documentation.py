@@ -45,7 +45,7 @@ LACKING = {"gradient/agents.csv": {"agent"}, "baselines/agents.csv": {"agent"}}
 
 @pytest.mark.parametrize("table", TABLES)
 def test_every_column_of_a_table_is_documented_and_no_other(table):
-    text = (ROOT / "docs" / "tables.md").read_text()
+    text = (ROOT / "docs" / "tables.md").read_text(encoding="utf-8")
     common, *sections = re.split(r"^## ", text, flags=re.MULTILINE)
     (section,) = [section for section in sections if section.startswith(f"`{table}`")]
 
@@ -59,7 +59,7 @@ def test_every_column_of_a_table_is_documented_and_no_other(table):
 
 
 def test_every_claim_is_documented_with_its_rule_and_reason():
-    text = " ".join((ROOT / "docs" / "claims.md").read_text().split())
+    text = " ".join((ROOT / "docs" / "claims.md").read_text(encoding="utf-8").split())
     sections = dict(re.findall(r"## (\w+): (.*?)(?= ## |$)", text))
     assert list(sections) == list(RULES)
     for name, rule in RULES.items():
@@ -68,15 +68,17 @@ def test_every_claim_is_documented_with_its_rule_and_reason():
 
 
 def test_files_that_the_readme_names_exist():
-    text = (ROOT / "README.md").read_text()
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
     for name in re.findall(r"`((?:dpg|docs|stages|tests)/[\w/]+\.\w+)`|\]\(((?!http)[\w/.]+)\)", text):
         path = next(part for part in name if part)
         assert (ROOT / path).exists(), path
 
 
 def test_make_targets_that_the_readme_names_exist():
-    makefile = (ROOT / "Makefile").read_text()
-    for target in set(re.findall(r"^make ([a-z-]+)", (ROOT / "README.md").read_text(), flags=re.MULTILINE)):
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for target in set(
+        re.findall(r"^make ([a-z-]+)", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    ):
         assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), target
 
 
@@ -87,7 +89,9 @@ def test_every_stage_says_what_it_does():
 
 def test_the_tutorial_runs(project):
     """Every block of it, in a project in which the pipeline has run."""
-    blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs" / "tutorial.md").read_text(), flags=re.M | re.S)
+    blocks = re.findall(
+        r"^```python\n(.*?)^```", (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8"), flags=re.M | re.S
+    )
     output = shell(sys.executable, "-c", "\n".join(blocks), cwd=project)
     assert "one episode returns" in output
     assert "agent01.safetensors: the same action: True" in output

@@ -44,12 +44,12 @@ def test_a_figure_parameter_reruns_figures(project):
 )
 def test_a_bad_parameter_stops_everything_and_touches_nothing(project, name, value, words):
     before = digest(project / "data")
-    good = (project / "params.yaml").read_text()
+    good = (project / "params.yaml").read_text(encoding="utf-8")
     try:
         set_parameter(project, name, value)
         output = shell("dvc", "repro", cwd=project, expect=255)
     finally:
-        (project / "params.yaml").write_text(good)
+        (project / "params.yaml").write_text(good, encoding="utf-8")
     assert all(word in output for word in words), output
     assert "Traceback" not in output
     assert ran(output) == {"params"}, output

@@ -38,7 +38,7 @@ def record(stage: str) -> Path:
 
 
 def cost(project: Path, stage: str) -> dict:
-    return json.loads((project / record(stage)).read_text())["cost"]
+    return json.loads((project / record(stage)).read_text(encoding="utf-8"))["cost"]
 
 
 def kept(project: Path, stage: str) -> int:
@@ -63,7 +63,7 @@ def kill_when(command: list[str], project: Path, come: Callable[[], bool], jobs:
         start_new_session=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
+        encoding="utf-8",
     )
     deadline = time.monotonic() + PATIENCE
     while not come():
@@ -119,7 +119,7 @@ def test_figures_that_were_killed_are_whole(project):
     kill_when(command, project, lambda: len(list(project.glob("reports/.figures.partial/figures/*"))) >= 3, jobs=1)
     assert not figures.exists()
     shell(*command, cwd=project)
-    captions = json.loads((figures / "captions.json").read_text())
+    captions = json.loads((figures / "captions.json").read_text(encoding="utf-8"))
     assert {path.name for path in figures.iterdir()} == {
         *(f"{name}.svg" for name in captions),
         "captions.json",

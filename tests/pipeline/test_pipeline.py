@@ -49,20 +49,20 @@ def test_figures_and_metrics_are_there(reference):
         assert any(name.startswith(number) for name in names), number
     assert len(pd.read_csv(figures / "landscape_alignment.csv")) == 2 * 2 * 2  # algorithms, checkpoints, regimes
     assert {path.stem for path in figures.glob("*.pdf")} == {path.stem for path in figures.glob("*.svg")} == names
-    metrics = json.loads((reference / "reports" / "metrics.json").read_text())
+    metrics = json.loads((reference / "reports" / "metrics.json").read_text(encoding="utf-8"))
     assert math.isfinite(metrics[ENV]["ppo"]["final_return"])
 
 
 def test_the_report_is_one_file_that_tells_all(reference):
-    page = (reference / "reports" / "index.html").read_text()
+    page = (reference / "reports" / "index.html").read_text(encoding="utf-8")
     assert len(re.findall(r'<img src="data:image/', page)) == len(
         list((reference / "reports" / "figures").glob("*.svg"))
     )
     for link in re.findall(r'href="(?!http|#|data:)([^"]+)"', page):
         assert (reference / "reports" / link).exists(), link
-    claims = json.loads((reference / "reports" / "claims.json").read_text())
+    claims = json.loads((reference / "reports" / "claims.json").read_text(encoding="utf-8"))
     assert all(f'<tr id="{claim["id"]}">' in page for claim in claims)
-    records = [json.loads(path.read_text()) for path in (reference / "data" / "runs").rglob("*.json")]
+    records = [json.loads(path.read_text(encoding="utf-8")) for path in (reference / "data" / "runs").rglob("*.json")]
     assert all(record["run_id"] in page for record in records)
     checks = pd.read_csv(reference / "data" / "calibrate" / "calibration.csv")
     assert (checks["passed"] != checks["broken"]).all()
@@ -90,7 +90,9 @@ def test_every_stage_left_a_run_with_provenance(reference):
     assert all(other == names[0] for other in names)
     for cell in chain("ppo", "trpo"):
         stage, algorithm = cell.split("@")[0], cell.rsplit("-", 1)[1]
-        record = json.loads((reference / "data" / "runs" / stage / ENV / f"{algorithm}.json").read_text())
+        record = json.loads(
+            (reference / "data" / "runs" / stage / ENV / f"{algorithm}.json").read_text(encoding="utf-8")
+        )
         assert record["run_id"] in set(found["id"])
 
 
@@ -115,7 +117,7 @@ def test_final_policies_can_be_had_as_an_artifact_from_elsewhere(reference, tmp_
         expected = digest(reference / "data" / "policies" / ENV / algorithm)
         assert set(expected) == {f"agent{agent:02d}.{kind}" for agent in (0, 1) for kind in ("json", "safetensors")}
         assert digest(user / "policies" / ENV / algorithm) == expected
-    assert json.loads((user / "policies" / ENV / "ppo" / "agent00.json").read_text())["iteration"] == 6
+    assert json.loads((user / "policies" / ENV / "ppo" / "agent00.json").read_text(encoding="utf-8"))["iteration"] == 6
 
 
 def test_the_run_of_the_last_stage_stands_for_the_experiment(reference):

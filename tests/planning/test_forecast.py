@@ -100,7 +100,9 @@ def test_real_stages_take_the_memory_and_disk_that_are_foretold(params, tmp_path
     for folder in ("dpg", "stages"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     smoke = params.model_copy(update={"scale": "smoke"})
-    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text().replace("scale: laptop", "scale: smoke"))
+    (tmp_path / "params.yaml").write_text(
+        (ROOT / "params.yaml").read_text(encoding="utf-8").replace("scale: laptop", "scale: smoke"), encoding="utf-8"
+    )
     tasks = stand_ins.tasks_of(smoke)
     cell = Cell(smoke, tasks[ENV], ALGORITHM)
     works = [workload.train(cell), workload.checkpoint(cell)]
@@ -110,7 +112,9 @@ def test_real_stages_take_the_memory_and_disk_that_are_foretold(params, tmp_path
         stage = found.work.stage
         command = [sys.executable, "-m", f"stages.{stage}", ENV, ALGORITHM]
         subprocess.run(command, cwd=tmp_path, env=inherited | {"DPG_JOBS": "2"}, check=True, capture_output=True)
-        cost = json.loads((tmp_path / "data" / "runs" / stage / ENV / f"{ALGORITHM}.json").read_text())["cost"]
+        cost = json.loads((tmp_path / "data" / "runs" / stage / ENV / f"{ALGORITHM}.json").read_text(encoding="utf-8"))[
+            "cost"
+        ]
         assert (found.work.pairs == cost["pairs"]) or found.work.approximate
         assert found.work.episodes == cost["episodes"]
         assert found.workers == cost["workers"] == 2

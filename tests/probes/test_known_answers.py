@@ -59,7 +59,7 @@ def test_the_agents_gradient_is_the_chain_rules():
 def checks() -> list[verdicts.Check]:
     """A whole calibration, by the command: checking every shape would take five times as long."""
     command = [sys.executable, "-W", "error", "-m", "dpg.cli", "calibrate", "--streams", "4096", "--json"]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)
+    done = subprocess.run(command, check=True, capture_output=True, encoding="utf-8", cwd=ROOT)
     return [verdicts.Check(**row) for row in json.loads(done.stdout)]
 
 

@@ -74,7 +74,7 @@ def material(tmp_path_factory):
     for drawing in found:
         style.save(drawing.draw(), folder, drawing.name, ["png", "svg"], 50)
     path = folder / "train.json"
-    path.write_text(json.dumps(RECORD))
+    path.write_text(json.dumps(RECORD), encoding="utf-8")
     read = [records.read(f"train@{ENV}-ppo", path), records.read(f"gradient@{ENV}-ppo", folder / "none.json")]
     return render.Material(
         params=params,
@@ -136,7 +136,7 @@ def test_a_record_that_is_missing_is_named_with_what_makes_it(material, tmp_path
     assert f"none.json is missing or not whole: dvc repro --force --single-item gradient@{ENV}-ppo" in text
     broken = tmp_path / "half.json"
     for words in ("{", "[]", '{"run_id": "1"}', json.dumps(RECORD | {"cost": {}})):
-        broken.write_text(words)
+        broken.write_text(words, encoding="utf-8")
         assert records.read("train", broken).lacks
 
 

@@ -153,5 +153,5 @@ def test_compact_counts(count, text):
 def test_the_wing_loads_no_simulator_no_torch_and_no_pyplot():
     heavy = {"torch", "gymnasium", "mujoco", "matplotlib.pyplot", "mlflow"}
     program = f"import sys, dpg.report.gallery, dpg.report.metrics; print(sorted({heavy} & set(sys.modules)))"
-    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, encoding="utf-8", check=True)
     assert result.stdout.strip() == "[]"

@@ -60,8 +60,8 @@ def test_every_table_that_cannot_be_used_is_named_with_what_makes_it(written):
         written / "value" / ENV / "ppo" / "value.csv",
         written / "update_step" / ENV / "ppo" / "update_step.csv",
     )
-    value.write_text(value.read_text().splitlines()[0] + "\n")
-    updates.write_text("")
+    value.write_text(value.read_text(encoding="utf-8").splitlines()[0] + "\n", encoding="utf-8")
+    updates.write_text("", encoding="utf-8")
     with pytest.raises(MissingOutputError) as told:
         load([ENV], ["ppo"], folder_under(written))
     first, *lines = str(told.value).splitlines()

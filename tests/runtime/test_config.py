@@ -268,7 +268,7 @@ def test_a_missing_file_is_named(tmp_path):
 @pytest.mark.parametrize("text", ["common: [1, 2", "seed: 1\nseed: 2\n"], ids=["unclosed", "key given twice"])
 def test_what_is_not_yaml_is_refused(tmp_path, text):
     path = tmp_path / "params.yaml"
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     with pytest.raises(ConfigError, match=r"params\.yaml is not valid YAML"):
         load(path)
 
@@ -276,6 +276,6 @@ def test_what_is_not_yaml_is_refused(tmp_path, text):
 @pytest.mark.parametrize("text", ["", "- 1\n"], ids=["empty", "a list"])
 def test_a_file_that_is_no_mapping_is_refused(tmp_path, text):
     path = tmp_path / "params.yaml"
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     with pytest.raises(ConfigError, match=r"params = .*: must be a section of scale, seed, envs"):
         load(path)

@@ -105,7 +105,7 @@ def measure_and_die_once(job):
 def fail_on_the_first(folder):
     """Fails on the first worker that it meets, whenever it meets it."""
     tried(folder)
-    if Path(folder, "tries").read_text().split()[0] == me():
+    if Path(folder, "tries").read_text(encoding="utf-8").split()[0] == me():
         raise ValueError("not here")
     return me()
 
@@ -121,7 +121,7 @@ def mistake(folder):
 
 
 def tried(folder):
-    with Path(folder, "tries").open("a") as file:
+    with Path(folder, "tries").open("a", encoding="utf-8") as file:
         file.write(f"{me()}\n")
 
 
@@ -140,7 +140,7 @@ def echo(array):
 
 
 def tries(folder):
-    return Path(folder, "tries").read_text().split()
+    return Path(folder, "tries").read_text(encoding="utf-8").split()
 
 
 # Results.
@@ -318,7 +318,7 @@ def test_what_counts_is_the_code_that_a_worker_has_loaded(copy, on_bare, monkeyp
     first = on_bare.start_worker("--nthreads", "1", "--no-nanny", cwd=copy)
     on_bare.ready(1)
     assert run(abs, [-1, 2]) == [1, 2]
-    with (copy / "dpg" / "runtime" / "seeding.py").open("a") as source:
+    with (copy / "dpg" / "runtime" / "seeding.py").open("a", encoding="utf-8") as source:
         source.write("# another line\n")
     assert run(abs, [-3]) == [3]
     monkeypatch.setattr(dask_workers, "LOOK_EVERY", 1000.0)  # so that the shards themselves must find out

@@ -39,7 +39,7 @@ def name(folder: Path, *modules: str) -> str:
         cwd=folder,
         env=environment,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=True,
     ).stdout
 
@@ -47,7 +47,7 @@ def name(folder: Path, *modules: str) -> str:
 def change(path: Path) -> None:
     """As little as can be: a comment might be a number."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
+    with path.open("a", encoding="utf-8") as file:
         file.write("#\n")
 
 
@@ -78,11 +78,11 @@ def test_what_draws_tracks_and_talks_does_not_change_the_name(copy):
 
 def test_a_users_module_is_part_of_the_name(copy):
     """The tasks that it registers are what agents are trained on."""
-    (copy / "my_tasks.py").write_text("a = 1\n")
+    (copy / "my_tasks.py").write_text("a = 1\n", encoding="utf-8")
     package = copy / "my_package"
     package.mkdir()
-    (package / "__init__.py").write_text("")
-    (package / "hopper.py").write_text("b = 1\n")
+    (package / "__init__.py").write_text("", encoding="utf-8")
+    (package / "hopper.py").write_text("b = 1\n", encoding="utf-8")
     modules = ("my_tasks", "my_package")
     names = [name(copy), name(copy, "my_tasks"), name(copy, "my_package"), name(copy, *modules)]
     change(copy / "my_tasks.py")

@@ -45,7 +45,7 @@ def wait_for(condition: Callable[[], object]) -> None:
 def stage(tmp_path):
     """A stage with two workers, leader of its own process group as under a terminal, and what it prints."""
     path = tmp_path / "stderr"
-    with path.open("w") as stderr:
+    with path.open("w", encoding="utf-8") as stderr:
         process = subprocess.Popen(
             [sys.executable, "-c", SCRIPT],
             cwd=tmp_path,
@@ -76,7 +76,7 @@ def check_gone(family: list[psutil.Process]) -> None:
 
 def check_quiet(stderr: Path) -> None:
     """No traceback; loky's tracker of semaphores may, rarely, warn that one was taken from it."""
-    text = stderr.read_text()
+    text = stderr.read_text(encoding="utf-8")
     assert "Traceback" not in text
     assert "KeyboardInterrupt" not in text
 

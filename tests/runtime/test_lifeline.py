@@ -57,5 +57,5 @@ def test_the_runner_is_the_process_above_the_shell(monkeypatch):
     """Whatever its name: DVC can be used from a program."""
     monkeypatch.setenv("DVC_STAGE", "train")
     script = "from dpg.runtime import lifeline; print(lifeline.runner().pid)"
-    told = subprocess.check_output(["sh", "-c", f"{sys.executable} -c '{script}'; true"], text=True)
+    told = subprocess.check_output(["sh", "-c", f"{sys.executable} -c '{script}'; true"], encoding="utf-8")
     assert int(told) == os.getpid()

@@ -92,7 +92,7 @@ def start(tmp_path):
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                text=True,
+                encoding="utf-8",
             )
         )
         return started[-1]
@@ -108,12 +108,12 @@ def test_directories_appear_together_and_nothing_else_is_left(tmp_path):
     with claim(first, second) as claimed:
         for draft, name in zip(claimed.drafts, "xy", strict=True):
             draft.mkdir()
-            (draft / name).write_text(name)
+            (draft / name).write_text(name, encoding="utf-8")
         assert not first.exists()
         assert not second.exists()
         claimed.publish()
-    assert (first / "x").read_text() == "x"
-    assert (second / "y").read_text() == "y"
+    assert (first / "x").read_text(encoding="utf-8") == "x"
+    assert (second / "y").read_text(encoding="utf-8") == "y"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["deep", "first"]
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["second"]
 
@@ -122,9 +122,9 @@ def test_what_is_not_published_leaves_what_was_there_and_nothing_else(tmp_path):
     target = tmp_path / "target"
     write_whole("old", target)
     with pytest.raises(RuntimeError), replacing(target) as draft:
-        draft.write_text("half of the new")
+        draft.write_text("half of the new", encoding="utf-8")
         raise RuntimeError
-    assert target.read_text() == "old"
+    assert target.read_text(encoding="utf-8") == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["target"]
 
 
@@ -173,12 +173,12 @@ def test_of_many_writers_one_is_at_work_at_a_time(start, tmp_path):
 
 
 def test_a_process_whose_dvc_has_ended_publishes_nothing(start, tmp_path):
-    (tmp_path / "orphan.py").write_text(ORPHAN)
+    (tmp_path / "orphan.py").write_text(ORPHAN, encoding="utf-8")
     dvc = start("import subprocess, sys; subprocess.call([sys.executable, 'orphan.py'])", DVC_STAGE="report")
     assert dvc.stdout.readline() == "at work\n"
     dvc.kill()
     dvc.communicate(timeout=PATIENCE)  # until the orphan, too, has closed its end of the pipe
-    assert "the DVC that ran this stage has ended" in (tmp_path / "told").read_text()
+    assert "the DVC that ran this stage has ended" in (tmp_path / "told").read_text(encoding="utf-8")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["before", "orphan.py", "told"]
 
 

@@ -120,7 +120,7 @@ def test_other_code_has_another_folder(project, monkeypatch):
     directories = []
     monkeypatch.syspath_prepend(project)
     for text in ("gravity = 9.81", "gravity = 1.62"):
-        (project / "my_moon_tasks.py").write_text(text)
+        (project / "my_moon_tasks.py").write_text(text, encoding="utf-8")
         with suppress(StoppedError), open_scratch("train", "Moon-v0/ppo", {}, ("my_moon_tasks",)) as kept:
             directories.append(kept.directory)
             raise StoppedError
@@ -289,7 +289,7 @@ class Other:
 
     def __init__(self) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-c", WORKER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", WORKER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8"
         )
         self.directory = Path(self.tell("open"))
 
@@ -391,7 +391,7 @@ def test_coming_and_going_at_the_same_work_never_removes_a_folder_that_is_in_use
     """Processes enter and leave three folders as others end well, fail, and remove what is beyond the limit."""
     monkeypatch.setenv("DPG_SCRATCH_GB", "4e-6")
     started = [
-        subprocess.Popen([sys.executable, "-c", STRESS, str(index), "150"], stderr=subprocess.PIPE, text=True)
+        subprocess.Popen([sys.executable, "-c", STRESS, str(index), "150"], stderr=subprocess.PIPE, encoding="utf-8")
         for index in range(3)
     ]
     ended = [process.communicate(timeout=300)[1] for process in started]
@@ -402,7 +402,7 @@ def test_coming_and_going_at_the_same_work_never_removes_a_folder_that_is_in_use
 def test_leftovers_can_be_listed_while_folders_come_and_go():
     """And listing them keeps none from being removed by a run that ends well."""
     script = STRESS.replace("0.5", "0")
-    process = subprocess.Popen([sys.executable, "-c", script, "0", "100"], stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen([sys.executable, "-c", script, "0", "100"], stderr=subprocess.PIPE, encoding="utf-8")
     while process.poll() is None:
         leftovers()
     assert process.communicate()[1] == ""
@@ -499,7 +499,7 @@ def test_a_folder_without_permission_ends_in_a_message(project):
 
 
 def test_a_file_in_the_folders_place_ends_in_a_message(project):
-    (project / ".scratch").write_text("")
+    (project / ".scratch").write_text("", encoding="utf-8")
     with pytest.raises(scratch.ScratchError, match="cannot be kept"), open_scratch("train", "a", {}):
         pass
 

@@ -360,4 +360,6 @@ for name in ("wave:Wave_read", "dpg.probes.landscape:Plane", "scipy:interpolate.
         raise SystemExit(f"{name} was built")
     assert set(sys.modules) == before, (name, set(sys.modules) - before)
 """
-    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False).stderr == ""
+    assert (
+        subprocess.run([sys.executable, "-c", script], capture_output=True, encoding="utf-8", check=False).stderr == ""
+    )

@@ -113,7 +113,7 @@ class Project:
             "DPG_JOBS": "2",
         }
         root.mkdir()
-        (root / "stage.py").write_text(STAGE)
+        (root / "stage.py").write_text(STAGE, encoding="utf-8")
 
     def execute(self, trouble: str = "none 0", stop: signal.Signals | None = None) -> Ending:
         """Run the stage; where it naps, stop it."""
@@ -132,7 +132,7 @@ class Project:
         (new,) = self.runs() - before
         return Ending(
             code,
-            path.read_text(),
+            path.read_text(encoding="utf-8"),
             self.outputs(),
             len(list(self.root.glob(".scratch/**/*.shard"))),
             self.client.get_run(new),
@@ -141,7 +141,7 @@ class Project:
 
     def start(self, stderr: Path, *command: str, **variables: str) -> subprocess.Popen[bytes]:
         """A command in a process group of its own."""
-        with stderr.open("w") as file:
+        with stderr.open("w", encoding="utf-8") as file:
             return subprocess.Popen(
                 command, cwd=self.root, env=self._environment | variables, stderr=file, start_new_session=True
             )
@@ -167,12 +167,12 @@ class Project:
     def record(self) -> dict[str, Any] | None:
         """What the stage has left of its execution."""
         path = self.root / "data/runs/sample/A-v0/ppo.json"
-        return json.loads(path.read_text()) if path.exists() else None
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
 def wait_for(condition: Callable[[], object], process: subprocess.Popen[bytes], stderr: Path) -> None:
     """Wait until a condition holds; a process ends only after that."""
     end = time.monotonic() + PATIENCE
     while not condition():
-        assert process.poll() is None and time.monotonic() < end, stderr.read_text()
+        assert process.poll() is None and time.monotonic() < end, stderr.read_text(encoding="utf-8")
         time.sleep(0.01)

@@ -87,14 +87,14 @@ def environment(monkeypatch, tmp_path):
     """Stages run in a folder of their own, with this code."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.delenv("DVC_STAGE", raising=False)
-    (tmp_path / "stage.py").write_text(NAP)
+    (tmp_path / "stage.py").write_text(NAP, encoding="utf-8")
     return tmp_path
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_a_stage_that_is_interrupted_cleans_up_says_so_and_ends_with_130(environment, how):
     """Schedulers end jobs with SIGTERM: they must end as cleanly as by Ctrl-C."""
-    process = subprocess.Popen([sys.executable, "stage.py"], cwd=environment, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen([sys.executable, "stage.py"], cwd=environment, stderr=subprocess.PIPE, encoding="utf-8")
     wait_for(environment / "napping")
     process.send_signal(how)
     _, stderr = process.communicate(timeout=PATIENCE)
@@ -131,7 +131,8 @@ def under_dvc(folder: Path, first: str = "napping", **variables: str) -> tuple[s
     """A process that runs the stage in a shell of its own, as DVC does; and the stage, which has made that file."""
     (folder / "runner.py").write_text(
         "import subprocess, sys\n"
-        f"subprocess.call('{sys.executable} stage.py; true', shell=True, stderr=open('stderr', 'w'))\n"
+        f"subprocess.call('{sys.executable} stage.py; true', shell=True, stderr=open('stderr', 'w'))\n",
+        encoding="utf-8",
     )
     parent = subprocess.Popen([sys.executable, "runner.py"], cwd=folder, env=os.environ | variables)
     wait_for(folder / first)
@@ -154,7 +155,9 @@ def test_a_stage_whose_dvc_was_killed_ends_by_itself(environment):
         parent.wait()
         stage.wait(PATIENCE)
         assert (environment / "cleaned").exists()
-        assert (environment / "stderr").read_text() == "error: stopped before the end; nothing was published\n"
+        assert (environment / "stderr").read_text(
+            encoding="utf-8"
+        ) == "error: stopped before the end; nothing was published\n"
     finally:
         end(parent, stage)
 
@@ -177,7 +180,9 @@ def test_a_stage_ends_with_its_dvc_also_in_a_call_that_heeds_no_signal(environme
     try:
         parent.kill()
         stage.wait(PATIENCE)
-        assert (environment / "stderr").read_text() == "error: stopped before the end; nothing was published\n"
+        assert (environment / "stderr").read_text(
+            encoding="utf-8"
+        ) == "error: stopped before the end; nothing was published\n"
     finally:
         end(parent, stage)
 
@@ -192,7 +197,11 @@ def test_a_stage_whose_dvc_was_killed_before_it_began_does_not_begin(environment
         (environment / "slow").unlink()
         stage.wait(PATIENCE)
         assert not (environment / "napping").exists()
-        assert (environment / "stderr").read_text().startswith("error: the DVC that ran this stage has ended, ")
+        assert (
+            (environment / "stderr")
+            .read_text(encoding="utf-8")
+            .startswith("error: the DVC that ran this stage has ended, ")
+        )
     finally:
         end(parent, stage)
 
@@ -205,6 +214,6 @@ def test_a_stage_that_was_started_by_hand_goes_on_when_its_shell_is_closed(envir
         (environment / "released").touch()
         stage.wait(PATIENCE)
         assert (environment / "cleaned").exists()
-        assert (environment / "stderr").read_text() == ""
+        assert (environment / "stderr").read_text(encoding="utf-8") == ""
     finally:
         end(parent, stage)

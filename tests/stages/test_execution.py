@@ -118,7 +118,7 @@ def test_the_run_of_a_stage_that_was_killed_is_closed_by_the_one_that_goes_on(st
 
 def test_a_full_disk_is_one_clear_line_and_no_outputs(on_a_small_disk, tmp_path, store, monkeypatch):
     """The finished shards have room, and what is made of them has not; with room it goes on."""
-    (tmp_path / "stage.py").write_text(STAGE)
+    (tmp_path / "stage.py").write_text(STAGE, encoding="utf-8")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
     monkeypatch.setenv("DPG_JOBS", "1")
     stage = f"{sys.executable} {tmp_path / 'stage.py'} A-v0 ppo --size 2000"

@@ -11,7 +11,7 @@ from stages.origins import origins
 def leave(stage, owner, **entry):
     path = record(stage, owner)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"tracking_uri": "sqlite:///x.db", **entry}))
+    path.write_text(json.dumps({"tracking_uri": "sqlite:///x.db", **entry}), encoding="utf-8")
 
 
 def test_records_are_found_by_the_names_that_dvc_gives_stages(tmp_path, monkeypatch):

@@ -113,7 +113,7 @@ def test_what_cannot_be_measured_is_said_before_the_run_in_the_words_of_the_run(
     assert UNKNOWN in reason
     assert f"note: {ENV}: value, true_value, baselines will not be measured: {reason}\n" in capsys.readouterr().err
     for stage in reasons:
-        assert Path("data/tables", stage, ENV, "ppo", "not_measured.txt").read_text() == f"{reason}\n"
+        assert Path("data/tables", stage, ENV, "ppo", "not_measured.txt").read_text(encoding="utf-8") == f"{reason}\n"
 
 
 def test_tables_of_what_is_not_measured_have_their_columns_and_the_others_their_rows(here):
@@ -128,7 +128,7 @@ def test_tables_of_what_is_not_measured_have_their_columns_and_the_others_their_
 
 
 def test_the_claims_that_are_not_measured_say_what_they_need(here):
-    claims = {claim["id"]: claim for claim in json.loads(Path("reports/claims.json").read_text())}
+    claims = {claim["id"]: claim for claim in json.loads(Path("reports/claims.json").read_text(encoding="utf-8"))}
     for name, words in {
         **dict.fromkeys(("V1", "V2", "V3", "V4"), UNKNOWN),
         **dict.fromkeys(("R1", "R2", "R3"), "needs agents that do not diverge"),
@@ -143,10 +143,10 @@ def test_the_report_has_the_figures_that_there_are_and_the_reasons_for_the_other
     names = {path.stem for path in Path("reports/figures").glob("*.png")}
     assert not [name for name in names if name.startswith(("fig03", "fig04", "fig05", "fig13"))]
     assert {f"fig01_gradient_variance_{ENV}", "fig09_rewards", f"fig12_update_steps_{ENV}"} <= names
-    page = Path("reports/index.html").read_text()
+    page = Path("reports/index.html").read_text(encoding="utf-8")
     assert f"{ENV}, PPO: true_value: not measured: " in page
     assert f"{ENV}: regimes: not measured: needs agents that do not diverge" in page
-    values = json.loads(Path("reports/metrics.json").read_text())[ENV]["ppo"]["value"]
+    values = json.loads(Path("reports/metrics.json").read_text(encoding="utf-8"))[ENV]["ppo"]["value"]
     assert set(values.values()) == {None}
 
 

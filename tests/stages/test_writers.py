@@ -60,8 +60,8 @@ def test_of_three_at_once_each_waits_for_the_one_before_and_takes_up_what_it_has
     (killed,) = project.runs() - before
     others = [start(name, *COMMAND) for name in ("second", "third")]
     for process, path in others:
-        wait_for(lambda: f"waiting for process {first.pid} on " in path.read_text(), process, path)  # noqa: B023
-        assert ", which has been writing data/" in path.read_text()
+        wait_for(lambda: f"waiting for process {first.pid} on " in path.read_text(encoding="utf-8"), process, path)  # noqa: B023
+        assert ", which has been writing data/" in path.read_text(encoding="utf-8")
     assert project.outputs().keys() == {
         "data/tables/sample/A-v0/.ppo.partial/in-use",
         "data/sample/A-v0/.ppo.partial/in-use",
@@ -69,8 +69,8 @@ def test_of_three_at_once_each_waits_for_the_one_before_and_takes_up_what_it_has
     }
     first.kill()
     for process, path in others:
-        assert process.wait(PATIENCE) == 0, path.read_text()
-    told = sorted(path.read_text() for _, path in others)
+        assert process.wait(PATIENCE) == 0, path.read_text(encoding="utf-8")
+    told = sorted(path.read_text(encoding="utf-8") for _, path in others)
     assert sum("resuming: 10 finished shards" in text for text in told) == 1, told
     assert sum("resuming: 40 finished shards" in text for text in told) == 1, told
     assert project.outputs() == smooth.outputs
@@ -82,10 +82,10 @@ def test_of_three_at_once_each_waits_for_the_one_before_and_takes_up_what_it_has
 
 def test_what_is_published_is_never_that_of_a_stage_whose_dvc_was_killed(project, start, smooth):
     """However slow the stage is to notice: here it is stopped until the same command has come to the same work."""
-    (project.root / "dvc.yaml").write_text(json.dumps(PIPELINE))
+    (project.root / "dvc.yaml").write_text(json.dumps(PIPELINE), encoding="utf-8")
     dvc = (sys.executable, "-m", "dvc")
     init, path = start("init", *dvc, "init", "--no-scm", "--quiet")
-    assert init.wait(PATIENCE) == 0, path.read_text()
+    assert init.wait(PATIENCE) == 0, path.read_text(encoding="utf-8")
     before = project.runs()
     first, stderr = start("first", *dvc, "repro", trouble="nap 39")
     project.wait_for_nap(first, stderr)
@@ -95,12 +95,12 @@ def test_what_is_published_is_never_that_of_a_stage_whose_dvc_was_killed(project
     first.kill()
     first.wait()
     second, path = start("second", *dvc, "repro")
-    wait_for(lambda: f"waiting for process {stage.pid} on " in path.read_text(), second, path)
+    wait_for(lambda: f"waiting for process {stage.pid} on " in path.read_text(encoding="utf-8"), second, path)
     (project.root / "released").touch()  # so that it has all that it would publish
     stage.resume()
-    assert second.wait(PATIENCE) == 0, path.read_text()
-    assert re.search(r"resuming: (39|40) finished shards", path.read_text())
-    assert "nothing " in stderr.read_text().splitlines()[-1]
+    assert second.wait(PATIENCE) == 0, path.read_text(encoding="utf-8")
+    assert re.search(r"resuming: (39|40) finished shards", path.read_text(encoding="utf-8"))
+    assert "nothing " in stderr.read_text(encoding="utf-8").splitlines()[-1]
     assert project.client.get_run(orphan).info.status in ("KILLED", "FAILED")
     assert project.record()["run_id"] != orphan
     assert project.outputs() == smooth.outputs
