@@ -197,7 +197,8 @@ def quiet_grid(axes: Axes, axis: str = "y") -> None:
 def curve(axes: Axes, rows: pd.DataFrame, x: str, look: Look, y: str = "mean", **line: Any) -> None:
     """A line over the columns `x` and `y`, in a look, and its interval from `low` to `high`."""
     axes.fill_between(rows[x], rows["low"], rows["high"], color=look.color, alpha=BAND, linewidth=0)
-    axes.plot(rows[x], rows[y], color=look.color, **({"linestyle": look.dashes} | line))
+    options: dict[str, Any] = {"linestyle": look.dashes} | line
+    axes.plot(rows[x], rows[y], color=look.color, **options)
 
 
 def band_handle(color: str, label: str) -> Patch:
