@@ -60,7 +60,8 @@ def table(found: Sequence[Mapping[str, Any]]) -> Table:
     rows = Table("", Column("claim", overflow="fold"), Column("found", overflow="fold"), "verdict", box=SIMPLE_HEAD)
     for claim in found:
         verdict = Text(claim["verdict"], STYLES.get(claim["verdict"], ""))
-        rows.add_row(claim["id"], Text(claim["claim"]), Text(claim["reason"] or effect_of(claim)), verdict)
+        found_here = "; ".join(filter(None, (claim["reason"] or effect_of(claim), claim.get("note"))))
+        rows.add_row(claim["id"], Text(claim["claim"]), Text(found_here), verdict)
         rows.add_section()
     return rows
 

@@ -4,10 +4,13 @@ At snapshot i the iteration's own batch is collected again, from the same seeds,
 V = V_phi_{i+1}. V is scored on that batch and on fresh held-out streams, against two targets: `gae`,
 V_phi_i(s) + A_GAE, what it was fitted to; and `returns`, the discounted return, in the units that the net is trained
 in. Streams are recorded H pairs longer than they are scored, so that returns are known to one part in a hundred.
+Beside these stand the errors by the formulas of the authors' release (`dpg.probes.release_errors`).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -19,6 +22,7 @@ from dpg.envs.make import time_limit
 from dpg.learning.batch import appraise, prepare, values
 from dpg.learning.training import iteration_seed
 from dpg.learning.update import update_value
+from dpg.probes import release_errors
 from dpg.probes.collection import fresh_streams, probe_seed
 from dpg.runtime.seeding import Seed
 from dpg.streams import advantages, measurable
@@ -50,6 +54,14 @@ class PredictionError:
 
     `pairs` are those whose target is known, `trajectories` the complete episodes among the pairs that were scored.
     Relative errors are |V - y| / |y|.
+
+    `release_error` is the error of the net by the release's formula for the target, over `release_pairs` pairs: all but
+    those after which an episode ended. The last three are of `returns` alone, NaN and 0 for `gae`. `hindsight_error`
+    is what that formula gives for the discounted return itself as the prediction, over those `hindsight_pairs` of the
+    pairs whose return is known. What this predictor loses is what the formula cuts off, and no fault of a net.
+    `release_error_known` is the error of the net over the same pairs. Where time limits bootstrap, returns close before
+    one are not known, and just these lose most: then `hindsight_error` is too low for all pairs, and is to be
+    compared with `release_error_known`.
     """
 
     env: str
@@ -65,6 +77,11 @@ class PredictionError:
     median_relative_error: float
     near_zero_share: float
     explained_variance: float
+    release_error: float
+    release_pairs: int
+    release_error_known: float
+    hindsight_error: float
+    hindsight_pairs: int
 
 
 def unmeasurable(snapshot: Snapshot) -> str:
@@ -121,24 +138,41 @@ def _score(snapshot: Snapshot, updated: Population, split: str, streams: Streams
     appraisal = appraise(state, scored, common, recipe.config)
     obs = updated.normalize_obs(scored.obs.reshape(1, -1, scored.obs.shape[-1]))
     predicted = values(updated, obs).reshape(scored.reward.shape)
-    targets = {
-        "gae": (appraisal.value + appraisal.advantage(common), np.ones_like(scored.done)),
-        "returns": known_returns(snapshot, streams),
-    }
+    own_target = appraisal.value + appraisal.advantage(common)
+    returns, known = known_returns(snapshot, streams)
+    recorded = release_errors.recorded_return(appraisal.reward, scored.done, common.gamma)
+    kept = ~scored.done
+    by_release = _ByRelease(
+        release_errors.returns_error(predicted, recorded, kept),
+        release_errors.returns_error(predicted, recorded, kept & known),
+        release_errors.returns_error(returns, recorded, kept & known),
+    )
+    own_by_release = _ByRelease(release_errors.gae_error(predicted, own_target, kept))
+    row = partial(_errors, snapshot, split, trajectories=int(scored.done.sum()), predicted=predicted)
     return [
-        _errors(snapshot, split, name, predicted, target, usable, int(scored.done.sum()))
-        for name, (target, usable) in targets.items()
+        row("gae", target=own_target, usable=np.ones_like(scored.done), by_release=own_by_release),
+        row("returns", target=returns, usable=known, by_release=by_release),
     ]
+
+
+class _ByRelease(NamedTuple):
+    """Errors by the release's formula: of the net, of the net where returns are known, and of those returns there."""
+
+    net: release_errors.Error
+    net_known: release_errors.Error = release_errors.Error(float("nan"), 0)
+    hindsight: release_errors.Error = release_errors.Error(float("nan"), 0)
 
 
 def _errors(
     snapshot: Snapshot,
     split: str,
     target_name: str,
+    *,
     predicted: Float[np.ndarray, "N T"],
     target: Float[np.ndarray, "N T"],
     usable: Bool[np.ndarray, "N T"],
     trajectories: int,
+    by_release: _ByRelease,
 ) -> PredictionError:
     v, y = predicted[usable], target[usable]
     relative = relative_errors(v, y)
@@ -158,6 +192,11 @@ def _errors(
         median_relative_error=float(np.median(finite)) if enough else float("nan"),
         near_zero_share=float(np.mean(np.abs(y) < NEAR_ZERO * y.std())) if len(y) else float("nan"),
         explained_variance=explained_variance(v, y),
+        release_error=by_release.net.mean,
+        release_pairs=by_release.net.pairs,
+        release_error_known=by_release.net_known.mean,
+        hindsight_error=by_release.hindsight.mean,
+        hindsight_pairs=by_release.hindsight.pairs,
     )
 
 

@@ -14,9 +14,10 @@ COLUMNS = {
     "agreement": "env algorithm iteration against pairs agents cosine low high",
     "updates": "env algorithm agent iteration updates unmoved pairs trajectories cosine kl",
     "value": "env algorithm agent iteration split target pairs trajectories mean_relative_error trimmed_relative_error "
-    "median_relative_error near_zero_share",
-    "fits": "env algorithm agent iteration pairs heldout_pairs heldout_trajectories best_epoch explained_variance "
-    "value_net_explained_variance",
+    "median_relative_error near_zero_share release_error release_pairs release_error_known hindsight_error "
+    "hindsight_pairs",
+    "fits": "env algorithm agent iteration pairs heldout_pairs heldout_trajectories best_epoch "
+    "explained_variance value_net_explained_variance",
     "losses": "env algorithm agent iteration epoch train_loss heldout_loss",
     "states": "env algorithm agent iteration state rollouts cut rollout_mean rollout_se value_net true_value",
     "opinions": "env algorithm agent iteration net states relative_error",

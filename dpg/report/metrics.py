@@ -91,10 +91,17 @@ def _updates(updates: pd.DataFrame) -> dict[str, Number]:
 
 
 def _value(value: pd.DataFrame) -> dict[str, Number]:
-    """Mean over agents of the mean relative errors on held-out pairs, at the last snapshot of the curve."""
+    """Mean over agents of the errors on held-out pairs, at the last snapshot of the curve.
+
+    Mean relative errors, the errors by the release's formulas, and what that for returns gives with hindsight.
+    """
+    gae, returns = (select(value, split="heldout", target=target) for target in ("gae", "returns"))
     return {
-        f"heldout_{target}_error_last": _ends(select(value, split="heldout", target=target), "mean_relative_error")[1]
-        for target in ("gae", "returns")
+        "heldout_gae_error_last": _ends(gae, "mean_relative_error")[1],
+        "heldout_returns_error_last": _ends(returns, "mean_relative_error")[1],
+        "heldout_release_gae_error_last": _ends(gae, "release_error")[1],
+        "heldout_release_returns_error_last": _ends(returns, "release_error")[1],
+        "heldout_hindsight_error_last": _ends(returns, "hindsight_error")[1],
     }
 
 

@@ -14,7 +14,7 @@ FOUND = [
     {"id": "G1", "claim": "estimates agree poorly", "verdict": "supported", "reason": "", **NUMBERS},
     {"id": "G2", "claim": "it falls", "verdict": "supported", "reason": "", **NUMBERS, "low": None, "high": None},
     {"id": "G3", "claim": "on harder tasks", "verdict": "not measured", "reason": "one task alone", **LACKING},
-    {"id": "R3", "claim": "they peak", "verdict": "inconclusive", "reason": "two agents", **NUMBERS},
+    {"id": "R3", "claim": "they peak", "verdict": "inconclusive", "reason": "two agents", **NUMBERS, "note": "of two"},
 ]
 
 
@@ -29,7 +29,7 @@ def test_every_claim_has_its_verdict_and_its_effect_or_its_reason():
     assert "cosine: 0.0512 [0.02, 0.08], below 0.5" in g1 and "supported" in g1
     assert "cosine: 0.0512, below 0.5" in g2
     assert "one task alone" in g3 and "not measured" in g3
-    assert "two agents" in r3 and "inconclusive" in r3
+    assert "two agents; of two" in r3 and "inconclusive" in r3
     assert claims.summary(FOUND) == "2 supported, 1 inconclusive, 1 not measured"
 
 

@@ -66,6 +66,31 @@ def test_a_perfect_prediction_has_no_error(trained, make_streams):
     assert np.isnan([row.explained_variance for row in rows]).all()
 
 
+@pytest.mark.parametrize(("time_limit", "known"), [("bootstrap", 20 + 64), ("terminal", 127)])
+def test_the_releases_errors_and_what_hindsight_makes_of_them(make_recipe, trained, make_streams, time_limit, known):
+    """A reward of one, a time limit at the 64th of 128 pairs, a net that says zero, H = 44.
+
+    Before a limit that bootstraps, returns are known where 44 pairs follow. Where it is an end, hindsight knows it.
+    """
+    recipe = make_recipe("ppo", common={"gamma": 0.9, "time_limit": time_limit})
+    silent = replace(trained[0].state, value=np.zeros_like(trained[0].state.value))
+    streams = make_streams(1, 128 + 44, obs_dim=4, action_dim=1, truncated=((0, 63),))
+    streams = replace(streams, reward=np.ones_like(streams.reward))
+    own, returns = value._score(Snapshot(0, recipe, silent), silent, "heldout", streams)
+    assert (own.release_pairs, returns.release_pairs, returns.hindsight_pairs) == (127, 127, known)
+    assert (returns.release_error, returns.release_error_known) == (1, 1)
+    left = [0.9**k / (1 - 0.9**k) for k in range(1, 65)]  # of the pairs before the batch's end
+    before = {"bootstrap": [0.9**k / (1 - 0.9**k) for k in range(45, 65)], "terminal": [0.0] * 63}[time_limit]
+    # Long returns are known to 1 %, of which little is left here.
+    assert returns.hindsight_error == pytest.approx(np.mean(before + left), abs=0.03)
+    assert np.isnan([own.hindsight_error, own.release_error_known]).all()
+    unit = trained[0].state.return_moments.std.item()  # rewards are scaled by it
+    lam = 0.9 * recipe.common.gae_lambda
+    targets = [(1 - lam**k) / (1 - lam) / unit for k in (*range(2, 65), *range(1, 65))]
+    # The net says zero, so that its target is the advantage, and (V - y)^2 / |y| is |y|.
+    assert own.release_error == pytest.approx(np.mean(targets))
+
+
 def test_relative_errors_by_hand():
     predicted, target = np.array([1.0, 3.0, 0.0, 1.0]), np.array([2.0, -1.0, 0.0, 0.0])
     np.testing.assert_array_equal(value.relative_errors(predicted, target), [0.5, 4.0, 0.0, np.inf])

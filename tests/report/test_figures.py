@@ -332,21 +332,30 @@ def test_an_agent_that_is_missing_at_a_checkpoint_leaves_the_others(tables, stat
 
 
 @pytest.mark.parametrize(("draw", "scale"), [(value.draw_heldout, 4), (value.draw_train, 1)])
-def test_value_errors_on_two_panels(draw, scale, tables, statistics):
-    left, right = panels(draw(tables.value, statistics))
-    for axes, double in ((left, 1), (right, 2)):
-        np.testing.assert_allclose(line(axes, "mean"), [[0, 2, 4], [2 * scale * double] * 3])
-        np.testing.assert_allclose(line(axes, "median"), [[0, 2, 4], [0.5 * scale * double] * 3])
-        np.testing.assert_allclose(line(axes, "agent=2")[1], [3 * scale * double] * 3)
+def test_value_errors_by_two_definitions(draw, scale, tables, statistics):
+    left, middle, right = panels(draw(tables.value, statistics))
+    for axes, times in ((left, 1), (middle, 2), (right, 3)):
+        np.testing.assert_allclose(line(axes, "mean"), [[0, 2, 4], [2 * scale * times] * 3])
+        np.testing.assert_allclose(line(axes, "agent=2")[1], [3 * scale * times] * 3)
         assert axes.get_yscale() == "log"
         assert axes.yaxis.get_transform().base == 2
+    for axes, times in ((left, 1), (middle, 2)):
+        np.testing.assert_allclose(line(axes, "median"), [[0, 2, 4], [0.5 * scale * times] * 3])
+    np.testing.assert_allclose(line(right, "own target, squared"), [[0, 2, 4], [3 * scale] * 3])
+    np.testing.assert_allclose(line(right, "hindsight"), [[0, 2, 4], [0.3] * 3])
+
+
+def test_what_hindsight_does_not_know_is_said(tables, statistics):
+    assert "known for 80% of the pairs" in value.caption(tables.value, "heldout", statistics)
+    rows = tables.value.assign(hindsight_pairs=tables.value["release_pairs"])
+    assert "known for" not in value.caption(rows, "heldout", statistics)
 
 
 def test_an_error_that_is_nan_is_left_out(tables, statistics):
     rows = tables.value
     missing = (rows["agent"] == 2) & (rows["iteration"] == 2)
     rows.loc[missing, "mean_relative_error"] = np.nan
-    left, _ = panels(value.draw_train(rows, statistics))
+    left, *_ = panels(value.draw_train(rows, statistics))
     np.testing.assert_allclose(line(left, "mean")[1], [2, 1.5, 2])
     assert line(left, "agent=2")[0].tolist() == [0, 4]
 

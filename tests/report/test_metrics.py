@@ -22,9 +22,15 @@ def test_numbers_of_a_small_experiment(tables, statistics):
     assert cell["gradient"]["true_cosine_at_T_last"] == pytest.approx(0.26)
     # Agent k's updates at iteration i: 0.6 - i / 10 - k / 10.
     assert cell["update_step"] == {"cosine_first": pytest.approx(0.5), "cosine_last": pytest.approx(0.1)}
-    # Held-out errors are 4 (1 + k) for the net's own target, twice that for returns.
-    assert cell["value"] == {"heldout_gae_error_last": 8.0, "heldout_returns_error_last": 16.0}
-    # V* explains 0.9 - k / 10; at states, errors are 0.5 + k / 10 for the value net and a tenth of that for V*.
+    # Held-out errors are 4 (1 + k) for the net's own target, twice that for returns; half as much again by the release.
+    assert cell["value"] == {
+        "heldout_gae_error_last": 8.0,
+        "heldout_returns_error_last": 16.0,
+        "heldout_release_gae_error_last": 12.0,
+        "heldout_release_returns_error_last": 24.0,
+        "heldout_hindsight_error_last": pytest.approx(0.3),
+    }
+    # V* explains 0.9 - k / 10; at states, squared errors are 25 (k + 1) of 100 for the value net, a hundredth for V*.
     assert cell["true_value"] == {
         "explained_variance_last": pytest.approx(0.8),
         "value_net_explained_variance_last": pytest.approx(0.4),

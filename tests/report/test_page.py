@@ -112,6 +112,19 @@ def test_every_claim_has_its_verdict_its_rule_and_its_numbers(material):
     assert re.search(r"-0\.04 \[-0\.04, -0\.04\]", g2)  # agents' cosines fall by i / 100
 
 
+def test_the_page_says_for_every_agent_what_hindsight_loses_by_the_releases_formula(material):
+    """Held-out errors of agent k by the release: 12 (1 + k), and 8 (1 + k) where the return is known."""
+    text = render.render(material)
+    rows = text.split('<h3 id="definitions">')[1].split("</table>")[0]
+    for k in range(3):
+        numbers = [f"{each:.1%}" for each in (1.0, 12 * (1 + k), 0.2 + k / 10, 0.8, 8 * (1 + k))]
+        assert "</td>" + "".join(f'<td class="n">{each}</td>' for each in (k, *numbers)) in rows
+    v2 = text.split('<tr id="V2">')[1].split("</tr>")[0]
+    assert "knows the returns 0.3 [" in v2
+    none = replace(material.tables, value=material.tables.value[material.tables.value["iteration"] == 0])
+    assert 'id="definitions"' not in render.render(replace(material, tables=none))
+
+
 def test_a_figure_has_its_caption_its_table_and_its_run(material):
     text = render.render(material)
     figure = text.split(f'id="fig01_gradient_variance_{ENV}"')[1].split("<h3")[0]

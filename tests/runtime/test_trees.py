@@ -172,7 +172,26 @@ def results(make_recipe: Callable[..., Recipe], make_population: Callable[..., A
     state = replace(make_population(2), iteration=3)
     group = campaign.Group(recipe, (0, 1), (1e-4, 3e-4))
     record = Record(0, 3, 100, 1.0, float("nan"), 3, 0.1, 0.2, 0.3, 0.4, 0.5)
-    error = PredictionError("A-v0", "ppo", 0, 1, "train", "gae", 10, 2, 0.1, 0.2, float("inf"), 0.0, -0.0)
+    error = PredictionError(
+        "A-v0",
+        "ppo",
+        0,
+        1,
+        "train",
+        "gae",
+        10,
+        2,
+        0.1,
+        0.2,
+        float("inf"),
+        0.0,
+        -0.0,
+        0.1,
+        9,
+        float("nan"),
+        float("nan"),
+        0,
+    )
     return [
         (sums, Products(3, 1.5, -2.5, 1 / 3)),
         Episodes(rng.standard_normal((2, 3)), np.arange(6).reshape(2, 3)),

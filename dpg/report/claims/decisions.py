@@ -69,6 +69,7 @@ def summarize(claim: Claim) -> dict[str, Any]:
         "verdict": claim.verdict.value,
         **{name: headline.get(name) for name in ("quantity", "effect", "low", "high", "side", "edge")},
         "reason": "; ".join(dict.fromkeys(reasons)),
+        "note": "; ".join(f"{finding.where}: {finding.note}" for finding in claim.findings if finding.note),
         "rule": rule.rule,
         "why": rule.why,
         "tables": list(rule.tables),
@@ -78,6 +79,7 @@ def summarize(claim: Claim) -> dict[str, Any]:
                 "verdict": finding.verdict.value,
                 "reason": finding.reason,
                 "doubt": finding.doubt,
+                "note": finding.note,
                 "parts": [_part(part) for part in finding.parts],
             }
             for finding in claim.findings

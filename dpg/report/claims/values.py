@@ -8,7 +8,7 @@ from dpg.report import ablation
 from dpg.report.claims import rules
 from dpg.report.claims.cells import NO_EPISODE, Cell, agents_mean, cells, inequality, lacking, later, over_few, span
 from dpg.report.claims.cells import NO_LATER as NO_LATER_STUDIED
-from dpg.report.claims.verdicts import Finding, Part
+from dpg.report.claims.verdicts import Finding, Part, spread
 from dpg.report.tables import LAST_ITERATIONS, Tables, final_returns, select
 from dpg.runtime.schema import Statistics
 
@@ -49,8 +49,27 @@ def misses_the_returns(tables: Tables, timesteps: int, statistics: Statistics) -
             inequality(quantity, returns, "above", rules.LOW_ERROR, statistics, **sizes),
             inequality(f"{quantity}, minus that against its own target", more, "above", 0.0, statistics, **sizes),
         )
-        found.append(Finding(str(cell), parts))
+        note = _by_release(select(heldout, target="returns"), statistics)
+        found.append(Finding(str(cell), parts, note=note))
     return found
+
+
+def _by_release(returns: pd.DataFrame, statistics: Statistics) -> str:
+    """What the formula of the authors' release gives for the same nets, and for a predictor that knows the returns."""
+    net, known, hindsight = (
+        over_few(agents_mean(returns, column), statistics)
+        for column in ("release_error", "release_error_known", "hindsight_error")
+    )
+    if not math.isfinite(net.mean):
+        return ""
+    text = f"by the formula of the authors' release the nets' error is {spread(net)}"
+    if not math.isfinite(hindsight.mean):
+        return text
+    text += f", and that of a predictor which knows the returns {spread(hindsight)}"
+    share = returns["hindsight_pairs"].sum() / returns["release_pairs"].sum()
+    if share < 1:
+        text += f" (on the {share:.1%} of the pairs whose return is known; the nets' error there is {spread(known)})"
+    return f"{text}: so much of the paper's some 50 % may be its definition"
 
 
 def true_value_gains(tables: Tables, timesteps: int, statistics: Statistics) -> list[Finding]:

@@ -44,16 +44,15 @@ class Part:
         return Verdict.INCONCLUSIVE
 
     def __str__(self) -> str:
-        mean, low, high = (number(value) for value in self.effect)
         if not math.isfinite(self.effect.mean):
             return f"{self.quantity}: no number"
         if not math.isfinite(self.effect.low):
-            return f"{self.quantity}: {mean}, without an interval"
+            return f"{self.quantity}: {spread(self.effect)}, without an interval"
         told = {
             Verdict.SUPPORTED: f"{self.side} {number(self.edge)}",
             Verdict.CONTRADICTED: f"not {self.side} {number(self.edge)}",
         }.get(self.verdict, f"which leaves open whether it is {self.side} {number(self.edge)}")
-        return f"{self.quantity}: {mean} [{low}, {high}], {told}"
+        return f"{self.quantity}: {spread(self.effect)}, {told}"
 
 
 @dataclass(frozen=True)
@@ -61,13 +60,14 @@ class Finding:
     """A claim in one cell or task.
 
     `lacks` says what is missing: the claim is not measured there. `doubt` says why the parts cannot decide it, whatever
-    they are.
+    they are. `note` says what a reader has to know beside the verdict, and decides nothing.
     """
 
     where: str
     parts: tuple[Part, ...] = ()
     lacks: str = ""
     doubt: str = ""
+    note: str = ""
 
     @property
     def verdict(self) -> Verdict:
@@ -120,6 +120,12 @@ def agreed(verdicts: Iterable[Verdict]) -> Verdict:
     if not measured:
         return Verdict.NOT_MEASURED
     return measured.pop() if len(measured) == 1 else Verdict.INCONCLUSIVE
+
+
+def spread(effect: Interval) -> str:
+    """An effect, with its interval where it has one."""
+    mean, low, high = (number(value) for value in effect)
+    return f"{mean} [{low}, {high}]" if math.isfinite(effect.low) else mean
 
 
 def number(value: float) -> str:

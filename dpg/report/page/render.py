@@ -4,6 +4,7 @@ One file without scripts, with its images inside: it opens from a disk without a
 """
 
 import base64
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from markupsafe import Markup
 
 from dpg.report.claims.verdicts import Verdict, number
 from dpg.report.page import paper
+from dpg.report.page.definitions import by_definition
 from dpg.report.page.names import Named, parse
 from dpg.report.page.records import Record, machines, total
 from dpg.report.style import WIDTH, look
@@ -108,7 +110,7 @@ def render(material: Material) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": number, "duration": duration, "bytes": size, "slug": slug}
+    environment.filters |= {"number": number, "percent": percent, "duration": duration, "bytes": size, "slug": slug}
     records = list(material.records.values())
     return environment.get_template("page.html.j2").render(
         params=material.params,
@@ -119,6 +121,7 @@ def render(material: Material) -> str:
         sections=list(sections(material)),
         returns=list(returns(material)),
         unmeasured={title: list(unmeasured(material, prefixes)) for title, prefixes in SECTIONS.items()},
+        definitions=list(by_definition(material.tables)),
         counterparts=list(paper.counterparts(list(material.captions), material.params, dict(reasons(material)))),
         calibration=None if material.calibration is None else material.calibration.to_dict("records"),
         differences=list(paper.differences(material.params)),
@@ -258,6 +261,11 @@ def duration(seconds: float) -> str:
     if seconds < 99.5 * 60:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h"
+
+
+def percent(share: float) -> str:
+    """A share, to a tenth of a hundredth; nothing where it is not known."""
+    return f"{share:.1%}" if math.isfinite(share) else ""
 
 
 def size(count: float) -> str:

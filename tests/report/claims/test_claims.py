@@ -233,6 +233,26 @@ def test_errors_against_the_returns(returns, own, expected, tables, statistics):
     assert verdict("V2", changed, statistics) is expected
 
 
+def test_the_releases_formula_and_hindsight_stand_beside_the_verdict_on_the_returns(tables, statistics):
+    """Agent k: 12 (1 + k) by the release, 8 (1 + k) where returns are known, and hindsight is off by 0.2 + k / 10."""
+    before = verdict("V2", tables, statistics)
+    (finding,) = decided("V2", tables, statistics)
+    assert "the nets' error is 24 [" in finding.note
+    assert "a predictor which knows the returns 0.3 [" in finding.note
+    assert "80.0% of the pairs whose return is known; the nets' error there is 16 [" in finding.note
+    for errors, words in ((0.01, "is 0.01 ["), (9.0, "is 9 [")):
+        changed = replace(tables, value=tables.value.assign(release_error=errors, hindsight_error=errors))
+        (finding,) = decided("V2", changed, statistics)
+        assert words in finding.note
+        assert finding.verdict is before  # neither decides
+    whole = tables.value.assign(hindsight_pairs=tables.value["release_pairs"])
+    assert "whose return is known" not in decided("V2", replace(tables, value=whole), statistics)[0].note
+    nothing = tables.value.assign(release_error=np.nan, hindsight_error=np.nan, release_pairs=0, hindsight_pairs=0)
+    assert decided("V2", replace(tables, value=nothing), statistics)[0].note == ""
+    summary = decisions.summarize(Claim(rules.RULES["V2"], (finding,)))
+    assert summary["note"] == f"{finding.where}: {finding.note}"
+
+
 def with_gains(tables, true_over_net: float, net_over_zero: float, width: float = 0.01):
     changed = with_column(
         tables, "differences", "difference", true_over_net, width, baseline="true value", other="value net"
