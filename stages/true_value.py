@@ -3,6 +3,7 @@
 from safetensors.numpy import save
 
 from dpg.agent.snapshot import load_all
+from dpg.numerics.ratios import root_ratio
 from dpg.probes import states, true_value
 from dpg.runtime import config
 from dpg.runtime.outputs import write_table
@@ -62,7 +63,9 @@ def main(env: str, algorithm: str) -> None:
             execution.run.log_curve(f"true_value.{column}", table, column, common.timesteps)
         for net, group in opinion.groupby("net"):
             metric = f"true_value.states_{str(net).replace(' ', '_')}_relative_error"
-            execution.run.log_curve(metric, group, "relative_error", common.timesteps)
+            squares = group.groupby("iteration", as_index=False)[["squared_error", "squared_value"]].mean()
+            error = root_ratio(squares["squared_error"].to_numpy(), squares["squared_value"].to_numpy())
+            execution.run.log_curve(metric, squares.assign(error=error), "error", common.timesteps)
         execution.run.log_artifacts(out, "tables")
 
 

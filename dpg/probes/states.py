@@ -21,6 +21,7 @@ from dpg.agent.snapshot import Snapshot
 from dpg.envs.make import make_vector, reset_to, states
 from dpg.envs.stepping import step as step_envs
 from dpg.learning.batch import scale_reward
+from dpg.numerics.ratios import ratio, root_ratio
 from dpg.numerics.statistics import Interval, bootstrap, standard_error
 from dpg.probes.collection import STREAMS_AT_ONCE, probe_seed
 from dpg.runtime.schema import Statistics
@@ -228,6 +229,10 @@ class Opinion:
     The rollouts' own noise is taken off: `relative_error` is the root mean square of the net's error over that of the
     true values, `explained_variance` the share of the true values' variance over states that the net explains. `low`
     and `high` resample the states. NaN where the noise hides the values.
+
+    `squared_error` and `squared_value` are the unbiased means over states of (V - v)^2 and v^2, whose root ratio the
+    error is. The first may be negative, for a net that is right. Errors of several snapshots are averaged by averaging
+    these two.
     """
 
     env: str
@@ -240,6 +245,8 @@ class Opinion:
     relative_error: float
     relative_error_low: float
     relative_error_high: float
+    squared_error: float
+    squared_value: float
     explained_variance: float
     explained_variance_low: float
     explained_variance_high: float
@@ -276,9 +283,9 @@ def tabulate(
     opinions: list[Opinion] = []
     for name, values in nets.items():
         measures = (relative_error, explained_variance)
-        intervals = [_interval(each, values, mean, error, statistics, rng) for each in measures]
-        ends = [end for interval in intervals for end in interval]
-        opinions.append(Opinion(*cell, name, shard.states if count else 0, count, *ends))
+        relative, explained = (_interval(each, values, mean, error, statistics, rng) for each in measures)
+        squares = float(squared_error(values, mean, error)), float(squared_value(mean, error))
+        opinions.append(Opinion(*cell, name, shard.states if count else 0, count, *relative, *squares, *explained))
     return rows, opinions
 
 
@@ -310,10 +317,26 @@ def relative_error(
 ) -> Float[np.ndarray, " B"]:
     """Root mean square of V - v over that of v, v being known as `mean` with standard error `error`.
 
-    E (V - mean)^2 = (V - v)^2 + error^2 and E mean^2 = v^2 + error^2: what the rollouts' noise adds is taken off.
+    A mean square that its noise makes negative counts as zero.
     """
-    gap = ((values - mean) ** 2 - error**2).mean(axis=-1)
-    return np.sqrt(_ratio(np.maximum(gap, 0.0), (mean**2 - error**2).mean(axis=-1)))
+    return root_ratio(squared_error(values, mean, error), squared_value(mean, error))
+
+
+def squared_error(
+    values: Float[np.ndarray, "*batch S"], mean: Float[np.ndarray, "*batch S"], error: Float[np.ndarray, "*batch S"]
+) -> Float[np.ndarray, "*batch"]:
+    """Mean over states of (V - v)^2, v being known as `mean` with standard error `error`.
+
+    E (V - mean)^2 = (V - v)^2 + error^2: what the rollouts' noise adds is taken off.
+    """
+    return np.asarray(((values - mean) ** 2 - error**2).mean(axis=-1))
+
+
+def squared_value(
+    mean: Float[np.ndarray, "*batch S"], error: Float[np.ndarray, "*batch S"]
+) -> Float[np.ndarray, "*batch"]:
+    """Mean over states of v^2: E mean^2 = v^2 + error^2."""
+    return np.asarray((mean**2 - error**2).mean(axis=-1))
 
 
 def explained_variance(
@@ -322,8 +345,4 @@ def explained_variance(
     """1 - var(v - V) / var(v) over states, the noise of the rollouts taken off both variances."""
     noise = (error**2).mean(axis=-1)
     unexplained = np.var(mean - values, axis=-1, ddof=1) - noise
-    return 1 - _ratio(unexplained, np.var(mean, axis=-1, ddof=1) - noise)
-
-
-def _ratio(part: Float[np.ndarray, " B"], whole: Float[np.ndarray, " B"]) -> Float[np.ndarray, " B"]:
-    return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
+    return 1 - ratio(unexplained, np.var(mean, axis=-1, ddof=1) - noise)

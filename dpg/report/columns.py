@@ -20,7 +20,7 @@ COLUMNS = {
     "explained_variance value_net_explained_variance",
     "losses": "env algorithm agent iteration epoch train_loss heldout_loss",
     "states": "env algorithm agent iteration state rollouts cut rollout_mean rollout_se value_net true_value",
-    "opinions": "env algorithm agent iteration net states relative_error",
+    "opinions": "env algorithm agent iteration net states rollouts squared_error squared_value",
     "baselines": "env algorithm agent iteration baseline advantage pairs trajectories repeats cosine low high",
     "differences": "env algorithm agent iteration baseline other advantage pairs repeats difference low high",
     "gains": "env algorithm iteration baseline other advantage pairs agents difference low high",

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from dpg.report import ablation, regimes
+from dpg.report.states import errors_over_agents
 from dpg.report.tables import Tables, final_returns, interval_over_agents, over_agents, select
 from dpg.runtime.schema import Statistics
 
@@ -24,7 +25,7 @@ def summarize(tables: Tables, timesteps: int, statistics: Statistics) -> dict[st
             "gradient": _gradient(select(tables.similarity, **cell), timesteps),
             "update_step": _updates(select(tables.updates, **cell)),
             "value": _value(select(tables.value, **cell)),
-            "true_value": _true_value(select(tables.fits, **cell), select(tables.opinions, **cell)),
+            "true_value": _true_value(select(tables.fits, **cell), select(tables.opinions, **cell), statistics),
             "baselines": _baselines(select(tables.baselines, **cell), select(tables.gains, **cell), timesteps),
             "landscape": _landscape(select(tables.alignment, **cell), select(tables.resolution, **cell)),
             "ablation": _ablation(history, select(tables.ablation, **cell), statistics),
@@ -105,9 +106,10 @@ def _value(value: pd.DataFrame) -> dict[str, Number]:
     }
 
 
-def _true_value(fits: pd.DataFrame, opinions: pd.DataFrame) -> dict[str, Number]:
+def _true_value(fits: pd.DataFrame, opinions: pd.DataFrame, statistics: Statistics) -> dict[str, Number]:
     """Mean over agents of how well V* and the value net predict, at the last studied snapshot."""
-    errors = {net: _ends(select(opinions, net=net), "relative_error")[1] for net in ("true value", "value net")}
+    at_states = errors_over_agents(opinions, ["net", "iteration"], statistics)
+    errors = {net: _ends(select(at_states, net=net), "mean")[1] for net in ("true value", "value net")}
     return {
         "explained_variance_last": _ends(fits, "explained_variance")[1],
         "value_net_explained_variance_last": _ends(fits, "value_net_explained_variance")[1],

@@ -145,6 +145,17 @@ def test_a_task_that_cannot_be_set_says_so(make_recipe):
     assert all(np.isnan(opinion.relative_error) for opinion in opinions)
 
 
+def test_an_opinion_has_the_squares_that_its_error_comes_from(known):
+    """Errors of several agents are averaged by them; of a net that is right the first is below zero at times."""
+    shard = probe.Shard(known, states=6, rollouts=4, seed=0)
+    found = probe.measure(shard)
+    mean, error = found.return_.mean(axis=1), standard_error(found.return_)
+    _, (right, double) = probe.tabulate(shard, found, {"value net": mean, "true value": 2 * mean}, STATISTICS)
+    assert (right.squared_error, right.relative_error) == (pytest.approx(-np.mean(error**2)), 0)
+    assert right.squared_value == double.squared_value == pytest.approx(np.mean(mean**2 - error**2))
+    assert double.relative_error == pytest.approx(np.sqrt(double.squared_error / double.squared_value))
+
+
 def test_the_rollouts_noise_is_taken_off():
     """A net that is right has no error, and one that is off by a tenth has that, however noisy the rollouts are."""
     rng = np.random.default_rng(0)

@@ -190,13 +190,22 @@ def visited(cell: dict) -> pd.DataFrame:
 
 
 def opinions(cell: dict) -> pd.DataFrame:
-    """Agent k: relative errors of 0.5 + k / 10 for the value net, a tenth of that for V*."""
+    """Agent k: v^2 of 100 and (V - v)^2 of 25 (k + 1) for the value net, of a hundredth of that for V*."""
     return pd.DataFrame(
         [
-            row(states.Opinion, **cell, agent=k, iteration=i, net=net, states=4, relative_error=share * (0.5 + k / 10))
+            row(
+                states.Opinion,
+                **cell,
+                agent=k,
+                iteration=i,
+                net=net,
+                states=4,
+                squared_error=share * 25 * (k + 1),
+                squared_value=100.0,
+            )
             for k in range(AGENTS)
             for i in ITERATIONS
-            for net, share in (("value net", 1.0), ("true value", 0.1))
+            for net, share in (("value net", 1.0), ("true value", 0.01))
         ]
     )
 

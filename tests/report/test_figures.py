@@ -110,7 +110,8 @@ def test_the_fit_shows_its_loss_and_both_nets(tables, statistics):
     np.testing.assert_allclose(line(loss, "iteration=4, agent=1"), [[1, 2, 3], [1.2, 0.7, 1 / 3 + 0.2]])
     np.testing.assert_allclose(line(explained, "true value"), [[0, 4], [0.8, 0.8]])
     np.testing.assert_allclose(line(explained, "value net"), [[0, 4], [0.4, 0.4]])
-    np.testing.assert_allclose(line(error, "value net"), [[0, 4], [0.6, 0.6]])
+    np.testing.assert_allclose(line(error, "value net"), [[0, 4], [np.sqrt(0.5)] * 2])
+    np.testing.assert_allclose(line(error, "true value"), [[0, 4], [np.sqrt(0.005)] * 2])
     assert error.get_yscale() == "log"
 
 

@@ -34,8 +34,8 @@ def test_numbers_of_a_small_experiment(tables, statistics):
     assert cell["true_value"] == {
         "explained_variance_last": pytest.approx(0.8),
         "value_net_explained_variance_last": pytest.approx(0.4),
-        "states_error_last": pytest.approx(0.06),
-        "value_net_states_error_last": pytest.approx(0.6),
+        "states_error_last": pytest.approx(0.5**0.5 / 10),
+        "value_net_states_error_last": pytest.approx(0.5**0.5),
     }
     # At T = 200: 0.08, 0.06 and 0.02 and the mean of k / 10; half with returns.
     found = cell["baselines"]

@@ -8,7 +8,7 @@ from dpg.report import ablation
 from dpg.report.claims import rules
 from dpg.report.claims.cells import NO_EPISODE, Cell, agents_mean, cells, inequality, lacking, later, over_few, span
 from dpg.report.claims.cells import NO_LATER as NO_LATER_STUDIED
-from dpg.report.claims.verdicts import Finding, Part, spread
+from dpg.report.claims.verdicts import Finding, Part, Verdict, spread
 from dpg.report.tables import LAST_ITERATIONS, Tables, final_returns, select
 from dpg.runtime.schema import Statistics
 

@@ -12,6 +12,7 @@ from scipy import stats
 
 from dpg.report import style
 from dpg.report.figures.baselines import BASELINES
+from dpg.report.states import errors_over_agents
 from dpg.report.tables import distinct, over_agents, select
 from dpg.runtime.schema import Statistics
 
@@ -32,9 +33,9 @@ def draw_fit(fits: pd.DataFrame, losses: pd.DataFrame, opinions: pd.DataFrame, s
         _losses(loss, select(losses, algorithm=algorithm))
         mine, states = (select(table, algorithm=algorithm) for table in (fits, opinions))
         for name, column in _COLUMNS.items():
-            _over_training(explained, mine, column, NETS[name], statistics, name)
-            _over_training(error, select(states, net=name), "relative_error", NETS[name], statistics, name)
-        if (states["relative_error"] > 0).any():
+            _over_training(explained, over_agents(mine, ["iteration"], column, statistics), name)
+            _over_training(error, errors_over_agents(select(states, net=name), ["iteration"], statistics), name)
+        if (states["squared_error"] > 0).any():
             error.set_yscale("log", base=2)
             error.yaxis.set_major_locator(LogLocator(base=2, numticks=8))
             error.yaxis.set_minor_locator(NullLocator())
@@ -84,12 +85,11 @@ def _losses(axes: Axes, losses: pd.DataFrame) -> None:
     style.quiet_grid(axes)
 
 
-def _over_training(
-    axes: Axes, rows: pd.DataFrame, column: str, look: style.Look, statistics: Statistics, name: str
-) -> None:
-    """The mean over agents, and its interval."""
-    mean = over_agents(rows, ["iteration"], column, statistics).dropna(subset="mean")
-    style.curve(axes, mean, "iteration", look, marker=look.marker, markersize=3, linewidth=1.2, label=name)
+def _over_training(axes: Axes, mean: pd.DataFrame, name: str) -> None:
+    """The mean over agents of what is said of a net, and its interval."""
+    look = NETS[name]
+    rows = mean.dropna(subset="mean")
+    style.curve(axes, rows, "iteration", look, marker=look.marker, markersize=3, linewidth=1.2, label=name)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     style.quiet_grid(axes)
 
@@ -171,7 +171,8 @@ def caption_fit(fits: pd.DataFrame, opinions: pd.DataFrame, statistics: Statisti
         "return after its state no net can). Right: error of both nets against the mean of fresh rollouts from states "
         f"that are set in the simulator ({states}). V* is fitted to {style.span(fits['pairs'])} pairs and scored on "
         f"{style.span(fits['heldout_pairs'])} ({style.span(fits['heldout_trajectories'])} complete trajectories). "
-        f"Lines: mean over {fits['agent'].nunique()} agents. Shaded: {statistics.confidence:.0%} interval of it, "
+        f"Lines: mean over {fits['agent'].nunique()} agents (right: of the mean squares, the root taken last). Shaded: "
+        f"{statistics.confidence:.0%} interval of it, "
         f"by resampling agents ({statistics.resamples} bootstrap resamples, expanded percentiles)."
     )
 

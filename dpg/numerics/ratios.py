@@ -1,0 +1,18 @@
+"""Ratios of unbiased squares, which noise may make negative.
+
+Means of several of them are taken of the squares, and the ratio last: a root taken first, of what is set to zero where
+it is negative, is too large on average.
+"""
+
+import numpy as np
+from jaxtyping import Float
+
+
+def ratio(part: Float[np.ndarray, "*batch"], whole: Float[np.ndarray, "*batch"]) -> Float[np.ndarray, "*batch"]:
+    """part / whole; NaN where the whole is not positive."""
+    return np.divide(part, whole, out=np.full(np.shape(part), np.nan), where=whole > 0)
+
+
+def root_ratio(part: Float[np.ndarray, "*batch"], whole: Float[np.ndarray, "*batch"]) -> Float[np.ndarray, "*batch"]:
+    """sqrt(part / whole), zero where the part is negative; NaN where the whole is not positive."""
+    return np.sqrt(ratio(np.maximum(part, 0.0), whole))

@@ -1,0 +1,39 @@
+"""Errors of nets at states that were set in the simulator, over agents: `true_value/opinion.csv`."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int
+
+from dpg.numerics.ratios import root_ratio
+from dpg.numerics.statistics import bootstrap
+from dpg.report.tables import NO_INTERVAL, RESAMPLES
+from dpg.runtime.schema import Statistics
+
+
+def errors_over_agents(opinions: pd.DataFrame, by: Sequence[str], statistics: Statistics) -> pd.DataFrame:
+    """Root mean square of V - v over that of v, by group of equal `by`: rows with `mean`, `low`, `high` and `agents`.
+
+    Both mean squares are averaged over agents, which the interval resamples, and the root is taken last: an agent's own
+    root, of a mean square that noise made negative and that counts as zero, would be too large on average.
+    """
+    keys = list(by)
+    rows = []
+    for values, group in opinions.groupby(keys):
+        squares = group[["squared_error", "squared_value"]].dropna().to_numpy(np.float64)
+        rows.append([*values, *_error(squares, statistics), len(squares)])
+    return pd.DataFrame(rows, columns=[*keys, "mean", "low", "high", "agents"])
+
+
+def _error(squares: Float[np.ndarray, "N 2"], statistics: Statistics) -> tuple[float, float, float]:
+    if len(squares) == 0:
+        return NO_INTERVAL
+
+    def error(indices: Int[np.ndarray, "B N"]) -> Float[np.ndarray, " B"]:
+        means = squares[indices].mean(axis=1)
+        return root_ratio(means[:, 0], means[:, 1])
+
+    (point,) = error(np.arange(len(squares))[None])
+    rng = RESAMPLES.generator()
+    return bootstrap(float(point), error, len(squares), statistics.confidence, statistics.resamples, rng)
