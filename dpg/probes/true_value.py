@@ -1,9 +1,12 @@
 """The true value function of a snapshot's policy, as well as a net of its kind can have it (paper, sec. 2.2, fig. 5).
 
 V* is a net of the value net's own architecture, fitted to discounted returns that are known, on many pairs of fresh
-streams from pi_theta_i. Targets are standardised, a tenth of the streams is held out, and the epoch that did best on
-those is kept. Its scale is folded into its last layer, so that V* is a value vector like any other, in the reward units
-that the value net is trained in. A bad V* would make every comparison with it meaningless: its own error is reported.
+streams from pi_theta_i. Targets are standardised, and its scale is folded into its last layer, so that V* is a value
+vector like any other, in the reward units that the value net is trained in.
+
+Two sets of streams, a tenth each, are not fitted. The epoch is kept that did best on the stopping streams. That choice
+favours V* on these very streams, so its error is stated on the held-out streams, which decide nothing. A bad V* would
+make every comparison with it meaningless.
 """
 
 from collections.abc import Iterator
@@ -27,6 +30,7 @@ from dpg.runtime.schema import TrueValue
 from dpg.runtime.seeding import Seed
 from dpg.streams.measurable import MIN_PAIRS, heldout_streams, true_values
 
+MIN_STREAMS = 3  # to fit, to stop by, and to hold out
 AT_ONCE = 65_536  # pairs that are predicted together
 ADAM_EPS = 1e-8
 
@@ -40,14 +44,18 @@ class Shard:
     fit: TrueValue
     seed: int
 
+    def __post_init__(self) -> None:
+        if self.num_streams < MIN_STREAMS:
+            raise ValueError(f"{self}: {self.num_streams} streams, a fit takes at least {MIN_STREAMS}")
+
     @property
     def num_streams(self) -> int:
-        """Streams, the held-out ones included."""
+        """Streams, the stopping and the held-out ones included."""
         return self.pairs // self.snapshot.recipe.common.timesteps
 
     @property
     def num_heldout(self) -> int:
-        """Streams that are held out."""
+        """Streams that are held out; as many are stopping streams."""
         return heldout_streams(self.num_streams)
 
     @property
@@ -61,7 +69,10 @@ class Shard:
 
 @dataclass(frozen=True)
 class Epoch:
-    """One row of `loss.csv`: mean squared errors of V*, in standardised units, after an epoch of its fit."""
+    """One row of `loss.csv`: mean squared errors of V*, in standardised units, after an epoch of its fit.
+
+    `train_loss` is that on the pairs that are fitted, `stopping_loss` on the stopping streams.
+    """
 
     env: str
     algorithm: str
@@ -69,14 +80,14 @@ class Epoch:
     iteration: int
     epoch: int
     train_loss: float
-    heldout_loss: float
+    stopping_loss: float
 
 
 @dataclass(frozen=True)
 class Quality:
     """One row of `fit.csv`: how well V* predicts held-out returns, beside the snapshot's own value net.
 
-    `pairs` are those whose return is known, for the fit and of the held-out streams.
+    `pairs` are those whose return is known: of the streams that are fitted, of the stopping and of the held-out ones.
     """
 
     env: str
@@ -85,6 +96,7 @@ class Quality:
     iteration: int
     pairs: int
     trajectories: int
+    stopping_pairs: int
     heldout_pairs: int
     heldout_trajectories: int
     epochs: int
@@ -122,13 +134,15 @@ def unmeasurable(snapshot: Snapshot, pairs: int) -> str:
 def measure(shard: Shard) -> Fitted | str:
     """Collect a shard's streams, and fit V* to their returns.
 
-    The reason, if too few returns are known, of the streams to fit or of those held out.
+    The reason, if too few returns are known in one of the three sets.
     """
     node = probe_seed(shard.seed, "true_value", shard.snapshot)
     seeds = [node / f"stream={index}" for index in range(shard.num_streams)]
-    heldout = collect(shard.snapshot, seeds[: shard.num_heldout])
-    data = collect(shard.snapshot, seeds[shard.num_heldout :])
-    for what, part in (("held-out pairs", heldout), ("pairs to fit", data)):
+    first, second = shard.num_heldout, 2 * shard.num_heldout
+    heldout, stopping, data = (
+        collect(shard.snapshot, part) for part in (seeds[:first], seeds[first:second], seeds[second:])
+    )
+    for what, part in (("held-out pairs", heldout), ("pairs to stop by", stopping), ("pairs to fit", data)):
         if len(part.returns) < MIN_PAIRS:
             return (
                 f"needs more than true_value.pairs = {shard.pairs:,} in the scale, or a lower common.gamma: of "
@@ -136,7 +150,7 @@ def measure(shard: Shard) -> Fitted | str:
                 f"{recorded_pairs(shard.snapshot) - shard.snapshot.recipe.common.timesteps} further pairs), and "
                 f"{MIN_PAIRS} are needed"
             )
-    return fit(shard, data, heldout, node)
+    return fit(shard, data, stopping, heldout, node)
 
 
 def collect(snapshot: Snapshot, seeds: list[Seed]) -> Data:
@@ -156,8 +170,8 @@ def collect(snapshot: Snapshot, seeds: list[Seed]) -> Data:
     return Data(obs[:count], returns[:count], trajectories)
 
 
-def fit(shard: Shard, data: Data, heldout: Data, node: Seed) -> Fitted:
-    """V* from pairs with known returns, stopped where it no longer improves on held-out streams."""
+def fit(shard: Shard, data: Data, stopping: Data, heldout: Data, node: Seed) -> Fitted:
+    """V* from `data`, stopped where it no longer improves on `stopping`; `heldout` decides nothing."""
     snapshot = shard.snapshot
     layout = snapshot.state.architecture.value_layout
     mean, std = float(data.returns.mean()), max(float(data.returns.std()), 1e-12)
@@ -173,7 +187,7 @@ def fit(shard: Shard, data: Data, heldout: Data, node: Seed) -> Fitted:
             vector = adam.descend(vector, gradient(layout, vector, obs[rows], target[rows]))
         losses = [
             float(np.mean((predict(layout, vector[0].numpy(), part.obs) - (part.returns - mean) / std) ** 2))
-            for part in (data, heldout)
+            for part in (data, stopping)
         ]
         epochs.append(Epoch(*cell, epoch, *losses))
         if losses[1] < best_loss:
@@ -181,7 +195,7 @@ def fit(shard: Shard, data: Data, heldout: Data, node: Seed) -> Fitted:
         elif epoch - best_epoch >= shard.fit.patience:
             break
     value = unstandardized(layout, best[0].numpy(), mean, std)
-    return Fitted(value, epochs, quality(snapshot, value, data, heldout, len(epochs), best_epoch))
+    return Fitted(value, epochs, quality(snapshot, value, (data, stopping, heldout), len(epochs), best_epoch))
 
 
 def initial(snapshot: Snapshot, node: Seed) -> Float[Tensor, "1 D"]:
@@ -226,9 +240,10 @@ def unstandardized(layout: Layout, value: Float[np.ndarray, " D"], mean: float, 
 
 
 def quality(
-    snapshot: Snapshot, value: Float[np.ndarray, " D"], data: Data, heldout: Data, epochs: int, best_epoch: int
+    snapshot: Snapshot, value: Float[np.ndarray, " D"], sets: tuple[Data, Data, Data], epochs: int, best_epoch: int
 ) -> Quality:
-    """V* and the snapshot's own value net on the held-out streams."""
+    """V* and the snapshot's own value net on the last of the three sets: fitted, stopping, held-out."""
+    data, stopping, heldout = sets
     layout = snapshot.state.architecture.value_layout
     fitted, own = (predict(layout, vector, heldout.obs) for vector in (value, snapshot.state.value[0]))
     size = np.abs(heldout.returns)
@@ -241,6 +256,7 @@ def quality(
         iteration=snapshot.iteration,
         pairs=len(data.returns),
         trajectories=data.trajectories,
+        stopping_pairs=len(stopping.returns),
         heldout_pairs=len(heldout.returns),
         heldout_trajectories=heldout.trajectories,
         epochs=epochs,

@@ -16,9 +16,9 @@ COLUMNS = {
     "value": "env algorithm agent iteration split target pairs trajectories mean_relative_error trimmed_relative_error "
     "median_relative_error near_zero_share release_error release_pairs release_error_known hindsight_error "
     "hindsight_pairs",
-    "fits": "env algorithm agent iteration pairs heldout_pairs heldout_trajectories best_epoch "
+    "fits": "env algorithm agent iteration pairs stopping_pairs heldout_pairs heldout_trajectories best_epoch "
     "explained_variance value_net_explained_variance",
-    "losses": "env algorithm agent iteration epoch train_loss heldout_loss",
+    "losses": "env algorithm agent iteration epoch train_loss stopping_loss",
     "states": "env algorithm agent iteration state rollouts cut rollout_mean rollout_se value_net true_value",
     "opinions": "env algorithm agent iteration net states rollouts squared_error squared_value",
     "baselines": "env algorithm agent iteration baseline advantage pairs trajectories repeats cosine low high",

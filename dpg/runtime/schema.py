@@ -396,7 +396,7 @@ class Params(_Section):
         timesteps, budget = self.common.timesteps, self.budget
         multiple = f"must be a multiple of common.timesteps ({timesteps})"
         halves = f"must be a multiple of twice common.timesteps ({2 * timesteps}): two halves of whole streams"
-        heldout = f"{multiple}, and two streams at least: one is held out"
+        three_sets = f"{multiple}, and three streams at least: one to fit, one to stop by, one held out"
         fitted = budget.true_value.pairs
         for name, pairs, right, allowed in (
             (
@@ -406,7 +406,7 @@ class Params(_Section):
                 halves,
             ),
             ("value.heldout_pairs", budget.value.heldout_pairs, budget.value.heldout_pairs % timesteps == 0, multiple),
-            ("true_value.pairs", fitted, fitted % timesteps == 0 and fitted >= 2 * timesteps, heldout),
+            ("true_value.pairs", fitted, fitted % timesteps == 0 and fitted >= 3 * timesteps, three_sets),
             *(
                 ("landscape.update_pairs", pairs, pairs % timesteps == 0, multiple)
                 for pairs in budget.landscape.update_pairs

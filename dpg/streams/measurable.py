@@ -10,13 +10,13 @@ from dpg.runtime.schema import Common, Params
 from dpg.streams.advantages import horizon
 
 MOST_FURTHER = 100_000  # pairs that a stream is recorded beyond those scored: it is held whole in memory
-HELDOUT_SHARE = 0.1  # of the streams that V* is fitted to
+UNSEEN_SHARE = 0.1  # of the streams for V*, in each of the two sets that it is not fitted to
 MIN_PAIRS = 20  # with a known return: fewer say nothing, of the streams to fit as of those held out
 
 
 def heldout_streams(streams: int) -> int:
-    """How many of the streams of a fit are held out."""
-    return max(1, round(HELDOUT_SHARE * streams))
+    """How many of the streams for V* are held out; as many others decide when its fit stops."""
+    return max(1, round(UNSEEN_SHARE * streams))
 
 
 def value_net(common: Common) -> str:
@@ -56,7 +56,7 @@ def true_values(common: Common, env_id: str, limit: int | None, pairs: int) -> s
     """Why V* cannot be fitted, or be a baseline, with so many `pairs` for it."""
     streams = pairs // common.timesteps
     heldout = heldout_streams(streams)
-    fewest = common.timesteps * min(heldout, streams - heldout)
+    fewest = common.timesteps * min(heldout, streams - 2 * heldout)
     few = f"needs more than true_value.pairs = {pairs:,} in the scale: {fewest} are not {MIN_PAIRS} to fit or hold out"
     return value_net(common) or returns(common, env_id, limit) or (few if fewest < MIN_PAIRS else "")
 

@@ -59,15 +59,42 @@ def test_it_finds_the_closed_form(snapshot, fitted, heldout):
 
 def test_its_quality_is_that_of_held_out_streams(fitted):
     quality = fitted.quality
-    assert quality.pairs + quality.heldout_pairs < 40_000  # returns near a cut are not known
+    # Returns near a cut are not known.
+    assert quality.pairs + quality.stopping_pairs + quality.heldout_pairs < 40_000
+    assert 0.05 < quality.stopping_pairs / quality.pairs < 0.2
     assert 0.05 < quality.heldout_pairs / quality.pairs < 0.2
     assert 0.1 < quality.explained_variance < 0.4
     assert quality.explained_variance > quality.value_net_explained_variance + 0.1
     assert quality.median_relative_error < quality.value_net_median_relative_error
 
 
-def test_the_epoch_that_did_best_on_held_out_streams_is_kept(fitted):
-    losses = [epoch.heldout_loss for epoch in fitted.epochs]
+def test_what_is_stated_of_it_comes_from_streams_that_decided_nothing(snapshot, fitted):
+    """The tenth that stops the fit is another than the tenth that its error is stated on."""
+    shard = true_value.Shard(snapshot, 40_000, FIT, seed=0)
+    layout, node = snapshot.state.architecture.value_layout, true_value.probe_seed(0, "true_value", snapshot)
+    assert shard.num_heldout == shard.num_streams // 10
+    seeds = [node / f"stream={index}" for index in range(shard.num_streams)]
+    heldout, stopping, data = (true_value.collect(snapshot, part) for part in (seeds[:10], seeds[10:20], seeds[20:]))
+    quality = fitted.quality
+    counts = (quality.pairs, quality.stopping_pairs, quality.heldout_pairs)
+    assert counts == tuple(len(part.returns) for part in (data, stopping, heldout))
+    predicted = true_value.predict(layout, fitted.value, heldout.obs)
+    assert quality.explained_variance == explained_variance(predicted, heldout.returns)
+    gap = (true_value.predict(layout, fitted.value, stopping.obs) - stopping.returns) / data.returns.std()
+    kept = fitted.epochs[quality.best_epoch - 1]
+    assert kept.stopping_loss == pytest.approx(np.mean(gap**2), rel=1e-4)
+    other = true_value.fit(shard, data, stopping, stopping, node)
+    np.testing.assert_array_equal(other.value, fitted.value)
+    assert other.quality.explained_variance != quality.explained_variance
+
+
+def test_fewer_streams_than_sets_are_refused(snapshot):
+    with pytest.raises(ValueError, match="2 streams, a fit takes at least 3"):
+        true_value.Shard(snapshot, 2 * snapshot.recipe.common.timesteps, FIT, seed=0)
+
+
+def test_the_epoch_that_did_best_on_the_stopping_streams_is_kept(fitted):
+    losses = [epoch.stopping_loss for epoch in fitted.epochs]
     assert fitted.quality.best_epoch == 1 + int(np.argmin(losses))
     assert fitted.quality.epochs == len(losses) <= FIT.max_epochs
     assert fitted.epochs[-1].train_loss < fitted.epochs[0].train_loss
@@ -98,9 +125,9 @@ def test_the_same_shard_gives_the_same_bytes(snapshot, fitted):
 
 
 def test_too_few_known_returns_give_no_fit_but_the_reason(snapshot):
-    """Two streams shorter than an episode, of which nearly all is nearer to the cut than the horizon."""
+    """Three streams shorter than an episode, of which nearly all is nearer to the cut than the horizon."""
     common = snapshot.recipe.common.model_copy(update={"timesteps": 10, "gamma": 0.977})
     short = replace(snapshot, recipe=snapshot.recipe.model_copy(update={"common": common}))
-    reason = true_value.measure(true_value.Shard(short, 20, FIT, seed=0))
+    reason = true_value.measure(true_value.Shard(short, 30, FIT, seed=0))
     assert "of 2 held-out pairs the return is known (H = 198 further pairs), and 20 are needed" in reason
-    assert reason.startswith("needs more than true_value.pairs = 20")
+    assert reason.startswith("needs more than true_value.pairs = 30")

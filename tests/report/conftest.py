@@ -133,7 +133,8 @@ def fits(cell: dict) -> pd.DataFrame:
                 **cell,
                 agent=k,
                 iteration=i,
-                pairs=1800,
+                pairs=1600,
+                stopping_pairs=200,
                 heldout_pairs=200,
                 best_epoch=2,
                 epochs=3,
@@ -147,7 +148,7 @@ def fits(cell: dict) -> pd.DataFrame:
 
 
 def losses(cell: dict) -> pd.DataFrame:
-    """Agent k: 1 / epoch on the pairs that are fitted, and 0.1 (1 + k) more on those held out."""
+    """Agent k: 1 / epoch on the pairs that are fitted, and 0.1 (1 + k) more on those that stop the fit."""
     return pd.DataFrame(
         [
             row(
@@ -157,7 +158,7 @@ def losses(cell: dict) -> pd.DataFrame:
                 iteration=i,
                 epoch=epoch,
                 train_loss=1 / epoch,
-                heldout_loss=1 / epoch + 0.1 * (1 + k),
+                stopping_loss=1 / epoch + 0.1 * (1 + k),
             )
             for k in range(AGENTS)
             for i in ITERATIONS

@@ -103,7 +103,7 @@ def test_budget_is_the_chosen_scales(raw):
         ("scales.paper.landscape.update_pairs", [4000, 2000], "must increase"),
         ("scales.paper.landscape.update_pairs", 2000, "must be a list"),
         ("scales.smoke.gradient.repeats", 2, "greater than or equal to 3"),
-        ("scales.laptop.true_value.pairs", 2000, "must be a multiple of common.timesteps (2000), and two streams"),
+        ("scales.laptop.true_value.pairs", 4000, "must be a multiple of common.timesteps (2000), and three streams"),
         ("scales.smoke.true_value.states", 1, "greater than or equal to 3"),
     ],
 )

@@ -24,7 +24,7 @@ _COLUMNS = {"true value": "explained_variance", "value net": "value_net_explaine
 
 @style.paper()
 def draw_fit(fits: pd.DataFrame, losses: pd.DataFrame, opinions: pd.DataFrame, statistics: Statistics) -> Figure:
-    """The fit's loss by epoch, the share of held-out returns that it explains, and its error at states that are set."""
+    """The loss that stops the fit, the share of held-out returns that V* explains, and its error at set states."""
     algorithms = distinct(fits, "algorithm")
     figure = style.new_figure(style.WIDTH, 0.9 + 1.75 * len(algorithms))
     panels = figure.subplots(len(algorithms), 3, squeeze=False)
@@ -44,7 +44,7 @@ def draw_fit(fits: pd.DataFrame, losses: pd.DataFrame, opinions: pd.DataFrame, s
         # A net that explains less than nothing would flatten the rest.
         low = mine[list(_COLUMNS.values())].min().fillna(0.0).min()
         explained.set_ylim(max(-1.0, min(0.0, 1.1 * float(low))), 1.03)
-        loss.set_ylabel(f"{style.look(algorithm).label}\nheld-out squared error (variances)")
+        loss.set_ylabel(f"{style.look(algorithm).label}\nsquared error, not fitted (variances)")
         explained.set_ylabel("explained variance of returns")
         error.set_ylabel(r"$|V - v|\,/\,|v|$ at states, r.m.s.")
     for axes, title in zip(
@@ -66,20 +66,20 @@ def draw_fit(fits: pd.DataFrame, losses: pd.DataFrame, opinions: pd.DataFrame, s
 
 
 def _losses(axes: Axes, losses: pd.DataFrame) -> None:
-    """Every agent's loss on held-out streams, a shade for each iteration; a dot where the epoch was kept."""
+    """Every agent's loss on the stopping streams, a shade for each iteration; a dot where the epoch was kept."""
     iterations = sorted(distinct(losses, "iteration"))
     for iteration, look in zip(iterations, style.sequence(len(iterations)), strict=True):
         for agent, line in select(losses, iteration=iteration).groupby("agent"):
             axes.plot(
                 line["epoch"],
-                line["heldout_loss"],
+                line["stopping_loss"],
                 color=look.color,
                 linestyle=look.dashes,
                 linewidth=0.7,
                 label=f"iteration={iteration}, agent={agent}",
             )
-            kept = line[line["heldout_loss"] == line["heldout_loss"].min()].head(1)
-            axes.plot(kept["epoch"], kept["heldout_loss"], color=look.color, marker="o", markersize=2, label="kept")
+            kept = line[line["stopping_loss"] == line["stopping_loss"].min()].head(1)
+            axes.plot(kept["epoch"], kept["stopping_loss"], color=look.color, marker="o", markersize=2, label="kept")
     axes.set_yscale("log")
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     style.quiet_grid(axes)
@@ -165,11 +165,13 @@ def caption_fit(fits: pd.DataFrame, opinions: pd.DataFrame, statistics: Statisti
         else "this task cannot be put into a state"
     )
     return (
-        "To figure 5 of the paper: how good V* is. Left: squared error on streams held out, in variances of the "
-        "returns that are fitted, by epoch, for every agent; the dot marks the epoch that is kept. Middle: share of "
-        "the variance of returns on those streams that V* and the agent's value net explain (what chance adds to a "
-        "return after its state no net can). Right: error of both nets against the mean of fresh rollouts from states "
-        f"that are set in the simulator ({states}). V* is fitted to {style.span(fits['pairs'])} pairs and scored on "
+        "To figure 5 of the paper: how good V* is. Left: squared error on the streams that decide when the fit stops, "
+        "in variances of the returns that are fitted, by epoch, for every agent; the dot marks the epoch that is kept. "
+        "Middle: share of the variance of returns on yet other streams, which decide nothing, that V* and the "
+        "agent's value net explain (what chance adds to a return after its state no net can). Right: error of both "
+        "nets against the mean of fresh rollouts from states "
+        f"that are set in the simulator ({states}). V* is fitted to {style.span(fits['pairs'])} pairs, stopped by "
+        f"{style.span(fits['stopping_pairs'])} and scored on "
         f"{style.span(fits['heldout_pairs'])} ({style.span(fits['heldout_trajectories'])} complete trajectories). "
         f"Lines: mean over {fits['agent'].nunique()} agents (right: of the mean squares, the root taken last). Shaded: "
         f"{statistics.confidence:.0%} interval of it, "
