@@ -22,6 +22,9 @@ SLIGHTLY = 1.5  # times: the widest step of the paper's own grid of rates
 FALLEN = -0.05
 LEVELLED = 0.1
 LOW_ERROR = 0.25
+# Of the variance of returns: at least as much of the true values' is then explained, whatever chance adds to returns.
+GOOD_FIT = 0.9
+NO_WORSE = -0.01  # returns are known to one part in a hundred: to that, no worse
 HALF = 0.5
 MANY = 10  # times T a point
 ORDERS = 100  # times T in an update: two orders of magnitude
@@ -136,9 +139,14 @@ _RULES = (
         "The true value function reduces the variance of gradients far more than the value net.",
         "Pairwise cosine at T pairs with the true value function inside GAE minus that with the value net, on the same "
         "streams: above 0, and above what the value net adds in the same way to the discounted return alone. "
-        f"{LATER} Premise: the fitted function explains more of held-out returns than the value net.",
+        f"{LATER} Premise: of the variance of held-out returns the fitted function explains more than {GOOD_FIT}, or "
+        f"no less than the value net (the difference is above {NO_WORSE}).",
         "Far more, where the value net's own gain is called marginal: at least as much again as the value net brings. "
-        "At T, where the paper sees it most. A bad fit of the true value function would say nothing.",
+        "At T, where the paper sees it most. A bad fit of the true value function would say nothing. Returns are true "
+        "values and chance, so that a function explains at least as large a share of the values as of the returns: "
+        f"above {GOOD_FIT} it is good in itself, and takes out nine tenths of what any function of the state could. "
+        "Where chance keeps every function below that, the net is the measure; returns are known to a hundredth. That "
+        "the fit explain more than the net, as was asked before, cannot be where the net is good.",
         ("baselines/differences.csv", "true_value/fit.csv"),
     ),
     Rule(

@@ -273,9 +273,25 @@ def test_what_the_true_value_function_adds(true_over_net, net_over_zero, expecte
     assert verdict("V3", with_gains(tables, true_over_net, net_over_zero), statistics) is expected
 
 
-def test_a_true_value_function_that_fits_badly_says_nothing(tables, statistics):
-    fits = tables.fits.assign(explained_variance=tables.fits["value_net_explained_variance"] - 0.1)
-    assert verdict("V3", replace(with_gains(tables, 0.3, 0.1), fits=fits), statistics) is INCONCLUSIVE
+@pytest.mark.parametrize(
+    ("fitted", "net", "met"),
+    [
+        (0.95, 0.97, True),  # good in itself, though the net is better still
+        (0.6, 0.3, True),  # better than the net, where chance keeps every function from 0.9
+        (0.6, 0.6, True),  # no worse than the net
+        (0.6, 0.65, False),
+        (0.89, 0.95, False),  # not good enough beside such a net
+    ],
+)
+def test_a_true_value_function_is_good_in_itself_or_no_worse_than_the_net(fitted, net, met, tables, statistics):
+    """Without it V3 says nothing; with it, it can be contradicted where the net is good."""
+    agents = 0.0005 * (tables.fits["agent"] - 1)
+    fits = tables.fits.assign(explained_variance=fitted + agents, value_net_explained_variance=net)
+    for gains, decision in (((0.3, 0.1), SUPPORTED), ((0.1, 0.3), CONTRADICTED)):
+        (finding,) = decided("V3", replace(with_gains(tables, *gains), fits=fits), statistics)
+        assert finding.verdict is (decision if met else INCONCLUSIVE)
+        premises = [part for part in finding.parts if part.premise]
+        assert len(premises) == (1 if met else 2)
 
 
 @pytest.mark.parametrize(("gain", "expected"), [(0.1, SUPPORTED), (-0.1, CONTRADICTED), (0.0, INCONCLUSIVE)])
