@@ -44,7 +44,7 @@ def draw_fit(fits: pd.DataFrame, losses: pd.DataFrame, opinions: pd.DataFrame, s
         # A net that explains less than nothing would flatten the rest.
         low = mine[list(_COLUMNS.values())].min().fillna(0.0).min()
         explained.set_ylim(max(-1.0, min(0.0, 1.1 * float(low))), 1.03)
-        loss.set_ylabel(f"{style.look(algorithm).label}\nsquared error, not fitted (variances)")
+        loss.set_ylabel(f"{style.look(algorithm).label}\nloss that stops the fit (variances)")
         explained.set_ylabel("explained variance of returns")
         error.set_ylabel(r"$|V - v|\,/\,|v|$ at states, r.m.s.")
     for axes, title in zip(
