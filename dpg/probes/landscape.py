@@ -16,15 +16,15 @@ from jaxtyping import Float, Int
 
 from dpg.agent.snapshot import Snapshot
 from dpg.envs.make import make_vector
-from dpg.learning.batch import Batch, prepare
+from dpg.learning.batch import Batch
 from dpg.learning.update import objective_over, update_policy
-from dpg.probes.collection import STREAMS_AT_ONCE, fresh_streams, probe_seed
+from dpg.probes.batches import PAIRS_AT_ONCE, fresh_batch
+from dpg.probes.collection import probe_seed
 from dpg.runtime.seeding import Seed
 from dpg.streams import episodes
 from dpg.streams.episodes import Episodes
 
 POINTS_AT_ONCE = 32
-PAIRS_AT_ONCE = 256  # of a batch, for some points together: what is held of it does not grow with the batch
 MAX_ENVS = 32
 
 
@@ -134,16 +134,9 @@ def surrogate(snapshot: Snapshot, theta: Float[np.ndarray, "K D"], batch: Batch)
 
 
 def update_batch(shard: PlaneShard) -> tuple[Batch, int]:
-    """The batch that the update is made from, and the complete episodes in it; raw streams are not kept."""
-    state, recipe = shard.snapshot.state, shard.snapshot.recipe
-    seeds = [shard.node / f"stream={index}" for index in range(shard.update_pairs // recipe.common.timesteps)]
-    batches: list[Batch] = []
-    trajectories = 0
-    for first in range(0, len(seeds), STREAMS_AT_ONCE):
-        streams = fresh_streams(shard.snapshot, seeds[first : first + STREAMS_AT_ONCE])
-        batches.append(prepare(state, streams, recipe.common, recipe.config))
-        trajectories += int(streams.num_episodes.sum())
-    return Batch.concatenate(batches), trajectories
+    """The batch that the update is made from, and the complete episodes in it."""
+    batch, trajectories = fresh_batch(shard.snapshot, [shard.node], shard.update_pairs)
+    return batch, int(trajectories[0])
 
 
 def random_direction(snapshot: Snapshot, norm: float, seed: int) -> Float[np.ndarray, " D"]:

@@ -12,7 +12,7 @@ from dpg.envs.linear_quadratic import EPISODE_STEPS, TASK
 from dpg.envs.make import make_vector
 from dpg.learning import training
 from dpg.learning.update import objective
-from dpg.probes import landscape, survey
+from dpg.probes import batches, landscape, survey
 from dpg.probes.known_answers import closed_forms
 from dpg.probes.known_answers.agents import known_agent, linear_policy
 from dpg.probes.known_answers.closed_forms import ClosedLoop
@@ -129,7 +129,7 @@ def test_a_batch_in_parts_gives_the_surrogate_of_the_whole(snapshot, monkeypatch
     whole = landscape.measure_plane(plane_shard(snapshot))
     monkeypatch.setattr(landscape, "PAIRS_AT_ONCE", 100)
     monkeypatch.setattr(landscape, "POINTS_AT_ONCE", 2)
-    monkeypatch.setattr(landscape, "STREAMS_AT_ONCE", 1)
+    monkeypatch.setattr(batches, "STREAMS_AT_ONCE", 1)
     parts = landscape.measure_plane(plane_shard(snapshot))
     # Rounding alone differs, which conjugate gradients enlarge.
     np.testing.assert_allclose(parts.step, whole.step, atol=1e-3)
