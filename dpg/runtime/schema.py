@@ -218,6 +218,14 @@ class UpdateStepBudget(_Section):
     updates: Annotated[int, Field(ge=3)]
 
 
+class UpdateGainBudget(_Section):
+    """Whole updates from one snapshot in every regime, and the episodes that policies before and after each run."""
+
+    updates: Annotated[int, Field(ge=2)]
+    update_pairs: Sizes
+    episodes: Annotated[int, Field(ge=2)]
+
+
 class ValueBudget(_Section):
     """Pairs on which value predictions are scored."""
 
@@ -292,6 +300,7 @@ class Budget(_Section):
     checkpoint: CheckpointBudget
     gradient: GradientBudget
     update_step: UpdateStepBudget
+    update_gain: UpdateGainBudget
     value: ValueBudget
     true_value: TrueValueBudget
     baselines: BaselinesBudget
@@ -408,8 +417,9 @@ class Params(_Section):
             ("value.heldout_pairs", budget.value.heldout_pairs, budget.value.heldout_pairs % timesteps == 0, multiple),
             ("true_value.pairs", fitted, fitted % timesteps == 0 and fitted >= 3 * timesteps, three_sets),
             *(
-                ("landscape.update_pairs", pairs, pairs % timesteps == 0, multiple)
-                for pairs in budget.landscape.update_pairs
+                (f"{stage}.update_pairs", pairs, pairs % timesteps == 0, multiple)
+                for stage in ("update_gain", "landscape")
+                for pairs in getattr(budget, stage).update_pairs
             ),
         ):
             if not right:

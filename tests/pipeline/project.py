@@ -19,6 +19,7 @@ CELL_STAGES = [
     "checkpoint",
     "gradient",
     "update_step",
+    "update_gain",
     "value",
     "true_value",
     "baselines",

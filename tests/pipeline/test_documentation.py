@@ -8,7 +8,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from dpg.learning.training import Record
-from dpg.probes import alignment, baselines, states, true_value, update_step
+from dpg.probes import alignment, baselines, gain_tables, states, true_value, update_step
 from dpg.probes.evaluation import Evaluation
 from dpg.probes.gradient import Agreement, Noise, Similarity
 from dpg.probes.value import PredictionError
@@ -24,6 +24,9 @@ TABLES = {
     "gradient/agents.csv": Agreement,
     "gradient/noise.csv": Noise,
     "update_step/update_step.csv": update_step.Agreement,
+    "update_gain/update_gain.csv": gain_tables.UpdateGain,
+    "update_gain/snapshots.csv": gain_tables.SnapshotGain,
+    "update_gain/agents.csv": gain_tables.AgentsGain,
     "value/value.csv": PredictionError,
     "true_value/fit.csv": true_value.Quality,
     "true_value/loss.csv": true_value.Epoch,
@@ -40,7 +43,11 @@ TABLES = {
 # What a row belongs to, beyond the cell.
 FURTHER = {"regimes/history.csv": {"timesteps", "lr"}}
 # Tables over agents lack that column, and say so in their first line.
-LACKING = {"gradient/agents.csv": {"agent"}, "baselines/agents.csv": {"agent"}}
+LACKING = {
+    "gradient/agents.csv": {"agent"},
+    "update_gain/agents.csv": {"agent"},
+    "baselines/agents.csv": {"agent"},
+}
 
 
 @pytest.mark.parametrize("table", TABLES)

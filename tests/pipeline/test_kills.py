@@ -15,19 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipeline.project import ENV, copy, digest, environment, ran, set_parameter, shell
+from tests.pipeline.project import CELL_STAGES, ENV, copy, digest, environment, ran, set_parameter, shell
 
-CELL_STAGES = [
-    "train",
-    "ablation",
-    "checkpoint",
-    "gradient",
-    "update_step",
-    "value",
-    "true_value",
-    "baselines",
-    "landscape",
-]
 SEED = 4
 PATIENCE = 600  # seconds, after which nothing is expected to happen any more
 

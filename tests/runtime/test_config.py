@@ -208,10 +208,11 @@ def test_sizes_beyond_an_iteration_must_be_whole_iterations(raw, stage):
     assert f"multiples of it ({timesteps})" in text
 
 
-def test_update_pairs_must_be_whole_iterations(raw):
+@pytest.mark.parametrize("stage", ["landscape", "update_gain"])
+def test_update_pairs_must_be_whole_iterations(raw, stage):
     timesteps = raw["common"]["timesteps"]
-    text = message(put(raw, "scales.laptop.landscape.update_pairs", [timesteps, timesteps + 1]))
-    assert f"scales.laptop.landscape.update_pairs = {timesteps + 1}: " in text
+    text = message(put(raw, f"scales.laptop.{stage}.update_pairs", [timesteps, timesteps + 1]))
+    assert f"scales.laptop.{stage}.update_pairs = {timesteps + 1}: " in text
     assert f"({timesteps})" in text
 
 

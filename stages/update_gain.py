@@ -1,0 +1,36 @@
+"""Measure what whole updates do to reward and surrogate, at the studied snapshots of one cell (paper, sec. 2.3)."""
+
+from dpg.agent.snapshot import load_all
+from dpg.probes import gain_tables, update_gain
+from dpg.runtime import config
+from dpg.runtime.outputs import write_table
+from stages import edge
+from stages.cell import Cell, tables
+from stages.execution import execute
+
+
+def main(env: str, algorithm: str) -> None:
+    """Measure one cell."""
+    cell = Cell(env, algorithm)
+    params = config.load()
+    budget = params.budget.update_gain
+    snapshots = load_all(cell.studied)
+    common = snapshots[0].recipe.common
+    logged = {
+        "seed": params.seed,
+        "update_gain": budget.model_dump(),
+        "statistics": params.statistics.model_dump(),
+    }
+    with execute("update_gain", cell, logged, tables("update_gain", cell), modules=common.env_modules) as execution:
+        (out,) = execution.outputs
+        found = update_gain.explore(snapshots, budget, params.seed, execution.workshop, f"update_gain {cell}")
+        rows = gain_tables.tabulate(found, params.statistics, params.seed)
+        written = {name: write_table(some, out / name) for name, some in rows.items()}
+        for (pairs, quantity), table in written["agents.csv"].groupby(["update_pairs", "quantity"]):
+            metric = f"update_gain.{quantity}_N{pairs}".replace(" ", "_")
+            execution.run.log_curve(metric, table, "mean", common.timesteps)
+        execution.run.log_artifacts(out, "tables")
+
+
+if __name__ == "__main__":
+    edge.run(main)
