@@ -16,7 +16,7 @@ from scipy import stats
 from dpg.agent.snapshot import filename
 from dpg.numerics.statistics import Interval, expanded_percentiles, rank_correlation, standard_error
 from dpg.probes.landscape import PlaneShard
-from dpg.probes.survey import Landscape
+from dpg.probes.survey import Landscape, Survey
 from dpg.runtime.schema import Statistics
 
 
@@ -68,9 +68,12 @@ class FewerPairs:
 class Resolution:
     """One row of `resolution.csv`: what a landscape shows from `trajectories` a point (`pairs`, in the mean).
 
-    `resolved_share` of the `point_pairs` pairs of grid points differ by more than the half width of their difference's
-    confidence interval. Of neighbours on the grid, `neighbour_std` is the root mean square difference, `noise_std` what
-    sampling alone contributes to it, and `noise_share` the ratio of the squares: near 1, what looks rugged is noise.
+    A pair of grid points (there are `point_pairs`) is resolved if it differs by more than the half width of its
+    difference's confidence interval. `shared_` is of points that share initial states and action noise, as they were
+    measured, and blank where they do not; `own_` is what is to be expected of points that share nothing, as the
+    policies that a trainer compares. Of neighbours on the grid, `neighbour_std` is the root mean square difference that
+    was found, `noise_std` what sampling contributes to a difference, and `noise_share` the ratio of the squares, with
+    own noise of what would be found: near 1, what looks rugged is noise.
     """
 
     env: str
@@ -83,10 +86,13 @@ class Resolution:
     pairs: float
     reward_se: float
     point_pairs: int
-    resolved_share: float
+    own_resolved_share: float
+    shared_resolved_share: float
     neighbour_std: float
-    noise_std: float
-    noise_share: float
+    own_noise_std: float
+    shared_noise_std: float
+    own_noise_share: float
+    shared_noise_share: float
 
 
 @dataclass(frozen=True)
@@ -202,14 +208,19 @@ def resolutions(landscape: Landscape, confidence: float) -> list[Resolution]:
     """What can be told from every budget of pairs."""
     survey, size = landscape.survey, len(landscape.survey.grid.points)
     near = neighbours(survey.grid.shape)
+    pairs_of_points = np.triu_indices(size, 1)
     rows: list[Resolution] = []
     for budget, count in zip(survey.pair_budgets, landscape.trajectories, strict=True):
         returns = landscape.episodes.return_[:size, :count]
         means = returns.mean(axis=1)
-        variance = difference_variance(returns, paired=survey.common_random_numbers)
         squared = (means[:, None] - means) ** 2
-        resolved = resolved_pairs(squared, variance, count, confidence, paired=survey.common_random_numbers)
-        observed, noise = float(squared[near].mean()), float(variance[near].mean())
+        own, shared = (difference_variance(returns, paired=paired) for paired in (False, True))
+        known = shared if survey.common_random_numbers else own
+        told_own = resolved_alone(squared, known, own, welch_freedom(returns), confidence)
+        told_shared = resolved_pairs(squared, shared, np.full(shared.shape, count - 1.0), confidence)
+        observed, own_noise, shared_noise = (float(matrix[near].mean()) for matrix in (squared, own, shared))
+        # Between independent points there would be the same relief, and the noise of both.
+        independent = observed - float(known[near].mean()) + own_noise
         rows.append(
             Resolution(
                 **_owner(landscape.shard),
@@ -217,14 +228,22 @@ def resolutions(landscape: Landscape, confidence: float) -> list[Resolution]:
                 trajectories=count,
                 pairs=float(landscape.episodes.length[:size, :count].sum(axis=1).mean()),
                 reward_se=float(np.median(standard_error(returns))),
-                point_pairs=size * (size - 1) // 2,
-                resolved_share=float(resolved[np.triu_indices(size, 1)].mean()),
+                point_pairs=len(pairs_of_points[0]),
+                own_resolved_share=float(told_own[pairs_of_points].mean()),
+                shared_resolved_share=_if_shared(survey, float(told_shared[pairs_of_points].mean())),
                 neighbour_std=observed**0.5,
-                noise_std=noise**0.5,
-                noise_share=noise / observed if observed > 0 else float("nan"),
+                own_noise_std=own_noise**0.5,
+                shared_noise_std=_if_shared(survey, shared_noise**0.5),
+                own_noise_share=own_noise / independent if independent > 0 else float("nan"),
+                shared_noise_share=_if_shared(survey, shared_noise / observed if observed > 0 else float("nan")),
             )
         )
     return rows
+
+
+def _if_shared(survey: Survey, value: float) -> float:
+    """A number that there is where points share their noise."""
+    return value if survey.common_random_numbers else float("nan")
 
 
 def neighbours(shape: tuple[int, int]) -> tuple[Int[np.ndarray, " K"], Int[np.ndarray, " K"]]:
@@ -243,18 +262,46 @@ def difference_variance(returns: Float[np.ndarray, "G E"], *, paired: bool) -> F
     return np.maximum(own[:, None] + own - 2 * shared, 0.0)
 
 
+def welch_freedom(returns: Float[np.ndarray, "G E"]) -> Float[np.ndarray, "G G"]:
+    """Degrees of freedom of the difference of two independent points' means (Welch), for all pairs of points."""
+    variance = standard_error(returns) ** 2
+    total, squares = variance[:, None] + variance, variance[:, None] ** 2 + variance**2
+    count = returns.shape[1]
+    fewest = np.full(total.shape, count - 1.0)
+    return np.divide((count - 1) * total**2, squares, out=fewest, where=squares > 0)
+
+
 def resolved_pairs(
     squared: Float[np.ndarray, "G G"],
     variance: Float[np.ndarray, "G G"],
-    count: int,
+    freedom: Float[np.ndarray, "G G"],
     confidence: float,
-    *,
-    paired: bool,
 ) -> Bool[np.ndarray, "G G"]:
     """Which pairs of points differ by more than chance lets them at this confidence (Student's t, two-sided)."""
-    freedom = count - 1 if paired else 2 * (count - 1)
     quantile = stats.t.ppf((1 + confidence) / 2, freedom)
     return squared > quantile**2 * variance
+
+
+def resolved_alone(
+    squared: Float[np.ndarray, "G G"],
+    known: Float[np.ndarray, "G G"],
+    own: Float[np.ndarray, "G G"],
+    freedom: Float[np.ndarray, "G G"],
+    confidence: float,
+) -> Float[np.ndarray, "G G"]:
+    """The chance of each pair of points to be resolved, were they measured independently of each other.
+
+    Their difference, found with the sampling variance `known`, would have the variance `own`: noise of `own - known` is
+    added to it, and the chance taken that the sum exceeds the half width of its interval. Without noise to add it is 0
+    or 1.
+    """
+    difference, error = np.sqrt(squared), np.sqrt(own)
+    half = stats.t.ppf((1 + confidence) / 2, freedom) * error
+    added = np.sqrt(np.maximum(own - known, 0.0))
+    noisy = added > 0
+    scale = np.where(noisy, added, 1.0)
+    chance = stats.t.cdf((difference - half) / scale, freedom) + stats.t.cdf((-difference - half) / scale, freedom)
+    return np.where(noisy, chance, difference > half)
 
 
 def align(landscape: Landscape, statistics: Statistics) -> Alignment:

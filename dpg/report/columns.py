@@ -13,6 +13,10 @@ COLUMNS = {
     "noise": "env algorithm agent iteration true_pairs reliability",
     "agreement": "env algorithm iteration against pairs agents cosine low high",
     "updates": "env algorithm agent iteration updates unmoved pairs trajectories cosine kl",
+    "update_gains": "env algorithm agent iteration update_pairs update trajectories own_surrogate_gain "
+    "heldout_surrogate_gain episodes pairs snapshot_return reward_gain reward_gain_se",
+    "snapshot_gains": "env algorithm agent iteration update_pairs quantity updates unmoved episodes mean low high",
+    "agent_gains": "env algorithm iteration update_pairs quantity agents updates episodes mean low high",
     "value": "env algorithm agent iteration split target pairs trajectories mean_relative_error trimmed_relative_error "
     "median_relative_error near_zero_share release_error release_pairs release_error_known hindsight_error "
     "hindsight_pairs",
@@ -29,7 +33,7 @@ COLUMNS = {
     "concentration": "env algorithm agent iteration update_pairs budget_pairs step random reward reward_se "
     "trajectories pairs",
     "resolution": "env algorithm agent iteration update_pairs budget_pairs trajectories pairs reward_se "
-    "point_pairs resolved_share noise_share",
+    "point_pairs own_resolved_share own_noise_share shared_resolved_share shared_noise_share",
     "alignment": "env algorithm agent iteration update_pairs trajectories snapshot_reward grid_correlation "
     "grid_correlation_low grid_correlation_high step_correlation step_correlation_low step_correlation_high "
     "surrogate_gain gain gain_low gain_high",

@@ -16,6 +16,7 @@ from dpg.report.figures import (
     regimes,
     rewards,
     true_value,
+    update_gain,
     update_step,
     value,
 )
@@ -60,6 +61,7 @@ def drawings(tables: Tables, timesteps: int, statistics: Statistics) -> list[Dra
         found += _values(tables, env, statistics)
         found += _baselines(tables, env, timesteps, statistics)
         found += _true_values(tables, env, statistics)
+        found.append(_update_gains(tables, env, statistics))
         found.append(_alignment(tables, env, statistics))
         found += _landscapes(tables, env)
     return found
@@ -151,6 +153,12 @@ def _true_values(tables: Tables, env: str, statistics: Statistics) -> list[Drawi
             true_value.caption_states(states, statistics),
         ),
     ]
+
+
+def _update_gains(tables: Tables, env: str, statistics: Statistics) -> Drawing:
+    gains, updates = select(tables.agent_gains, env=env), select(tables.update_gains, env=env)
+    text = update_gain.caption(gains, updates, statistics)
+    return Drawing(f"{update_gain.NAME}_{file_name(env)}", partial(update_gain.draw, gains), text)
 
 
 def _alignment(tables: Tables, env: str, statistics: Statistics) -> Drawing:

@@ -24,6 +24,7 @@ def summarize(tables: Tables, timesteps: int, statistics: Statistics) -> dict[st
             **_final_return(history, statistics),
             "gradient": _gradient(select(tables.similarity, **cell), timesteps),
             "update_step": _updates(select(tables.updates, **cell)),
+            "update_gain": _update_gains(select(tables.agent_gains, **cell)),
             "value": _value(select(tables.value, **cell)),
             "true_value": _true_value(select(tables.fits, **cell), select(tables.opinions, **cell), statistics),
             "baselines": _baselines(select(tables.baselines, **cell), select(tables.gains, **cell), timesteps),
@@ -91,6 +92,18 @@ def _updates(updates: pd.DataFrame) -> dict[str, Number]:
     return {"cosine_first": first, "cosine_last": last}
 
 
+def _update_gains(gains: pd.DataFrame) -> dict[str, dict[str, Number]]:
+    """By the pairs that updates are made from, what they gain at the first and the last studied snapshot."""
+    return {
+        f"N{pairs}": {
+            f"{quantity}_{end}".replace(" ", "_").replace("-", ""): value
+            for quantity, some in rows.groupby("quantity")
+            for end, value in zip(("first", "last"), _ends(some, "mean"), strict=True)
+        }
+        for pairs, rows in gains.groupby("update_pairs")
+    }
+
+
 def _value(value: pd.DataFrame) -> dict[str, Number]:
     """Mean over agents of the errors on held-out pairs, at the last snapshot of the curve.
 
@@ -136,7 +149,7 @@ def _landscape(alignment: pd.DataFrame, resolution: pd.DataFrame) -> dict[str, d
     """By the pairs that updates are made from, means over agents at the first and the last studied snapshot.
 
     Rank correlations of surrogate and reward, over the grid and along the step; what one full step adds to the reward;
-    and the share of pairs of points whose order all trajectories together resolve.
+    and the share of pairs of points whose order all trajectories together resolve, were each point's noise its own.
     """
     columns = {
         "rank_correlation": "grid_correlation",
@@ -147,7 +160,7 @@ def _landscape(alignment: pd.DataFrame, resolution: pd.DataFrame) -> dict[str, d
     for pairs, rows in alignment.groupby("update_pairs"):
         numbers = {name: _ends(rows, column) for name, column in columns.items()}
         told = select(resolution, update_pairs=pairs, budget_pairs=resolution["budget_pairs"].max())
-        numbers["resolved_share"] = _ends(told, "resolved_share")
+        numbers["resolved_share"] = _ends(told, "own_resolved_share")
         found[f"N{pairs}"] = {
             f"{name}_{end}": value
             for name, ends in numbers.items()

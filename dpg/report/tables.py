@@ -27,6 +27,9 @@ SOURCES = {
     "noise": ("gradient", "noise.csv"),
     "agreement": ("gradient", "agents.csv"),
     "updates": ("update_step", "update_step.csv"),
+    "update_gains": ("update_gain", "update_gain.csv"),
+    "snapshot_gains": ("update_gain", "snapshots.csv"),
+    "agent_gains": ("update_gain", "agents.csv"),
     "value": ("value", "value.csv"),
     "fits": ("true_value", "fit.csv"),
     "losses": ("true_value", "loss.csv"),
@@ -55,7 +58,8 @@ class Tables:
 
     Rows are `dpg.learning.training.Record` (with `env` and `algorithm`; in `ablation` of agents without a baseline, in
     `regimes` also with `timesteps` and `lr`), `dpg.probes.evaluation.Evaluation`, `dpg.probes.gradient.Similarity`,
-    `Noise` and `Agreement`, `dpg.probes.update_step.Agreement`, `dpg.probes.value.PredictionError`,
+    `Noise` and `Agreement`, `dpg.probes.update_step.Agreement`, `dpg.probes.gain_tables.UpdateGain`,
+    `SnapshotGain` and `AgentsGain`, `dpg.probes.value.PredictionError`,
     `dpg.probes.true_value.Quality` and `Epoch`, `dpg.probes.states.StateValue` and `Opinion`,
     `dpg.probes.baselines.Comparison`, `Difference` and `Gain`,
     `dpg.probes.alignment.Point`, `FewerPairs`, `Resolution` and `Alignment`.
@@ -70,6 +74,9 @@ class Tables:
     noise: pd.DataFrame
     agreement: pd.DataFrame
     updates: pd.DataFrame
+    update_gains: pd.DataFrame
+    snapshot_gains: pd.DataFrame
+    agent_gains: pd.DataFrame
     value: pd.DataFrame
     fits: pd.DataFrame
     losses: pd.DataFrame

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from dpg.learning.training import Record
-from dpg.probes import alignment, baselines, states, true_value, update_step
+from dpg.probes import alignment, baselines, gain_tables, states, true_value, update_step
 from dpg.probes.evaluation import Evaluation
 from dpg.probes.gradient import Agreement, Noise, Similarity
 from dpg.probes.value import PredictionError
@@ -99,6 +99,44 @@ def updates(cell: dict) -> pd.DataFrame:
             for i in (0, 2, 4)
         ]
     )
+
+
+def update_gains(cell: dict) -> pd.DataFrame:
+    """Two updates of five episodes from every snapshot and regime, all alike."""
+    return pd.DataFrame(
+        [
+            row(gain_tables.UpdateGain, **cell, agent=k, iteration=i, update_pairs=pairs, update=update, episodes=5)
+            for k in range(AGENTS)
+            for i in ITERATIONS
+            for pairs in REGIMES
+            for update in range(2)
+        ]
+    )
+
+
+# At iteration 0 and at iteration 4. The last two are shares.
+GAINED = {
+    "reward": (2.0, -2.0),
+    "relative reward": (20.0, -1.0),
+    "own surrogate": (0.02, 0.01),
+    "held-out surrogate": (0.015, -0.001),
+    "confirmed share": (0.75, -0.1),
+    "lowering share": (0.1, 0.9),
+}
+
+
+def mean_gains(kind, cell: dict, agents: range) -> pd.DataFrame:
+    """What `GAINED` says, give or take a tenth; of agent k, k hundredths of it more."""
+    rows = []
+    for k in agents:
+        own = {"agent": k, "unmoved": 0} if kind is gain_tables.SnapshotGain else {"agents": AGENTS}
+        for at, i in enumerate(ITERATIONS):
+            for pairs in REGIMES:
+                for quantity, means in GAINED.items():
+                    mean, width = means[at] * (1 + k / 100), abs(means[at]) / 10
+                    where = {"iteration": i, "update_pairs": pairs, "quantity": quantity, "updates": 2, "episodes": 5}
+                    rows.append(row(kind, **cell, **own, **where, mean=mean, low=mean - width, high=mean + width))
+    return pd.DataFrame(rows)
 
 
 def value(cell: dict) -> pd.DataFrame:
@@ -270,7 +308,10 @@ def concentration(cell: dict) -> pd.DataFrame:
 
 
 def resolution(cell: dict) -> pd.DataFrame:
-    """A tenth of the pairs of points is resolved from the fewest pairs, and as much more from each larger budget."""
+    """A tenth of the pairs of points is resolved from the fewest pairs, and as much more from each larger budget.
+
+    With shared noise it is twice as many.
+    """
     return pd.DataFrame(
         [
             row(
@@ -280,8 +321,10 @@ def resolution(cell: dict) -> pd.DataFrame:
                 iteration=i,
                 update_pairs=pairs,
                 budget_pairs=budget,
-                resolved_share=0.1 * (1 + k),
-                noise_share=0.9 / (1 + k),
+                own_resolved_share=0.1 * (1 + k),
+                shared_resolved_share=0.2 * (1 + k),
+                own_noise_share=0.9 / (1 + k),
+                shared_noise_share=0.5 / (1 + k),
             )
             for i in ITERATIONS
             for pairs in REGIMES
@@ -342,6 +385,13 @@ def make_tables(envs=(ENV,), algorithms=("ppo",)) -> Tables:
         noise=pd.DataFrame(noise),
         agreement=pd.concat([agreement(cell) for cell in cells], ignore_index=True),
         updates=pd.concat([updates(cell) for cell in cells], ignore_index=True),
+        update_gains=pd.concat([update_gains(cell) for cell in cells], ignore_index=True),
+        snapshot_gains=pd.concat(
+            [mean_gains(gain_tables.SnapshotGain, cell, range(AGENTS)) for cell in cells], ignore_index=True
+        ),
+        agent_gains=pd.concat(
+            [mean_gains(gain_tables.AgentsGain, cell, range(1)) for cell in cells], ignore_index=True
+        ),
         value=pd.concat([value(cell) for cell in cells], ignore_index=True),
         fits=pd.concat([fits(cell) for cell in cells], ignore_index=True),
         losses=pd.concat([losses(cell) for cell in cells], ignore_index=True),

@@ -19,6 +19,7 @@ from dpg.report.figures import (
     regimes,
     rewards,
     true_value,
+    update_gain,
     update_step,
     value,
 )
@@ -45,7 +46,7 @@ def panels(figure: Figure) -> list[Axes]:
 def test_every_figure_has_a_name_a_caption_labelled_axes_and_no_warnings(many_tables, statistics, tmp_path):
     gallery = drawings(many_tables, T, statistics)
     names = [drawing.name for drawing in gallery]
-    assert len(set(names)) == len(names) == 2 + 2 * 11 + 6 * 4
+    assert len(set(names)) == len(names) == 2 + 2 * 12 + 6 * 4
     assert {"sec22_no_baseline", "fig03_regimes_Walker2d-v4"} <= set(names)
     assert {"fig09_rewards", "fig01_gradient_variance_Hopper-v4", "fig07_cut_Walker2d-v4_trpo"} <= set(names)
     # Of cells that differ in nothing but their numbers, one is drawn.
@@ -427,8 +428,8 @@ def test_fewer_trajectories_are_drawn_on_the_scale_of_all(tables):
     few, many, *_ = solid = panels(figure)
     assert len(solid) == 4
     assert [axes.get_title().split("\n")[1] for axes in (few, many)] == [
-        "10% of pairs of points resolved",
-        "20% of pairs of points resolved",
+        "resolved: 10% own noise, 20% shared",
+        "resolved: 20% own noise, 40% shared",
     ]
     assert few.get_title().startswith("100 pairs, ")
     assert few.get_zlim() == many.get_zlim()
@@ -447,6 +448,30 @@ def test_alignment_shows_every_algorithm_regime_and_checkpoint_with_its_interval
     assert np.round(at).tolist() == [0, 1]
     bars = np.concatenate([path.vertices[:, 1] for path in gain.collections[0].get_paths()])
     np.testing.assert_allclose(bars, [100, 300, -300, -100])  # a gain of 2, then -2, give or take 1, of a reward of 1
+
+
+def test_update_gains_show_both_batches_on_one_scale(many_tables, statistics):
+    """Three algorithms, two regimes, at iterations 0 and 4."""
+    figure = update_gain.draw(select(many_tables.agent_gains, env="Hopper-v4"))
+    own, heldout, reward, lowering = panels(figure)
+    for axes, first, last in ((own, 0.02, 0.01), (heldout, 0.015, -0.001), (reward, 20, -1), (lowering, 0.1, 0.9)):
+        assert len([name for name in labels(axes) if not name.startswith("_")]) == 6
+        at, values = line(axes, "TRPO, 1000")
+        np.testing.assert_allclose(values, [first, last])
+        assert np.round(at).tolist() == [0, 1]
+        bars = np.concatenate([path.vertices[:, 1] for path in axes.collections[0].get_paths()])
+        np.testing.assert_allclose(bars, [0.9 * first, 1.1 * first, last - abs(last) / 10, last + abs(last) / 10])
+    assert own.get_ylim() == heldout.get_ylim()
+    assert lowering.get_ylim() == (-0.04, 1.04)
+
+
+def test_points_with_noise_of_their_own_have_one_share(tables):
+    low = {"update_pairs": T}
+    resolution = tables.resolution.assign(shared_resolved_share=np.nan, shared_noise_share=np.nan)
+    few, *_ = panels(concentration.draw(select(tables.concentration, **low), select(resolution, **low)))
+    assert few.get_title().split("\n")[1] == "resolved: 10%, own noise"
+    text = concentration.caption(select(tables.concentration, **low), select(resolution, **low))
+    assert "shared noise:" not in text
 
 
 def test_landscapes_of_further_agents_have_files_of_their_own(tables, statistics):
@@ -475,5 +500,10 @@ def test_captions_state_sample_sizes(tables, statistics):
     assert "thin for each of 3 agents" in text["fig04_value_error_Hopper-v4"]
     assert "4 x 3 points" in text["fig07_landscape_Hopper-v4_ppo_N200"]
     assert "update from 200 or 1,000 pairs" in text["fig07_cut_Hopper-v4_ppo"]
-    assert "1,000 pairs: 1 trajectories a point, 20% resolved, noise 45%" in text["fig06_concentration_Hopper-v4_ppo"]
+    assert (
+        "1,000 pairs: 1 trajectories a point; own noise: 20% resolved, noise 45%; shared noise: 40% resolved, noise 25%"
+    ) in text["fig06_concentration_Hopper-v4_ppo"]
+    assert "over 2 whole updates from each snapshot of 3 agents" in text["fig07_update_gain_Hopper-v4"]
+    assert "filled: 200 pairs; open: from 1,000" in text["fig07_update_gain_Hopper-v4"]
+    assert "over 5 episodes an update" in text["fig07_update_gain_Hopper-v4"]
     assert "over the 1 points of the grid" in text["fig07_alignment_Hopper-v4"]

@@ -56,6 +56,21 @@ def test_numbers_of_a_small_experiment(tables, statistics):
         "resolved_share_first": 0.2,
         "resolved_share_last": 0.2,
     }
+    assert set(cell["update_gain"]) == {"N200", "N1000"}
+    assert cell["update_gain"]["N200"] == {
+        "reward_first": 2.0,
+        "reward_last": -2.0,
+        "relative_reward_first": 20.0,
+        "relative_reward_last": -1.0,
+        "own_surrogate_first": 0.02,
+        "own_surrogate_last": 0.01,
+        "heldout_surrogate_first": 0.015,
+        "heldout_surrogate_last": -0.001,
+        "confirmed_share_first": 0.75,
+        "confirmed_share_last": -0.1,
+        "lowering_share_first": 0.1,
+        "lowering_share_last": 0.9,
+    }
     # Without a baseline every return is a tenth.
     assert cell["ablation"]["final_return"] == pytest.approx(5.1)
     assert cell["ablation"]["ratio"] == pytest.approx(0.1)
@@ -89,7 +104,8 @@ def test_what_was_not_measured_is_null(tables, statistics):
     assert set(cell["gradient"].values()) == {None}
     tables.history["mean_return"] = np.nan
     tables.alignment[["grid_correlation", "step_correlation", "gain"]] = np.nan
-    tables.resolution["resolved_share"] = np.nan
+    tables.resolution["own_resolved_share"] = np.nan
+    tables.agent_gains["mean"] = np.nan
     tables.regimes["mean_return"] = np.nan
     text = metrics.to_json(metrics.summarize(tables, T, statistics))
     assert "NaN" not in text
@@ -97,6 +113,7 @@ def test_what_was_not_measured_is_null(tables, statistics):
     assert read["final_return"] is None
     assert read["agents"] == 0
     assert {number for regime in read["landscape"].values() for number in regime.values()} == {None}
+    assert {number for regime in read["update_gain"].values() for number in regime.values()} == {None}
     assert read["ablation"] | {"final_return": None} == dict.fromkeys(
         ("final_return", "ratio", "ratio_low", "ratio_high")
     )

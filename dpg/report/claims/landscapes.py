@@ -1,12 +1,12 @@
 """Claims L1 to L6: reward and surrogate around a snapshot (paper, section 2.3 and figures 6 to 8, 16 to 26)."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 
 import pandas as pd
 
-from dpg.numerics.statistics import Interval
 from dpg.report.claims import rules
-from dpg.report.claims.cells import NO_LATER, Cell, agents_mean, cells, inequality, lacking, later, over_few, span
+from dpg.report.claims.cells import NO_LATER, Cell, agents_mean, cells, inequality, lacking, later, span
 from dpg.report.claims.verdicts import Finding, Part
 from dpg.report.tables import Tables, select
 from dpg.runtime.schema import Statistics
@@ -22,9 +22,9 @@ def few_cannot_tell(tables: Tables, timesteps: int, statistics: Statistics) -> l
             continue
         at = select(rows, budget_pairs=least["budget_pairs"].max())
         quantity = f"share of points told apart from {at['budget_pairs'].iloc[0]:,} pairs each"
-        resolved = agents_mean(at, "resolved_share")
+        resolved = agents_mean(at, "own_resolved_share")
         part = inequality(quantity, resolved, "below", rules.HALF, statistics, **_points(at))
-        found.append(Finding(str(cell), (part,)))
+        found.append(Finding(str(cell), (part,), doubt=_alone(at)))
     return found
 
 
@@ -42,7 +42,7 @@ def many_are_smooth(tables: Tables, timesteps: int, statistics: Statistics) -> l
             continue
         at = select(enough, budget_pairs=enough["budget_pairs"].max())
         pairs = f"{at['budget_pairs'].iloc[0]:,} pairs each"
-        resolved, noise = (agents_mean(at, column) for column in ("resolved_share", "noise_share"))
+        resolved, noise = (agents_mean(at, column) for column in ("own_resolved_share", "own_noise_share"))
         parts = (
             inequality(
                 f"share of points told apart from {pairs}", resolved, "above", rules.HALF, statistics, **_points(at)
@@ -56,68 +56,48 @@ def many_are_smooth(tables: Tables, timesteps: int, statistics: Statistics) -> l
                 **_points(at),
             ),
         )
-        found.append(Finding(str(cell), parts))
+        found.append(Finding(str(cell), parts, doubt=_alone(at)))
     return found
 
 
 def early_alignment(tables: Tables, timesteps: int, statistics: Statistics) -> list[Finding]:  # noqa: ARG001
-    """L3, in every cell and regime."""
-
-    def decide(cell: Cell, rows: pd.DataFrame) -> Finding:
+    """L3, in every cell, in every regime."""
+    found: list[Finding] = []
+    for cell in cells(tables.history):
+        rows = cell.of(tables.snapshot_gains)
+        if rows.empty:
+            found.append(lacking(cell, "needs updates from a studied snapshot: stage update_gain"))
+            continue
         first = select(rows, iteration=rows["iteration"].min())
-        return Finding(
-            str(cell),
-            tuple(
-                _part(
-                    same,
-                    "step_correlation",
-                    f"rank correlation along the step from {pairs:,} pairs",
-                    "above",
-                    statistics,
-                )
-                for pairs, same in first.groupby("update_pairs")
-            ),
-        )
-
-    return [decide(cell, rows) if len(rows) else _none(cell) for cell, rows in _alignments(tables)]
+        regimes = [_update(some, "above", statistics) for _, some in first.groupby("update_pairs")]
+        found.append(Finding(str(cell), tuple(part for parts in regimes for part in parts)))
+    return found
 
 
 def late_misalignment(tables: Tables, timesteps: int, statistics: Statistics) -> list[Finding]:
     """L4, in every cell."""
     found: list[Finding] = []
     for cell, rows in _late(tables):
-        low = select(rows, update_pairs=timesteps)
-        if low.empty:
-            needed = f"needs common.timesteps = {timesteps:,} among landscape.update_pairs"
-            found.append(_none(cell) if rows.empty else lacking(cell, needed))
+        at_t = select(rows, update_pairs=timesteps)
+        if at_t.empty:
+            needed = f"needs common.timesteps = {timesteps:,} among update_gain.update_pairs"
+            found.append(lacking(cell, NO_LATER if rows.empty else needed))
             continue
-        rise = over_few(agents_mean(low, "surrogate_gain"), statistics)
-        # The surrogate is known on its batch: without noise of its own, one agent's needs no interval.
-        known = Interval(rise.mean, rise.mean, rise.mean) if span(low, "agent") == 1 else rise
-        premise = Part("gain in the surrogate of a full step", known, "above", 0.0, {}, premise=True)
-        fall = _part(low, "gain", f"gain in reward of a full step from {timesteps:,} pairs", "below", statistics)
-        found.append(Finding(str(cell), (fall, premise)))
+        found.append(Finding(str(cell), _update(at_t, "below", statistics)))
     return found
 
 
 def trpo_aligns_again(tables: Tables, timesteps: int, statistics: Statistics) -> list[Finding]:
     """L5, in every cell of TRPO."""
-    quantity = "rank correlation along the step from {:,} pairs"
-    return _high(
-        tables,
-        timesteps,
-        "trpo",
-        lambda rows, n: _part(rows, "step_correlation", quantity.format(n), "above", statistics),
-    )
+    return _many_pairs(tables, timesteps, "trpo", "above", statistics)
 
 
 def ppo_does_not(tables: Tables, timesteps: int, statistics: Statistics) -> list[Finding]:
     """L6, in every cell of PPO."""
-    quantity = "gain in reward of a full step from {:,} pairs"
-    return _high(tables, timesteps, "ppo", lambda rows, n: _part(rows, "gain", quantity.format(n), "below", statistics))
+    return _many_pairs(tables, timesteps, "ppo", "below", statistics)
 
 
-def _high(tables: Tables, timesteps: int, algorithm: str, part: Callable[[pd.DataFrame, int], Part]) -> list[Finding]:
+def _many_pairs(tables: Tables, timesteps: int, algorithm: str, side: str, statistics: Statistics) -> list[Finding]:
     """A finding for every cell of an algorithm: late, with updates from the most pairs, if these are enough."""
     needed = rules.ORDERS * timesteps
     found: list[Finding] = []
@@ -126,21 +106,26 @@ def _high(tables: Tables, timesteps: int, algorithm: str, part: Callable[[pd.Dat
             continue
         most = int(rows["update_pairs"].max()) if len(rows) else 0
         if most < needed:
-            told = f"needs landscape.update_pairs of at least {rules.ORDERS} T = {needed:,}; the most are {most:,}"
-            found.append(_none(cell) if rows.empty else lacking(cell, told))
+            told = f"needs update_gain.update_pairs of at least {rules.ORDERS} T = {needed:,}; the most are {most:,}"
+            found.append(lacking(cell, NO_LATER if rows.empty else told))
             continue
-        found.append(Finding(str(cell), (part(select(rows, update_pairs=most), most),)))
+        found.append(Finding(str(cell), _update(select(rows, update_pairs=most), side, statistics)))
     return found or [lacking("all cells", f"needs {algorithm} among algorithms")]
 
 
-def _part(rows: pd.DataFrame, column: str, quantity: str, side: str, statistics: Statistics) -> Part:
-    """The mean over agents; of a single agent its own interval, which resamples the trajectories of every point."""
-    sizes = {"trajectories a point": int(rows["trajectories"].min())}
-    part = inequality(quantity, agents_mean(rows, column), side, 0.0, statistics, **sizes)
-    if len(rows) > 1 or rows[column].isna().all():
-        return part
-    own = Interval(*(float(rows[name].iloc[0]) for name in (column, f"{column}_low", f"{column}_high")))
-    return Part(quantity, own, part.side, part.edge, part.sizes)
+def _update(rows: pd.DataFrame, side: str, statistics: Statistics) -> tuple[Part, Part]:
+    """What updates of one iteration and regime do to the reward, given that they raise the surrogate."""
+    reward = select(rows, quantity="reward")
+    pairs = int(reward["update_pairs"].iloc[0])
+    sizes = {"updates": int(reward["updates"].sum()), "episodes an update": int(reward["episodes"].min())}
+    gain = inequality(
+        f"gain in reward of an update from {pairs:,} pairs", agents_mean(reward, "mean"), side, 0.0, statistics, **sizes
+    )
+    own = agents_mean(select(rows, quantity="own surrogate"), "mean")
+    rise = inequality(
+        f"gain in the surrogate of an update from {pairs:,} pairs, own batch", own, "above", 0.0, statistics
+    )
+    return gain, replace(rise, premise=True)
 
 
 def _points(rows: pd.DataFrame) -> dict[str, int]:
@@ -151,22 +136,19 @@ def _points(rows: pd.DataFrame) -> dict[str, int]:
     }
 
 
+def _alone(rows: pd.DataFrame) -> str:
+    """Why one agent's landscapes decide nothing."""
+    return "" if span(rows, "agent") > 1 else "one agent has no interval: raise landscape.agents to 2 or more"
+
+
 def _resolutions(tables: Tables, timesteps: int) -> Iterator[tuple[Cell, pd.DataFrame]]:
     """What landscapes show at later snapshots, around updates from T pairs."""
     for cell in cells(tables.history):
         yield cell, select(later(cell.of(tables.resolution)), update_pairs=timesteps)
 
 
-def _alignments(tables: Tables) -> Iterator[tuple[Cell, pd.DataFrame]]:
-    for cell in cells(tables.history):
-        yield cell, cell.of(tables.alignment)
-
-
 def _late(tables: Tables) -> Iterator[tuple[Cell, pd.DataFrame]]:
-    """Alignments at the last studied snapshot, if that is not the initial policy."""
-    for cell, rows in _alignments(tables):
+    """Gains of updates from the last studied snapshot, if that is not the initial policy."""
+    for cell in cells(tables.history):
+        rows = cell.of(tables.snapshot_gains)
         yield cell, later(select(rows, iteration=rows["iteration"].max()))
-
-
-def _none(cell: Cell) -> Finding:
-    return lacking(cell, NO_LATER)

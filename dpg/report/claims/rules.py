@@ -170,15 +170,17 @@ _RULES = (
         "L1",
         "With few trajectories the reward landscape cannot tell good points from bad.",
         f"Share of pairs of grid points whose order is resolved from T pairs a point below {HALF}, on landscapes of "
-        f"updates from T pairs. {LATER}",
-        "Below a half, most points cannot be told from each other. The paper's low-sample panel has T = 2,000.",
+        f"updates from T pairs, with the errors of points that do not share their noise. {LATER}",
+        "Below a half, most points cannot be told from each other. A trainer's policies meet states and action noise "
+        "of their own; points that share both are told apart where no trainer could. The paper's low-sample panel has "
+        "T = 2,000.",
         ("landscape/resolution.csv",),
     ),
     Rule(
         "L2",
         "With many it is smooth.",
         f"From the most pairs a point, at least {MANY} T: share of resolved pairs of points above {HALF}, and noise in "
-        f"the squared differences of neighbours below {HALF}. {LATER}",
+        f"the squared differences of neighbours below {HALF}, with errors as for L1. {LATER}",
         "Most points are told apart, and what is left between neighbours is terrain. The paper's panels have 1, 10 and "
         "50 times T.",
         ("landscape/resolution.csv",),
@@ -186,33 +188,37 @@ _RULES = (
     Rule(
         "L3",
         "Early in training surrogate and reward align along the step.",
-        "Rank correlation of surrogate and reward along the step, at the first studied snapshot, in every regime of "
-        "update_pairs: above 0.",
-        "Zero parts those that rise together from those that do not. The paper sees it in both regimes.",
-        ("landscape/alignment.csv",),
+        "Reward after a full update minus that of the snapshot, mean over independent updates and agents, at the first "
+        "studied snapshot, in every regime of update_gain.update_pairs: above 0. Premise, in each regime: the update "
+        "raises the surrogate on its own batch.",
+        "The step that training takes is the full one; beyond it PPO's clipped surrogate falls by construction. Zero "
+        "parts gain from loss. The paper sees it in both regimes. At T pairs it is the exact opposite of L4.",
+        ("update_gain/snapshots.csv",),
     ),
     Rule(
         "L4",
         "Late in training, with few samples, they do not: the surrogate rises where the reward falls.",
-        "Reward after one full update step from T pairs minus that of the snapshot, at the last studied one: below 0. "
-        "Premise: the surrogate rises.",
-        "The paper claims a direction.",
-        ("landscape/alignment.csv",),
+        "The exact opposite of L3, from T pairs, at the last studied snapshot: reward after a full update minus that "
+        "of the snapshot, below 0. Premise: the update raises the surrogate on its own batch.",
+        "The paper claims a direction. A surface shows one update of one agent; the claim is about updates, and many "
+        "decide it.",
+        ("update_gain/snapshots.csv",),
     ),
     Rule(
         "L5",
         "TRPO's step from many samples aligns again.",
-        "TRPO: rank correlation of surrogate and reward along the step from the most pairs, at the last studied "
-        f"snapshot: above 0. The most pairs are at least {ORDERS} T.",
+        "TRPO: as L3, at the last studied snapshot, for updates from the most pairs of update_gain.update_pairs, at "
+        f"least {ORDERS} T.",
         "As L3. The paper speaks of several orders of magnitude more samples: two at the least.",
-        ("landscape/alignment.csv",),
+        ("update_gain/snapshots.csv",),
     ),
     Rule(
         "L6",
         "PPO's does not, even then.",
-        f"PPO: as L4, for the update step from the most pairs, at least {ORDERS} T.",
+        "PPO: as L4, its premise included, for updates from the most pairs of update_gain.update_pairs, at least "
+        f"{ORDERS} T.",
         "The paper sees the step lead to lower reward even in that regime.",
-        ("landscape/alignment.csv",),
+        ("update_gain/snapshots.csv",),
     ),
 )
 

@@ -25,28 +25,32 @@ def draw(alignment: pd.DataFrame, statistics: Statistics) -> Figure:
     algorithms, regimes = distinct(alignment, "algorithm"), distinct(alignment, "update_pairs")
     figure = style.new_figure(style.WIDTH, 2.9)
     panels = figure.subplots(1, len(_COLUMNS), sharex=True)
-    iterations = sorted(distinct(alignment, "iteration"))
     for axes, (column, label) in zip(panels, _COLUMNS.items(), strict=True):
-        rows = summarize(alignment, column, statistics)
-        # Side by side at every checkpoint: algorithms, and an algorithm's regimes.
-        places = [(algorithm, pairs) for algorithm in algorithms for pairs in regimes]
-        for index, (algorithm, pairs) in enumerate(places):
-            offset = 0.7 * ((index + 0.5) / len(places) - 0.5)
-            some = select(rows, algorithm=algorithm, update_pairs=pairs)
-            _points(axes, some, iterations, offset, filled=pairs == regimes[0])
+        side_by_side(axes, summarize(alignment, column, statistics))
         axes.axhline(0, color=style.FAINT, linewidth=0.6, zorder=1)
-        axes.set_xticks(range(len(iterations)), [str(iteration) for iteration in iterations])
-        axes.set_xlim(-0.6, len(iterations) - 0.4)
-        axes.set_xlabel("iteration")
         axes.set_ylabel(label)
-        style.quiet_grid(axes)
         if column == "relative_gain":
             axes.yaxis.set_major_locator(MaxNLocator(6))
         else:
             axes.set_ylim(-1.08, 1.08)
     figure.suptitle(f"{distinct(alignment, 'env')[0]}, surrogate and reward")
-    style.legend_below(figure, _handles(algorithms, regimes), columns=4)
+    style.legend_below(figure, regime_handles(algorithms, regimes), columns=4)
     return figure
+
+
+def side_by_side(axes: Axes, rows: pd.DataFrame) -> None:
+    """At every checkpoint a point with its interval for each algorithm and each of its regimes, in their order."""
+    iterations = sorted(distinct(rows, "iteration"))
+    regimes = sorted(distinct(rows, "update_pairs"))
+    places = [(algorithm, pairs) for algorithm in distinct(rows, "algorithm") for pairs in regimes]
+    for index, (algorithm, pairs) in enumerate(places):
+        offset = 0.7 * ((index + 0.5) / len(places) - 0.5)
+        some = select(rows, algorithm=algorithm, update_pairs=pairs)
+        _points(axes, some, iterations, offset, filled=pairs == regimes[0])
+    axes.set_xticks(range(len(iterations)), [str(iteration) for iteration in iterations])
+    axes.set_xlim(-0.6, len(iterations) - 0.4)
+    axes.set_xlabel("iteration")
+    style.quiet_grid(axes)
 
 
 def _points(axes: Axes, rows: pd.DataFrame, iterations: list[int], offset: float, *, filled: bool) -> None:
@@ -69,7 +73,8 @@ def _points(axes: Axes, rows: pd.DataFrame, iterations: list[int], offset: float
     )
 
 
-def _handles(algorithms: list[str], regimes: list[int]) -> list:
+def regime_handles(algorithms: list[str], regimes: list[int]) -> list:
+    """A legend entry for every algorithm and regime; the first regime is filled."""
     handles = []
     for algorithm in algorithms:
         look = style.look(algorithm)

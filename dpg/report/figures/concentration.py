@@ -1,5 +1,7 @@
 """The reward landscape from fewer and more trajectories (paper, fig. 6, 25, 26): `data/tables/landscape`."""
 
+from typing import Any
+
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -39,8 +41,7 @@ def draw(concentration: pd.DataFrame, resolution: pd.DataFrame) -> Figure:
             if limits[0] < limits[1]:
                 axes.set_zlim(*limits)
             axes.set_title(
-                f"{budget:,} pairs, {told['trajectories']:.0f} trajectories\n"
-                f"{told['resolved_share']:.0%} of pairs of points resolved",
+                f"{budget:,} pairs, {told['trajectories']:.0f} trajectories\nresolved: {_told(told)}",
                 y=0.97,
                 pad=0,
                 fontsize=6.5,
@@ -62,14 +63,26 @@ def caption(concentration: pd.DataFrame, resolution: pd.DataFrame) -> str:
         f"update from {first['update_pairs']:,} pairs, from the first trajectories alone: a column a budget of pairs a "
         "point, all from one collection. Heights have one scale in a row. A pair of grid points is resolved where the "
         "95% interval of its difference excludes zero (of equal points, 5% would). Noise: the share of the variance "
-        f"between neighbours on the grid that sampling contributes. {sizes}."
+        "between neighbours on the grid that sampling contributes. Own noise: what is to be expected of points that "
+        "share nothing, as the policies that a trainer compares. Shared noise: of these points as they were measured, "
+        f"with the same initial states and action noise. {sizes}."
     )
+
+
+def _told(resolution: pd.Series) -> str:
+    """The share of resolved pairs of points with own noise, and with shared where there is that."""
+    own, shared = resolution["own_resolved_share"], resolution["shared_resolved_share"]
+    return f"{own:.0%}, own noise" if pd.isna(shared) else f"{own:.0%} own noise, {shared:.0%} shared"
 
 
 def _sizes(rows: pd.DataFrame) -> str:
     parts = (
-        f"{row['budget_pairs']:,} pairs: {row['trajectories']} trajectories a point, {row['resolved_share']:.0%} "
-        f"resolved, noise {row['noise_share']:.0%}"
+        f"{row['budget_pairs']:,} pairs: {row['trajectories']} trajectories a point; {_numbers(row, 'own')}"
+        + ("" if pd.isna(row["shared_resolved_share"]) else f"; {_numbers(row, 'shared')}")
         for row in rows.to_dict("records")
     )
     return f"iteration {rows['iteration'].iloc[0]}: {', '.join(parts)}"
+
+
+def _numbers(row: dict[Any, Any], kind: str) -> str:
+    return f"{kind} noise: {row[f'{kind}_resolved_share']:.0%} resolved, noise {row[f'{kind}_noise_share']:.0%}"

@@ -47,6 +47,7 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     },
     "Optimization landscapes": {
         "fig06": ("resolution", "concentration"),
+        "fig07_update_gain": ("agent_gains", "update_gains"),
         "fig07_alignment": ("alignment",),
         "fig07": ("landscape",),
     },

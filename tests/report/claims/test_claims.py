@@ -305,75 +305,138 @@ def test_baselines_that_were_not_compared_at_t_are_asked_for(tables, statistics)
     assert finding.reason == "needs common.timesteps = 200 among baselines.sizes"
 
 
-def with_landscapes(tables, algorithm="ppo", agents=AGENTS, spread=0.01, budgets=(T, 100 * T), **numbers: float):
-    """Every agent's landscapes of two regimes at iterations 0 and 4; the numbers are agents' around what is given."""
-    cell = {"env": ENV, "algorithm": algorithm}
-    told = {"step_correlation": 0.9, "gain": 10.0, "surrogate_gain": 1.0, "resolved_share": 0.9, "noise_share": 0.1}
+def with_resolution(tables, agents=AGENTS, budgets=(T, 100 * T), **numbers: float):
+    """Every agent's landscapes at iterations 0 and 4; the numbers are agents' around what is given."""
+    told = {"own_resolved_share": 0.9, "own_noise_share": 0.1, "shared_resolved_share": 0.5, "shared_noise_share": 0.5}
     rows = [
-        {"agent": k, "iteration": i, "update_pairs": pairs, "trajectories": 20, "point_pairs": 36}
-        | {name: level + spread * (k - 1) for name, level in (told | numbers).items()}
+        {"env": ENV, "algorithm": "ppo", "agent": k, "iteration": i, "update_pairs": pairs, "budget_pairs": budget}
+        | {"trajectories": 20, "point_pairs": 36}
+        | {name: level + 0.01 * (k - 1) for name, level in (told | numbers).items()}
         for k in range(agents)
         for i in (0, 4)
         for pairs in (T, 100 * T)
+        for budget in budgets
     ]
-    alignment = pd.DataFrame([cell | row for row in rows])
-    for name in ("step_correlation", "gain"):
-        alignment = alignment.assign(**{f"{name}_low": alignment[name] - 0.05, f"{name}_high": alignment[name] + 0.05})
-    resolution = pd.DataFrame([cell | row | {"budget_pairs": budget} for row in rows for budget in budgets])
-    history = tables.history.assign(algorithm=algorithm)
-    return replace(tables, history=history, resolution=resolution, alignment=alignment)
+    return replace(tables, resolution=pd.DataFrame(rows))
+
+
+@pytest.mark.parametrize(
+    ("name", "numbers", "expected"),
+    [
+        ("L1", {"own_resolved_share": 0.1}, SUPPORTED),
+        ("L1", {"own_resolved_share": 0.9}, CONTRADICTED),
+        ("L1", {"own_resolved_share": 0.5}, INCONCLUSIVE),
+        # Shared noise would tell points apart that no trainer could.
+        ("L1", {"own_resolved_share": 0.1, "shared_resolved_share": 0.9}, SUPPORTED),
+        ("L2", {}, SUPPORTED),
+        ("L2", {"own_resolved_share": 0.1}, CONTRADICTED),
+        ("L2", {"own_noise_share": 0.9}, CONTRADICTED),
+        ("L2", {"own_noise_share": 0.5}, INCONCLUSIVE),
+        ("L2", {"own_noise_share": 0.9, "shared_noise_share": 0.1}, CONTRADICTED),
+    ],
+)
+def test_what_landscapes_tell_apart(name, numbers, expected, tables, statistics):
+    assert verdict(name, with_resolution(tables, **numbers), statistics) is expected
+
+
+@pytest.mark.parametrize("name", ["L1", "L2"])
+def test_one_agents_landscapes_decide_nothing_and_say_what_would(name, tables, statistics):
+    (finding,) = decided(name, with_resolution(tables, agents=1), statistics)
+    assert finding.verdict is INCONCLUSIVE
+    assert "raise landscape.agents to 2 or more" in finding.reason
+
+
+def with_updates(tables, algorithm="ppo", *, iteration=(0, 4), regimes=(T, 100 * T), width=0.1, **numbers: float):
+    """What every agent's updates gain: agents' around what is given, the same at each iteration and in each regime."""
+    told = {"reward": 10.0, "own surrogate": 1.0} | {name.replace("_", " "): value for name, value in numbers.items()}
+    rows = [
+        {"env": ENV, "algorithm": algorithm, "agent": k, "iteration": i, "update_pairs": pairs, "quantity": quantity}
+        | {"updates": 8, "episodes": 12, "mean": level + width * (k - 1)}
+        for k in range(AGENTS)
+        for i in iteration
+        for pairs in regimes
+        for quantity, level in told.items()
+    ]
+    return replace(tables, history=tables.history.assign(algorithm=algorithm), snapshot_gains=pd.DataFrame(rows))
+
+
+FALLS, RISES, FLAT = {"reward": -10.0}, {"reward": 10.0}, {"reward": 0.0}
+UNMET = {"own_surrogate": -1.0}
 
 
 @pytest.mark.parametrize(
     ("name", "algorithm", "numbers", "expected"),
     [
-        ("L1", "ppo", {"resolved_share": 0.1}, SUPPORTED),
-        ("L1", "ppo", {"resolved_share": 0.9}, CONTRADICTED),
-        ("L1", "ppo", {"resolved_share": 0.5}, INCONCLUSIVE),
-        ("L2", "ppo", {}, SUPPORTED),
-        ("L2", "ppo", {"resolved_share": 0.1}, CONTRADICTED),
-        ("L2", "ppo", {"noise_share": 0.9}, CONTRADICTED),
-        ("L2", "ppo", {"noise_share": 0.5}, INCONCLUSIVE),
-        ("L3", "ppo", {}, SUPPORTED),
-        ("L3", "ppo", {"step_correlation": -0.9}, CONTRADICTED),
-        ("L3", "ppo", {"step_correlation": 0.0}, INCONCLUSIVE),
-        ("L4", "ppo", {"gain": -10.0}, SUPPORTED),
-        ("L4", "ppo", {"gain": 10.0}, CONTRADICTED),
-        ("L4", "ppo", {"gain": 0.0}, INCONCLUSIVE),
-        ("L4", "ppo", {"gain": -10.0, "surrogate_gain": -1.0}, INCONCLUSIVE),
-        ("L5", "trpo", {}, SUPPORTED),
-        ("L5", "trpo", {"step_correlation": -0.9}, CONTRADICTED),
-        ("L5", "trpo", {"step_correlation": 0.0}, INCONCLUSIVE),
+        ("L3", "ppo", RISES, SUPPORTED),
+        ("L3", "ppo", FALLS, CONTRADICTED),
+        ("L3", "ppo", FLAT, INCONCLUSIVE),
+        ("L3", "ppo", RISES | UNMET, INCONCLUSIVE),
+        ("L4", "ppo", FALLS, SUPPORTED),
+        ("L4", "ppo", RISES, CONTRADICTED),
+        ("L4", "ppo", FLAT, INCONCLUSIVE),
+        ("L4", "ppo", FALLS | UNMET, INCONCLUSIVE),
+        ("L5", "trpo", RISES, SUPPORTED),
+        ("L5", "trpo", FALLS, CONTRADICTED),
+        ("L5", "trpo", FLAT, INCONCLUSIVE),
+        ("L5", "trpo", RISES | UNMET, INCONCLUSIVE),
         ("L5", "ppo", {}, NOT_MEASURED),
-        ("L6", "ppo", {"gain": -10.0}, SUPPORTED),
-        ("L6", "ppo", {"gain": 10.0}, CONTRADICTED),
-        ("L6", "ppo", {"gain": 0.0}, INCONCLUSIVE),
+        ("L6", "ppo", FALLS, SUPPORTED),
+        ("L6", "ppo", RISES, CONTRADICTED),
+        ("L6", "ppo", FLAT, INCONCLUSIVE),
+        ("L6", "ppo", FALLS | UNMET, INCONCLUSIVE),
         ("L6", "trpo", {}, NOT_MEASURED),
     ],
 )
-def test_landscapes(name, algorithm, numbers, expected, tables, statistics):
-    changed = with_landscapes(tables, algorithm, **numbers)
-    assert verdict(name, changed, statistics) is expected
+def test_what_updates_do_to_the_reward(name, algorithm, numbers, expected, tables, statistics):
+    assert verdict(name, with_updates(tables, algorithm, **numbers), statistics) is expected
 
 
-@pytest.mark.parametrize(("gain", "expected"), [(-0.1, SUPPORTED), (0.1, CONTRADICTED), (0.02, INCONCLUSIVE)])
-def test_a_landscape_of_a_single_agent_is_decided_by_its_trajectories(gain, expected, tables, statistics):
-    """Its intervals, here 0.05 to either side, resample them."""
-    assert verdict("L4", with_landscapes(tables, agents=1, gain=gain + 0.01), statistics) is expected
+OPPOSITE = {SUPPORTED: CONTRADICTED, CONTRADICTED: SUPPORTED, INCONCLUSIVE: INCONCLUSIVE}
 
 
-def test_what_landscapes_lack_is_named(tables, statistics):
-    small = with_landscapes(tables, budgets=(T,))
-    few = replace(small, alignment=small.alignment[small.alignment["update_pairs"] == T])
+@pytest.mark.parametrize("surrogate", [1.0, 0.0, -1.0])
+@pytest.mark.parametrize("reward", [-10.0, -0.24, 0.0, 0.24, 0.26, 10.0])
+def test_early_and_late_alignment_are_exact_opposites(reward, surrogate, tables, statistics):
+    """Of one table: what it says early of L3, it says late of L4 the other way round. The edge lies at 0.248."""
+    numbers = {"reward": reward, "own_surrogate": surrogate}
+    (early,) = decided("L3", with_updates(tables, iteration=(4,), regimes=(T,), **numbers), statistics)
+    (late,) = decided("L4", with_updates(tables, iteration=(4,), regimes=(T,), **numbers), statistics)
+    assert late.verdict is OPPOSITE[early.verdict]
+    assert [part.effect for part in late.parts] == [part.effect for part in early.parts]
+
+
+def test_early_and_late_are_the_first_and_the_last_studied_snapshot(tables, statistics):
+    """An experiment as the paper has it: the reward rises at first, and falls at last."""
+    changing = with_updates(tables)
+    rows = changing.snapshot_gains
+    rows.loc[(rows["quantity"] == "reward") & (rows["iteration"] == 4), "mean"] -= 20.0
+    assert verdict("L3", changing, statistics) is SUPPORTED
+    assert verdict("L4", changing, statistics) is SUPPORTED
+    assert verdict("L4", with_updates(tables, iteration=(0,), **FALLS), statistics) is NOT_MEASURED
+
+
+def test_early_alignment_is_asked_of_every_regime_and_the_late_claims_of_theirs(tables, statistics):
+    changed = with_updates(tables)
+    rows = changed.snapshot_gains
+    rows.loc[(rows["quantity"] == "reward") & (rows["update_pairs"] == 100 * T), "mean"] -= 20.0
+    assert verdict("L3", changed, statistics) is CONTRADICTED
+    assert verdict("L4", changed, statistics) is CONTRADICTED
+    assert verdict("L6", changed, statistics) is SUPPORTED
+
+
+def test_what_landscapes_and_updates_lack_is_named(tables, statistics):
+    few = with_updates(with_resolution(tables, budgets=(T,)), regimes=(T,))
     asked = {
         "L2": "needs landscape.pairs_per_point of at least 10 T = 2,000",
         "L5": "needs trpo among algorithms",
-        "L6": "needs landscape.update_pairs of at least 100 T = 20,000; the most are 200",
+        "L6": "needs update_gain.update_pairs of at least 100 T = 20,000; the most are 200",
     }
     for name, words in asked.items():
         (finding,) = decided(name, few, statistics)
         assert finding.verdict is NOT_MEASURED
         assert finding.reason == words
+    (finding,) = decided("L4", with_updates(tables, regimes=(2 * T,)), statistics)
+    assert finding.reason == "needs common.timesteps = 200 among update_gain.update_pairs"
 
 
 def test_a_good_fit_that_does_not_generalise_contradicts(tables, statistics):

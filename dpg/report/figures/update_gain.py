@@ -1,0 +1,65 @@
+"""What whole updates gain in surrogate and reward, by algorithm, checkpoint and regime: `data/tables/update_gain`."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from dpg.report import style
+from dpg.report.figures.alignment import regime_handles, side_by_side
+from dpg.report.tables import distinct, select
+from dpg.runtime.schema import Statistics
+
+NAME = "fig07_update_gain"
+
+_PANELS = {
+    "own surrogate": "own-batch surrogate gain",
+    "held-out surrogate": "held-out surrogate gain",
+    "relative reward": "reward gain (% of the return)",
+    "lowering share": "updates that lower the reward",
+}
+_SURROGATES = ("own surrogate", "held-out surrogate")
+
+
+@style.paper()
+def draw(gains: pd.DataFrame) -> Figure:
+    """Of one task: mean gains of updates in surrogate (both batches) and reward, and how many lower the reward."""
+    figure = style.new_figure(style.WIDTH, 4.4)
+    panels = figure.subplots(2, 2).ravel()
+    surrogates = gains[gains["quantity"].isin(_SURROGATES)]
+    # One scale for both batches: what is fitted to the noise of the one is missing in the other.
+    low, high = (surrogates[end].fillna(surrogates["mean"]) for end in ("low", "high"))
+    ends = (min(0.0, low.min()), max(0.0, high.max()))
+    margin = 0.06 * (ends[1] - ends[0])
+    for axes, (quantity, label) in zip(panels, _PANELS.items(), strict=True):
+        side_by_side(axes, select(gains, quantity=quantity))
+        axes.set_ylabel(label)
+        level = 0.5 if quantity == "lowering share" else 0.0
+        axes.axhline(level, color=style.FAINT, linewidth=0.6, zorder=1)
+        axes.yaxis.set_major_locator(MaxNLocator(6))
+        if quantity in _SURROGATES and margin > 0:
+            axes.set_ylim(ends[0] - margin, ends[1] + margin)
+        if quantity == "lowering share":
+            axes.set_ylim(-0.04, 1.04)
+            axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    figure.suptitle(f"{distinct(gains, 'env')[0]}, what whole updates gain")
+    handles = regime_handles(distinct(gains, "algorithm"), sorted(distinct(gains, "update_pairs")))
+    style.legend_below(figure, handles, columns=3)
+    return figure
+
+
+def caption(gains: pd.DataFrame, updates: pd.DataFrame, statistics: Statistics) -> str:
+    """What the figure shows, and from how much."""
+    regimes = sorted(distinct(gains, "update_pairs"))
+    per_snapshot = updates.groupby(["algorithm", "agent", "iteration", "update_pairs"])["update"].count()
+    open_ones = f"; open: from {' or '.join(f'{pairs:,}' for pairs in regimes[1:])}" if len(regimes) > 1 else ""
+    return (
+        "Beside figures 7 and 8 of the paper, which show one update of one agent: means over "
+        f"{style.span(per_snapshot)} whole updates from each snapshot of {style.span(gains['agents'])} agents, every "
+        f"update from fresh pairs of its own (filled: {regimes[0]:,} pairs{open_ones}). Above: what the surrogate "
+        "gains on the update's own batch, and on a held-out batch of as many fresh pairs, on one scale; what is "
+        "missing on the right was fitted to noise. Below: what the reward gains, in percent of the snapshot's return, "
+        f"over {style.span(updates['episodes'])} episodes an update that policies before and after run from the same "
+        "seeds; and the share of updates whose episodes return less after than before, which noise draws towards a "
+        f"half (line). Bars: {statistics.confidence:.0%} intervals that resample agents, then updates, then episodes "
+        f"({statistics.resamples} bootstrap resamples, expanded percentiles)."
+    )
