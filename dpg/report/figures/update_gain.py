@@ -52,6 +52,7 @@ def caption(gains: pd.DataFrame, updates: pd.DataFrame, statistics: Statistics) 
     regimes = sorted(distinct(gains, "update_pairs"))
     per_snapshot = updates.groupby(["algorithm", "agent", "iteration", "update_pairs"])["update"].count()
     open_ones = f"; open: from {' or '.join(f'{pairs:,}' for pairs in regimes[1:])}" if len(regimes) > 1 else ""
+    units = "agents, then updates, then episodes" if gains["agents"].max() > 1 else "one agent's updates, then episodes"
     return (
         "Beside figures 7 and 8 of the paper, which show one update of one agent: means over "
         f"{style.span(per_snapshot)} whole updates from each snapshot of {style.span(gains['agents'])} agents, every "
@@ -60,6 +61,6 @@ def caption(gains: pd.DataFrame, updates: pd.DataFrame, statistics: Statistics) 
         "missing on the right was fitted to noise. Below: what the reward gains, in percent of the snapshot's return, "
         f"over {style.span(updates['episodes'])} episodes an update that policies before and after run from the same "
         "seeds; and the share of updates whose episodes return less after than before, which noise draws towards a "
-        f"half (line). Bars: {statistics.confidence:.0%} intervals that resample agents, then updates, then episodes "
+        f"half (line). Bars: {statistics.confidence:.0%} intervals that resample {units} "
         f"({statistics.resamples} bootstrap resamples, expanded percentiles)."
     )
