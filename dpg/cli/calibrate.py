@@ -19,7 +19,7 @@ EPILOG = """
 Examples:
 
 - `dpg calibrate`: after a change to a probe, or to trust the numbers
-- `dpg calibrate --streams 32768`: a sharper look, four times as long
+- `dpg calibrate --streams 65536`: a sharper look, four times as long
 - `dpg calibrate --json`: for scripts; the exit code is 1 if a check did not come out as it should
 
 What is checked, and how the known answers are known: docs/known_answers.md.
@@ -28,7 +28,7 @@ What is checked, and how the known answers are known: docs/known_answers.md.
 
 def calibrate(
     seed: Annotated[int, typer.Option(min=0, help="The root of the random streams.")] = 0,
-    streams: Annotated[int, typer.Option(min=4096, help="Streams of 10 pairs behind a gradient.")] = 8192,
+    streams: Annotated[int, typer.Option(min=16384, help="Streams of 10 pairs behind a gradient.")] = 16384,
     as_json: Annotated[bool, typer.Option("--json", help="Print the checks as JSON.")] = False,
 ) -> None:
     """Check every estimator on LinearQuadratic-v0, where the answers are known in closed form.

@@ -1,7 +1,11 @@
-"""Means with intervals, by bootstrap over independent units.
+"""Means with intervals, from few independent units.
 
-What is resampled is always the independent unit: an agent, a stream, an episode, an estimate. Never a cosine, since
-cosines share members.
+The independent unit is an agent, a stream, an episode, an estimate. Never a cosine, since cosines share members.
+
+Every interval is the wider of two at either end. The bootstrap follows the skewness of the data, but no resample
+reaches beyond the outermost units: of N units all lie on one side of the truth by chance in 2^(1-N), of three in every
+fourth experiment. Student's t allows for that; with the jackknife's standard error (Efron and Tibshirani 1993, chapter
+11) it serves any statistic, and for a mean it is the textbook interval.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,6 +14,11 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 from scipy import special
+
+Indices = Int[np.ndarray, "B N"]
+
+# How much of the jackknife's variance of a mean over pairs is taken off where members do not differ: see `of_pairs`.
+SECOND_ORDER = 0.4
 
 
 class Interval(NamedTuple):
@@ -21,98 +30,182 @@ class Interval(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """N independent units: their statistic, and the same of resampled units, from indices (B, N) to B values."""
+    """A statistic of N independent units, and a value a unit whose mean it is: their own, or a pseudo-value.
+
+    A `cosine` lies between -1 and 1, and so do the ends of its interval.
+    """
 
     point: float
-    resampled: Callable[[Int[np.ndarray, "B N"]], Float[np.ndarray, " B"]]
-    units: int
+    values: Float[np.ndarray, " N"]
+    cosine: bool = False
 
 
-def of_values(values: Float[np.ndarray, " N"]) -> Sample:
+def of_values(values: Float[np.ndarray, " N"], *, cosine: bool = False) -> Sample:
     """The mean of N independent values."""
-    return Sample(float(np.mean(values)), lambda indices: values[indices].mean(axis=-1), len(values))
+    return Sample(float(np.mean(values)), values, cosine)
 
 
-def of_pairs(similarity: Float[np.ndarray, "N N"]) -> Sample:
-    """The mean of a symmetric N x N similarity over its distinct pairs; the members are the units.
+def of_pairs(similarity: Float[np.ndarray, "N N"], *, cosine: bool = False) -> Sample:
+    """The mean of a symmetric N x N similarity over its distinct pairs, a U-statistic; the members are the units.
 
-    A resample holds members twice; a member's similarity with its own copy is not a measurement and is left out. Two
-    members have one similarity, which tells nothing of how far another would lie: they count as one unit.
+    Values are jackknife pseudo-values U + 2 (N-1)/(N-2) (m_i - U), m_i being the mean similarity of member i with the
+    others (Arvesen, Ann. Math. Statist. 40, 1969). Where members do not differ (cosines without a signal) the
+    jackknife's variance is twice the true one, since it counts the second-order part twice (Efron and Stein 1981). F,
+    the mean square between members over that within, is then about 1, and the variance is reduced by the factor
+    1 - 0.4 (1 - mean square similarity) min(1, 1/F^2).
+
+    Compared by simulation on cosines of 8 and of 10 estimates in 10 to 5,000 dimensions, mean cosines from 0 to 0.92,
+    noise isotropic, with eigenvalues 1/k and 1/k^2, and three quarters of it in one direction. Coverage at a nominal
+    95 % without signal: resampled members 98 to 100 %, twice too wide; the plain jackknife 94 to 99 %; the unbiased
+    variance, which may be negative, 50 to 77 %, or 99 % if it is bounded below; this one 92 to 98 %. With a
+    signal: 87 to 99 %, 88 to 99 %, 76 to 95 %, and this one, on Fisher's scale, 91 to 97 %; 90 % where a weak signal
+    lies in the one direction that holds most of the noise.
+
+    Two members have one similarity, which tells nothing of how far another would lie: they count as one unit.
     """
     members = len(similarity)
+    if members < 3:
+        point = float(similarity[0, 1]) if members == 2 else float("nan")
+        return Sample(point, np.full(min(members, 1), point), cosine)
+    distinct = ~np.eye(members, dtype=bool)
+    means = np.where(distinct, similarity, 0.0).sum(axis=1) / (members - 1)
+    point = float(means.mean())
+    deviation = means - point
+    between = (members - 1) / (members - 2) * float(deviation @ deviation)
+    total = float(((similarity - point) ** 2)[distinct].sum()) / 2
+    freedom = members * (members - 3) / 2
+    within = max(0.0, total - (members - 1) * between) / freedom if freedom else 0.0
+    reduction = SECOND_ORDER * max(0.0, 1 - float((similarity[distinct] ** 2).mean()))
+    share = min(1.0, (within / between) ** 2) if between > 0 else 0.0
+    scale = 2 * (members - 1) / (members - 2) * np.sqrt(1 - reduction * share)
+    return Sample(point, point + scale * deviation, cosine)
 
-    def resampled(indices: Int[np.ndarray, "B N"]) -> Float[np.ndarray, " B"]:
-        pairs = similarity[indices[:, :, None], indices[:, None, :]]
-        distinct = indices[:, :, None] != indices[:, None, :]
-        count = distinct.sum(axis=(1, 2))
-        total = np.where(distinct, pairs, 0.0).sum(axis=(1, 2))
-        return np.divide(total, count, out=np.full(len(indices), np.nan), where=count > 0)
 
-    point = float(np.mean(similarity[~np.eye(members, dtype=bool)])) if members > 1 else float("nan")
-    return Sample(point, resampled, members if members > 2 else min(members, 1))
+def sample_interval(sample: Sample, confidence: float, resamples: int, rng: np.random.Generator) -> Interval:
+    """A sample's statistic and its interval; fewer than two units have none: NaN."""
+    units = len(sample.values)
+    if units < 2 or not np.isfinite(sample.point):
+        return Interval(sample.point, float("nan"), float("nan"))
+    resampled = _resampled_means(sample, resamples, rng)
+    without = (units * sample.point - sample.values) / (units - 1)
+    interval = wider_interval(sample.point, resampled, [without], confidence)
+    return on_fishers_scale(interval) if sample.cosine else interval
 
 
 def mean_interval(
     values: Float[np.ndarray, " N"], confidence: float, resamples: int, rng: np.random.Generator
 ) -> Interval:
     """The mean of N independent values, and its interval."""
-    return bootstrap(*of_values(values), confidence, resamples, rng)
+    return sample_interval(of_values(values), confidence, resamples, rng)
 
 
 def pairwise_interval(
-    similarity: Float[np.ndarray, "N N"], confidence: float, resamples: int, rng: np.random.Generator
+    similarity: Float[np.ndarray, "N N"],
+    confidence: float,
+    resamples: int,
+    rng: np.random.Generator,
+    *,
+    cosine: bool = False,
 ) -> Interval:
-    """The mean of a symmetric N x N similarity over its distinct pairs, and its interval, from resampled members."""
-    return bootstrap(*of_pairs(similarity), confidence, resamples, rng)
+    """The mean of a symmetric N x N similarity over its distinct pairs, and its interval, by members."""
+    return sample_interval(of_pairs(similarity, cosine=cosine), confidence, resamples, rng)
 
 
 def nested_interval(samples: Sequence[Sample], confidence: float, resamples: int, rng: np.random.Generator) -> Interval:
     """The mean of G independent samples' statistics, and its interval: samples are resampled, and units within each.
 
-    With one sample only its units are resampled. Samples without a statistic (NaN) are left out.
+    What units add to the spread of the G statistics is taken off before they are resampled, else it would count twice:
+    the statistics are drawn together until their variance is that of the samples alone (shrunken residuals, Davison and
+    Hinkley 1997, section 3.8). Student's t is that of the G statistics. With one sample it is that sample's interval.
+    Samples without a statistic (NaN) are left out.
     """
     known = [sample for sample in samples if np.isfinite(sample.point)]
     if len(known) < 2:
-        return bootstrap(*known[0], confidence, resamples, rng) if known else Interval(*[float("nan")] * 3)
-    within = np.stack([_resampled(sample, resamples, rng) for sample in known])
-    draws = rng.integers(0, resamples, size=(resamples, len(known)))
+        return sample_interval(known[0], confidence, resamples, rng) if known else Interval(*[float("nan")] * 3)
+    points = np.array([sample.point for sample in known])
+    mean, variance = float(points.mean()), float(points.var(ddof=1))
+    within = np.stack([_resampled_means(sample, resamples, rng) - sample.point for sample in known])
+    between = max(0.0, variance - float(within.var(axis=1).mean()))
+    shrunken = np.sqrt(between / variance) * (points - mean) if variance > 0 else np.zeros(len(points))
+    chosen = rng.integers(0, len(known), size=(resamples, len(known)))
+    draws = rng.integers(0, resamples, size=chosen.shape)
+    resampled = mean + (shrunken[chosen] + within[chosen, draws]).mean(axis=-1)
+    without = (len(points) * mean - points) / (len(points) - 1)
+    interval = wider_interval(mean, resampled, [without], confidence)
+    return on_fishers_scale(interval) if all(sample.cosine for sample in known) else interval
 
-    def resampled(indices: Int[np.ndarray, "B G"]) -> Float[np.ndarray, " B"]:
-        return within[indices, draws].mean(axis=-1)
 
-    return bootstrap(float(np.mean([s.point for s in known])), resampled, len(known), confidence, resamples, rng)
+def _resampled_means(sample: Sample, resamples: int, rng: np.random.Generator) -> Float[np.ndarray, " B"]:
+    units = len(sample.values)
+    return sample.values[rng.integers(0, units, size=(resamples, units))].mean(axis=-1)
 
 
-def _resampled(sample: Sample, resamples: int, rng: np.random.Generator) -> Float[np.ndarray, " B"]:
-    if sample.units < 2:
-        return np.full(resamples, sample.point)
-    return sample.resampled(rng.integers(0, sample.units, size=(resamples, sample.units)))
+def on_fishers_scale(interval: Interval) -> Interval:
+    """A cosine's or a correlation's interval with its distances taken on artanh's scale, which is less skewed near 1.
+
+    So both ends lie between -1 and 1.
+    """
+    mean, low, high = interval
+    slope = 1 - mean**2
+    if not slope > 0:
+        return interval
+    z = np.arctanh(mean)
+    return Interval(mean, *(float(np.tanh(z + (end - mean) / slope)) for end in (low, high)))
 
 
 def bootstrap(
     point: float,
-    statistic: Callable[[Int[np.ndarray, "B N"]], Float[np.ndarray, " B"]],
+    statistic: Callable[[Indices], Float[np.ndarray, " B"]],
     num_units: int,
     confidence: float,
     resamples: int,
     rng: np.random.Generator,
 ) -> Interval:
-    """A bootstrap interval of `statistic`, which maps resampled unit indices (B, N) to B values.
+    """An interval of any statistic of N units, which maps indices of units, (B, n), to B values.
 
-    With fewer than two units there is no interval: NaN.
+    With fewer than two units, or where the statistic has no value without one of them, there is no interval: NaN.
     """
     if num_units < 2 or not np.isfinite(point):
         return Interval(point, float("nan"), float("nan"))
-    indices = rng.integers(0, num_units, size=(resamples, num_units))
-    return expanded_percentiles(point, statistic(indices), num_units, confidence)
+    resampled = statistic(rng.integers(0, num_units, size=(resamples, num_units)))
+    return wider_interval(point, resampled, [statistic(all_but_one(num_units))], confidence)
+
+
+def all_but_one(num_units: int) -> Int[np.ndarray, "N N-1"]:
+    """The indices of N units without one of them, for each."""
+    others = np.arange(num_units - 1)
+    return others + (others >= np.arange(num_units)[:, None])
+
+
+def wider_interval(
+    point: float,
+    resampled: Float[np.ndarray, " B"],
+    without: Sequence[Float[np.ndarray, " _"]],
+    confidence: float,
+) -> Interval:
+    """The wider, at either end, of expanded percentiles and of Student's t with the jackknife's standard error.
+
+    `resampled` are the statistic's values on resamples, `without` those on all units but one, an array for each
+    independent group of units. Variances of groups add up, with Welch and Satterthwaite's degrees of freedom;
+    percentiles are expanded for the smallest group.
+    """
+    sizes = np.array([len(values) for values in without])
+    drawn = expanded_percentiles(point, resampled, int(sizes.min()), confidence)
+    variances = (sizes - 1) * np.array([np.var(values) for values in without])
+    total = float(variances.sum())
+    if total == 0:
+        return drawn
+    freedom = total**2 / float((variances**2 / (sizes - 1)).sum())
+    margin = float(special.stdtrit(freedom, (1 + confidence) / 2)) * np.sqrt(total)
+    # NaN where either interval is.
+    return Interval(point, float(np.minimum(drawn.low, point - margin)), float(np.maximum(drawn.high, point + margin)))
 
 
 def expanded_percentiles(point: float, values: Float[np.ndarray, " B"], num_units: int, confidence: float) -> Interval:
     """The interval of a statistic from its values on B resamples of N units (Hesterberg, arXiv:1411.5279, sec. 5.3).
 
     A plain percentile interval is too narrow for few units by sqrt((N-1)/N) and by using normal instead of t quantiles,
-    so its nominal level is widened to Phi(sqrt(N/(N-1)) t_{alpha/2, N-1}). Agents come in fives and estimates in tens,
-    where this matters. Without a value there is no interval: NaN.
+    so its nominal level is widened to Phi(sqrt(N/(N-1)) t_{alpha/2, N-1}). Without a value there is no interval: NaN.
     """
     if num_units < 2 or not (np.isfinite(point) and np.isfinite(values).any()):
         return Interval(point, float("nan"), float("nan"))

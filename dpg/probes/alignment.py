@@ -1,11 +1,11 @@
 """Whether surrogate and reward agree, and from how many trajectories the reward can be told (paper, fig. 6 to 8).
 
 The independent unit is the trajectory: with common random numbers, one episode number at all points together, since
-they share its initial state and noise; without them, each point's own. Intervals resample that unit, and the error of a
+they share its initial state and noise; without them, each point's own. Intervals rest on that unit, and the error of a
 difference between two points is that of the trajectories' own differences where these are paired.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 from scipy import stats
 
 from dpg.agent.snapshot import filename
-from dpg.numerics.statistics import Interval, expanded_percentiles, rank_correlation, standard_error
+from dpg.numerics.statistics import Interval, on_fishers_scale, rank_correlation, standard_error, wider_interval
 from dpg.probes.landscape import PlaneShard
 from dpg.probes.survey import Landscape, Survey
 from dpg.runtime.schema import Statistics
@@ -100,7 +100,7 @@ class Alignment:
     """One row of `alignment.csv`: surrogate and reward of a landscape together.
 
     Rank correlations (Spearman) over the grid's `points`, and over those along the step (b = 0). `gain` is what one
-    full step (a = 1, b = 0) adds to the reward of the snapshot, `surrogate_gain` to the surrogate. Intervals resample
+    full step (a = 1, b = 0) adds to the reward of the snapshot, `surrogate_gain` to the surrogate. Intervals rest on
     the `trajectories` of a point.
     """
 
@@ -311,19 +311,19 @@ def align(landscape: Landscape, statistics: Statistics) -> Alignment:
     rng = (shard.node / "bootstrap").generator()
     resampled = resampled_means(returns, statistics.resamples, rng, paired=landscape.survey.common_random_numbers)
     count = returns.shape[1]
+    # Without one trajectory at every point: as good a unit where points share nothing, since any partition is.
+    without = (returns.sum(axis=1) - returns.T) / (count - 1)
 
-    def interval(point: Any, values: Float[np.ndarray, " B"]) -> Interval:
-        return expanded_percentiles(float(point), values, count, statistics.confidence)
+    def interval(statistic: Callable[[Float[np.ndarray, "B M"]], Float[np.ndarray, " B"]]) -> Interval:
+        (point,) = statistic(reward[None])
+        return wider_interval(float(point), statistic(resampled), [statistic(without)], statistics.confidence)
 
     def correlation(where: Int[np.ndarray, " K"]) -> Interval:
-        surrogate = plane.surrogate[where]
-        return interval(
-            rank_correlation(surrogate, reward[where]), rank_correlation(surrogate[None], resampled[:, where])
-        )
+        return on_fishers_scale(interval(lambda means: rank_correlation(plane.surrogate[None, where], means[:, where])))
 
     over_grid, over_step = correlation(np.arange(len(grid.points))), correlation(grid.along_step)
     origin, full = grid.origin, grid.full_step
-    gain = interval(reward[full] - reward[origin], resampled[:, full] - resampled[:, origin])
+    gain = interval(lambda means: means[:, full] - means[:, origin])
     return Alignment(
         **_owner(shard),
         update_trajectories=plane.trajectories,

@@ -230,7 +230,7 @@ def tabulate(collected: Collected, statistics: Statistics, seed: int) -> tuple[l
     for index, pairs in enumerate(collected.sizes):
         trajectories = float(collected.trajectories[index])
         for variant, cosines in collected.cosines.items():
-            interval = pairwise_interval(cosines[index], *settings)
+            interval = pairwise_interval(cosines[index], *settings, cosine=True)
             comparisons.append(Comparison(*cell, *variant, pairs, trajectories, collected.repeats, *interval))
         for names, gap in _differences(collected, index).items():
             interval = pairwise_interval(gap, *settings)

@@ -16,24 +16,22 @@ from dpg.agent.acting import Actor
 from dpg.envs.linear_quadratic import EPISODE_STEPS, TASK
 from dpg.envs.make import make_vector
 from dpg.envs.stepping import step
+from dpg.numerics.statistics import of_pairs
 from dpg.numerics.vectors import cosine, cosine_matrix
 from dpg.probes import baselines, evaluation, landscape, states, value
 from dpg.probes.known_answers import closed_forms, forms, measurements
 from dpg.probes.known_answers.agents import GAMMA, KnownAgent, known_agent, linear_policy, tangent, value_net
 from dpg.probes.known_answers.closed_forms import ClosedLoop
 from dpg.probes.known_answers.measurements import gradient_of
-from dpg.probes.known_answers.noise import expected_cosines
+from dpg.probes.known_answers.noise import StreamNoise, expected_cosines
 from dpg.probes.known_answers.verdicts import (
     Check,
-    Part,
-    jackknife,
     log_check,
     predicted_check,
     scalar_check,
-    union,
     vector_checks,
 )
-from dpg.probes.stream_sums import spread
+from dpg.probes.stream_sums import Part, pseudo_values, spread, union
 from dpg.runtime.schema import BaselinesBudget
 from dpg.runtime.seeding import Seed
 from dpg.streams import advantages
@@ -44,7 +42,7 @@ BASELINES = ("true value function", "value net", "none")
 SHORT, LONG = 10, 250
 STREAMS_PER_SET = 64
 SETS_POOLED = (2, 8)
-MIN_STREAMS = 4096
+MIN_STREAMS = 16384
 STATES = ((0.0, 0.0, 0.0), (2.0, -1.0, 1.0), (-1.5, 2.0, -2.0))
 
 
@@ -64,8 +62,10 @@ def measure(shard: Shard) -> list[Check]:
     return calibrate(shard.seed, shard.streams)
 
 
-def calibrate(seed: int = 0, streams: int = 8192) -> list[Check]:
+def calibrate(seed: int = 0, streams: int = MIN_STREAMS) -> list[Check]:
     """All checks: sound estimators first, then broken ones. `streams` streams of 10 pairs stand behind a gradient.
+
+    Twice as many tell streams from pairs: on this task the two differ least in that.
 
     Raises:
         ValueError: there are too few streams for the broken ones to be told from the sound.
@@ -73,12 +73,14 @@ def calibrate(seed: int = 0, streams: int = 8192) -> list[Check]:
     if streams < MIN_STREAMS:
         raise ValueError(f"a calibration needs at least {MIN_STREAMS} streams, not {streams}")
     sets = streams // STREAMS_PER_SET
-    short = measurements.collect(known_agent("value net", SHORT), sets, STREAMS_PER_SET, seed)
-    long = measurements.collect(known_agent("value net", LONG), sets, 8, seed)
+    many = measurements.collect(known_agent("value net", SHORT), 2 * sets, STREAMS_PER_SET, seed)
+    short = many[:sets]
+    long = measurements.collect(known_agent("value net", LONG), sets // 4, 8, seed)
     checks = [
         *gradient_checks(known_agents(SHORT), short),
         *gradient_checks(known_agents(LONG), long),
         *noise_checks(short),
+        *unit_checks(many),
         *cosine_checks(short),
         *return_checks(seed, streams),
         *value_checks(seed, streams),
@@ -100,7 +102,7 @@ def gradient_checks(agents: dict[str, KnownAgent], sets: list[Streams]) -> list[
     checks: list[Check] = []
 
     def check(agent: KnownAgent, title: str, measure: Measure, *, broken: bool = False) -> None:
-        values = jackknife([measure(agent, streams) for streams in sets], gradient_of)
+        values = pseudo_values([measure(agent, streams) for streams in sets], gradient_of)
         name = f"gradient, {title}, streams of {timesteps}"
         checks.extend(vector_checks(name, agent.gradient(), values, broken=broken))
 
@@ -112,7 +114,7 @@ def gradient_checks(agents: dict[str, KnownAgent], sets: list[Streams]) -> list[
     if timesteps > EPISODE_STEPS:
         check(exact, "time limits taken for ends", measurements.ending_at_time_limits, broken=True)
     else:
-        values = np.stack([measurements.mean_of_normalized(net, streams) for streams in sets[:32]])
+        values = np.stack([measurements.mean_of_normalized(net, streams) for streams in sets])
         name = f"gradient, union not normalised as one, streams of {timesteps}"
         checks.extend(vector_checks(name, net.gradient(), values, broken=True))
     return checks
@@ -121,26 +123,77 @@ def gradient_checks(agents: dict[str, KnownAgent], sets: list[Streams]) -> list[
 def noise_checks(sets: list[Streams]) -> list[Check]:
     """The trace of one pair's gradient covariance and the noise scale, as in `noise.csv`, for each baseline."""
     checks: list[Check] = []
-
-    def check(agent: KnownAgent, title: str, sets: list[Streams], *, broken: bool = False) -> None:
-        def statistic(part: Part) -> Float[np.ndarray, " 2"]:
-            found = spread(*part)
-            positive = min(found.trace, found.gradient_squared) > 0
-            log_trace, log_squared = np.log([found.trace, found.gradient_squared]) if positive else (np.nan, np.nan)
-            return np.array([log_trace, log_trace - log_squared]) + np.log(agent.timesteps)
-
+    for baseline, agent in known_agents(SHORT).items():
         noise = agent.noise()
         trace = float(np.trace(noise.covariance)) * agent.timesteps
         truths = {"trace": trace, "noise scale in pairs": trace / float(noise.gradient @ noise.gradient)}
-        values = jackknife([measurements.sound(agent, streams) for streams in sets], statistic)
+        values = pseudo_values([measurements.sound(agent, streams) for streams in sets], log_noise)
         for column, (name, truth) in enumerate(truths.items()):
-            checks.append(log_check(f"{name}, {title}", truth, values[:, column], broken=broken))
-
-    for baseline, agent in known_agents(SHORT).items():
-        check(agent, baseline, sets)
-    shared = measurements.sharing_one_stream(sets)
-    check(known_agent("value net", SHORT), "one stream shared by all", shared, broken=True)
+            checks.append(log_check(f"{name}, {baseline}", truth, values[:, column]))
     return checks
+
+
+def log_noise(part: Part) -> Float[np.ndarray, " 2"]:
+    """Logarithms of the trace of one pair's covariance, and of the noise scale in pairs."""
+    found = spread(*part)
+    positive = min(found.trace, found.gradient_squared) > 0
+    log_trace, log_squared = np.log([found.trace, found.gradient_squared]) if positive else (np.nan, np.nan)
+    return np.array([log_trace, log_trace - log_squared]) + np.log(pairs_of_unit(part))
+
+
+def log_error(part: Part) -> Float[np.ndarray, " 1"]:
+    """The logarithm of the standard error of the mean advantage, from one pair."""
+    sums, products = part
+    means = sums.advantage / products.streams
+    variance = products.numbers[0, 0] / products.streams - means**2
+    return np.log(variance / pairs_of_unit(part)) / 2
+
+
+def pairs_of_unit(part: Part) -> float:
+    """Pairs of what is taken for an independent stream."""
+    sums, products = part
+    return float(sums.pairs[0]) / products.streams
+
+
+def unit_checks(sets: list[Streams]) -> list[Check]:
+    """What is independent: streams, not their pairs; estimates, not their cosines.
+
+    The trace with the true value function and the error of the mean advantage are measured with pairs taken for the
+    streams; the error of a mean cosine with the cosines taken for the estimates that they are made from.
+    """
+    agents = known_agents(SHORT)
+    exact, net = agents["true value function"], agents["value net"]
+    trace = float(np.trace(exact.noise().covariance)) * SHORT
+    noise = net.noise()
+    error = noise.mean_std * np.sqrt(SHORT)
+    apart = [measurements.pairs_as_streams(exact, streams) for streams in sets]
+    checks = [log_check("trace, from pairs", trace, pseudo_values(apart, log_noise)[:, 0], broken=True)]
+    for measure, unit, broken in (
+        (measurements.sound, "streams", False),
+        (measurements.pairs_as_streams, "pairs", True),
+    ):
+        values = pseudo_values([measure(net, streams) for streams in sets], log_error)[:, 0]
+        checks.append(log_check(f"standard error of the mean advantage, from {unit}", error, values, broken=broken))
+    return checks + cosine_error_checks(noise, [measurements.sound(net, streams) for streams in sets])
+
+
+def cosine_error_checks(noise: StreamNoise, parts: list[Part]) -> list[Check]:
+    """The variance of a mean pairwise cosine, by the units of its interval, against the predicted one."""
+    pooled = SETS_POOLED[0]
+    estimates = [union(parts[first : first + pooled]) for first in range(0, len(parts) + 1 - pooled, pooled)]
+    count = len(estimates)
+    truth = expected_cosines(noise, estimates[0][1].streams, count).among_std ** 2
+    similarity = cosine_matrix(np.stack([gradient_of(part) for part in estimates]))
+    units = {"estimates": of_pairs(similarity).values, "cosines": similarity[np.triu_indices(count, 1)]}
+    return [
+        scalar_check(
+            f"variance of the mean cosine, from {unit}",
+            truth,
+            (values - values.mean()) ** 2 / (len(values) - 1),
+            broken=unit == "cosines",
+        )
+        for unit, values in units.items()
+    ]
 
 
 def cosine_checks(sets: list[Streams]) -> list[Check]:
@@ -160,13 +213,8 @@ def cosine_checks(sets: list[Streams]) -> list[Check]:
         to_true = float(cosine(gradients, noise.gradient).mean())
         name = f"cosine with the true gradient, {pairs}"
         checks.append(predicted_check(name, expected.to_true, expected.to_true_std, to_true))
-        variants = {"": gradients}
-        if pooled == SETS_POOLED[0]:
-            variants[", one set of streams shared by all"] = np.repeat(gradients[:1], len(gradients), axis=0)
-        for title, vectors in variants.items():
-            among = float(cosine_matrix(vectors)[np.triu_indices(len(vectors), 1)].mean())
-            name = f"cosine with each other, {pairs}{title}"
-            checks.append(predicted_check(name, expected.among, expected.among_std, among, broken=bool(title)))
+        among = of_pairs(cosine_matrix(gradients)).point
+        checks.append(predicted_check(f"cosine with each other, {pairs}", expected.among, expected.among_std, among))
     return checks
 
 
@@ -175,7 +223,7 @@ def return_checks(seed: int, streams: int) -> list[Check]:
     agent = known_agent("true value function", LONG)
     checks: list[Check] = []
     for index, state in enumerate(STATES):
-        reward, end_obs = rewards_from(agent, np.array(state), streams // 2, 60, Seed(seed) / "returns" / index)
+        reward, end_obs = rewards_from(agent, np.array(state), streams // 8, 60, Seed(seed) / "returns" / index)
         done, after_end = np.zeros(reward.shape, bool), np.zeros(reward.shape)
         after_end[:, -1] = forms.evaluate(agent.value, end_obs)
         truth = float(forms.evaluate(agent.value, np.array(state)[None])[0])
@@ -213,7 +261,7 @@ def value_checks(seed: int, streams: int) -> list[Check]:
     horizon = advantages.horizon(GAMMA)
     # The probe records H pairs more than it scores: the start of a second episode.
     known, everything = [(EPISODE_STEPS, EPISODE_STEPS - horizon)], [(EPISODE_STEPS, EPISODE_STEPS)]
-    found = np.array([_explained_variance(agent, streams // 64, Seed(seed) / "value" / index) for index in range(24)])
+    found = np.array([_explained_variance(agent, streams // 256, Seed(seed) / "value" / index) for index in range(48)])
     name = "explained variance of returns"
     return [
         scalar_check(name, closed_forms.explained_variance(agent.loop, predicted, GAMMA, scored), found, broken=broken)
@@ -241,7 +289,7 @@ def state_checks(seed: int, streams: int) -> list[Check]:
     truncating = measurements.with_common(agent, time_limit="terminal")
     checks: list[Check] = []
     for title, snapshot in (("", agent.snapshot), (", time limits taken for ends", truncating.snapshot)):
-        found = states.measure(states.Shard(snapshot, streams // 32, 16, seed))
+        found = states.measure(states.Shard(snapshot, streams // 36, 8, seed))
         truth = forms.evaluate(expected, found.obs * moments.std + moments.mean)
         # The mean of the truths stands for truth: states are drawn.
         gap = found.return_.mean(axis=1) - truth
@@ -260,7 +308,7 @@ def baseline_checks(seed: int, streams: int) -> list[Check]:
     state = agent.snapshot.state
     vector = tangent(state, closed_forms.value_function(agent.loop, GAMMA), agent.loop.initial.mean)
     pairs = SETS_POOLED[0] * STREAMS_PER_SET * SHORT
-    budget = BaselinesBudget(repeats=streams // 256, sizes=(pairs,))
+    budget = BaselinesBudget(repeats=streams // 512, sizes=(pairs,))
     shards = baselines.plan([agent.snapshot], [vector], budget, seed)
     (found,) = baselines.gather(shards, map(baselines.measure, shards))
     expected = {
@@ -298,7 +346,7 @@ def baseline_agents(agent: KnownAgent, vector: Float[np.ndarray, " D"]) -> dict[
 def landscape_checks(seed: int, streams: int) -> list[Check]:
     """Mean returns of whole episodes along a line of policies, and the difference of its ends with common noise."""
     agent = known_agent("value net", LONG)
-    state, episodes = agent.snapshot.state, streams // 32
+    state, episodes = agent.snapshot.state, streams // 128
     direction = np.resize([0.3, -0.2, 0.1, 0.15], state.policy.shape[1])
     line = np.array([[-1.0, 0.0], [0.0, 0.0], [1.0, 0.0]])
     plane = landscape.PlaneShard(agent.snapshot, line, agent.timesteps, random_norm=1.0, seed=seed)

@@ -11,24 +11,29 @@ import numpy as np
 from jaxtyping import Float
 
 from dpg.agent.snapshot import Snapshot
-from dpg.numerics.statistics import Sample, bootstrap, nested_interval, of_pairs, of_values
+from dpg.numerics.statistics import Sample, nested_interval, of_pairs, of_values, sample_interval
 from dpg.numerics.vectors import cosine, cosine_matrix
+from dpg.probes import stream_sums
 from dpg.probes.collection import STREAMS_AT_ONCE, fresh_streams, probe_seed
-from dpg.probes.stream_sums import Products, Scored, Share, Sums, shares, spread
+from dpg.probes.stream_sums import Products, Scored, Share, Sums, noise_scale, shares, spread, union
 from dpg.runtime.schema import GradientBudget, Statistics
 from dpg.runtime.seeding import Seed
 from dpg.streams.rollout import Streams
 
+# Of the true gradient's streams: enough for an interval by leaving one out, and few enough to hold the sums of each.
+GROUPS = 20
+
 
 @dataclass(frozen=True)
 class Part:
-    """Consecutive streams of one set: of `estimate` r, or of half r of the `true` gradient."""
+    """Consecutive streams of one set: of `estimate` r, or of a `group` of half r of the `true` gradient."""
 
     role: str
     set_index: int
     first_stream: int
     num_streams: int
     sizes: tuple[int, ...]
+    group: int = 0
 
     def shares(self, timesteps: int) -> list[Share]:
         """What each size takes of these streams."""
@@ -69,10 +74,16 @@ def plan(
 
 
 def _sets(budget: GradientBudget, timesteps: int) -> list[Part]:
-    """The estimates and the halves of the true gradient, whole."""
+    """The estimates, whole, and the groups of each half of the true gradient, as equal as they can be."""
+    needed = max(1, budget.sizes[-1] // timesteps)
+    estimates = [Part("estimate", r, 0, needed, budget.sizes) for r in range(budget.repeats)]
     half = budget.true_pairs // 2
-    sets = [("estimate", r, budget.sizes) for r in range(budget.repeats)] + [("true", r, (half,)) for r in range(2)]
-    return [Part(role, r, 0, max(1, sizes[-1] // timesteps), sizes) for role, r, sizes in sets]
+    groups = np.array_split(np.arange(max(1, half // timesteps)), min(GROUPS // 2, max(1, half // timesteps)))
+    return estimates + [
+        Part("true", r, int(streams[0]), len(streams), (half,), group)
+        for r in range(2)
+        for group, streams in enumerate(groups)
+    ]
 
 
 def pack(sets: Sequence[Part], capacity: int) -> Iterator[tuple[Part, ...]]:
@@ -80,11 +91,11 @@ def pack(sets: Sequence[Part], capacity: int) -> Iterator[tuple[Part, ...]]:
     packed: list[Part] = []
     room = capacity
     for whole in sets:
-        first = 0
-        while first < whole.num_streams:
-            count = min(room, whole.num_streams - first)
-            packed.append(replace(whole, first_stream=first, num_streams=count))
-            first, room = first + count, room - count
+        taken = 0
+        while taken < whole.num_streams:
+            count = min(room, whole.num_streams - taken)
+            packed.append(replace(whole, first_stream=whole.first_stream + taken, num_streams=count))
+            taken, room = taken + count, room - count
             if room == 0:
                 yield tuple(packed)
                 packed, room = [], capacity
@@ -92,7 +103,10 @@ def pack(sets: Sequence[Part], capacity: int) -> Iterator[tuple[Part, ...]]:
         yield tuple(packed)
 
 
-def measure(shard: Shard) -> list[tuple[Sums, Products]]:
+Reduced = tuple[Sums, Products | None]
+
+
+def measure(shard: Shard) -> list[Reduced]:
     """Collect a shard's streams, and reduce each part to the statistics of its distinct shares."""
     return reduce(shard, Scored.of(shard.snapshot, streams_of(shard)))
 
@@ -102,13 +116,14 @@ def streams_of(shard: Shard) -> Streams:
     return fresh_streams(shard.snapshot, seeds_of(shard))
 
 
-def reduce(shard: Shard, scored: Scored) -> list[tuple[Sums, Products]]:
-    """The statistics of each part, from all the streams of the shard."""
+def reduce(shard: Shard, scored: Scored) -> list[Reduced]:
+    """The statistics of each part, from all the streams of the shard; products of the true gradient's alone."""
     timesteps = shard.snapshot.recipe.common.timesteps
-    results: list[tuple[Sums, Products]] = []
+    results: list[Reduced] = []
     first = 0
     for part in shard.parts:
-        results.append(scored.part(first, part.num_streams).reduce(part.distinct_shares(timesteps)))
+        own, wanted = scored.part(first, part.num_streams), part.distinct_shares(timesteps)
+        results.append(own.reduce(wanted) if part.role == "true" else (own.sums(wanted), None))
         first += part.num_streams
     return results
 
@@ -125,33 +140,38 @@ def seeds_of(shard: Shard) -> list[Seed]:
 
 @dataclass(frozen=True)
 class Collected:
-    """All that was collected from one snapshot: the sums of every estimate, and of the halves of the true gradient."""
+    """Of one snapshot: the sums of every estimate, and the groups of streams in each half of the true gradient."""
 
     snapshot: Snapshot
     sizes: tuple[int, ...]
     estimates: list[Sums]
-    halves: list[Sums]
-    products: Products
+    halves: list[list[stream_sums.Part]]
+
+    @property
+    def groups(self) -> list[stream_sums.Part]:
+        """Of both halves."""
+        return [group for half in self.halves for group in half]
 
 
-def gather(shards: Sequence[Shard], results: Iterable[list[tuple[Sums, Products]]]) -> Iterator[Collected]:
+def gather(shards: Sequence[Shard], results: Iterable[list[Reduced]]) -> Iterator[Collected]:
     """Pool the results of shards, in their order, snapshot by snapshot; only one snapshot's sums are held."""
-    sets: dict[tuple[str, int], Sums] = {}
-    products = Products(0, 0.0, 0.0, 0.0)
+    estimates: dict[int, Sums] = {}
+    groups: dict[tuple[int, int], stream_sums.Part] = {}
     for position, (shard, result) in enumerate(zip(shards, results, strict=True)):
         timesteps = shard.snapshot.recipe.common.timesteps
         for part, (sums, stream_products) in zip(shard.parts, result, strict=True):
-            key = (part.role, part.set_index)
-            total = sets.get(key) or Sums.nothing(len(part.sizes), sums.score.shape[-1])
-            sets[key] = total + by_size(part, sums, timesteps)
-            if part.role == "true":
-                products += stream_products
+            own = by_size(part, sums, timesteps)
+            if stream_products is None:
+                before = estimates.get(part.set_index)
+                estimates[part.set_index] = before + own if before else own
+            else:
+                place, group = (part.set_index, part.group), (own, stream_products)
+                groups[place] = union([groups[place], group]) if place in groups else group
         if position + 1 == len(shards) or shards[position + 1].snapshot is not shard.snapshot:
-            estimates = [value for (role, _), value in sets.items() if role == "estimate"]
-            halves = [value for (role, _), value in sets.items() if role == "true"]
+            halves = [[group for (half, _), group in groups.items() if half == r] for r in range(2)]
             sizes = tuple(int(pairs) for pairs in estimates[0].pairs)
-            yield Collected(shard.snapshot, sizes, estimates, halves, products)
-            sets, products = {}, Products(0, 0.0, 0.0, 0.0)
+            yield Collected(shard.snapshot, sizes, list(estimates.values()), halves)
+            estimates, groups = {}, {}
 
 
 def by_size(part: Part, sums: Sums, timesteps: int) -> Sums:
@@ -186,15 +206,17 @@ class Cosines:
         return self.values[np.triu_indices(len(self.values), 1)] if self.values.ndim == 2 else self.values
 
     def sample(self, resample: str) -> Sample:
-        """The mean cosine, with what is resampled: the estimates, or (the paper's way) the cosines themselves."""
+        """The mean cosine; the units are the estimates, or (the paper's way) the cosines themselves."""
         if len(self.distinct) == 0:
-            return Sample(float("nan"), lambda indices: np.full(len(indices), np.nan), 0)
-        return of_pairs(self.values) if self.values.ndim == 2 and resample == "estimates" else of_values(self.distinct)
+            return Sample(float("nan"), self.distinct)
+        if self.values.ndim == 2 and resample == "estimates":
+            return of_pairs(self.values, cosine=True)
+        return of_values(self.distinct, cosine=True)
 
 
 def cosines(collected: Collected) -> list[Cosines]:
     """Of every size, among the estimates and with the true gradient."""
-    true_gradient = (collected.halves[0] + collected.halves[1]).gradient()[0]
+    true_gradient = union(collected.groups)[0].gradient()[0]
     found: list[Cosines] = []
     for index, pairs in enumerate(collected.sizes):
         gradients = np.stack([sums.gradient()[index] for sums in collected.estimates])
@@ -212,7 +234,7 @@ class Similarity:
     """One row of `similarity.csv`: estimates of one size from one snapshot, against each other or the true gradient.
 
     `pairs` and `trajectories` (complete episodes, mean) are those of one estimate. `repeats` estimates have a direction
-    and `undirected` have none; `low` and `high` come from resampling the former.
+    and `undirected` have none; `low` and `high` rest on the former.
     """
 
     env: str
@@ -259,7 +281,8 @@ class Noise:
 
     `gradient_squared` and `trace` are unbiased estimates of |g|^2 and of the trace of the covariance of one pair's
     gradient, streams being the independent unit; `noise_scale_pairs` is their ratio (arXiv:1812.06162, eq. 2.8), NaN
-    where the estimate of |g|^2 is not positive: the noise hides the gradient. `signal_to_noise` is |g|^2 over the
+    where the estimate of |g|^2 is not positive: the noise hides the gradient. `noise_scale_high` is NaN where |g|^2
+    cannot be told from zero: the scale is then more than `noise_scale_low`. `signal_to_noise` is |g|^2 over the
     expected squared error of an estimate from T pairs; it may come out negative, as |g|^2 may. The `*_pairs_for_090`
     are the pairs at which the mean cosine reaches 0.9; NaN: more than `largest_pairs`.
     """
@@ -275,6 +298,8 @@ class Noise:
     gradient_squared: float
     trace: float
     noise_scale_pairs: float
+    noise_scale_low: float
+    noise_scale_high: float
     signal_to_noise: float
     pairwise_pairs_for_090: float
     true_pairs_for_090: float
@@ -289,11 +314,13 @@ def tabulate(
     recipe = snapshot.recipe
     cell = (recipe.env_id, recipe.algorithm, snapshot.agent, snapshot.iteration)
     rng = (probe_seed(seed, "gradient", snapshot) / "bootstrap").generator()
-    true = collected.halves[0] + collected.halves[1]
-    quality = spread(true, collected.products)
+    true, products = union(collected.groups)
+    halves = [union(groups)[0].gradient()[0] for groups in collected.halves]
+    quality = spread(true, products)
+    scale = noise_scale(collected.groups, statistics.confidence)
     rows: list[Similarity] = []
     for each in found:
-        interval = bootstrap(*each.sample(statistics.resample), statistics.confidence, statistics.resamples, rng)
+        interval = sample_interval(each.sample(statistics.resample), statistics.confidence, statistics.resamples, rng)
         corrected = each.against == "true" and quality.reliability > 0
         row = Similarity(
             *cell,
@@ -315,11 +342,13 @@ def tabulate(
         *cell,
         true_pairs=int(true.pairs[0]),
         true_trajectories=int(true.episodes[0]),
-        split_half_cosine=float(cosine(collected.halves[0].gradient()[0], collected.halves[1].gradient()[0])),
+        split_half_cosine=float(cosine(*halves)),
         reliability=quality.reliability,
         gradient_squared=quality.gradient_squared,
         trace=trace,
-        noise_scale_pairs=trace / quality.gradient_squared if quality.gradient_squared > 0 else float("nan"),
+        noise_scale_pairs=recipe.common.timesteps * scale.mean,
+        noise_scale_low=recipe.common.timesteps * scale.low,
+        noise_scale_high=recipe.common.timesteps * scale.high,
         signal_to_noise=quality.gradient_squared / quality.trace if quality.trace > 0 else float("nan"),
         pairwise_pairs_for_090=_pairs_for(rows, "each other", 0.9),
         true_pairs_for_090=_pairs_for(rows, "true", 0.9),

@@ -56,7 +56,7 @@ class Agreement:
 
     Each is made from `pairs` pairs, with `trajectories` complete episodes on average. `cosine` is the mean pairwise
     cosine of the steps, of the updates that moved; `kl` the mean pairwise KL between the updated policies, in nats,
-    over states that the snapshot's policy visits. Intervals resample the updates. `step_norm` is a step's mean length.
+    over states that the snapshot's policy visits. Updates are the intervals' unit. `step_norm` is a step's mean length.
     """
 
     env: str
@@ -122,9 +122,9 @@ def tabulate(snapshot: Snapshot, updates: Updates, statistics: Statistics, seed:
     steps = updates.policy.astype(np.float64) - snapshot.state.policy
     norms = np.linalg.norm(steps, axis=-1)
     moved = norms > 0
-    cosine = pairwise_interval(cosine_matrix(steps[moved]), statistics.confidence, statistics.resamples, rng)
-    divergence = pairwise_kl(snapshot, updates)
-    kl = pairwise_interval(divergence, statistics.confidence, statistics.resamples, rng)
+    settings = (statistics.confidence, statistics.resamples, rng)
+    cosine = pairwise_interval(cosine_matrix(steps[moved]), *settings, cosine=True)
+    kl = pairwise_interval(pairwise_kl(snapshot, updates), *settings)
     return Agreement(
         env=recipe.env_id,
         algorithm=recipe.algorithm,

@@ -1,12 +1,10 @@
 """Sample sizes and learning rates with equal total pairs (paper, fig. 3): where trainings peak and where they end."""
 
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
-from scipy import special
 
 from dpg.numerics.statistics import Interval, bootstrap
 from dpg.report.tables import NO_INTERVAL, RESAMPLES, distinct, interval_over_agents, select, two_sample_interval
@@ -69,8 +67,8 @@ def at_others_peak(curves: Float[np.ndarray, "N T"], copies: Float[np.ndarray, "
 def decline(trainings: pd.DataFrame, statistics: Statistics, *, relative: bool = False) -> Interval:
     """Mean decline of the agents of one env, sample size and rate; `relative` to their mean return at the peak.
 
-    The interval resamples agents and finds the peaks anew: peaks that are found together are not independent. It is the
-    wider of the bootstrap's and the jackknife's. NaN where a relative decline's mean peak is not positive.
+    The interval resamples agents and finds the peaks anew: peaks that are found together are not independent. NaN
+    where a relative decline's mean peak is not positive.
     """
     values = _smoothed(trainings).to_numpy(np.float64).T
 
@@ -86,30 +84,7 @@ def decline(trainings: pd.DataFrame, statistics: Statistics, *, relative: bool =
         return NO_INTERVAL
     (point,) = statistic(np.arange(len(values))[None])
     rng = RESAMPLES.generator()
-    found = bootstrap(float(point), statistic, len(values), statistics.confidence, statistics.resamples, rng)
-    variance, freedom = jackknife(statistic, len(values))
-    return wider(found, variance, freedom, statistics.confidence)
-
-
-def jackknife(
-    statistic: Callable[[Int[np.ndarray, "B N"]], Float[np.ndarray, " B"]], num_units: int
-) -> tuple[float, float]:
-    """The jackknife's variance of a statistic of resampled units, from leaving out each in turn, and its freedom."""
-    if num_units < 3:
-        return float("nan"), float("nan")
-    others = np.array([np.delete(np.arange(num_units), left_out) for left_out in range(num_units)])
-    values = statistic(others)
-    return float((num_units - 1) * values.var()), num_units - 1.0
-
-
-def wider(interval: Interval, variance: float, freedom: float, confidence: float) -> Interval:
-    """The wider of an interval and Student's t with this variance and freedom, if they are known."""
-    if not np.isfinite([interval.low, variance]).all():
-        return interval
-    margin = float(special.stdtrit(freedom, (1 + confidence) / 2) * np.sqrt(variance))
-    return Interval(
-        interval.mean, min(interval.low, interval.mean - margin), max(interval.high, interval.mean + margin)
-    )
+    return bootstrap(float(point), statistic, len(values), statistics.confidence, statistics.resamples, rng)
 
 
 def late_rise(trainings: pd.DataFrame) -> "pd.Series[float]":
@@ -149,8 +124,7 @@ def best_rate_ratio(regimes: pd.DataFrame, sizes: tuple[int, int], statistics: S
     """The best rate (`optimum`) at the second of two sample sizes over that at the first, of one env.
 
     Agents are resampled at each size, and the best rate is found anew; at all rates of a size the same agents, since
-    those with the same number start from the same networks. The interval is the wider of the bootstrap's and, of the
-    logarithm, the jackknife's.
+    those with the same number start from the same networks. The interval is that of the ratio's logarithm.
     """
     first, second = (_finals(regimes, size) for size in sizes)
 
@@ -162,13 +136,7 @@ def best_rate_ratio(regimes: pd.DataFrame, sizes: tuple[int, int], statistics: S
 
     if first.isna().all(axis=None) or second.isna().all(axis=None):
         return NO_INTERVAL
-    found = two_sample_interval(log_ratio, len(first), len(second), statistics)
-    parts = [jackknife(partial(log_best, finals), len(finals)) for finals in (first, second)]
-    total = sum(variance for variance, _ in parts)
-    # Welch and Satterthwaite's degrees of freedom.
-    spread = sum(variance**2 / freedom for variance, freedom in parts)
-    freedom = total**2 / spread if spread > 0 else 1.0
-    return Interval(*map(float, np.exp(wider(found, total, freedom, statistics.confidence))))
+    return Interval(*map(float, np.exp(two_sample_interval(log_ratio, len(first), len(second), statistics))))
 
 
 def _finals(regimes: pd.DataFrame, timesteps: int) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from dpg.numerics.statistics import Interval, bootstrap, mean_interval
+from dpg.numerics.statistics import Interval, all_but_one, mean_interval, wider_interval
 from dpg.report.columns import COLUMNS
 from dpg.runtime.outputs import MissingOutputError, read_reasons, read_table
 from dpg.runtime.schema import Statistics
@@ -189,7 +189,7 @@ def distinct(table: pd.DataFrame, column: str) -> list:
 def over_agents(table: pd.DataFrame, by: Sequence[str], column: str, statistics: Statistics) -> pd.DataFrame:
     """The mean of `column` over agents, in groups of equal `by`: a row a group with `mean`, `low`, `high`, `agents`.
 
-    Agents are the independent unit that the interval resamples. An agent whose value is NaN is left out of its group;
+    Agents are the interval's independent unit. An agent whose value is NaN is left out of its group;
     `agents` counts those that are in. The groups are sorted.
 
     Raises:
@@ -219,18 +219,27 @@ def two_sample_interval(
     second: int,
     statistics: Statistics,
 ) -> Interval:
-    """A statistic of two independent groups of agents, from their indices, and its interval, which resamples both.
+    """A statistic of two independent groups of agents, from their indices, and its interval, from both."""
+    one, other = np.arange(first)[None], np.arange(second)[None]
+    (point,) = statistic(one, other)
+    if min(first, second) < 2:
+        return Interval(float(point), float("nan"), float("nan"))
+    without = [
+        statistic(all_but_one(first), np.tile(other, (first, 1))),
+        statistic(np.tile(one, (second, 1)), all_but_one(second)),
+    ]
+    resampled = statistic(*resampled_agents(first, second, statistics))
+    return wider_interval(float(point), resampled, without, statistics.confidence)
 
-    It is widened for the smaller group alone, as `bootstrap` does for few units: a little wide for two.
-    """
+
+def resampled_agents(
+    first: int, second: int, statistics: Statistics
+) -> tuple[Int[np.ndarray, "B N"], Int[np.ndarray, "B M"]]:
+    """Indices of the agents of two groups, resampled independently."""
     rng = RESAMPLES.generator()
-
-    def resampled(indices: Int[np.ndarray, "B K"]) -> Float[np.ndarray, " B"]:
-        one, other = (rng.integers(0, count, size=(len(indices), count)) for count in (first, second))
-        return statistic(one, other)
-
-    (point,) = statistic(np.arange(first)[None], np.arange(second)[None])
-    return bootstrap(float(point), resampled, min(first, second), statistics.confidence, statistics.resamples, rng)
+    return rng.integers(0, first, (statistics.resamples, first)), rng.integers(
+        0, second, (statistics.resamples, second)
+    )
 
 
 def final_returns(history: pd.DataFrame) -> np.ndarray:

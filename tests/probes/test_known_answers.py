@@ -58,7 +58,7 @@ def test_the_agents_gradient_is_the_chain_rules():
 @pytest.fixture(scope="module")
 def checks() -> list[verdicts.Check]:
     """A whole calibration, by the command: checking every shape would take five times as long."""
-    command = [sys.executable, "-W", "error", "-m", "dpg.cli", "calibrate", "--streams", "4096", "--json"]
+    command = [sys.executable, "-W", "error", "-m", "dpg.cli", "calibrate", "--json"]
     done = subprocess.run(command, check=True, capture_output=True, encoding="utf-8", cwd=ROOT)
     return [verdicts.Check(**row) for row in json.loads(done.stdout)]
 
@@ -73,8 +73,14 @@ def test_every_estimator_agrees_with_its_closed_form(checks):
 def test_checks_of_small_sets_with_every_shape_checked():
     agents = calibration.known_agents(calibration.SHORT)
     sets = measurements.collect(agents["none"], 20, 8, seed=0)
-    found = calibration.gradient_checks(agents, sets) + calibration.noise_checks(sets) + calibration.cosine_checks(sets)
-    assert len({check.name for check in found}) == len(found) == 9 + 8 + 5
+    by_kind = (
+        calibration.gradient_checks(agents, sets),
+        calibration.noise_checks(sets),
+        calibration.unit_checks(sets),
+        calibration.cosine_checks(sets),
+    )
+    assert [len({check.name for check in found}) for found in by_kind] == [len(found) for found in by_kind]
+    assert [len(found) for found in by_kind] == [9, 6, 5, 4]
 
 
 BROKEN = [
@@ -83,9 +89,9 @@ BROKEN = [
     "gradient, log_std left out of the score, streams of 250",
     "gradient, union not normalised as one",
     "gradient, time limits taken for ends",
-    "trace, one stream shared by all",
-    "noise scale in pairs, one stream shared by all",
-    "cosine with each other, 1280 pairs, one set of streams shared by all",
+    "trace, from pairs",
+    "standard error of the mean advantage, from pairs",
+    "variance of the mean cosine, from cosines",
     "discounted return from state 1, gamma dropped",
     "explained variance of returns, unknown ones counted",
     "mean value at states, by rollouts, time limits taken for ends",
@@ -146,10 +152,11 @@ def test_cosines_are_predicted_to_rise_to_one():
 def test_what_is_calibrated_is_the_probes_own_measurement():
     agent = known_agent("value net", 10)
     shard = gradient.Shard(agent.snapshot, (gradient.Part("estimate", 2, 0, 16, (160,)),), seed=3)
-    (expected,) = gradient.measure(shard)
+    ((expected, _),) = gradient.measure(shard)
     sets = measurements.collect(agent, 3, 16, seed=3)
-    found = measurements.sound(agent, sets[2])
-    for ours, theirs in zip((*found[0], *found[1]), (*expected[0], *expected[1]), strict=True):
+    found, products = measurements.sound(agent, sets[2])
+    assert products.streams == 16
+    for ours, theirs in zip(found, expected, strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
 
@@ -187,5 +194,5 @@ def test_relative_value_errors_and_explained_variance_by_hand():
 
 
 def test_too_few_streams_are_refused():
-    with pytest.raises(ValueError, match="at least 4096 streams"):
+    with pytest.raises(ValueError, match="at least 16384 streams"):
         calibration.calibrate(streams=1000)

@@ -25,6 +25,7 @@ RATES = (1e-4, 4e-4)
 TOTAL_PAIRS = 2000
 REGIMES = (T, 5 * T)  # pairs behind an update
 BUDGETS = (100, 1000)  # pairs behind the reward of a point
+TRAJECTORIES = 7  # behind the reward of a point of the landscape: Student's t has six degrees of freedom, 2.447
 
 
 def row(kind, **values):
@@ -292,6 +293,7 @@ def landscape(cell: dict) -> pd.DataFrame:
                     surrogate = a - 2.1 * b
                     where = {"agent": 0, "iteration": i, "step": a, "random": b, "update_pairs": pairs}
                     numbers = {"surrogate": surrogate, "reward": 50 + sign * surrogate**3, "reward_se": 2.0 + a}
+                    numbers["trajectories"] = TRAJECTORIES
                     rows.append(row(alignment.Point, **cell, **where, **numbers))
     return pd.DataFrame(rows)
 

@@ -25,7 +25,7 @@ def test_every_landscape_can_be_chosen_and_shows_its_own_heights(tables):
         expected = np.arange(4.0) - 2.1 * np.array([[0.0], [1.5], [3.0]])
         np.testing.assert_allclose(surrogate, expected)
         np.testing.assert_allclose(reward, 50 + sign * expected**3)
-        np.testing.assert_allclose(high - low, np.broadcast_to(2 * 1.96 * (2 + np.arange(4.0)), (3, 4)))
+        np.testing.assert_allclose(high - low, np.broadcast_to(2 * 2.447 * (2 + np.arange(4.0)), (3, 4)), rtol=1e-4)
         assert list(shown[-1].x) == [0, 1]
     assert [trace.visible for trace in figure.data].count(True) == len(figure.data) / 4
 

@@ -22,8 +22,8 @@ def test_ends_and_peaks_of_a_small_experiment(tables, statistics):
     assert table.loc[(T, 4e-4), ["final_return", "peak_return", "decline", "agents"]].tolist() == [60, 180, -120, 3]
     # Two iterations: the last one alone.
     assert table.loc[(5 * T, 4e-4), ["final_return", "peak_return", "decline"]].tolist() == [40, 40, 0]
-    # Student's t for three agents: 4.3 standard errors of 35 to either side.
-    assert table.loc[(T, 4e-4), ["decline_low", "decline_high"]].tolist() == pytest.approx([-269, 29], abs=1)
+    # Declines of 60, 120 and 180: Student's t with two degrees of freedom, 4.3027 * 60 / sqrt(3).
+    assert table.loc[(T, 4e-4), ["decline_low", "decline_high"]].tolist() == pytest.approx([-269.05, 29.05], abs=0.01)
     assert table.loc[(T, 1e-4), "final_low"] < 86 < table.loc[(T, 1e-4), "final_high"]
 
 

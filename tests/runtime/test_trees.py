@@ -193,7 +193,7 @@ def results(make_recipe: Callable[..., Recipe], make_population: Callable[..., A
         0,
     )
     return [
-        (sums, Products(3, 1.5, -2.5, 1 / 3)),
+        (sums, Products(3, np.eye(2), np.ones((2, 2)) / 3, np.zeros((2, 2, 3)))),
         Episodes(rng.standard_normal((2, 3)), np.arange(6).reshape(2, 3)),
         Plane(rng.standard_normal(4), rng.standard_normal(4), 3, rng.standard_normal(6)),
         [error, replace(error, split="heldout")],

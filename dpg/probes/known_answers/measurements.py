@@ -14,8 +14,7 @@ from dpg.learning.batch import assemble
 from dpg.probes import gradient
 from dpg.probes.known_answers import forms
 from dpg.probes.known_answers.agents import KnownAgent
-from dpg.probes.known_answers.verdicts import Part
-from dpg.probes.stream_sums import reduce_appraised, reduce_streams
+from dpg.probes.stream_sums import Part, Products, Scored, Share, Sums
 from dpg.streams.rollout import Streams
 
 
@@ -30,13 +29,20 @@ def collect(agent: KnownAgent, sets: int, streams_per_set: int, seed: int) -> li
 
 
 def sound(agent: KnownAgent, streams: Streams) -> Part:
-    """The probe's own reduction; with the true value function in place of the net where the agent asks for it."""
-    sizes = (streams.reward.size,)
+    """The probe's own reduction, of all the streams."""
+    return scored(agent, streams).reduce([Share(*streams.reward.shape)])
+
+
+def scored(agent: KnownAgent, streams: Streams) -> Scored:
+    """The probe's own, with the true value function in place of the net where the agent asks for it."""
     if not agent.exact:
-        return reduce_streams(agent.snapshot, streams, sizes)
+        return Scored.of(agent.snapshot, streams)
     value, end_value = (forms.evaluate(agent.value, obs) for obs in (streams.obs, streams.end_obs))
-    appraisal = assemble(streams, streams.reward, value, end_value, agent.snapshot.recipe.common)
-    return reduce_appraised(agent.snapshot, streams, appraisal, sizes)
+    return Scored.of(
+        agent.snapshot,
+        streams,
+        assemble(streams, streams.reward, value, end_value, agent.snapshot.recipe.common),
+    )
 
 
 def gradient_of(part: Part) -> Float[np.ndarray, " D"]:
@@ -64,23 +70,29 @@ def without_log_std(agent: KnownAgent, streams: Streams) -> Part:
 
 def mean_of_normalized(agent: KnownAgent, streams: Streams) -> Float[np.ndarray, " D"]:
     """Broken: not a union's gradient but the mean of its streams', each normalised by its own mean and deviation."""
-    return np.mean([gradient_of(sound(agent, single(streams, index))) for index in range(len(streams.reward))], axis=0)
+    return scored(agent, streams).whole().gradient().mean(axis=0)
 
 
-def sharing_one_stream(sets: list[Streams]) -> list[Streams]:
-    """Broken: every stream of every set is made from one seed."""
-    return [Streams.concatenate([single(sets[0], 0)] * len(streams.reward)) for streams in sets]
-
-
-def single(streams: Streams, index: int) -> Streams:
-    """One of the streams."""
-    own = streams.end_at[:, 0] == index
-    names = ("obs", "action", "reward", "terminated", "truncated")
-    return Streams(
-        *(getattr(streams, name)[index : index + 1] for name in names),
-        end_obs=streams.end_obs[own],
-        end_at=streams.end_at[own] * [0, 1],
+def pairs_as_streams(agent: KnownAgent, streams: Streams) -> Part:
+    """Broken: every pair counts as a stream, as if it were independent of the others of its stream."""
+    found = scored(agent, streams)
+    advantage = found.appraisal.advantage(found.common).reshape(-1, 1)
+    apart = lambda factors: factors.reshape(-1, 1, factors.shape[-1])  # noqa: E731
+    score = replace(
+        found.score,
+        inputs=[apart(x) for x in found.score.inputs],
+        errors=[apart(error) for error in found.score.errors],
+        log_std=apart(found.score.log_std),
     )
+    each = Sums(
+        pairs=np.ones(len(advantage)),
+        episodes=np.zeros(len(advantage)),
+        advantage=advantage[:, 0],
+        advantage_squared=advantage[:, 0] ** 2,
+        score=score.sum(np.ones_like(advantage)),
+        weighted_score=score.sum(advantage),
+    )
+    return Sums(*(part.sum(axis=0, keepdims=True) for part in each)), Products.of(each)
 
 
 def with_common(agent: KnownAgent, **changes: Any) -> KnownAgent:

@@ -77,30 +77,57 @@ def _score(
 
 @dataclass(frozen=True)
 class StreamNoise:
-    """Of the gradient that one stream contributes: expectation, covariance, and the advantages' mean and deviation."""
+    """Of a pooled gradient, for each of its streams: expectation, covariance, and the advantages' mean and deviation.
+
+    The gradient from N streams has the covariance of one divided by N, as N grows. `mean_std` is the deviation of a
+    stream's mean advantage.
+    """
 
     gradient: Float[np.ndarray, " D"]
     covariance: Float[np.ndarray, "D D"]
     mean: float
     std: float
+    mean_std: float
 
 
 def stream_noise(stacked: StackedStream) -> StreamNoise:
-    """The moments of mean_t score_t (A_t - mu) / sigma, mu and sigma being those of the advantages of many streams."""
+    """The delta method's covariance of g = (G - mu S) / (n sigma), mu and sigma being made from the same streams.
+
+    A stream adds x = mean_t score_t (A_t - mu) / sigma, and changes sigma by its q = mean_t (A_t - mu)^2 / sigma^2: to
+    first order the covariance is that of x - g (q - 1) / 2. What it changes in mu is of second order, as scores have
+    mean zero. Both are means of products p_t (A_t - mu): p_t is the score or, for q, A_t - E A_t, the rest of A_t - mu
+    being a number.
+    """
     pairs, size = len(stacked.advantage), stacked.advantage.shape[-1] - 1
     z = Gaussian(np.zeros(size), np.eye(size))
-    mean = float(np.mean([forms.expectation(form, z) for form in stacked.advantage]))
+    means = np.array([forms.expectation(form, z) for form in stacked.advantage])
+    mean = float(means.mean())
     square = float(np.mean([forms.product_expectation(form, form, z) for form in stacked.advantage]))
     std = np.sqrt(square - mean**2)
     centred = stacked.advantage - forms.constant(mean, size)
-    scale = pairs * std
-    gradient = sum(_covariances(score, form) for score, form in zip(stacked.score, centred, strict=True)) / scale
-    moment = sum(
-        fourth_moments(stacked.score[t], centred[t], stacked.score[u], centred[u])
-        for t in range(pairs)
-        for u in range(pairs)
-    )
-    return StreamNoise(gradient, moment / scale**2 - np.outer(gradient, gradient), mean, float(std))
+    deviations = stacked.advantage - np.stack([forms.constant(float(each), size) for each in means])
+    factors = np.concatenate([stacked.score, deviations[:, None]], axis=1)
+    expected = np.mean([_covariances(p, a) for p, a in zip(factors, centred, strict=True)], axis=0)
+    gradient = expected[:-1] / std
+    # Of mean_t p_t (A_t - mu), the last but for what is linear in A_t.
+    moments = np.zeros((len(expected), len(expected)))
+    rest = np.zeros(len(expected))
+    linear = 0.0
+    for t in range(pairs):
+        for u in range(pairs):
+            p, a, q, b = factors[t], centred[t], factors[u], centred[u]
+            shift = means[u] - mean
+            moments += fourth_moments(p, a, q, b)
+            rest += shift * (_third(p, a, q[-1:])[:, 0] + (means[t] - mean) * _covariances(p, b))
+            linear += (means[t] - mean) * shift * float(_covariances(q[-1:], a)[0])
+    covariance = moments / pairs**2 - np.outer(expected, expected)
+    covariance[-1] += rest / pairs**2
+    covariance[:, -1] += rest / pairs**2
+    covariance[-1, -1] += linear / pairs**2
+    chain = np.column_stack([np.eye(len(gradient)) / std, -gradient / (2 * std**2)])
+    whole = stacked.advantage.mean(axis=0)
+    mean_std = np.sqrt(forms.product_expectation(whole, whole, z) - mean**2)
+    return StreamNoise(gradient, chain @ covariance @ chain.T, mean, float(std), float(mean_std))
 
 
 def _covariances(p: Float[np.ndarray, "D n1 n1"], a: Form) -> Float[np.ndarray, " D"]:

@@ -1,20 +1,15 @@
 """Checks of an estimator against a known answer: a truth, an estimate, its standard error, and a verdict."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 from scipy import special, stats
 
 from dpg.numerics.statistics import standard_error
-from dpg.probes.stream_sums import Products, Sums
 
 # A sound estimator passes this limit with probability 6.3e-5, on either side; one of fifty does with 0.3 %.
 Z_LIMIT = 4.0
-
-Part = tuple[Sums, Products]
 
 
 @dataclass(frozen=True)
@@ -90,35 +85,3 @@ def vector_checks(
 def _normal_score(log_tail: float) -> float:
     """z with log P(Z > z) = log_tail, which may be the logarithm of what is too small for a float."""
     return -float(special.ndtri_exp(log_tail))
-
-
-def union(parts: Sequence[Part]) -> Part:
-    """The statistics of all the parts' streams together."""
-    sums, products = parts[0]
-    for more_sums, more_products in parts[1:]:
-        sums, products = sums + more_sums, products + more_products
-    return sums, products
-
-
-def jackknife(parts: Sequence[Part], statistic: Callable[[Part], Any]) -> Float[np.ndarray, "G *shape"]:
-    """Pseudo-values G f(all) - (G - 1) f(all but g): independent to first order, their mean free of O(1/G) bias.
-
-    (Efron and Tibshirani 1993, chapter 11.) The parts are independent sets of streams.
-    """
-    count, total = len(parts), union(parts)
-    whole = np.asarray(statistic(total))
-    others = [
-        statistic(
-            (
-                Sums(*(a - b for a, b in zip(total[0], sums, strict=True))),
-                _difference(total[1], products),
-            )
-        )
-        for sums, products in parts
-    ]
-    return count * whole - (count - 1) * np.asarray(others)
-
-
-def _difference(whole: Products, part: Products) -> Products:
-    gg, gs, ss = (a - b for a, b in zip(whole[1:], part[1:], strict=True))
-    return Products(whole.streams - part.streams, gg, gs, ss)

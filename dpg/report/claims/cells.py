@@ -3,9 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
-from scipy import special
 
 from dpg.numerics.statistics import Interval
 from dpg.report.claims.verdicts import Finding, Part
@@ -72,17 +70,8 @@ def inequality(
 
 
 def over_few(values: pd.Series, statistics: Statistics) -> Interval:
-    """The mean of one value an agent, and the wider of its bootstrap interval and Student's t.
-
-    No resample reaches beyond the outermost agents, and of N agents all lie on one side of the truth by chance in
-    2^(1-N): of two in every other experiment. A verdict is not to rest on that.
-    """
-    mean, low, high = interval_over_agents(values.to_numpy(float), statistics)
-    if len(values) < 2:
-        return Interval(mean, low, high)
-    quantile = special.stdtrit(len(values) - 1, (1 + statistics.confidence) / 2)
-    margin = float(quantile * values.std(ddof=1) / np.sqrt(len(values)))
-    return Interval(mean, min(low, mean - margin), max(high, mean + margin))
+    """The mean of one value an agent, and its interval."""
+    return interval_over_agents(values.to_numpy(float), statistics)
 
 
 def improvement(evaluation: pd.DataFrame, statistics: Statistics) -> Part:

@@ -98,5 +98,5 @@ def caption(alignment: pd.DataFrame, statistics: Statistics) -> str:
         "the update step; right: what one full step adds to the reward, in percent of the snapshot's. Filled: updates "
         f"from {regimes[0]:,} pairs; open: from {' or '.join(f'{pairs:,}' for pairs in regimes[1:]) or 'more'}. Bars: "
         f"{statistics.confidence:.0%} intervals {unit} ({span} a point; {statistics.resamples} bootstrap resamples, "
-        "expanded percentiles). Noise in the reward draws correlations towards zero."
+        "or Student's t where wider). Noise in the reward draws correlations towards zero."
     )

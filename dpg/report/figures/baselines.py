@@ -104,7 +104,7 @@ def caption_cosines(baselines: pd.DataFrame, timesteps: int, statistics: Statist
         "value net; zero. Upper row: the baseline inside GAE (zero: the discounted return of what was recorded). "
         f"Lower row: the discounted return less the baseline. Lines: mean over {baselines['agent'].nunique()} agents. "
         f"Shaded: {statistics.confidence:.0%} interval of that mean, by resampling agents ({statistics.resamples} "
-        f"bootstrap resamples, expanded percentiles); an agent's own, by resampling its estimates, is in the table. "
+        "bootstrap resamples, or Student's t where wider); an agent's own, over its estimates, is in the table. "
         f"Dotted: T = {timesteps:,} pairs"
         + (f", in which there are complete trajectories, mean: {sizes}." if sizes else ".")
     )
@@ -117,5 +117,5 @@ def caption_differences(gains: pd.DataFrame, statistics: Statistics) -> str:
         "zero, the better baseline makes gradient estimates agree more. Lines: mean over "
         f"{gains['agents'].max()} agents, from {gains['repeats'].max()} estimates in all. Shaded: "
         f"{statistics.confidence:.0%} interval, by resampling agents and within each its estimates, for both baselines "
-        f"at once ({statistics.resamples} bootstrap resamples, expanded percentiles)."
+        f"at once ({statistics.resamples} bootstrap resamples, or Student's t where wider)."
     )

@@ -163,8 +163,8 @@ def caption(
     )
     return (
         f"{among}, all from the same policy, against the pairs in an estimate; one line for each of {agents} agents. "
-        f"Shaded: {statistics.confidence:.0%} interval, by resampling the {repeats} estimates "
-        f"({statistics.resamples} bootstrap resamples, expanded percentiles).{dashed} The dotted line marks T = "
+        f"Shaded: {statistics.confidence:.0%} interval, over the {repeats} estimates "
+        f"({statistics.resamples} bootstrap resamples, or Student's t where wider).{dashed} The dotted line marks T = "
         f"{timesteps:,} pairs, one iteration of training. The numbers on top are complete trajectories in an "
         "estimate, mean over agents" + (f"; at T pairs: {sizes}." if sizes else ".")
     )

@@ -13,7 +13,7 @@ from plotly.offline import get_plotlyjs
 from plotly.subplots import make_subplots
 
 from dpg.report import style
-from dpg.report.figures.landscape import NORMAL_95, RANDOM_LABEL, STEP_LABEL, on_grid, title
+from dpg.report.figures.landscape import RANDOM_LABEL, STEP_LABEL, half_width, on_grid, title
 from dpg.report.tables import along_step
 
 HEIGHT = 480  # pixels
@@ -89,7 +89,7 @@ def figure(landscape: pd.DataFrame) -> go.Figure:
 
 def _traces(rows: pd.DataFrame) -> list[tuple[Any, int]]:
     """Traces of one landscape with the column of their scene."""
-    errors = NORMAL_95 * on_grid(rows, "reward_se").to_numpy(float).T
+    errors = on_grid(rows.assign(half_width=half_width(rows)), "half_width").to_numpy(float).T
     reward = on_grid(rows, "reward").to_numpy(float).T
     note = np.array(
         [

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
 from matplotlib.ticker import MaxNLocator
 from mpl_toolkits.mplot3d.axes3d import Axes3D
+from scipy import special
 
 from dpg.report import style
 from dpg.report.tables import along_step, distinct, select
@@ -21,7 +22,6 @@ NAMES = {"surfaces": "fig07_landscape", "cut": "fig07_cut"}
 
 STEP_LABEL = "update step, a"
 RANDOM_LABEL = "random direction, b"
-NORMAL_95 = 1.96  # standard errors in a 95 % interval of a mean of many episodes
 _ORIGIN: dict[str, Any] = {
     "marker": "o",
     "markersize": 4.5,
@@ -190,7 +190,7 @@ def draw_cut(landscape: pd.DataFrame) -> Figure:
 
 
 def _cut(axes: Axes, cut: pd.DataFrame, color: str, *, outer: bool) -> None:
-    """Reward with 1.96 standard errors on the left, surrogate on the right."""
+    """Reward with its interval on the left, surrogate on the right."""
     twin = axes.twinx()
     twin.plot(
         cut["step"],
@@ -206,7 +206,7 @@ def _cut(axes: Axes, cut: pd.DataFrame, color: str, *, outer: bool) -> None:
     twin.yaxis.set_major_locator(_ticks(5))
     if outer:
         twin.set_ylabel("surrogate objective", color=style.GREY)
-    margin = NORMAL_95 * cut["reward_se"]
+    margin = half_width(cut)
     axes.fill_between(
         cut["step"], cut["reward"] - margin, cut["reward"] + margin, color=color, alpha=style.BAND, linewidth=0
     )
@@ -221,6 +221,11 @@ def _cut(axes: Axes, cut: pd.DataFrame, color: str, *, outer: bool) -> None:
 def on_grid(rows: pd.DataFrame, column: str) -> pd.DataFrame:
     """A column over the plane: a down, b across; NaN where a point was not measured."""
     return rows.pivot(index="step", columns="random", values=column)  # noqa: PD010 - a double point is an error
+
+
+def half_width(rows: pd.DataFrame) -> pd.Series:
+    """Half of the 95 % interval of a point's reward: Student's t over its trajectories."""
+    return special.stdtrit(rows["trajectories"] - 1, 0.975) * rows["reward_se"]
 
 
 def _ticks(most: int) -> MaxNLocator:
@@ -254,8 +259,8 @@ def caption(landscape: pd.DataFrame) -> str:
         f"{shape[1]} points: a, in steps of the algorithm's whole policy update from "
         f"{' or '.join(f'{pairs:,}' for pairs in regimes)} pairs; b, in a Gaussian direction of norm "
         f"{first['random_norm']:g}. Surrogate: what the algorithm maximises, on the update's own batch. Reward: mean "
-        "raw return of whole episodes; on the cut, its 95% interval is 1.96 standard errors over trajectories. From "
-        "above: the reward in shades, the surrogate's contours dashed. "
+        "raw return of whole episodes; on the cut, its 95% interval is Student's t over trajectories. From above: the "
+        "reward in shades, the surrogate's contours dashed. "
         f"{shared} {sizes}."
     )
 

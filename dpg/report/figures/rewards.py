@@ -118,7 +118,8 @@ def caption(history: pd.DataFrame, evaluation: pd.DataFrame, statistics: Statist
         "Figure 9 of the paper. Mean return of the episodes that ended in each iteration's batch, against the pairs "
         "that an agent has collected: a thin line an agent, a thick line the mean over agents. Shaded: "
         f"{statistics.confidence:.0%} interval of the mean, by resampling agents ({statistics.resamples} bootstrap "
-        "resamples, expanded percentiles). An iteration in which no episode of an agent ended is left out for that "
+        "resamples, or Student's t where wider). "
+        "An iteration in which no episode of an agent ended is left out for that "
         "agent. Markers: mean return of whole episodes with sampled actions from the studied snapshots, with the "
         f"same kind of interval over agents; they lack the curve's bias towards short episodes. {sizes}."
     )

@@ -77,6 +77,6 @@ def caption(updates: pd.DataFrame, statistics: Statistics) -> str:
         "updates). Left: mean pairwise cosine of the steps. Right: mean pairwise KL between the updated policies, over "
         f"states that the snapshot's policy visits. Thin: each of {updates['agent'].nunique()} agents; thick: their "
         f"mean. Shaded: {statistics.confidence:.0%} interval of that mean, by resampling agents "
-        f"({statistics.resamples} bootstrap resamples, expanded percentiles); an agent's own interval, by resampling "
-        f"its updates, is in the table.{still}"
+        f"({statistics.resamples} bootstrap resamples, or Student's t where wider); an agent's own interval, over its "
+        f"updates, is in the table.{still}"
     )
