@@ -38,7 +38,7 @@ def calibrate(
     from dpg.probes import calibration
 
     started = time.monotonic()
-    with Console(stderr=True).status("measuring, some 30 seconds at the default size"):
+    with Console(stderr=True).status("measuring, some 40 seconds at the default size"):
         checks = calibration.calibrate(seed, streams)
     if as_json:
         typer.echo(json.dumps([dataclasses.asdict(check) for check in checks], indent=2))

@@ -89,7 +89,7 @@ class Comparison:
 class Difference:
     """One row of `differences.csv`: the mean pairwise cosine with `baseline` less that with `other`, same streams.
 
-    The interval is paired: estimates are resampled for both at once.
+    The interval is paired: over the estimates, for both at once.
     """
 
     env: str

@@ -33,7 +33,7 @@ class Shard:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One row of `evaluation.csv`: raw undiscounted returns of whole episodes; intervals resample episodes."""
+    """One row of `evaluation.csv`: raw undiscounted returns of whole episodes; intervals are over episodes."""
 
     env: str
     algorithm: str

@@ -174,7 +174,7 @@ def noise_scale(groups: Sequence[Part], confidence: float) -> Interval:
         found = spread(*part)
         return np.array([found.trace, found.gradient_squared])
 
-    trace, squared = statistic(union(groups))
+    trace, squared = map(float, statistic(union(groups)))
     mean = trace / squared if squared > 0 else float("nan")
     count = len(groups)
     if count < 3:

@@ -151,7 +151,7 @@ def fourth_moments(
     return _fourth(p, a, q, b) + pairs + ab * pq + singles
 
 
-def _third(p: Float[np.ndarray, "D n1 n1"], a: Form, q: Float[np.ndarray, "D n1 n1"]) -> Float[np.ndarray, "D D"]:
+def _third(p: Float[np.ndarray, "D n1 n1"], a: Form, q: Float[np.ndarray, "E n1 n1"]) -> Float[np.ndarray, "D E"]:
     """Third joint cumulants of p_d, a, q_e: 8 tr(PAQ), and 2 u'Mv over the ways to choose the middle."""
     (pm, am, qm), (pv, av, qv) = _parts(p, a, q)
     curved = 8 * np.einsum("dij,eij->de", pm @ am, qm)

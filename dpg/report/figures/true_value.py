@@ -173,9 +173,9 @@ def caption_fit(fits: pd.DataFrame, opinions: pd.DataFrame, statistics: Statisti
         f"that are set in the simulator ({states}). V* is fitted to {style.span(fits['pairs'])} pairs, stopped by "
         f"{style.span(fits['stopping_pairs'])} and scored on "
         f"{style.span(fits['heldout_pairs'])} ({style.span(fits['heldout_trajectories'])} complete trajectories). "
-        f"Lines: mean over {fits['agent'].nunique()} agents (right: of the mean squares, the root taken last). Shaded: "
-        f"{statistics.confidence:.0%} interval of it, by resampling agents ({statistics.resamples} bootstrap resamples, "
-        "or Student's t where wider)."
+        f"Lines: mean over {fits['agent'].nunique()} agents (right: of the mean squares, the root taken last). "
+        f"Shaded: {statistics.confidence:.0%} interval of it, by resampling agents ({statistics.resamples} bootstrap "
+        "resamples, or Student's t where wider)."
     )
 
 
