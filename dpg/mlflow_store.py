@@ -23,10 +23,12 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 
 import mlflow.store
 import sqlalchemy
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from mlflow.store.db import utils as database_utils
 from mlflow.store.db.db_types import DATABASE_ENGINES
 from mlflow.tracking.registry import UnsupportedModelRegistryStoreURIException
 from sqlalchemy import exc
@@ -37,7 +39,22 @@ from dpg.runtime.errors import UserError
 EXPERIMENT = "deep-policy-gradients"
 KIND = {"mlflow.experimentKind": "custom_model_development"}  # the UI shows training runs, not traces
 PATIENCE = 20  # seconds for a database that another program is writing to
+MIGRATIONS = Path(mlflow.store.__file__).parent / "db_migrations"
 REFUSED = ("UNAUTHENTICATED", "PERMISSION_DENIED")
+
+
+def _alembic_config(db_url: str, alembic_dir: str | None = None) -> Config:
+    folder = alembic_dir or str(MIGRATIONS)
+    config = Config(os.path.join(folder, "alembic.ini"))  # noqa: PTH118
+    config.set_main_option("script_location", folder.replace("%", "%%"))
+    config.set_main_option("sqlalchemy.url", db_url.replace("%", "%%"))
+    return config
+
+
+# A % begins an interpolation there, which MLflow minds in the URI alone: it could open no database from an environment
+# whose path has one, such as that of a project whose path has.
+if "%" in str(MIGRATIONS):
+    database_utils._get_alembic_config = _alembic_config  # pyright: ignore[reportPrivateUsage]
 
 
 class TrackingError(UserError):
@@ -256,7 +273,7 @@ def _look_at_database(uri: str, *, make: bool = False) -> int | None:
 
 def _check_revision(revision: str, uri: str) -> None:
     """The schema is to be this MLflow's."""
-    history = ScriptDirectory(str(Path(mlflow.store.__file__).parent / "db_migrations"))
+    history = ScriptDirectory(str(MIGRATIONS))
     if revision == history.get_current_head():
         return
     ours = f"MLflow {version('mlflow')}"

@@ -9,6 +9,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
+import mlflow
 import pytest
 from mlflow import MlflowClient
 
@@ -77,6 +78,10 @@ def change(project: Path, statement: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_project_may_lie_in_any_folder(tmp_path, name):
+    """With its environment in it: MLflow is imported from a folder of that name, too."""
+    packages = tmp_path / name / "packages"
+    packages.parent.mkdir()
+    packages.symlink_to(Path(mlflow.__file__).parents[1])
     root = tmp_path / "nothing else" / name
     root.mkdir(parents=True)
     environment = {
@@ -85,7 +90,7 @@ def test_a_project_may_lie_in_any_folder(tmp_path, name):
     done = subprocess.run(
         [sys.executable, "-c", USE],
         cwd=root,
-        env=environment | {"PYTHONPATH": str(ROOT)},
+        env=environment | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(packages)])},
         capture_output=True,
         encoding="utf-8",
         check=False,

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -40,4 +41,18 @@ def ui(
     # For one person one worker does, and no evaluations are judged here: the pages are there three times as soon.
     os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
     where = ["--backend-store-uri", uri, "--host", host, "--port", str(port)]
-    os.execv(sys.executable, [sys.executable, "-m", "mlflow", "ui", "--workers", "1", *where])
+    command = [sys.executable, "-m", "mlflow", "ui", "--workers", "1", *where]
+    os.execve(sys.executable, command, os.environ | _readable_packages())
+
+
+def _readable_packages() -> dict[str, str]:
+    """What lets MLflow's processes read their own migrations: see `dpg.mlflow_store` on % in the environment's path."""
+    from dpg.mlflow_store import MIGRATIONS
+
+    if "%" not in str(MIGRATIONS):
+        return {}
+    from tempfile import mkdtemp
+
+    link = Path(mkdtemp(prefix="dpg-ui-")) / "packages"
+    link.symlink_to(MIGRATIONS.parents[2])
+    return {"PYTHONPATH": os.pathsep.join(filter(None, (str(link), os.environ.get("PYTHONPATH"))))}
