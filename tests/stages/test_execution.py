@@ -10,7 +10,7 @@ import sys
 import pytest
 from mlflow import MlflowClient
 
-from dpg import tracking
+from dpg.mlflow_store import EXPERIMENT
 from tests.stages.sample import OUTPUTS, STAGE, Ending, Project
 
 
@@ -138,4 +138,4 @@ def test_a_full_disk_is_one_clear_line_and_no_outputs(on_a_small_disk, tmp_path,
 def test_the_store_of_these_tests_is_the_one_that_was_named(store, smooth):
     """The record says where its run is."""
     assert smooth.record["tracking_uri"] == store
-    assert MlflowClient(store).get_experiment(smooth.run.info.experiment_id).name == tracking.EXPERIMENT
+    assert MlflowClient(store).get_experiment(smooth.run.info.experiment_id).name == EXPERIMENT
