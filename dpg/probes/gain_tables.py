@@ -1,6 +1,7 @@
 """The tables of `dpg.probes.update_gain`: every update, and means over updates and agents with intervals.
 
-Intervals resample agents, then each one's updates, then each update's episodes, as pairs of before and after.
+Intervals resample agents, then each one's updates. Every update has episodes of its own, as pairs of before and after,
+so that the spread over updates holds that over episodes.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -9,9 +10,9 @@ from itertools import groupby
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 
-from dpg.numerics.statistics import Interval, Sample, nested_interval, of_values, standard_error
+from dpg.numerics.statistics import Interval, Sample, all_but_one, nested_interval, of_values, standard_error
 from dpg.probes.update_gain import Gains
 from dpg.runtime.schema import Statistics
 from dpg.runtime.seeding import Seed
@@ -47,8 +48,8 @@ class UpdateGain:
 class SnapshotGain:
     """One row of `snapshots.csv`: the mean of a quantity over `updates` updates from one snapshot.
 
-    `quantity` is one of `QUANTITIES`. `unmoved` updates left the policy where it was. The interval resamples updates,
-    then each one's `episodes`.
+    `quantity` is one of `QUANTITIES`. `unmoved` updates left the policy where it was. The interval resamples
+    updates.
     """
 
     env: str
@@ -69,7 +70,7 @@ class SnapshotGain:
 class AgentsGain:
     """One row of `agents.csv`: the mean of a quantity over `agents` agents that have it.
 
-    The interval resamples agents, then each one's updates, then their episodes. `updates` counts those of all agents.
+    The interval resamples agents, then each one's updates. `updates` counts those of all agents.
     """
 
     env: str
@@ -85,33 +86,32 @@ class AgentsGain:
     high: float
 
 
-Quantity = Callable[[Gains, int, np.random.Generator], Sample]
+Quantity = Callable[[Gains], Sample]
 
 
-def _reward(gains: Gains, resamples: int, rng: np.random.Generator) -> Sample:
-    return of_groups(gains.difference, lambda means: means, resamples, rng)
+def _reward(gains: Gains) -> Sample:
+    return of_values(gains.difference.mean(axis=-1))
 
 
-def _relative_reward(gains: Gains, resamples: int, rng: np.random.Generator) -> Sample:
+def _relative_reward(gains: Gains) -> Sample:
     level = abs(float(gains.before.mean()))
-    percent = gains.difference * (100 / level if level > 0 else np.nan)
-    return of_groups(percent, lambda means: means, resamples, rng)
+    return of_values(gains.difference.mean(axis=-1) * (100 / level if level > 0 else np.nan))
 
 
-def _own(gains: Gains, resamples: int, rng: np.random.Generator) -> Sample:  # noqa: ARG001
+def _own(gains: Gains) -> Sample:
     return of_values(gains.own_gain)
 
 
-def _heldout(gains: Gains, resamples: int, rng: np.random.Generator) -> Sample:  # noqa: ARG001
+def _heldout(gains: Gains) -> Sample:
     return of_values(gains.heldout_gain)
 
 
-def _confirmed(gains: Gains, resamples: int, rng: np.random.Generator) -> Sample:  # noqa: ARG001
+def _confirmed(gains: Gains) -> Sample:
     return of_ratio(gains.heldout_gain, gains.own_gain)
 
 
-def _lowering(gains: Gains, resamples: int, rng: np.random.Generator) -> Sample:
-    return of_groups(gains.difference, lambda means: (means < 0).astype(np.float64), resamples, rng)
+def _lowering(gains: Gains) -> Sample:
+    return of_values((gains.difference.mean(axis=-1) < 0).astype(np.float64))
 
 
 # Mean gains in reward, in percent of the snapshot's return without its sign, and in the surrogate; the held-out gain
@@ -126,33 +126,17 @@ QUANTITIES: dict[str, Quantity] = {
 }
 
 
-def of_groups(
-    values: Float[np.ndarray, "K E"],
-    measure: Callable[[np.ndarray], np.ndarray],
-    resamples: int,
-    rng: np.random.Generator,
-) -> Sample:
-    """The mean over K units of a measure of each one's mean, whose own E values are resampled as well."""
-    count = values.shape[1]
-    within = np.stack([measure(row[rng.integers(0, count, (resamples, count))].mean(axis=-1)) for row in values])
-
-    def resampled(indices: Int[np.ndarray, "B K"]) -> Float[np.ndarray, " B"]:
-        return within[indices, rng.integers(0, resamples, indices.shape)].mean(axis=-1)
-
-    return Sample(float(measure(values.mean(axis=-1)).mean()), resampled, len(values))
-
-
 def of_ratio(part: Float[np.ndarray, " K"], whole: Float[np.ndarray, " K"]) -> Sample:
-    """The ratio of two means over the same K units; NaN where the lower one is not positive."""
+    """The ratio of two means over the same K units, with jackknife pseudo-values; NaN where the lower one is not > 0."""
 
     def ratio(above: Any, below: Any) -> Any:
         positive: Bool[np.ndarray, ...] = np.asarray(below > 0)
         return np.divide(above, below, out=np.full(np.shape(below), np.nan), where=positive)
 
-    def resampled(indices: Int[np.ndarray, "B K"]) -> Float[np.ndarray, " B"]:
-        return ratio(part[indices].mean(axis=-1), whole[indices].mean(axis=-1))
-
-    return Sample(float(ratio(part.mean(), whole.mean())), resampled, len(part))
+    units, point = len(part), float(ratio(part.mean(), whole.mean()))
+    others = all_but_one(units)
+    without = ratio(part[others].mean(axis=-1), whole[others].mean(axis=-1))
+    return Sample(point, point - (units - 1) * (without - without.mean()))
 
 
 def tabulate(gains: Iterable[Gains], statistics: Statistics, seed: int) -> dict[str, list[Any]]:
@@ -230,7 +214,7 @@ def interval(some: Sequence[Gains], quantity: str, statistics: Statistics, seed:
     """The mean over agents; of one agent, over its updates."""
     # The same resamples for every checkpoint, regime and quantity: what differs between rows is what was measured.
     rng = (Seed(seed) / "update_gain" / "bootstrap").generator()
-    samples = [QUANTITIES[quantity](each, statistics.resamples, rng) for each in some]
+    samples = [QUANTITIES[quantity](each) for each in some]
     return nested_interval(samples, statistics.confidence, statistics.resamples, rng)
 
 

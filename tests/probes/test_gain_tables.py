@@ -129,11 +129,10 @@ def test_intervals_hold_the_noise_of_agents_updates_and_episodes(make):
     assert covered["episodes alone"] < 60
 
 
-def test_one_agents_interval_resamples_updates_and_their_episodes(make):
+def test_one_agents_interval_holds_the_spread_of_updates_and_of_their_episodes(make):
     """Without spread between updates, what is left is their episodes' noise; without that, the updates' spread."""
     rng = np.random.default_rng(0)
     noise, spread = rng.normal(size=(40, 5)), rng.normal(size=(40, 1))
-    noise -= noise.mean(axis=1, keepdims=True)
-    for after, width in ((noise, 1.96 / np.sqrt(200)), (np.repeat(spread, 5, axis=1), 1.96 / np.sqrt(40))):
+    for after, deviation in ((noise, noise.std() / np.sqrt(5)), (np.repeat(spread, 5, axis=1), spread.std())):
         row = next(gain_tables.snapshot_means(make(np.zeros((40, 5)), after), STATISTICS, 0))
-        assert (row.high - row.low) / 2 == pytest.approx(width, rel=0.35)
+        assert (row.high - row.low) / 2 == pytest.approx(1.96 * deviation / np.sqrt(40), rel=0.35)

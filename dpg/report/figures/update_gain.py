@@ -62,5 +62,5 @@ def caption(gains: pd.DataFrame, updates: pd.DataFrame, statistics: Statistics) 
         f"over {style.span(updates['episodes'])} episodes an update that policies before and after run from the same "
         "seeds; and the share of updates whose episodes return less after than before, which noise draws towards a "
         f"half (line). Bars: {statistics.confidence:.0%} intervals that resample {units} "
-        f"({statistics.resamples} bootstrap resamples, expanded percentiles)."
+        f"({statistics.resamples} bootstrap resamples), or Student's t where that is wider."
     )
