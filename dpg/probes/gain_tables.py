@@ -127,7 +127,7 @@ QUANTITIES: dict[str, Quantity] = {
 
 
 def of_ratio(part: Float[np.ndarray, " K"], whole: Float[np.ndarray, " K"]) -> Sample:
-    """The ratio of two means over the same K units, with jackknife pseudo-values; NaN where the lower one is not > 0."""
+    """The ratio of two means over the same K units, as jackknife pseudo-values; NaN where the lower one is not > 0."""
 
     def ratio(above: Any, below: Any) -> Any:
         positive: Bool[np.ndarray, ...] = np.asarray(below > 0)

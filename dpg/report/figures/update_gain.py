@@ -52,7 +52,7 @@ def caption(gains: pd.DataFrame, updates: pd.DataFrame, statistics: Statistics) 
     regimes = sorted(distinct(gains, "update_pairs"))
     per_snapshot = updates.groupby(["algorithm", "agent", "iteration", "update_pairs"])["update"].count()
     open_ones = f"; open: from {' or '.join(f'{pairs:,}' for pairs in regimes[1:])}" if len(regimes) > 1 else ""
-    units = "agents, then updates, then episodes" if gains["agents"].max() > 1 else "one agent's updates, then episodes"
+    units = "agents, then their updates" if gains["agents"].max() > 1 else "one agent's updates"
     return (
         "Beside figures 7 and 8 of the paper, which show one update of one agent: means over "
         f"{style.span(per_snapshot)} whole updates from each snapshot of {style.span(gains['agents'])} agents, every "
