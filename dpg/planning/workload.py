@@ -173,7 +173,10 @@ def gradients(cell: Cell) -> StageWork:
     loads = [Load("gradient", count, (timesteps, pairs), pairs, pairs // timesteps) for pairs, count in alike.items()]
     one_sum = (4 + 2 * snapshots[0].state.policy.shape[-1]) * FLOAT
     # Snapshots are alike: the sums that the shards of the first one send are those of each.
-    sent = [sum(len(part.distinct_shares(timesteps)) for part in s.parts) for s in shards if s.snapshot is snapshots[0]]
+    first = [shard.parts for shard in shards if shard.snapshot is snapshots[0]]
+    # The products of a part of the true gradient are as large as two sums.
+    sent = [sum(len(part.distinct_shares(timesteps)) + 2 * (part.role == "true") for part in parts) for parts in first]
+    groups = len({(part.set_index, part.group) for parts in first for part in parts if part.role == "true"})
     # What estimates have among each other is not corrected for the true gradient's noise: that column is blank.
     blank = {"against": "each other", "corrected_cosine": None}
     rows = len(budget.sizes) * len(snapshots)
@@ -189,7 +192,7 @@ def gradients(cell: Cell) -> StageWork:
         pairs=sum(pairs * count for pairs, count in alike.items()),
         rounds=(tuple(loads),),
         held_bytes=len(snapshots) * cell.snapshot_bytes
-        + one_sum * ((budget.repeats + 1) * len(budget.sizes) + 3 + 2 * max(sent)),
+        + one_sum * ((budget.repeats + 1) * len(budget.sizes) + 3 * (groups + 1) + 2 * max(sent)),
         scratch_bytes=len(snapshots) * sum(sent) * one_sum,
         output_bytes=similarity + agreement + table_bytes(gradient.Noise, len(snapshots), **cell.owner),
     )

@@ -60,7 +60,24 @@ def test_how_streams_are_cut_into_shards_does_not_matter(snapshot, params):
     for a, b in zip(one, many, strict=True):
         assert (a.against, a.pairs, a.trajectories) == (b.against, b.pairs, b.trajectories)
         assert [a.cosine, a.low, a.high] == pytest.approx([b.cosine, b.low, b.high], abs=1e-5, nan_ok=True)
-    assert noise_one.reliability == pytest.approx(noise_many.reliability, abs=1e-5)
+    for column in ("reliability", "trace", "noise_scale_low", "noise_scale_high"):
+        assert getattr(noise_one, column) == pytest.approx(getattr(noise_many, column), rel=1e-3, nan_ok=True)
+
+
+def test_the_true_gradient_is_kept_in_groups_of_streams(snapshot):
+    """25 streams a half in ten groups each: every stream once, groups of two or three, whatever the shards."""
+    budget = BUDGET.model_copy(update={"true_pairs": 50 * 128})
+    for streams_per_shard in (4, 64):
+        shards = gradient.plan([snapshot], budget, 0, streams_per_shard)
+        parts = [part for shard in shards for part in shard.parts if part.role == "true"]
+        numbers = [(p.set_index, p.first_stream + index) for p in parts for index in range(p.num_streams)]
+        assert numbers == [(half, stream) for half in range(2) for stream in range(25)]
+        sizes = dict.fromkeys([(p.set_index, p.group) for p in parts], 0)
+        for p in parts:
+            sizes[p.set_index, p.group] += p.num_streams
+        assert sorted(sizes.values()) == [2] * 10 + [3] * 10
+    (collected,) = gradient.gather(shards, map(gradient.measure, shards))
+    assert [products.streams for _, products in collected.groups] == list(sizes.values())
 
 
 def tabulated(collected, params):

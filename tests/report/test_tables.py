@@ -6,9 +6,10 @@ from dataclasses import fields
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from dpg.report.columns import COLUMNS
-from dpg.report.tables import SOURCES, TASK_SOURCES, final_returns, load, over_agents
+from dpg.report.tables import SOURCES, TASK_SOURCES, final_returns, load, over_agents, two_sample_interval
 from dpg.runtime.outputs import MissingOutputError
 from tests.report.conftest import ENV
 
@@ -100,6 +101,16 @@ def test_means_over_agents_leave_out_what_is_nan_and_count_the_rest(statistics):
     assert (result["mean"][:2] < result["high"][:2]).all()
     assert np.isnan(result["low"][2])
     assert np.isnan(result["high"][2])
+
+
+def test_the_difference_of_two_groups_is_not_narrower_than_welchs(statistics):
+    """Three agents against eight of another spread: SciPy's interval is that of the jackknife."""
+    first, second = np.array([3.0, 3.1, 3.2]), np.array([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 20.0])
+    welch = stats.ttest_ind(first, second, equal_var=False).confidence_interval(0.95)
+    found = two_sample_interval(lambda a, b: first[a].mean(-1) - second[b].mean(-1), 3, 8, statistics)
+    assert found.mean == pytest.approx(first.mean() - second.mean())
+    assert found.low <= welch.low + 1e-9
+    assert found.high == pytest.approx(welch.high)
 
 
 def test_a_group_without_values_has_a_mean_of_nan(statistics):
