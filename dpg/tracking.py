@@ -23,6 +23,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.validation import MAX_TAG_VAL_LENGTH
 
 from dpg.mlflow_store import TrackingError, explained, open_store, without_login
+from dpg.runtime import machine
 
 NOTE = "mlflow.note.content"  # the tag that the UI shows as the description
 MADE_BY = ("| stage | made by |", "|---|---|")
@@ -223,7 +224,7 @@ def provenance() -> dict[str, str]:
     tags |= {
         "version.python": platform.python_version(),
         "hardware.machine": platform.machine(),
-        "hardware.cpu": _cpu(),
+        "hardware.cpu": machine.cpu(),
         "hardware.cores": str(os.cpu_count()),
         "git.commit": _git("rev-parse", "HEAD"),
     }
@@ -241,14 +242,6 @@ def _git(*arguments: str) -> str:
         return subprocess.run(["git", *arguments], capture_output=True, encoding="utf-8", check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return ""
-
-
-def _cpu() -> str:
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor()
 
 
 def _text(value: Any) -> str:

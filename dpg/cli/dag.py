@@ -61,29 +61,51 @@ def read(targets: Sequence[str] = ()) -> Pipeline:
         BusyError: another DVC process is at work.
     """
     with _repo() as repo:
-        graph = _graph(repo)
-        chosen = [stage for target in targets for stage in repo.stage.collect(target)] if targets else list(graph)
-        parents: dict[str, list[str]] = {}
-        stages: dict[str, Any] = {}
-        while chosen:
-            stage = chosen.pop()
-            if stage.addressing in stages:
-                continue
-            # DVC does not look behind a frozen stage.
-            above = [] if stage.frozen else list(graph.successors(stage))
-            stages[stage.addressing] = stage
-            parents[stage.addressing] = sorted(other.addressing for other in above)
-            chosen += above
+        stages, parents = _chosen(repo, targets)
         status: dict[str, list[Any]] = repo.status(targets=list(targets) or None, with_deps=bool(targets))
-        order = graphlib.TopologicalSorter({name: parents[name] for name in sorted(parents)}).static_order()
         return Pipeline(
-            parents={name: tuple(parents[name]) for name in order},
+            parents=parents,
             stale=frozenset(status) & frozenset(stages),
             outputs={
                 name: None if _outputs_differ(status.get(name, [])) else _outputs(stage)
                 for name, stage in stages.items()
             },
         )
+
+
+def outline() -> tuple[Pipeline, dict[Path, bool]]:
+    """The pipeline, none of it called stale; its outputs, and which of them DVC caches.
+
+    Raises:
+        PipelineError: there is no project, or a mistake in `dvc.yaml`.
+    """
+    with _repo() as repo:
+        stages, parents = _chosen(repo)
+        outs = {
+            Path(out.fs_path).relative_to(repo.root_dir): out.use_cache
+            for stage in stages.values()
+            for out in stage.outs
+        }
+        return Pipeline(parents, frozenset(), {}), outs
+
+
+def _chosen(repo: Any, targets: Sequence[str] = ()) -> tuple[dict[str, Any], dict[str, tuple[str, ...]]]:
+    """Stages by name, and the stages that each depends on, in an order in which each follows its parents."""
+    graph = _graph(repo)
+    chosen = [stage for target in targets for stage in repo.stage.collect(target)] if targets else list(graph)
+    parents: dict[str, list[str]] = {}
+    stages: dict[str, Any] = {}
+    while chosen:
+        stage = chosen.pop()
+        if stage.addressing in stages:
+            continue
+        # DVC does not look behind a frozen stage.
+        above = [] if stage.frozen else list(graph.successors(stage))
+        stages[stage.addressing] = stage
+        parents[stage.addressing] = sorted(other.addressing for other in above)
+        chosen += above
+    order = graphlib.TopologicalSorter({name: parents[name] for name in sorted(parents)}).static_order()
+    return stages, {name: tuple(parents[name]) for name in order}
 
 
 def outputs(stage: str) -> Outputs | None:
@@ -106,7 +128,17 @@ def cache() -> Path:
         PipelineError: there is no project.
     """
     with _repo() as repo:
-        return Path(repo.cache.local.path)
+        return Path(repo.cache.local_cache_dir)
+
+
+def cache_copies() -> bool:
+    """Whether DVC's cache holds outputs a second time: it copies them, unless it is set to link.
+
+    Its default is to let the file system share the blocks of copies, where it can.
+    """
+    with _repo() as repo:
+        kinds = repo.config["cache"].get("type") or ["reflink", "copy"]
+    return kinds[0] in ("reflink", "copy")
 
 
 def has_git() -> bool:

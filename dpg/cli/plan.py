@@ -1,18 +1,14 @@
 """`dpg plan`: what every stage would cost, before anything runs."""
 
-import os
-import platform
 from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
-    from dpg.planning.forecast import Forecast
-    from dpg.planning.work import StageWork
+    from dpg.planning.counts import StageWork
+    from dpg.planning.forecast import Forecast, Plan
 
 
 EPILOG = """
@@ -22,23 +18,6 @@ Examples:
 - `dpg plan -S scale=paper -S 'envs=[Hopper-v4, Humanoid-v4]'`: before days are spent
 - `dpg plan -S ppo.lr=1.25e-4`: what an experiment would run again
 """
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The pipeline under some parameters: what would run, with its cost, and what is cached.
-
-    `unknown` are stages of `dvc.yaml` that nothing is foretold of, `measuring_seconds` what the measurement took;
-    `cache_copies` says whether DVC's cache holds outputs a second time.
-    """
-
-    scale: str
-    stale: "list[Forecast]"
-    cached: "list[StageWork]"
-    unknown: list[str]
-    jobs: int
-    measuring_seconds: float
-    cache_copies: bool
 
 
 def plan(
@@ -52,14 +31,18 @@ def plan(
 ) -> None:
     """Say what every stage would cost, before anything runs: pairs, time on this machine, memory and disk.
 
-    Only what is stale is measured, for some seconds; nothing of the project is changed.
+    DVC says what is stale. What depends on a stage that would run is counted as well: it may turn out not to run, if
+    its inputs come out as they are. Stages that DVC would take from its cache, or from its run cache, are cached.
+
+    Costs are those that earlier runs of the same work recorded on this machine; what there is no record of is measured,
+    for some 20 seconds at the most. Nothing of the project is changed.
     """
     import sys
 
     from rich.console import Console
 
     errors = Console(stderr=True)
-    with errors.status("reading the pipeline, then measuring what is stale: some seconds"):
+    with errors.status("asking DVC what is stale, then measuring: some seconds"):
         found = make(Path.cwd(), set_param or [])
     if as_json:
         import json
@@ -71,64 +54,70 @@ def plan(
     show(found, Console())
 
 
-def make(project: Path, overrides: Sequence[str]) -> Plan:
+def make(project: Path, overrides: Sequence[str]) -> "Plan":
     """The plan of a project under overrides.
 
     Raises:
         UserError: the parameters have mistakes, there is no pipeline, or a task cannot be made.
     """
+    import os
     import time
 
-    from dpg.cli import staleness
+    from dpg.cli import dag, staleness
     from dpg.cli.overrides import apply
+    from dpg.runtime import machine
+    from dpg.runtime.surroundings import foreign_output
     from dpg.runtime.workers import num_jobs
 
     jobs = num_jobs()
-    with staleness.shadow(project) as folder:
+    with staleness.replica(project) as folder:
         params = apply(project / "params.yaml", overrides, folder / "params.yaml")
-        stale = staleness.stale_stages(project, folder)
-    # Late: the probes bring PyTorch, and a mistake in an override is to be told at once.
-    from dpg.planning import calibration, forecast, stand_ins, workload
+        with staleness.asked(project, folder) as answer:
+            # Late: the probes bring PyTorch, which takes as long as DVC does.
+            from dpg.planning import counts, forecast, rates, records
+            from dpg.streams import measurable
 
-    tasks = stand_ins.tasks_of(params)
-    works = [work for work in workload.stages(params, tasks) if work.name in stale]
-    to_run = [work for work in works if stale[work.name]]
+            with foreign_output():  # a task's own module may print
+                tasks = counts.tasks_of(params)
+            works = counts.stages(params, tasks)
+            pipeline = answer()
+    to_run = [work for work in works if work.name in pipeline.stale]
+    known = records.read(project, tasks) if to_run else {}
+    new = [work for work in to_run if not (work.name in known and known[work.name].is_of(work, jobs))]
     began = time.monotonic()
-    measured = calibration.measure(params, tasks, to_run, jobs) if to_run else None
-    return Plan(
+    with foreign_output():
+        measured = rates.measure(params, _cells(new), _stages(new)) if new else None
+    return forecast.Plan(
         scale=params.scale,
-        stale=forecast.forecast(to_run, measured, jobs) if measured else [],
-        cached=[work for work in works if not stale[work.name]],
-        unknown=sorted(set(stale) - {work.name for work in works}),
+        stale=forecast.forecast(to_run, known, measured, jobs),
+        cached=[work for work in works if work.name in pipeline.parents and work.name not in pipeline.stale],
+        unknown=sorted(set(pipeline.parents) - {work.name for work in works}),
         jobs=jobs,
-        measuring_seconds=time.monotonic() - began if measured else 0.0,
-        cache_copies=staleness.cache_copies(project),
+        machine=f"{machine.cpu()}, {os.cpu_count()} cores",
+        measuring_seconds=time.monotonic() - began if measured else None,
+        cache_copies=dag.cache_copies(),
+        not_measured=list(measurable.told(params, {env: task.time_limit for env, task in tasks.items()})),
     )
 
 
-def as_data(found: Plan) -> dict[str, Any]:
+def _cells(works: "Sequence[StageWork]") -> list[Any]:
+    return list(dict.fromkeys(work.cell for work in works if work.cell))
+
+
+def _stages(works: "Sequence[StageWork]") -> list[str]:
+    return list(dict.fromkeys(work.stage for work in works))
+
+
+def as_data(found: "Plan") -> dict[str, Any]:
     """The plan as JSON's types; cached stages have no times."""
     return {
         "scale": found.scale,
-        "machine": machine(),
+        "machine": found.machine,
         "workers": found.jobs,
         "stages": [_stage(f.work, f) for f in found.stale] + [_stage(work, None) for work in found.cached],
         "unknown_stages": found.unknown,
-        "totals": totals(found),
-    }
-
-
-def totals(found: Plan) -> dict[str, Any]:
-    """Of what would run, one stage after the other: sums, but the largest of the stages' memory and scratch."""
-    outputs = sum(f.output_bytes for f in found.stale)
-    return {
-        "pairs": sum(f.work.pairs for f in found.stale),
-        "core_seconds": sum(f.core_seconds for f in found.stale),
-        "wall_seconds": sum(f.wall_seconds for f in found.stale),
-        "memory_bytes": max((f.memory_bytes for f in found.stale), default=0),
-        "output_bytes": outputs,
-        "cache_bytes": outputs if found.cache_copies else 0,
-        "scratch_bytes": max((f.work.scratch_bytes for f in found.stale), default=0),
+        "not_measured": found.not_measured,
+        "totals": found.totals,
     }
 
 
@@ -139,7 +128,7 @@ def _stage(work: "StageWork", cost: "Forecast | None") -> dict[str, Any]:
         "pairs": work.pairs,
         "pairs_are_exact": not work.approximate,
         "episodes": work.episodes,
-        "shards": sum(load.count for load in work.loads),
+        "shards": work.shards,
         "workers": cost.workers if cost else None,
         "core_seconds": cost.core_seconds if cost else None,
         "wall_seconds": cost.wall_seconds if cost else None,
@@ -147,12 +136,3 @@ def _stage(work: "StageWork", cost: "Forecast | None") -> dict[str, Any]:
         "output_bytes": cost.output_bytes if cost else work.output_bytes,
         "scratch_bytes": work.scratch_bytes,
     }
-
-
-def machine() -> str:
-    """The processor and its cores, in a few words."""
-    name = platform.processor() or platform.machine()
-    with suppress(OSError, StopIteration):
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        name = next(line for line in lines if line.startswith("model name")).split(":", 1)[1].strip()
-    return f"{name}, {os.cpu_count()} cores"

@@ -7,9 +7,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from dpg.cli.plan import Plan, machine, totals
-from dpg.planning.forecast import Forecast
-from dpg.planning.work import StageWork
+from dpg.planning.counts import StageWork
+from dpg.planning.forecast import Forecast, Plan
 
 MOST_ROWS = 16  # beyond, the algorithms of a task are added up
 WIDE = 100  # columns, from which on there is room for more
@@ -31,7 +30,7 @@ def show(plan: Plan, console: Console) -> None:
 
 def _table(plan: Plan, *, wide: bool) -> Table:
     table = Table(box=SIMPLE_HEAD, show_footer=True, pad_edge=False, padding=(0, 1, 0, 0) if not wide else (0, 1))
-    sums = totals(plan)
+    sums = plan.totals
     rough = "~" if any(f.work.approximate for f in plan.stale) else ""
     table.add_column("stage", "total", overflow="fold")
     footers = {
@@ -90,12 +89,15 @@ def _names(works: Sequence[StageWork]) -> str:
 
 def _notes(plan: Plan) -> list[str]:
     if not plan.stale:
-        return ["Nothing would run: all outputs are there, or in DVC's cache."]
-    sums = totals(plan)
+        return ["Nothing would run: all outputs are there, or in DVC's cache.", *plan.not_measured]
+    sums = plan.totals
     largest = max(plan.stale, key=lambda f: f.work.scratch_bytes)
     again = f", and {size(sums['cache_bytes'])} again in DVC's cache" if sums["cache_bytes"] else ""
+    recorded = sum(f.recorded for f in plan.stale)
+    sources = [f"{plan.measuring_seconds:.0f} s of measurement"] if plan.measuring_seconds is not None else []
+    sources += [f"what {recorded} of the stages took before"] if recorded else []
     lines = [
-        f"Times are estimates, from {plan.measuring_seconds:.0f} s of measurement, for {machine()}, with {plan.jobs} "
+        f"Times are estimates, from {' and '.join(sources)}, for {plan.machine}, with {plan.jobs} "
         f"worker{'s' if plan.jobs > 1 else ''} and nothing else to do; stages run one after the other.",
         f"Disk: {size(sums['output_bytes'])} of outputs{again}; while {largest.work.name} runs, up to "
         f"{size(sums['scratch_bytes'])} of finished shards.",
@@ -104,7 +106,7 @@ def _notes(plan: Plan) -> list[str]:
         lines.append(
             "~ whole episodes: nobody knows their lengths yet; evaluations count as if all ran to the time limit."
         )
-    return lines
+    return [*lines, *plan.not_measured]
 
 
 def duration(seconds: int | float) -> str:

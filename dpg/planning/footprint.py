@@ -1,7 +1,7 @@
-"""What the processes of stages hold before any work: `python -m dpg.planning.footprint STAGE...`, parameters on stdin.
+"""What stages' processes hold before any work: `python -m dpg.planning.footprint`, a request as JSON on standard input.
 
-A rung for every stage. The stages' own modules are imported one after the other into one process, the lighter first,
-and a run is opened in an MLflow store in memory, as each stage opens one.
+The stages' own modules are imported one after the other, the lighter first, and a run is opened in an MLflow store in
+memory, as each stage opens one.
 """
 
 import importlib
@@ -9,68 +9,39 @@ import logging
 import sys
 import time
 
-from pydantic import BaseModel, ConfigDict
+import psutil
 
-from dpg.envs.make import make_vector
-from dpg.planning import memory
-from dpg.runtime.schema import Params
+from dpg.planning.rates import Process, Reply, Request
 
 # In the order of what they import; those that are not listed are the heaviest.
-LIGHT_FIRST = ("params", "checkpoint")
-UNTRACKED = ("params",)
-# The share of a calibration's value checks that is measured, and what all checks take for every second of those.
-PART, ALL = 8, 2.4
+LIGHT = ("params", "checkpoint")
 
 
-class Footprint(BaseModel):
-    """By stage: bytes that its process holds, and core seconds until it can begin. `tracking` is MLflow's share."""
-
-    model_config = ConfigDict(frozen=True)
-
-    resident: dict[str, int]
-    seconds: dict[str, float]
-    tracking: int
-
-
-def measure(stages: list[str], params: Params) -> Footprint:
-    """Import the stages' modules in turn; the stage that checks the parameters makes every task as well."""
-    resident: dict[str, int] = {}
-    seconds: dict[str, float] = {}
-    tracking = set_up = 0.0
-    for stage in sorted(stages, key=lambda name: LIGHT_FIRST.index(name) if name in LIGHT_FIRST else len(LIGHT_FIRST)):
+def measure(request: Request) -> Reply:
+    """Import the stages' modules in turn."""
+    found: dict[str, Process] = {}
+    set_up, light = 0.0, Process(resident=0, seconds=0.0)
+    for stage in sorted(request.stages, key=lambda name: LIGHT.index(name) if name in LIGHT else len(LIGHT)):
+        if stage in LIGHT:
+            importlib.import_module("dpg.envs.mujoco_batch")
+        if stage == "checkpoint":
+            importlib.import_module("dpg.probes.evaluation")
+            light = _now()
         importlib.import_module(f"stages.{stage}")
-        if stage not in UNTRACKED and not tracking:
-            before, began = memory.resident(), time.process_time()
-            open_run()
-            tracking, set_up = memory.resident() - before, time.process_time() - began
-        resident[stage] = memory.resident()
+        if stage != "params" and not set_up:
+            began = time.process_time()
+            _open_run()
+            set_up = time.process_time() - began
         # A store is set up once in a project's life; most of the time that opening one in memory takes is that.
-        seconds[stage] = time.process_time() - set_up
-    if "params" in stages:
-        resident["params"] += _tasks(params)
-    if "calibrate" in stages:
-        seconds["calibrate"] += _calibration()
-    return Footprint(resident=resident, seconds=seconds, tracking=int(tracking))
+        found[stage] = _now(set_up)
+    return Reply(stages=found, light_worker=light)
 
 
-def _tasks(params: Params) -> int:
-    """Bytes that making every task adds."""
-    before = memory.resident()
-    for env in params.envs:
-        make_vector(env, 1, params.common.env_modules).close()
-    return memory.resident() - before
+def _now(less: float = 0.0) -> Process:
+    return Process(resident=psutil.Process().memory_info().rss, seconds=time.process_time() - less)
 
 
-def _calibration() -> float:
-    """Core seconds of a calibration, from a small part of it."""
-    from dpg.probes import calibration
-
-    began = time.process_time()
-    calibration.value_checks(0, calibration.MIN_STREAMS // PART)
-    return (time.process_time() - began) * PART * ALL
-
-
-def open_run() -> None:
+def _open_run() -> None:
     """Open an MLflow run in a store that vanishes with the process."""
     from mlflow import MlflowClient
 
@@ -81,10 +52,10 @@ def open_run() -> None:
 
 
 def main() -> None:
-    """Measure the stages that the command line names, for the parameters on standard input."""
+    """Read a request, measure, reply."""
     reply, sys.stdout = sys.stdout, sys.stderr
-    params = Params.model_validate_json(sys.stdin.read())
-    print(measure(sys.argv[1:], params).model_dump_json(), file=reply)
+    request = Request.model_validate_json(sys.stdin.read())
+    print(measure(request).model_dump_json(), file=reply)
 
 
 if __name__ == "__main__":

@@ -1,130 +1,181 @@
-"""Small real shards of one cell, run in a process of their own: what they took. `python -m dpg.planning.measurement`.
+"""The rates of cells: `python -m dpg.planning.measurement`, a request as JSON on standard input.
 
-A request comes as JSON on standard input, a reply goes as JSON to standard output. Shards are miniatures: fewer pairs
-an iteration, minibatches of nearly the true size, and as many agents, streams or environments side by side as in the
-true ones. Kinds run in the order of what they import, so that each is measured in a process that holds what a worker of
-its stage holds.
+The trainings' and probes' own functions run on a few thousand pairs of an untrained agent, on one thread. Core seconds
+are counted, which other work on the machine disturbs little.
 """
 
+import ctypes
+import gc
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal, get_args
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+import numpy as np
+import psutil
+import torch
 
-from dpg.agent.snapshot import Recipe
-from dpg.planning import memory
+from dpg.agent.acting import Actor
+from dpg.agent.snapshot import Snapshot
+from dpg.envs.make import make_vector
+from dpg.learning.batch import prepare
+from dpg.learning.update import update_policy, update_value
+from dpg.planning.counts import Cell, tasks_of
+from dpg.planning.rates import Process, Rates, Reply, Request
+from dpg.probes import baselines, gradient, landscape, true_value
+from dpg.probes.stream_sums import Scored
 from dpg.runtime.errors import UserError
-from dpg.runtime.schema import TrueValue
+from dpg.runtime.seeding import Seed
+from dpg.runtime.workers import peak_memory
+from dpg.streams.rollout import Streams, collect
 
-# In the order of what they import: whole episodes do without PyTorch.
-Kind = Literal["episodes", "train", "gradient", "update", "value", "fit", "states", "baselines", "plane"]
-Amounts = tuple[int | float, ...]  # of work, in the units of a kind
-LEAST_TIMESTEPS = 100
-SAMPLE_SEED = 0
+WIDTH, STEPS = 8, 400
+FEW, MANY = 512, 8192  # pairs
+POINTS, EPOCHS = 32, 2
 
-
-class Request(BaseModel):
-    """A cell, and how wide the widest shard of each kind is: agents, streams, held-out streams, environments.
-
-    `sizes` are those of the gradient estimates, `baseline_sizes` those that baselines are compared by, `fit` is how the
-    true value function is fitted. `seconds` is what the largest shard of a kind may take, roughly.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    recipe: Recipe
-    widths: dict[Kind, int]
-    sizes: tuple[int, ...] = ()
-    baseline_sizes: tuple[int, ...] = ()
-    fit: TrueValue | None = None
-    seconds: float = 0.25
-
-
-class Sample(BaseModel):
-    """One shard: its work in the units of its kind, the pairs that it held at once, and what it took.
-
-    `seconds` are of one core; `peak` is the most that the process was resident with during the shard, in bytes.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    work: Amounts
-    pairs: int
-    seconds: float
-    peak: int
-
-
-class Measured(BaseModel):
-    """Some shards of one kind; `idle` is what the process was resident with before the first, in bytes."""
-
-    model_config = ConfigDict(frozen=True)
-
-    samples: list[Sample]
-    idle: int
-
-
-class Reply(BaseModel):
-    """What was measured, by kind, and the core seconds that a worker's start and imports take."""
-
-    model_config = ConfigDict(frozen=True)
-
-    kinds: dict[Kind, Measured]
-    start_seconds: float
-
-
-@dataclass(frozen=True)
-class Shape:
-    """The size of a miniature: agents, streams or environments side by side, timesteps, finer minibatches or not."""
-
-    width: int
-    timesteps: int
-    finer: bool = False
-
-
-# Runs a shard of some shape, and says how much work it was and how many pairs it held at once.
-Run = Callable[[Shape], tuple[Amounts, int]]
+# Does some work on about so many pairs, and says how much that was.
+Work = Callable[[int], int]
 
 
 def measure(request: Request) -> Reply:
-    """Run shards of every kind that is asked for."""
-    from dpg.planning.miniatures import prepare
-
-    start_seconds = time.process_time()
-    kinds: dict[Kind, Measured] = {}
-    for kind in get_args(Kind):
-        if kind in request.widths:
-            began = time.process_time()
-            run = prepare(kind, request)
-            start_seconds += time.process_time() - began
-            kinds[kind] = _measure_kind(run, request.widths[kind], request)
-    return Reply(kinds=kinds, start_seconds=start_seconds)
-
-
-def _measure_kind(run: Run, width: int, request: Request) -> Measured:
-    """A narrow shard, a short one and a long one, as large as the time allows and the true ones are."""
-    memory.forget_peak()
-    idle = memory.resident()
-    run(Shape(1, LEAST_TIMESTEPS // 2))  # the first loads, compiles and fills caches
-    rate = LEAST_TIMESTEPS / _sample(run, Shape(width, LEAST_TIMESTEPS)).seconds
-    most = max(LEAST_TIMESTEPS, request.recipe.common.timesteps)
-    longest = min(max(LEAST_TIMESTEPS, round(rate * request.seconds)), most)
-    narrow = Shape(max(1, width // 4), longest)
-    shapes = [narrow, Shape(width, longest // 2, finer=True), Shape(width, longest)]
-    return Measured(samples=[_sample(run, shape) for shape in shapes], idle=idle)
+    """Of every task once what does not depend on the algorithm, then the updates of each algorithm."""
+    torch.set_num_threads(1)
+    envs = tuple(dict.fromkeys(env for env, _ in request.cells))
+    tasks = tasks_of(request.params.model_copy(update={"envs": envs}))
+    worker = Process(resident=psutil.Process().memory_info().rss, seconds=time.process_time())
+    found: dict[str, Rates] = {}
+    for env in envs:
+        same = [Cell(request.params, tasks[env], algorithm) for other, algorithm in request.cells if other == env]
+        seconds, streams = rollouts(same[0])
+        common = Rates(seconds=seconds, bytes={}).joined(learning(same[0], streams))
+        found |= {f"{env} {cell.algorithm}": common.joined(updates(cell, streams)) for cell in same}
+    return Reply(rates=found, worker=worker)
 
 
-def _sample(run: Run, shape: Shape) -> Sample:
-    memory.forget_peak()
-    started = time.process_time()
-    work, pairs = run(shape)
-    return Sample(work=work, pairs=pairs, seconds=time.process_time() - started, peak=memory.peak())
+def rollouts(cell: Cell) -> tuple[dict[str, float], Streams]:
+    """Seconds of a step of a vector of environments and of each pair that it brings, and some streams."""
+    common, seconds = cell.recipe.common, []
+    for width in (1, WIDTH):
+        envs = make_vector(cell.task.env_id, width, common.env_modules)
+        seeds, times = [Seed(0) / "rates" / index for index in range(width)], list[float]()
+        watch = lambda _, times=times: times.append(time.process_time())  # noqa: E731
+        streams = collect(Actor.of(cell.state), envs, seeds, STEPS, clip_actions=common.clip_actions, watch=watch)
+        envs.close()
+        # The first steps load and compile.
+        seconds.append((times[-1] - times[STEPS // 4]) / (STEPS - 1 - STEPS // 4))
+    pair = max(0.0, (seconds[1] - seconds[0]) / (WIDTH - 1))
+    return {"pair": pair, "step": max(0.0, seconds[0] - pair)}, streams
+
+
+def learning(cell: Cell, streams: Streams) -> Rates:
+    """What is done with pairs, whatever the algorithm."""
+    params, recipe, state = cell.params, cell.recipe, cell.state
+    agent = cell.snapshots([0], 1)[0]
+    sized = {pairs: tiled(streams, pairs) for pairs in (FEW, MANY)}
+    batch = prepare(state, sized[FEW], recipe.common, recipe.config)
+    normal = {pairs: some.obs.reshape(pairs, -1).astype(np.float32) for pairs, some in sized.items()}
+
+    def shard(pairs: int) -> gradient.Shard:
+        return gradient.Shard(_of_length(agent, pairs // WIDTH), (gradient.Part("", 0, 0, WIDTH, (pairs,)),), 0)
+
+    def look(pairs: int) -> int:
+        prepare(state, sized[pairs], recipe.common, recipe.config)
+        return pairs
+
+    def score(pairs: int) -> int:
+        asked = shard(pairs)
+        gradient.reduce(asked, Scored.of(asked.snapshot, sized[pairs]))
+        return pairs
+
+    def compare(pairs: int) -> int:
+        baselines.reduce(baselines.Shard(shard(pairs), state.value[0]), sized[pairs])
+        return pairs
+
+    def fit(pairs: int) -> int:
+        data = true_value.Data(normal[pairs], np.linspace(-1.0, 1.0, pairs), 1)
+        few = params.true_value.model_copy(update={"max_epochs": EPOCHS, "patience": EPOCHS})
+        heldout = true_value.Data(data.obs[:WIDTH], data.returns[:WIDTH], 1)
+        true_value.fit(
+            true_value.Shard(_of_length(agent, pairs // WIDTH), pairs, few, 0), data, heldout, heldout, Seed(0)
+        )
+        return pairs * EPOCHS
+
+    def surrogate(pairs: int) -> int:
+        for _ in range(pairs // FEW):
+            landscape.surrogate(agent, np.repeat(state.policy, POINTS, axis=0), batch)
+        return pairs * POINTS
+
+    works: dict[str, Work] = {"prepare": look, "score": score, "compare": compare, "fit": fit, "surrogate": surrogate}
+    found = {name: _timed(work, MANY) for name, work in works.items()}
+    obs, action = cell.task.obs_dim, cell.task.action_dim
+    # Arrays that are held whole: by streams, by batches, and by a fit, whose net is asked for some values at a time.
+    whole = {"raw": 8.0 * (obs + action) + 26, "batch": 4.0 * (obs + 2 * action + 5), "fit": 4.0 * obs + 100}
+    return Rates(
+        seconds={name: seconds for name, (seconds, _) in found.items()},
+        bytes={name: held for name, (_, held) in found.items()} | whole,
+    )
+
+
+def updates(cell: Cell, streams: Streams) -> Rates:
+    """Both updates of the algorithm: from few and from many pairs, whose difference is what pairs take."""
+    recipe, state = cell.recipe, cell.state
+    seconds, held = {}, {}
+    for name, update in (("policy", update_policy), ("value", update_value)):
+        if name == "value" and recipe.common.baseline == "none":
+            continue
+        by_size = []
+        for pairs in (FEW, MANY):
+            batch = prepare(state, tiled(streams, pairs), recipe.common, recipe.config)
+
+            def once(pairs: int, update: Callable[..., object] = update, batch: object = batch) -> int:
+                update(state, batch, recipe, [Seed(0)])
+                return pairs
+
+            by_size.append(_timed(once, pairs))
+        (few, _), (many, held[f"{name}_pair"]) = by_size
+        seconds[f"{name}_pair"] = max(0.0, (MANY * many - FEW * few) / (MANY - FEW))
+        seconds[name] = max(0.0, FEW * (few - seconds[f"{name}_pair"]))
+    return Rates(seconds=seconds, bytes=held)
+
+
+def tiled(streams: Streams, pairs: int) -> Streams:
+    """The streams, each repeated to as many pairs as are asked for together, and cut there."""
+    length = pairs // WIDTH
+    times = -(-length // streams.reward.shape[1])
+    names = ("obs", "action", "reward", "terminated", "truncated")
+    parts = [np.concatenate([getattr(streams, name)] * times, axis=1)[:, :length] for name in names]
+    ends = np.stack([np.arange(WIDTH), np.full(WIDTH, length - 1)], axis=1)
+    parts[3][:, -1] = parts[4][:, -1] = False
+    return Streams(*parts, end_obs=parts[0][:, -1], end_at=ends)
+
+
+def _of_length(snapshot: Snapshot, timesteps: int) -> Snapshot:
+    common = snapshot.recipe.common.model_copy(update={"timesteps": timesteps})
+    return replace(snapshot, recipe=snapshot.recipe.model_copy(update={"common": common}))
+
+
+def _timed(work: Work, pairs: int) -> tuple[float, float]:
+    """Core seconds for each unit of work, and bytes that are held of each pair in passing."""
+    work(FEW)  # the first loads, compiles and fills caches
+    _forget_peak()
+    before, began = psutil.Process().memory_info().rss, time.process_time()
+    amount = work(pairs)
+    return (time.process_time() - began) / amount, max(0, peak_memory() - before) / pairs
+
+
+def _forget_peak() -> None:
+    """Give freed memory back, and begin to count the peak anew, where the system can (Linux)."""
+    gc.collect()
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
 
 
 def main() -> None:
-    """Read a request, measure on one thread, reply."""
+    """Read a request, measure, reply."""
     request = Request.model_validate_json(sys.stdin.read())
     reply, sys.stdout = sys.stdout, sys.stderr  # a task's own module may print
     try:

@@ -2,14 +2,15 @@
 
 import io
 import json
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
-from dpg.cli.plan import Plan, as_data
+from dpg.cli.plan import as_data
 from dpg.cli.plan_table import duration, show, size
-from dpg.planning.forecast import Forecast
-from dpg.planning.work import StageWork
+from dpg.planning.counts import StageWork
+from dpg.planning.forecast import Forecast, Plan
 
 STAGES = ("train", "ablation", "checkpoint", "gradient", "value", "landscape")
 TASKS = ("Hopper-v4", "Walker2d-v4", "Humanoid-v4")
@@ -26,7 +27,7 @@ def planned(tasks=TASKS, algorithms=ALGORITHMS, cached=(), unknown=(), *, cache_
     cells = [costly(stage, env, algorithm) for env in tasks for algorithm in algorithms for stage in STAGES]
     regimes = [costly("regimes", env) for env in tasks]
     stale = [costly("params"), *cells, *regimes, costly("figures", cost=2)]
-    return Plan("paper", stale, list(cached), list(unknown), 2, 12.0, cache_copies)
+    return Plan("paper", stale, list(cached), list(unknown), 2, "a processor, 2 cores", 12.0, cache_copies)
 
 
 def shown(plan: Plan, width: int) -> str:
@@ -65,8 +66,20 @@ def test_stages_that_nothing_is_known_of_are_named():
     assert as_data(plan)["unknown_stages"] == ["mine@Ant-v5"]
 
 
+@pytest.mark.parametrize(
+    ("seconds", "recorded", "words"),
+    [(12.0, False, "from 12 s of measurement, for"), (None, True, "from what 9 of the stages took before, for"),
+     (3.0, True, "from 3 s of measurement and what 9 of the stages took before, for")],
+)  # fmt: skip
+def test_where_the_times_are_from_is_said(seconds, recorded, words):
+    plan = planned(TASKS[:1], ALGORITHMS[:1])
+    stale = [replace(each, recorded=recorded) for each in plan.stale]
+    text = shown(replace(plan, stale=stale, measuring_seconds=seconds), 80)
+    assert words in " ".join(text.split())
+
+
 def test_nothing_to_run_is_said():
-    plan = Plan("smoke", [], [StageWork("params"), StageWork("figures")], [], 2, 0.0, cache_copies=True)
+    plan = Plan("smoke", [], [StageWork("params"), StageWork("figures")], [], 2, "", None, cache_copies=True)
     assert "0 of 2 stages would run" in shown(plan, 80)
     assert "Nothing would run" in shown(plan, 80)
     assert as_data(plan)["totals"]["memory_bytes"] == 0
@@ -91,7 +104,7 @@ def test_totals_add_up_what_adds_up():
 
 def test_cached_stages_have_work_and_no_times_in_json():
     stale, cached = as_data(
-        Plan("smoke", [costly("train", "A-v1", "ppo")], [StageWork("figures")], [], 2, 1.0, cache_copies=True)
+        Plan("smoke", [costly("train", "A-v1", "ppo")], [StageWork("figures")], [], 2, "", 1.0, cache_copies=True)
     )["stages"]
     assert stale["stale"] and stale["wall_seconds"] == 65432.0
     assert not cached["stale"] and cached["wall_seconds"] is None

@@ -17,7 +17,7 @@ from dpg.report.page import render
 from dpg.report.tables import SOURCES, TASK_SOURCES, Tables, load
 from dpg.runtime.outputs import write_reasons
 from dpg.runtime.schema import Statistics
-from tests.report.conftest import ENV, T, make_tables
+from tests.report.conftest import ENV, RATES, T, make_tables
 
 OTHER = "Pendulum-v1"
 WHY = "needs another gamma: it says so here"
@@ -98,7 +98,8 @@ def test_where_no_episode_ended_the_claims_say_so(params, tmp_path):
 )
 def test_a_decline_that_cannot_be_told_says_what_it_needs(params, change, words):
     tables = make_tables()
-    trained = tables.regimes.assign(mean_return=tables.regimes["mean_return"].where(tables.regimes["lr"] < 2e-4, 0.1))
+    trained = tables.regimes.replace({"lr": {RATES[1]: 1.25 * RATES[0]}})  # slightly higher, and worse
+    trained["mean_return"] = trained["mean_return"].where(trained["lr"] == RATES[0], 0.1)
     claims = decisions.decide(replace(tables, regimes=change(trained)), T, params.statistics)
     (finding,) = next(claim for claim in claims if claim.rule.id == "R3").findings
     assert words in finding.lacks

@@ -1,0 +1,58 @@
+"""What earlier runs of a project's stages recorded: their costs, and the parameters that they had."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from dpg.planning import counts
+from dpg.planning.counts import Task
+from dpg.planning.forecast import Record
+from dpg.runtime import config, machine
+from dpg.runtime.config import ConfigError
+from dpg.runtime.schema import Params
+
+
+def parameters(project: Path) -> Params | None:
+    """The parameters of the last runs, which DVC notes in its lock file; None if they cannot be told."""
+    yaml = YAML(typ="safe")
+    try:
+        raw: Any = yaml.load(project / "params.yaml")
+        stages: Any = yaml.load(project / "dvc.lock")["stages"]
+        for stage in stages.values():
+            for name, value in stage.get("params", {}).get("params.yaml", {}).items():
+                *sections, last = name.split(".")
+                section = raw
+                for part in sections:
+                    section = section[part]
+                section[last] = value
+                if sections[:1] == ["scales"]:
+                    raw["scale"] = sections[1]
+        return config.parse(raw)
+    except (OSError, YAMLError, ConfigError, KeyError, TypeError):
+        return None
+
+
+def read(project: Path, tasks: Mapping[str, Task]) -> dict[str, Record]:
+    """By stage, what it took on this machine and did; of executions that went on from a killed one there is nothing."""
+    earlier = parameters(project)
+    envs = tuple(env for env in earlier.envs if env in tasks) if earlier else ()
+    works = counts.stages(earlier.model_copy(update={"envs": envs}), tasks) if earlier else []
+    here = {"hardware.cpu": machine.cpu(), "hardware.cores": str(os.cpu_count())}
+    found: dict[str, Record] = {}
+    for work in works:
+        path = project.joinpath("data", "runs", *filter(None, (work.stage, work.env, work.algorithm)))
+        try:
+            entry = json.loads(path.with_name(f"{path.name}.json").read_text(encoding="utf-8"))
+            cost: Mapping[str, int | float] = entry["cost"]
+            there = {name: entry["provenance"][name] for name in here}
+            whole = cost["resumed_shards"] == 0 and cost["shards"] == (work.shards or cost["shards"])
+            if there == here and whole and (work.approximate or cost["pairs"] == work.pairs):
+                found[work.name] = Record(work, cost)
+        except (OSError, ValueError, KeyError):
+            continue
+    return found

@@ -1,0 +1,61 @@
+"""A plan of a project that has run, held against what DVC would run and what the stages recorded."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from dpg.cli import overrides
+from dpg.planning import counts, records
+from dpg.runtime import config
+from tests.pipeline.project import TASK_STAGE, chain, shell
+
+EVERYTHING = {"params", "calibrate", "figures", "report", TASK_STAGE} | chain("ppo", "trpo")
+
+
+def plan(project: Path, *arguments: str) -> dict[str, dict]:
+    """The stages of `dpg plan --json` by name."""
+    done = shell("python", "-m", "dpg.cli", "plan", "--json", *arguments, cwd=project)
+    return {stage["name"]: stage for stage in json.loads(done[done.index("{\n") : done.rindex("}") + 1])["stages"]}
+
+
+def test_of_a_project_that_is_up_to_date_nothing_would_run(project):
+    stages = plan(project)
+    assert set(stages) == EVERYTHING
+    assert not any(stage["stale"] for stage in stages.values())
+
+
+def test_an_override_marks_its_chain_with_the_costs_of_before(project):
+    """What has its costs on record is not measured; DVC's own dry run names the stages at the top of the chain."""
+    stages = plan(project, "-S", "ppo.lr=2e-4")
+    marked = {name for name, stage in stages.items() if stage["stale"]}
+    assert marked == {"params", "figures", "report"} | chain("ppo")
+    params = project / "params.yaml"
+    before = params.read_bytes()
+    try:
+        overrides.write(params, ["ppo.lr=2e-4"])
+        dry = set(re.findall(r"Running stage '([^']+)'", shell("dvc", "repro", "--dry", cwd=project)))
+    finally:
+        params.write_bytes(before)
+    assert dry == {"params", "report"} | chain("ppo", stages=["train", "ablation"]) <= marked
+    cost = json.loads((project / "data/runs/train/Hopper-v4/ppo.json").read_text())["cost"]
+    (name,) = chain("ppo", stages=["train"])
+    assert stages[name]["core_seconds"] == cost["core_seconds"] or cost["workers"] != stages[name]["workers"]
+
+
+def test_counts_are_those_that_the_stages_recorded(project):
+    params = config.load(project / "params.yaml")
+    assert records.parameters(project) == params
+    tasks = counts.tasks_of(params)
+    works = [work for work in counts.stages(params, tasks) if work.rounds]
+    known = records.read(project, tasks)
+    assert {work.name for work in works} == chain("ppo", "trpo") | {TASK_STAGE} == set(known) - {"calibrate", "figures"}
+    for work in works:
+        cost = known[work.name].cost
+        assert work.shards == cost["shards"], work.name
+        assert work.approximate or (work.pairs, work.episodes) == (cost["pairs"], cost["episodes"])
+        assert work.stage == "landscape" or work.episodes == cost["episodes"]
+        assert work.output_bytes == pytest.approx(cost["output_bytes"], rel=0.4), work.name
+    figures = json.loads((project / "reports/figures/captions.json").read_text())
+    assert counts.figures(params) == len(figures)
