@@ -42,8 +42,9 @@ def draw(gains: pd.DataFrame) -> Figure:
             axes.set_ylim(-0.04, 1.04)
             axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     figure.suptitle(f"{distinct(gains, 'env')[0]}, what whole updates gain")
-    handles = regime_handles(distinct(gains, "algorithm"), sorted(distinct(gains, "update_pairs")))
-    style.legend_below(figure, handles, columns=3)
+    algorithms = distinct(gains, "algorithm")
+    handles = regime_handles(algorithms, sorted(distinct(gains, "update_pairs")))
+    style.legend_below(figure, handles, columns=len(algorithms))  # a column an algorithm
     return figure
 
 
