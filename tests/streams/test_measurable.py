@@ -52,7 +52,9 @@ def test_streams_are_not_recorded_without_end(params):
     assert horizon(0.9999) <= measurable.MOST_FURTHER
 
 
-@pytest.mark.parametrize(("timesteps", "pairs", "enough"), [(10, 20, False), (20, 40, False), (20, 60, True), (10, 150, True)])
+@pytest.mark.parametrize(
+    ("timesteps", "pairs", "enough"), [(10, 20, False), (20, 40, False), (20, 60, True), (10, 150, True)]
+)
 def test_too_few_pairs_for_a_fit_are_known_beforehand(params, timesteps, pairs, enough):
     common = changed(params, timesteps=timesteps).common
     assert bool(measurable.true_values(common, TASK, None, pairs)) is not enough
