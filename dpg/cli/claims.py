@@ -20,22 +20,54 @@ EPILOG = """
 Examples:
 
 - `dpg claims`: the verdicts of the last run, with what decided them
+- `dpg claims --before`: which claims can be decided with these parameters, and what the others would need
+- `dpg claims --before -S scale=paper`: the same for another scale
+- `dpg claims --characteristics 2000`: how often the rules decide wrongly and rightly, from simulated experiments
 - `dpg claims --json`: for scripts
 """
 
 
 def claims(
+    before: Annotated[bool, typer.Option("--before", help="Say what can be decided, before anything runs.")] = False,
+    characteristics: Annotated[
+        int | None,
+        typer.Option(
+            metavar="EXPERIMENTS", min=10, help="Simulate so many experiments of each kind.", show_default=False
+        ),
+    ] = None,
+    set_param: Annotated[
+        list[str] | None,
+        typer.Option("--set-param", "-S", metavar="KEY=VALUE", help="A parameter, for the two above; may be repeated."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False,
 ) -> None:
     """Print the verdict on each of the paper's claims, with its effect and interval.
 
     Verdicts are made by `dvc repro` from the tables; a claim that the scale cannot decide says what it lacks.
     """
-    found = read(PATH)
+    from dpg.cli import claims_before
+
+    if before and characteristics:
+        raise UserError("--before and --characteristics: give one of them")
+    if set_param and not (before or characteristics):
+        raise UserError("-S goes with --before or --characteristics: verdicts are those of the last run")
+    out = Console(highlight=False)
+    if characteristics:
+        with Console(stderr=True).status("simulating experiments"):
+            simulated = claims_before.characteristics(set_param or [], characteristics)
+        typer.echo(json.dumps(simulated, indent=2) if as_json else claims_before.markdown(simulated), nl=as_json)
+        return
+    found = claims_before.forecast(set_param or []) if before else read(PATH)
     if as_json:
         typer.echo(json.dumps(found, indent=2))
         return
-    out = Console(highlight=False)
+    if before:
+        out.print(*claims_before.lines(found), sep="\n", soft_wrap=True)
+        decidable = sum(each["can_be_decided"] for each in found)
+        out.print(
+            f"{decidable} of {len(found)} claims can be decided. How surely: docs/claims.md. Cost in time: `dpg plan`."
+        )
+        return
     out.print(table(found))
     out.print(summary(found))
 

@@ -1,7 +1,7 @@
 """Parameters as `dvc exp run -S` would change them, checked as every run checks them."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,21 @@ class OverrideError(UserError):
     """An override cannot be read; the message quotes it."""
 
 
+def read(source: Path, overrides: Sequence[str], values: Mapping[str, Any] | None = None) -> Params:
+    """What `source` says with overrides, and then with `values` by dotted name.
+
+    Raises:
+        OverrideError: an override is not `key=value`.
+        ConfigError: the parameters have mistakes; the message is the one that a run would give.
+    """
+    if not (overrides or values) or not source.is_file():
+        return config.load(source)
+    raw: Any = YAML(typ="safe", pure=True).load(source)
+    for key, value in (*_parse(overrides), *(values or {}).items()):
+        _set(raw, key.split("."), value)
+    return config.parse(raw, source=str(source.name))
+
+
 def apply(source: Path, overrides: Sequence[str], target: Path) -> Params:
     """Write `source` with the overrides to `target`, in the bytes that DVC would write, and return what it says.
 
@@ -23,18 +38,10 @@ def apply(source: Path, overrides: Sequence[str], target: Path) -> Params:
         OverrideError: an override is not `key=value`.
         ConfigError: the parameters have mistakes; the message is the one that a run would give.
     """
-    if not overrides:
-        params = config.load(source)
-        shutil.copyfile(source, target)
-        return params
-    if not source.is_file():
-        config.load(source)  # says what is wrong
-    raw: Any = YAML(typ="safe", pure=True).load(source)
-    for key, value in _parse(overrides):
-        _set(raw, key.split("."), value)
-    params = config.parse(raw, source=str(source.name))
+    params = read(source, overrides)
     shutil.copyfile(source, target)
-    write(target, overrides)
+    if overrides:
+        write(target, overrides)
     return params
 
 

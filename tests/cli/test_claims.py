@@ -7,6 +7,8 @@ import pytest
 from rich.console import Console
 
 from dpg.cli import claims
+from dpg.report.claims.rules import RULES
+from tests.pipeline.project import ROOT
 
 NUMBERS = {"quantity": "cosine", "effect": 0.0512, "low": 0.02, "high": 0.08, "side": "below", "edge": 0.5}
 LACKING = dict.fromkeys(NUMBERS)
@@ -48,3 +50,42 @@ def test_claims_that_are_not_there_are_told_with_how_to_make_them(tmp_path, dpg,
     output = dpg("claims", cwd=tmp_path, expect=1)
     assert output.startswith("error: reports/claims.json")
     assert words in output
+
+
+def test_before_a_run_it_says_what_can_be_decided_and_what_would_do(dpg):
+    found = {
+        each["id"]: each for each in json.loads(dpg("claims", "--before", "--json", "-S", "scale=laptop", cwd=ROOT))
+    }
+    assert found["G1"]["can_be_decided"] and not found["G1"]["lacks"]
+    assert not found["G3"]["can_be_decided"]
+    (change,) = found["G3"]["set_param"]
+    assert found["G3"]["more_pairs"] > 0
+    after = {each["id"]: each for each in json.loads(dpg("claims", "--before", "--json", "-S", change, cwd=ROOT))}
+    assert after["G3"]["can_be_decided"]
+    text = dpg("claims", "--before", "-S", "scale=laptop", cwd=ROOT)
+    assert f"-S '{change}'" in text
+    assert "claims can be decided" in text
+
+
+def test_what_cannot_be_decided_for_want_of_a_value_net_says_so(dpg):
+    found = json.loads(dpg("claims", "--before", "--json", "-S", "common.baseline=none", cwd=ROOT))
+    assert {each["id"] for each in found if any("common.baseline = value" in lack for lack in each["lacks"])} == {
+        f"V{number}" for number in range(1, 6)
+    }
+
+
+def test_the_operating_characteristics_are_printed_as_on_the_page(dpg):
+    text = dpg("claims", "--characteristics", "10", "-S", "scale=laptop", cwd=ROOT)
+    assert text.count("| `laptop` |") == len(RULES)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--before", "--characteristics", "10"), "give one of them"),
+        (("-S", "scale=paper"), "-S goes with --before"),
+        (("--before", "-S", "scale=large"), "scale = 'large'"),
+    ],
+)
+def test_options_that_do_not_go_together_are_told(dpg, options, words):
+    assert words in dpg("claims", *options, cwd=ROOT, expect=1)

@@ -1,0 +1,113 @@
+"""`dpg claims --before` and `--characteristics`: what can be decided, and how surely, before anything runs."""
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.text import Text
+
+from dpg.cli import overrides
+
+if TYPE_CHECKING:
+    from dpg.report.claims.outlook import Outlook
+    from dpg.runtime.schema import Params
+
+PARAMS = Path("params.yaml")
+
+
+def forecast(set_param: Sequence[str]) -> list[dict[str, Any]]:
+    """Every claim under the parameters: whether it can be decided, what it lacks, what would do, and in more pairs.
+
+    Raises:
+        UserError: the parameters have mistakes, or a task cannot be made.
+    """
+    from dpg.planning import counts
+    from dpg.report.claims.outlook import outlooks
+    from dpg.report.claims.rules import RULES
+
+    params = overrides.read(PARAMS, set_param)
+    tasks = counts.tasks_of(params)
+    limits = {name: task.time_limit for name, task in tasks.items()}
+    before = num_pairs(params)
+    return [
+        {
+            "id": each.claim,
+            "claim": RULES[each.claim].claim,
+            "can_be_decided": not each.lacks,
+            "provided": each.provided,
+            "lacks": [lack.what for lack in each.lacks],
+            "set_param": as_overrides(each.changes or {}),
+            "more_pairs": _more_pairs(each, set_param, before),
+        }
+        for each in outlooks(params, unmeasured(params, limits))
+    ]
+
+
+def unmeasured(params: "Params", limits: Mapping[str, int | None]) -> dict[str, str]:
+    """The stages that measure nothing on any task, with the first task's reason."""
+    from dpg.streams import measurable
+
+    by_task = [measurable.unmeasured(params, env, limit) for env, limit in limits.items()]
+    return {stage: reason for stage, reason in by_task[0].items() if all(stage in each for each in by_task)}
+
+
+def num_pairs(params: "Params") -> int:
+    """Of the whole pipeline, from nothing."""
+    from dpg.planning import counts
+
+    return sum(work.pairs for work in counts.stages(params, counts.tasks_of(params)))
+
+
+def _more_pairs(outlook: "Outlook", set_param: Sequence[str], before: int) -> int | None:
+    """What the changes cost; None where there are none, or they alone do not make an experiment."""
+    from dpg.runtime.errors import UserError
+
+    if not outlook.changes:
+        return None
+    try:
+        return num_pairs(overrides.read(PARAMS, set_param, outlook.changes)) - before
+    except UserError:
+        return None
+
+
+def as_overrides(changes: Mapping[str, Any]) -> list[str]:
+    """Changes as `-S` takes them."""
+    return [f"{name}={_text(value)}" for name, value in changes.items()]
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_text, value))}]"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def lines(found: Sequence[Mapping[str, Any]]) -> Iterator[Text]:
+    """A few lines a claim: whether it can be decided, and if not, what would do. Not to be wrapped: they are copied."""
+    for each in found:
+        answer, style = ("yes", "green") if each["can_be_decided"] else ("no", "yellow")
+        yield Text.assemble(each["id"], "  ", (f"{answer:3}", style), "  ", each["claim"])
+        if each["can_be_decided"] and each["provided"]:
+            yield Text(f"         if {each['provided']}")
+        for lack in each["lacks"]:
+            yield Text(f"         {lack}", style)
+        if each["set_param"]:
+            more = "" if each["more_pairs"] is None else f"   ({each['more_pairs']:+,} pairs)"
+            options = " ".join(f"-S {shlex.quote(text)}" for text in each["set_param"])
+            yield Text.assemble(f"         {options}", (more, "dim"))
+
+
+def characteristics(set_param: Sequence[str], experiments: int) -> list[dict[str, Any]]:
+    """The operating characteristics of every claim at the scale of the parameters."""
+    from dpg.report.claims.characteristics import measure
+
+    params = overrides.read(PARAMS, set_param)
+    return [asdict(each) for each in measure(params.scale, params.budget, params.statistics, experiments)]
+
+
+def markdown(found: Sequence[Mapping[str, Any]]) -> str:
+    """The characteristics as the table of docs/claims.md."""
+    from dpg.report.claims.characteristics import Characteristics, to_markdown
+
+    return to_markdown([Characteristics(**each) for each in found])
