@@ -21,9 +21,11 @@ from dpg.numerics.vectors import cosine, cosine_matrix
 from dpg.probes import baselines, evaluation, landscape, states, value
 from dpg.probes.known_answers import closed_forms, forms, measurements
 from dpg.probes.known_answers.agents import GAMMA, KnownAgent, known_agent, linear_policy, tangent, value_net
+from dpg.probes.known_answers.claims import claim_checks
 from dpg.probes.known_answers.closed_forms import ClosedLoop
 from dpg.probes.known_answers.measurements import gradient_of
 from dpg.probes.known_answers.noise import StreamNoise, expected_cosines
+from dpg.probes.known_answers.update_gains import update_gain_checks
 from dpg.probes.known_answers.verdicts import (
     Check,
     log_check,
@@ -87,6 +89,8 @@ def calibrate(seed: int = 0, streams: int = MIN_STREAMS) -> list[Check]:
         *state_checks(seed, streams),
         *baseline_checks(seed, streams),
         *landscape_checks(seed, streams),
+        *update_gain_checks(seed, streams),
+        *claim_checks(seed),
     ]
     return sorted(checks, key=lambda check: check.broken)
 

@@ -183,7 +183,7 @@ def explore(
     shards = [shard for some in planned for regime in some for shard in regime]
     with Progress(f"{title}, updates", sum(shard.num_pairs for shard in shards)) as progress:
         made = map_shards(measure_updates, shards, workshop, progress=progress, work=lambda shard: shard.num_pairs)
-        updates = [[_joined(list(islice(made, len(regime)))) for regime in some] for some in planned]
+        updates = [[joined(list(islice(made, len(regime)))) for regime in some] for some in planned]
     parts = [
         plan_episodes(snapshot, np.stack([each.policy for each in some]), budget, seed)
         for snapshot, some in zip(snapshots, updates, strict=True)
@@ -195,7 +195,8 @@ def explore(
             yield from gather(snapshot, budget.update_pairs, some, mine, list(islice(run, len(mine))))
 
 
-def _joined(parts: Sequence[Updates]) -> Updates:
+def joined(parts: Sequence[Updates]) -> Updates:
+    """The updates of several shards, one after the other."""
     arrays = ([getattr(part, name) for part in parts] for name in Updates.__dataclass_fields__)
     return Updates(*(np.concatenate(each) for each in arrays))
 

@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -48,7 +49,7 @@ class Characteristics:
 class Effect:
     """A part of a rule about one number an agent: the number that the paper shows, and its spread between agents."""
 
-    side: str
+    side: Literal["below", "above"]
     edge: float
     paper: float
     spread: float
