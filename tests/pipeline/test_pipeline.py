@@ -69,6 +69,18 @@ def test_the_report_is_one_file_that_tells_all(reference):
     assert (checks["passed"] != checks["broken"]).all()
 
 
+def test_claims_are_decided_where_it_was_said_before(reference):
+    """Smoke's numbers decide little, so that only one direction is exact: what cannot be decided is not."""
+    ahead = {each["id"]: each for each in json.loads(shell("dpg", "claims", "--before", "--json", cwd=reference))}
+    found = json.loads((reference / "reports" / "claims.json").read_text(encoding="utf-8"))
+    assert [claim["id"] for claim in found] == list(ahead)
+    for claim in found:
+        if not ahead[claim["id"]]["can_be_decided"]:
+            assert claim["verdict"] in ("inconclusive", "not measured"), claim
+        elif claim["verdict"] == "not measured":
+            assert ahead[claim["id"]]["provided"], claim
+
+
 def test_a_table_that_is_gone_is_named_with_what_makes_it(reference, tmp_path):
     copy = clone(reference, tmp_path / "copy")
     output = shell("python", "-m", "stages.figures", cwd=copy, expect=1)
