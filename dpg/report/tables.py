@@ -206,11 +206,11 @@ def over_agents(table: pd.DataFrame, by: Sequence[str], column: str, statistics:
     return pd.DataFrame(rows, columns=[*keys, "mean", "low", "high", "agents"])
 
 
-def interval_over_agents(values: np.ndarray, statistics: Statistics) -> Interval:
+def interval_over_agents(values: "np.ndarray | pd.Series[float]", statistics: Statistics) -> Interval:
     """The mean of one value an agent, and its interval; NaN without agents."""
     if len(values) == 0:
         return NO_INTERVAL
-    return mean_interval(values, statistics.confidence, statistics.resamples, RESAMPLES.generator())
+    return mean_interval(np.asarray(values, float), statistics.confidence, statistics.resamples, RESAMPLES.generator())
 
 
 def two_sample_interval(

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from dpg.numerics.statistics import Interval
 from dpg.report.claims.verdicts import Finding, Part
 from dpg.report.style import look
 from dpg.report.tables import Tables, distinct, interval_over_agents, select
@@ -65,13 +64,8 @@ def inequality(
     **sizes: int,
 ) -> Part:
     """A part about the mean of one value an agent; the interval resamples agents, and so all that lies below them."""
-    interval = over_few(values, statistics)
+    interval = interval_over_agents(values, statistics)
     return Part(quantity, interval, "below" if side == "below" else "above", edge, {"agents": len(values)} | sizes)
-
-
-def over_few(values: pd.Series, statistics: Statistics) -> Interval:
-    """The mean of one value an agent, and its interval."""
-    return interval_over_agents(values.to_numpy(float), statistics)
 
 
 def improvement(evaluation: pd.DataFrame, statistics: Statistics) -> Part:
@@ -79,7 +73,7 @@ def improvement(evaluation: pd.DataFrame, statistics: Statistics) -> Part:
     rows = select(evaluation, actions="sampled")
     values = change(rows, "mean_return")
     sizes = {"agents": len(values), "episodes": int(rows["episodes"].sum())}
-    interval = over_few(values, statistics)
+    interval = interval_over_agents(values, statistics)
     return Part("rise of the return over training", interval, "above", 0.0, sizes, premise=True)
 
 

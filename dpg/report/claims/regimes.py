@@ -9,11 +9,11 @@ import pandas as pd
 
 from dpg.numerics.statistics import Interval
 from dpg.report.claims import rules
-from dpg.report.claims.cells import NO_EPISODE, lacking, over_few
+from dpg.report.claims.cells import NO_EPISODE, lacking
 from dpg.report.claims.verdicts import Finding, Part, Verdict
 from dpg.report.regimes import best_rate_ratio, best_rates, decline, late_rise, returns_of_agents, summarize
 from dpg.report.style import scientific
-from dpg.report.tables import Tables, distinct, select
+from dpg.report.tables import Tables, distinct, interval_over_agents, select
 from dpg.runtime.schema import Statistics
 
 
@@ -67,7 +67,7 @@ def _levelled(task: pd.DataFrame, best: dict[Any, Any], statistics: Statistics) 
     rise = late_rise(select(task, timesteps=best["timesteps"], lr=best["lr"]))
     quantity = f"rise over the last fifth of the training at T = {best['timesteps']:,}, over the final return"
     counts = {"agents": len(rise)}
-    return Part(quantity, over_few(rise, statistics), "below", rules.LEVELLED, counts, premise=True)
+    return Part(quantity, interval_over_agents(rise, statistics), "below", rules.LEVELLED, counts, premise=True)
 
 
 def _doubt(ends: tuple[dict[Any, Any], dict[Any, Any]], rates: list[float]) -> str:

@@ -6,10 +6,10 @@ import pandas as pd
 
 from dpg.report import ablation
 from dpg.report.claims import rules
-from dpg.report.claims.cells import NO_EPISODE, Cell, agents_mean, cells, inequality, lacking, later, over_few, span
+from dpg.report.claims.cells import NO_EPISODE, Cell, agents_mean, cells, inequality, lacking, later, span
 from dpg.report.claims.cells import NO_LATER as NO_LATER_STUDIED
 from dpg.report.claims.verdicts import Finding, Part, Verdict, spread
-from dpg.report.tables import LAST_ITERATIONS, Tables, final_returns, select
+from dpg.report.tables import LAST_ITERATIONS, Tables, final_returns, interval_over_agents, select
 from dpg.runtime.schema import Statistics
 
 ERROR = "trimmed_relative_error"
@@ -57,7 +57,7 @@ def misses_the_returns(tables: Tables, timesteps: int, statistics: Statistics) -
 def _by_release(returns: pd.DataFrame, statistics: Statistics) -> str:
     """What the formula of the authors' release gives for the same nets, and for a predictor that knows the returns."""
     net, known, hindsight = (
-        over_few(agents_mean(returns, column), statistics)
+        interval_over_agents(agents_mean(returns, column), statistics)
         for column in ("release_error", "release_error_known", "hindsight_error")
     )
     if not math.isfinite(net.mean):
@@ -148,7 +148,7 @@ def _worth_comparing(fits: pd.DataFrame, statistics: Statistics) -> tuple[Part, 
     explained = "explained variance of held-out returns by the true value function"
 
     def part(quantity: str, column: str, edge: float) -> Part:
-        interval = over_few(agents_mean(less, column), statistics)
+        interval = interval_over_agents(agents_mean(less, column), statistics)
         return Part(quantity, interval, "above", edge, sizes, premise=True)
 
     either = (
@@ -195,7 +195,7 @@ def _learning(history: pd.DataFrame, statistics: Statistics) -> Part:
     returns = history.assign(late=history["iteration"] > history["iteration"].max() - LAST_ITERATIONS)
     early = select(returns[returns["iteration"] < LAST_ITERATIONS], late=False)
     rise = (agents_mean(select(returns, late=True), "mean_return") - agents_mean(early, "mean_return")).dropna()
-    interval = over_few(rise, statistics)
+    interval = interval_over_agents(rise, statistics)
     return Part("rise of the return with the value net", interval, "above", 0.0, {"agents": len(rise)}, premise=True)
 
 
