@@ -215,7 +215,10 @@ def interval(some: Sequence[Gains], quantity: str, statistics: Statistics, seed:
     # The same resamples for every checkpoint, regime and quantity: what differs between rows is what was measured.
     rng = (Seed(seed) / "update_gain" / "bootstrap").generator()
     samples = [QUANTITIES[quantity](each) for each in some]
-    return nested_interval(samples, statistics.confidence, statistics.resamples, rng)
+    mean, low, high = nested_interval(samples, statistics.confidence, statistics.resamples, rng)
+    if quantity == "lowering share":
+        low, high = np.clip([low, high], 0.0, 1.0).tolist()
+    return Interval(mean, low, high)
 
 
 def _cell(gains: Gains) -> dict[str, Any]:

@@ -194,6 +194,23 @@ def quiet_grid(axes: Axes, axis: str = "y") -> None:
     axes.grid(visible=True, axis=axis)  # pyright: ignore[reportArgumentType]
 
 
+def log_scale(*panels: Axes, base: int = 10) -> None:
+    """One logarithmic scale for panels that are drawn; its range is that of their lines, as far as they are positive.
+
+    The interval of what is positive may reach below zero, which lies at no distance from it: bands end at the frame.
+    """
+    lines = [line for axes in panels for line in axes.lines]
+    heights = [np.asarray(line.get_ydata(), float) for line in lines]
+    for line, y in zip(lines, heights, strict=True):
+        line.set_ydata(np.where(y > 0, y, np.nan))  # else it would fall to the frame there
+    positive = [y[y > 0] for y in heights]
+    for axes in panels:
+        axes.set_yscale("log", base=base)
+        if any(map(len, positive)):
+            found = np.concatenate(positive)
+            axes.set_ylim(found.min() / 1.6, found.max() * 1.6)
+
+
 def curve(axes: Axes, rows: pd.DataFrame, x: str, look: Look, y: str = "mean", **line: Any) -> None:
     """A line over the columns `x` and `y`, in a look, and its interval from `low` to `high`."""
     axes.fill_between(rows[x], rows["low"], rows["high"], color=look.color, alpha=BAND, linewidth=0)

@@ -36,7 +36,7 @@ def draw_fit(fits: pd.DataFrame, losses: pd.DataFrame, opinions: pd.DataFrame, s
             _over_training(explained, over_agents(mine, ["iteration"], column, statistics), name)
             _over_training(error, errors_over_agents(select(states, net=name), ["iteration"], statistics), name)
         if (states["squared_error"] > 0).any():
-            error.set_yscale("log", base=2)
+            style.log_scale(error, base=2)
             error.yaxis.set_major_locator(LogLocator(base=2, numticks=8))
             error.yaxis.set_minor_locator(NullLocator())
         else:
@@ -80,7 +80,7 @@ def _losses(axes: Axes, losses: pd.DataFrame) -> None:
             )
             kept = line[line["stopping_loss"] == line["stopping_loss"].min()].head(1)
             axes.plot(kept["epoch"], kept["stopping_loss"], color=look.color, marker="o", markersize=2, label="kept")
-    axes.set_yscale("log")
+    style.log_scale(axes)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     style.quiet_grid(axes)
 

@@ -54,11 +54,11 @@ def _draw(value: pd.DataFrame, split: Split, statistics: Statistics) -> Figure:
         _mean(panels[2], by_target["returns"], "release_error", statistics)
         _plain(panels[2], by_target["gae"], "release_error", statistics, "own target, squared")
         _plain(panels[2], by_target["returns"], "hindsight_error", statistics, "hindsight")
+    style.log_scale(*panels, base=2)
     for axes, title in zip(panels, (*_TARGETS.values(), "by the release's formulas"), strict=True):
         axes.set_title(title)
         axes.set_xlabel("iteration")
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-        axes.set_yscale("log", base=2)
         axes.yaxis.set_major_locator(LogLocator(base=2, numticks=10))
         axes.yaxis.set_minor_locator(NullLocator())
         style.quiet_grid(axes)
