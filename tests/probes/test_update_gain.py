@@ -1,7 +1,5 @@
 """What whole updates gain: against closed forms on LinearQuadratic-v0, and as training would make them."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -14,14 +12,14 @@ from dpg.learning.update import objective
 from dpg.numerics.statistics import standard_error
 from dpg.probes import batches, update_gain
 from dpg.probes.known_answers import closed_forms
-from dpg.probes.known_answers.agents import known_agent, linear_policy
+from dpg.probes.known_answers.agents import linear_policy
 from dpg.probes.known_answers.closed_forms import ClosedLoop
+from dpg.probes.known_answers.update_gains import TIMESTEPS as T
+from dpg.probes.known_answers.update_gains import stepping
 from dpg.probes.update_gain import EpisodeShard, UpdateShard
 from dpg.runtime.schema import UpdateGainBudget
 from dpg.runtime.seeding import Seed
 from dpg.runtime.shards import Workshop, open_workshop
-
-T = 50  # pairs of a stream on the task with known answers
 
 
 @pytest.fixture(scope="module", params=["ppo", "trpo"])
@@ -40,14 +38,6 @@ def budget(updates=3, update_pairs=(128, 256), episodes=2) -> UpdateGainBudget:
 # Known answers
 
 
-def known(lr: float):
-    """An agent of the task with known answers whose updates are one step of Adam, of this length in each parameter."""
-    agent = known_agent("value net", T)
-    recipe = agent.snapshot.recipe
-    longer = recipe.model_copy(update={"config": recipe.config.model_copy(update={"lr": lr})})
-    return replace(agent, snapshot=replace(agent.snapshot, recipe=longer))
-
-
 def z(found: np.ndarray, truth: np.ndarray) -> float:
     """How many standard errors the mean over updates lies above the truth."""
     difference = found - truth
@@ -57,7 +47,7 @@ def z(found: np.ndarray, truth: np.ndarray) -> float:
 @pytest.fixture(scope="module")
 def short_steps():
     """Updates along which the surrogate is linear, from so few pairs that much of their direction is noise."""
-    agent = known(lr=1e-4)
+    agent = stepping(lr=1e-4)
     shards = [UpdateShard(agent.snapshot, 4 * T, first, 8, 0) for first in range(0, 64, 8)]
     parts = [update_gain.measure_updates(shard) for shard in shards]
     policy, own, heldout = (
@@ -86,7 +76,7 @@ def test_the_gain_on_the_own_batch_is_fitted_to_its_noise(short_steps):
 @pytest.fixture(scope="module")
 def long_steps():
     """Sixteen updates that change the return by more than their episodes' noise, and the true changes."""
-    agent = known(lr=0.05)
+    agent = stepping(lr=0.05)
     wanted = budget(16, (2 * T,), 6)
     (gains,) = update_gain.explore([agent.snapshot], wanted, 0, Workshop(), "test")
     (((first, second),),) = update_gain.plan([agent.snapshot], wanted, 0)
