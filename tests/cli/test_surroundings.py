@@ -75,7 +75,7 @@ def test_show_prints_json_whatever_a_task_prints(project, environment, make_reci
 def test_doctor_prints_json_whatever_a_task_prints(project, environment):
     output, errors = streams(project, environment, "doctor", "--json")
     found = {finding["name"]: finding["found"] for finding in json.loads(output)}
-    assert found["tasks"] == "can be made: Talkative-v0"
+    assert found["tasks"] == "can be made and stepped: Talkative-v0"
     assert "imported" in errors
 
 

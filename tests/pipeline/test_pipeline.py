@@ -21,7 +21,8 @@ def test_tables_hold_finite_numbers(reference):
         "mean_return", "mean_length", "corrected_cosine", "noise_scale_pairs", "noise_scale_high",
         "pairwise_pairs_for_090", "true_pairs_for_090",
         "mean_relative_error", "trimmed_relative_error", "median_relative_error",
-        "near_zero_share", "explained_variance", "relative_error", "relative_error_low", "relative_error_high",
+        "near_zero_share", "release_error_known", "hindsight_error", "explained_variance",
+        "relative_error", "relative_error_low", "relative_error_high",
         "explained_variance_low", "explained_variance_high", "value_net_explained_variance",
         "value_net_median_relative_error", "step_correlation", "step_correlation_low", "step_correlation_high",
     }  # fmt: skip
