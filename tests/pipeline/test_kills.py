@@ -90,16 +90,13 @@ def test_a_dvc_that_was_killed_goes_on_and_nothing_below_runs_again(reference, t
     """Again and again: at the first shard of a training, and later."""
     project, stage = copy(reference, tmp_path / "project"), "train"
     folder = project / "data" / "train" / ENV / "ppo"
-    for gone in (folder, project / ".dvc" / "cache"):  # else DVC would take the outputs from its cache
-        shutil.rmtree(gone)
+    command = ["dvc", "repro", "--single-item", "--force", f"{stage}@{ENV}-ppo"]
     for moment in (1, 2):
-        command = ["dvc", "repro", "--single-item", f"{stage}@{ENV}-ppo"]
         kill_when(command, project, lambda: kept(project, stage) >= moment, jobs=2)  # noqa: B023
     assert not folder.exists()
-    output = shell("dvc", "repro", cwd=project)
-    assert "resuming: " in output
-    assert ran(output) == {f"{stage}@{ENV}-ppo"}
+    assert "resuming: " in shell(*command, cwd=project)
     assert digest(folder) == digest(reference / "data" / "train" / ENV / "ppo")
+    assert ran(shell("dvc", "repro", cwd=project)) <= {"figures", "report"}  # which name the runs of all stages
 
 
 def test_figures_that_were_killed_are_whole(project):
