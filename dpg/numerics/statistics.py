@@ -153,6 +153,11 @@ def on_fishers_scale(interval: Interval) -> Interval:
     return Interval(mean, *(float(np.tanh(z + (end - mean) / slope)) for end in (low, high)))
 
 
+def root(interval: Interval) -> Interval:
+    """That of a square as that of its root; what noise made negative counts as zero."""
+    return Interval(*(float(np.sqrt(np.maximum(end, 0.0))) for end in interval))
+
+
 def bootstrap(
     point: float,
     statistic: Callable[[Indices], Float[np.ndarray, " B"]],

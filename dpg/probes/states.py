@@ -21,8 +21,8 @@ from dpg.agent.snapshot import Snapshot
 from dpg.envs.make import make_vector, reset_to, states
 from dpg.envs.stepping import step as step_envs
 from dpg.learning.batch import scale_reward
-from dpg.numerics.ratios import ratio, root_ratio
-from dpg.numerics.statistics import Interval, bootstrap, standard_error
+from dpg.numerics.ratios import ratio
+from dpg.numerics.statistics import Interval, bootstrap, root, standard_error
 from dpg.probes.collection import STREAMS_AT_ONCE, probe_seed
 from dpg.runtime.schema import Statistics
 from dpg.runtime.seeding import Seed
@@ -282,10 +282,12 @@ def tabulate(
     rng = (probe_seed(shard.seed, "states", snapshot) / "bootstrap").generator()
     opinions: list[Opinion] = []
     for name, values in nets.items():
-        measures = (relative_error, explained_variance)
+        measures = (squared_relative_error, explained_variance)
         relative, explained = (_interval(each, values, mean, error, statistics, rng) for each in measures)
         squares = float(squared_error(values, mean, error)), float(squared_value(mean, error))
-        opinions.append(Opinion(*cell, name, shard.states if count else 0, count, *relative, *squares, *explained))
+        opinions.append(
+            Opinion(*cell, name, shard.states if count else 0, count, *root(relative), *squares, *explained)
+        )
     return rows, opinions
 
 
@@ -312,14 +314,11 @@ def _interval(
     return bootstrap(point, resampled, len(values), statistics.confidence, statistics.resamples, rng)
 
 
-def relative_error(
+def squared_relative_error(
     values: Float[np.ndarray, "B S"], mean: Float[np.ndarray, "B S"], error: Float[np.ndarray, "B S"]
 ) -> Float[np.ndarray, " B"]:
-    """Root mean square of V - v over that of v, v being known as `mean` with standard error `error`.
-
-    A mean square that its noise makes negative counts as zero.
-    """
-    return root_ratio(squared_error(values, mean, error), squared_value(mean, error))
+    """Mean square of V - v over that of v, v being known as `mean` with standard error `error`."""
+    return ratio(squared_error(values, mean, error), squared_value(mean, error))
 
 
 def squared_error(

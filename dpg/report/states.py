@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from dpg.numerics.ratios import root_ratio
-from dpg.numerics.statistics import bootstrap
+from dpg.numerics.ratios import ratio
+from dpg.numerics.statistics import bootstrap, root
 from dpg.report.tables import NO_INTERVAL, RESAMPLES
 from dpg.runtime.schema import Statistics
 
@@ -30,10 +30,10 @@ def _error(squares: Float[np.ndarray, "N 2"], statistics: Statistics) -> tuple[f
     if len(squares) == 0:
         return NO_INTERVAL
 
-    def error(indices: Int[np.ndarray, "B N"]) -> Float[np.ndarray, " B"]:
+    def square(indices: Int[np.ndarray, "B N"]) -> Float[np.ndarray, " B"]:
         means = squares[indices].mean(axis=1)
-        return root_ratio(means[:, 0], means[:, 1])
+        return ratio(means[:, 0], means[:, 1])
 
-    (point,) = error(np.arange(len(squares))[None])
+    (point,) = square(np.arange(len(squares))[None])
     rng = RESAMPLES.generator()
-    return bootstrap(float(point), error, len(squares), statistics.confidence, statistics.resamples, rng)
+    return root(bootstrap(float(point), square, len(squares), statistics.confidence, statistics.resamples, rng))

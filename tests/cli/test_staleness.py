@@ -190,7 +190,7 @@ def test_without_a_lock_the_run_cache_still_serves(project):
 def test_outputs_that_git_keeps_are_there(project):
     """They are in no cache: without them in its folder, DVC would make them anew."""
     shutil.rmtree(project / ".dvc" / "cache" / "runs")
-    lock = (project / "dvc.lock").read_text()
+    lock = (project / "dvc.lock").read_text(encoding="utf-8")
     digest = re.findall(r"path: metrics.json\n\s+hash: md5\n\s+md5: (\w+)", lock)[0]
     (project / ".dvc" / "cache" / "files" / "md5" / digest[:2] / digest[2:]).unlink(missing_ok=True)
     assert stale(project) == set()
@@ -201,11 +201,11 @@ def test_files_beside_outputs_are_seen(project):
     """A folder that holds outputs and sources is not linked to as a whole: what DVC removes is never the project's."""
     pipeline = (
         (project / "dvc.yaml")
-        .read_text()
+        .read_text(encoding="utf-8")
         .replace("deps: [data/params.txt, code]", "deps: [data/params.txt, code, data/own.txt]")
     )
-    (project / "dvc.yaml").write_text(pipeline)
-    (project / "data" / "own.txt").write_text("mine\n")
+    (project / "dvc.yaml").write_text(pipeline, encoding="utf-8")
+    (project / "data" / "own.txt").write_text("mine\n", encoding="utf-8")
     before = everything(project)
     assert stale(project) == ALL - {"params"}
     assert everything(project) == before
@@ -222,18 +222,20 @@ def test_the_answer_is_the_same_whatever_the_order_of_sets(project):
     for seed in ("1", "2"):
         environment = os.environ | {"PYTHONHASHSEED": seed}
         command = [sys.executable, "-c", code, str(project)]
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, encoding="utf-8", check=True)
         assert json.loads(done.stdout) == ["figures", "measure@a", "params", "train@a"]
 
 
 def test_a_mistake_in_the_pipeline_is_told_in_dvcs_words(project):
-    (project / "dvc.yaml").write_text(PIPELINE.replace("cmd: find", "command: find"))
+    (project / "dvc.yaml").write_text(PIPELINE.replace("cmd: find", "command: find"), encoding="utf-8")
     with pytest.raises(PipelineError, match=r"dvc\.yaml"):
         stale(project)
 
 
 def test_a_check_of_parameters_that_fails_is_told(project):
-    (project / "dvc.yaml").write_text(PIPELINE.replace("echo valid", "echo 'no such task' >&2; false"))
+    (project / "dvc.yaml").write_text(
+        PIPELINE.replace("echo valid", "echo 'no such task' >&2; false"), encoding="utf-8"
+    )
     with pytest.raises(PipelineError, match="no such task"):
         stale(project)
 

@@ -16,7 +16,7 @@ def test_a_temporary_experiment_reruns_one_chain_and_keeps_its_runs(project):
     assert ran(output) == {"params", "figures", "report"} | chain("ppo")
     found = runs(project)
     named = found[found["dvc.exp_name"] == "faster"]
-    assert len(found) - before == len(named) == 9 + 2 + 1  # nine stages, two agents, the figures
+    assert len(found) - before == len(named) == 10 + 2 + 1  # ten stages, two agents, the figures
     table = json.loads(shell("dvc", "exp", "show", "--json", cwd=project))
     assert "faster" in json.dumps(table)
 

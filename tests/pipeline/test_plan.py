@@ -39,7 +39,7 @@ def test_an_override_marks_its_chain_with_the_costs_of_before(project):
     finally:
         params.write_bytes(before)
     assert dry == {"params", "report"} | chain("ppo", stages=["train", "ablation"]) <= marked
-    cost = json.loads((project / "data/runs/train/Hopper-v4/ppo.json").read_text())["cost"]
+    cost = json.loads((project / "data/runs/train/Hopper-v4/ppo.json").read_text(encoding="utf-8"))["cost"]
     (name,) = chain("ppo", stages=["train"])
     assert stages[name]["core_seconds"] == cost["core_seconds"] or cost["workers"] != stages[name]["workers"]
 
@@ -57,5 +57,5 @@ def test_counts_are_those_that_the_stages_recorded(project):
         assert work.approximate or (work.pairs, work.episodes) == (cost["pairs"], cost["episodes"])
         assert work.stage == "landscape" or work.episodes == cost["episodes"]
         assert work.output_bytes == pytest.approx(cost["output_bytes"], rel=0.4), work.name
-    figures = json.loads((project / "reports/figures/captions.json").read_text())
-    assert counts.figures(params) == len(figures)
+    figures = json.loads((project / "reports/figures/captions.json").read_text(encoding="utf-8"))
+    assert counts.figures(params, tasks) == len(figures)

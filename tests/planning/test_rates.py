@@ -79,6 +79,6 @@ def test_the_memory_of_a_large_update_is_foretold(large, algorithm):
     found = forecast.modelled(work, reply, jobs=2)
     worker = found.memory_bytes / found.workers
     done = subprocess.run(
-        [sys.executable, "-c", PEAK], input=params.model_dump_json(), capture_output=True, text=True, check=True
+        [sys.executable, "-c", PEAK], input=params.model_dump_json(), capture_output=True, encoding="utf-8", check=True
     )
     assert worker == pytest.approx(int(done.stdout), rel=0.3)

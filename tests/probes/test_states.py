@@ -162,8 +162,8 @@ def test_the_rollouts_noise_is_taken_off():
     truth = rng.normal(-10, 3, (1, 4000))
     samples = truth[..., None] + rng.normal(0, 6, (1, 4000, 8))
     known = samples.mean(axis=-1), standard_error(samples)
-    assert probe.relative_error(truth, *known) < 0.03
-    assert probe.relative_error(1.1 * truth, *known) == pytest.approx(0.1, abs=0.02)
+    assert probe.squared_relative_error(truth, *known) < 0.03**2
+    assert np.sqrt(probe.squared_relative_error(1.1 * truth, *known)) == pytest.approx(0.1, abs=0.02)
     assert probe.explained_variance(truth, *known) == pytest.approx(1, abs=0.05)
     assert probe.explained_variance(-10 + 0.5 * (truth + 10), *known) == pytest.approx(0.75, abs=0.05)
     assert np.isnan(probe.explained_variance(truth[:, :5], np.ones((1, 5)), np.ones((1, 5))))

@@ -508,7 +508,7 @@ def test_captions_state_sample_sizes(tables, statistics):
     assert "over 2 whole updates from each snapshot of 3 agents" in text["fig07_update_gain_Hopper-v4"]
     assert "filled: 200 pairs; open: from 1,000" in text["fig07_update_gain_Hopper-v4"]
     assert "over 5 episodes an update" in text["fig07_update_gain_Hopper-v4"]
-    assert "resample agents, then updates, then episodes" in text["fig07_update_gain_Hopper-v4"]
+    assert "resample agents, then their updates" in text["fig07_update_gain_Hopper-v4"]
     alone = drawings(replace(tables, agent_gains=tables.agent_gains.assign(agents=1)), T, statistics)
-    assert any("resample one agent's updates, then episodes" in drawing.caption for drawing in alone)
+    assert any("resample one agent's updates" in drawing.caption for drawing in alone)
     assert "over the 1 points of the grid" in text["fig07_alignment_Hopper-v4"]
