@@ -37,15 +37,19 @@ def claims(
     ] = None,
     set_param: Annotated[
         list[str] | None,
-        typer.Option("--set-param", "-S", metavar="KEY=VALUE", help="A parameter, for the two above; may be repeated."),
+        typer.Option(
+            "--set-param", "-S", metavar="KEY=VALUE", help="A parameter, with one of the above; may be repeated."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False,
 ) -> None:
     """Print the verdict on each of the paper's claims, with its effect and interval.
 
-    Verdicts are made by `dvc repro` from the tables; a claim that the scale cannot decide says what it lacks.
+    Verdicts are made by `dvc repro` from the tables; a claim that the scale cannot decide says what it lacks. That can
+    be had before a run as well, and how surely the rules decide.
     """
     from dpg.cli import claims_before
+    from dpg.runtime.surroundings import foreign_output
 
     if before and characteristics:
         raise UserError("--before and --characteristics: give one of them")
@@ -57,7 +61,11 @@ def claims(
             simulated = claims_before.characteristics(set_param or [], characteristics)
         typer.echo(json.dumps(simulated, indent=2) if as_json else claims_before.markdown(simulated), nl=as_json)
         return
-    found = claims_before.forecast(set_param or []) if before else read(PATH)
+    if before:
+        with foreign_output():  # a task's own module may print
+            found = claims_before.forecast(set_param or [])
+    else:
+        found = read(PATH)
     if as_json:
         typer.echo(json.dumps(found, indent=2))
         return

@@ -30,7 +30,7 @@ def forecast(set_param: Sequence[str]) -> list[dict[str, Any]]:
     params = overrides.read(PARAMS, set_param)
     tasks = counts.tasks_of(params)
     limits = {name: task.time_limit for name, task in tasks.items()}
-    before = num_pairs(params)
+    before = sum(work.pairs for work in counts.stages(params, tasks))
     return [
         {
             "id": each.claim,

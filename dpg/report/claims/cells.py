@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import pandas as pd
 
@@ -58,14 +59,14 @@ def change(rows: pd.DataFrame, column: str) -> pd.Series:
 def inequality(
     quantity: str,
     values: pd.Series,
-    side: str,
+    side: Literal["below", "above"],
     edge: float,
     statistics: Statistics,
     **sizes: int,
 ) -> Part:
     """A part about the mean of one value an agent; the interval resamples agents, and so all that lies below them."""
     interval = interval_over_agents(values, statistics)
-    return Part(quantity, interval, "below" if side == "below" else "above", edge, {"agents": len(values)} | sizes)
+    return Part(quantity, interval, side, edge, {"agents": len(values)} | sizes)
 
 
 def improvement(evaluation: pd.DataFrame, statistics: Statistics) -> Part:

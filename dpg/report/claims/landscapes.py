@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Literal
 
 import pandas as pd
 
@@ -97,7 +98,9 @@ def ppo_does_not(tables: Tables, timesteps: int, statistics: Statistics) -> list
     return _many_pairs(tables, timesteps, "ppo", "below", statistics)
 
 
-def _many_pairs(tables: Tables, timesteps: int, algorithm: str, side: str, statistics: Statistics) -> list[Finding]:
+def _many_pairs(
+    tables: Tables, timesteps: int, algorithm: str, side: Literal["below", "above"], statistics: Statistics
+) -> list[Finding]:
     """A finding for every cell of an algorithm: late, with updates from the most pairs, if these are enough."""
     needed = rules.ORDERS * timesteps
     found: list[Finding] = []
@@ -113,7 +116,7 @@ def _many_pairs(tables: Tables, timesteps: int, algorithm: str, side: str, stati
     return found or [lacking("all cells", f"needs {algorithm} among algorithms")]
 
 
-def _update(rows: pd.DataFrame, side: str, statistics: Statistics) -> tuple[Part, Part]:
+def _update(rows: pd.DataFrame, side: Literal["below", "above"], statistics: Statistics) -> tuple[Part, Part]:
     """What updates of one iteration and regime do to the reward, given that they raise the surrogate."""
     reward = select(rows, quantity="reward")
     pairs = int(reward["update_pairs"].iloc[0])
