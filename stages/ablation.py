@@ -9,10 +9,10 @@ from dpg.runtime import config
 from dpg.runtime.progress import Progress
 from dpg.runtime.schema import AlgorithmName
 from dpg.streams import measurable
-from stages import edge
-from stages.cell import Cell, tables
-from stages.execution import execute, leave_reasons
-from stages.training import diverged, log_means, logged, write_history
+from stages.common import entrypoint
+from stages.common.execution import leave_reasons, run_stage
+from stages.common.scope import Cell, tables
+from stages.common.training import diverged, log_means, logged, write_history
 
 
 def main(env: str, algorithm: AlgorithmName) -> None:
@@ -24,28 +24,28 @@ def main(env: str, algorithm: AlgorithmName) -> None:
     reason = measurable.value_net(params.common)
     groups = [] if reason else campaign.groups_of(recipe, budget.agents, budget.group_size)
     with (
-        execute(
+        run_stage(
             "ablation",
             cell,
             logged(params, recipe, budget),
             tables("ablation", cell),
             modules=params.common.env_modules,
-        ) as execution,
+        ) as stage,
         Progress(f"ablation {cell}", sum(group.num_pairs for group in groups)) as progress,
     ):
         history: list[Record] = []
         try:
-            for results in campaign.train(groups, budget.snapshot_every, execution.workshop, progress):
+            for results in campaign.train(groups, budget.snapshot_every, stage.workshop, progress):
                 records = list(chain.from_iterable(result.records for result in results))
-                log_means(execution.run, records)
+                log_means(stage.run, records)
                 history += records
         except DivergenceError as error:  # the agents that everything else is measured on are others
             history, reason = [], diverged(error)
-        (out,) = execution.outputs
+        (out,) = stage.outputs
         write_history([(cell.tags, record) for record in history], out)
         leave_reasons(f"ablation {cell}", [reason], out)
-        execution.run.log_artifacts(out, "tables")
+        stage.run.log_artifacts(out, "tables")
 
 
 if __name__ == "__main__":
-    edge.run(main)
+    entrypoint.run(main)

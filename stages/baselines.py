@@ -8,9 +8,9 @@ from dpg.runtime import config
 from dpg.runtime.outputs import read_reasons, write_table
 from dpg.runtime.progress import Progress
 from dpg.runtime.shards import map_shards
-from stages import edge
-from stages.cell import Cell, tables
-from stages.execution import execute, leave_reasons
+from stages.common import entrypoint
+from stages.common.execution import leave_reasons, run_stage
+from stages.common.scope import Cell, tables
 
 
 def main(env: str, algorithm: str) -> None:
@@ -29,12 +29,12 @@ def main(env: str, algorithm: str) -> None:
     shards = baselines.plan(snapshots, true_values, budget, params.seed)
     logged = {"seed": params.seed, "baselines": budget.model_dump(), "statistics": params.statistics.model_dump()}
     with (
-        execute("baselines", cell, logged, tables("baselines", cell), modules=common.env_modules) as execution,
+        run_stage("baselines", cell, logged, tables("baselines", cell), modules=common.env_modules) as stage,
         Progress(f"baselines {cell}", sum(shard.num_pairs for shard in shards)) as progress,
     ):
-        (out,) = execution.outputs
+        (out,) = stage.outputs
         work = lambda shard: shard.num_pairs  # noqa: E731
-        results = map_shards(baselines.measure, shards, execution.workshop, progress=progress, work=work)
+        results = map_shards(baselines.measure, shards, stage.workshop, progress=progress, work=work)
         comparisons, differences, found = [], [], []
         for collected in baselines.gather(shards, results):
             rows, gaps = baselines.tabulate(collected, params.statistics, params.seed)
@@ -49,9 +49,9 @@ def main(env: str, algorithm: str) -> None:
         at_t = table[table["pairs"] == common.timesteps]
         for (baseline, way), group in at_t.groupby(["baseline", "advantage"]):
             metric = f"baselines.{way}_{str(baseline).replace(' ', '_')}_cosine"
-            execution.run.log_curve(metric, group, "cosine", common.timesteps)
-        execution.run.log_artifacts(out, "tables")
+            stage.run.log_curve(metric, group, "cosine", common.timesteps)
+        stage.run.log_artifacts(out, "tables")
 
 
 if __name__ == "__main__":
-    edge.run(main)
+    entrypoint.run(main)

@@ -4,9 +4,9 @@ from dpg.probes import calibration
 from dpg.runtime.outputs import write_table
 from dpg.runtime.progress import Progress
 from dpg.runtime.shards import map_shards
-from stages import edge
-from stages.cell import DATA, Whole
-from stages.execution import execute
+from stages.common import entrypoint
+from stages.common.execution import run_stage
+from stages.common.scope import DATA, PipelineScope
 
 OUT = DATA / "calibrate"
 
@@ -15,16 +15,16 @@ def main() -> None:
     """Write `data/calibrate/calibration.csv`; a check that does not come out as it should is told and stops nothing."""
     shard = calibration.Shard(calibration.MIN_STREAMS)
     with (
-        execute("calibrate", Whole(), {"calibrate": {"streams": shard.streams}}, OUT) as execution,
+        run_stage("calibrate", PipelineScope(), {"calibrate": {"streams": shard.streams}}, OUT) as stage,
         Progress("calibrate", 1, "calibrations") as progress,
     ):
-        (out,) = execution.outputs
-        (checks,) = map_shards(calibration.measure, [shard], execution.workshop, progress=progress, work=lambda _: 1)
+        (out,) = stage.outputs
+        (checks,) = map_shards(calibration.measure, [shard], stage.workshop, progress=progress, work=lambda _: 1)
         write_table(checks, out / "calibration.csv")
         failed = sum(not check.as_expected for check in checks)
-        execution.run.log_metrics({"calibrate.checks": len(checks), "calibrate.failed": failed}, step=0)
-        execution.run.log_artifacts(out, "tables")
+        stage.run.log_metrics({"calibrate.checks": len(checks), "calibrate.failed": failed}, step=0)
+        stage.run.log_artifacts(out, "tables")
 
 
 if __name__ == "__main__":
-    edge.run(main)
+    entrypoint.run(main)

@@ -11,9 +11,9 @@ from dpg.runtime.outputs import write_table
 from dpg.runtime.progress import Progress
 from dpg.runtime.schema import CheckpointBudget, nearest
 from dpg.runtime.shards import map_shards
-from stages import edge
-from stages.cell import Cell, tables
-from stages.execution import execute
+from stages.common import entrypoint
+from stages.common.execution import run_stage
+from stages.common.scope import Cell, tables
 
 
 def main(env: str, algorithm: str) -> None:
@@ -33,7 +33,7 @@ def main(env: str, algorithm: str) -> None:
     shards = evaluation.plan(snapshots, budget.eval_episodes, params.seed)
     logged = {"seed": params.seed, "checkpoint": budget.model_dump(), "statistics": params.statistics.model_dump()}
     with (
-        execute(
+        run_stage(
             "checkpoint",
             cell,
             logged,
@@ -42,10 +42,10 @@ def main(env: str, algorithm: str) -> None:
             cell.policies,
             tables("checkpoint", cell),
             modules=recipe.common.env_modules,
-        ) as execution,
+        ) as stage,
         Progress(f"checkpoint {cell}", len(shards) * budget.eval_episodes, "episodes") as progress,
     ):
-        studied_out, curve_out, policies_out, out = execution.outputs
+        studied_out, curve_out, policies_out, out = stage.outputs
         for iterations, folder in ((studied, studied_out), (curve, curve_out)):
             for agent in agents:
                 for iteration in iterations:
@@ -53,15 +53,15 @@ def main(env: str, algorithm: str) -> None:
         for agent in agents:
             export(load(cell.snapshots / filename(agent, last)), action_space, policies_out)
         work = lambda shard: shard.num_episodes  # noqa: E731
-        results = map_shards(evaluation.measure, shards, execution.workshop, progress=progress, work=work)
+        results = map_shards(evaluation.measure, shards, stage.workshop, progress=progress, work=work)
         rows = [
             evaluation.tabulate(shard, result, params.statistics) for shard, result in zip(shards, results, strict=True)
         ]
         table = write_table(rows, out / "evaluation.csv")
         for actions, group in table.groupby("actions"):
-            execution.run.log_curve(f"evaluation.{actions}_return", group, "mean_return", recipe.common.timesteps)
-        execution.run.log_artifacts(out, "tables")
+            stage.run.log_curve(f"evaluation.{actions}_return", group, "mean_return", recipe.common.timesteps)
+        stage.run.log_artifacts(out, "tables")
 
 
 if __name__ == "__main__":
-    edge.run(main)
+    entrypoint.run(main)

@@ -15,10 +15,10 @@ from dpg.runtime import config
 from dpg.runtime.outputs import replacing, write_table, write_whole
 from dpg.runtime.progress import Progress
 from dpg.runtime.schema import Params
-from stages import edge
-from stages.cell import Whole, tables_of
-from stages.execution import execute
-from stages.origins import origins
+from stages.common import entrypoint
+from stages.common.execution import run_stage
+from stages.common.lineage import origins
+from stages.common.scope import PipelineScope, tables_of
 
 REPORTS = Path("reports")
 FIGURES = REPORTS / "figures"
@@ -33,10 +33,10 @@ def main() -> None:
     claims = decisions.decide(measured, timesteps, statistics)
     summary = metrics.summarize(measured, timesteps, statistics) | {"claims": decisions.count(claims)}
     with (
-        execute("figures", Whole(), in_use(params), FIGURES) as execution,
+        run_stage("figures", PipelineScope(), in_use(params), FIGURES) as stage,
         Progress("figures", len(gallery), "figures") as progress,
     ):
-        run, (figures,) = execution.run, execution.outputs
+        run, (figures,) = stage.run, stage.outputs
         for drawing in gallery:
             style.save(drawing.draw(), figures, drawing.name, params.figures.formats, params.figures.dpi)
             progress.advance(1)
@@ -76,4 +76,4 @@ def tell(made: Mapping[str, Mapping[str, Any]], unknown: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    edge.run(main)
+    entrypoint.run(main)

@@ -6,9 +6,9 @@ from dpg.runtime import config
 from dpg.runtime.outputs import write_table
 from dpg.runtime.progress import Progress
 from dpg.runtime.shards import map_shards
-from stages import edge
-from stages.cell import Cell, tables
-from stages.execution import execute
+from stages.common import entrypoint
+from stages.common.execution import run_stage
+from stages.common.scope import Cell, tables
 
 
 def main(env: str, algorithm: str) -> None:
@@ -24,12 +24,12 @@ def main(env: str, algorithm: str) -> None:
         "statistics": params.statistics.model_dump(),
     }
     with (
-        execute("gradient", cell, logged, tables("gradient", cell), modules=common.env_modules) as execution,
+        run_stage("gradient", cell, logged, tables("gradient", cell), modules=common.env_modules) as stage,
         Progress(f"gradient {cell}", sum(shard.num_pairs for shard in shards)) as progress,
     ):
-        (out,) = execution.outputs
+        (out,) = stage.outputs
         work = lambda shard: shard.num_pairs  # noqa: E731
-        results = map_shards(gradient.measure, shards, execution.workshop, progress=progress, work=work)
+        results = map_shards(gradient.measure, shards, stage.workshop, progress=progress, work=work)
         similarity, noise, found = [], [], []
         for collected in gradient.gather(shards, results):
             cosines = gradient.cosines(collected)
@@ -42,9 +42,9 @@ def main(env: str, algorithm: str) -> None:
         write_table(gradient.over_agents(found, params.statistics, params.seed), out / "agents.csv")
         for against, group in table[table["pairs"] == common.timesteps].groupby("against"):
             metric = f"gradient.cosine_to_{str(against).replace(' ', '_')}"
-            execution.run.log_curve(metric, group, "cosine", common.timesteps)
-        execution.run.log_artifacts(out, "tables")
+            stage.run.log_curve(metric, group, "cosine", common.timesteps)
+        stage.run.log_artifacts(out, "tables")
 
 
 if __name__ == "__main__":
-    edge.run(main)
+    entrypoint.run(main)

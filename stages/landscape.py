@@ -8,9 +8,9 @@ from dpg.probes import alignment
 from dpg.probes.survey import Survey, explore
 from dpg.runtime import config
 from dpg.runtime.outputs import read_table, write_table
-from stages import edge
-from stages.cell import Cell, tables
-from stages.execution import execute
+from stages.common import entrypoint
+from stages.common.execution import run_stage
+from stages.common.scope import Cell, tables
 
 
 def main(env: str, algorithm: str) -> None:
@@ -27,23 +27,23 @@ def main(env: str, algorithm: str) -> None:
         "landscape": params.landscape.model_dump() | budget.model_dump(),
         "statistics": params.statistics.model_dump(),
     }
-    with execute(
+    with run_stage(
         "landscape",
         cell,
         logged,
         cell.arrays("landscape"),
         tables("landscape", cell),
         modules=common.env_modules,
-    ) as execution:
-        arrays, out = execution.outputs
-        found = explore(Survey.of(params), snapshots, lengths, execution.workshop, f"landscape {cell}")
+    ) as stage:
+        arrays, out = stage.outputs
+        found = explore(Survey.of(params), snapshots, lengths, stage.workshop, f"landscape {cell}")
         rows, directions = alignment.tabulate(found, params.statistics)
         written = {name: write_table(some, out / name) for name, some in rows.items()}
         (arrays / "directions.safetensors").write_bytes(save(directions))
         for pairs, table in written["alignment.csv"].groupby("update_pairs"):
             for column in ("grid_correlation", "step_correlation", "gain"):
-                execution.run.log_curve(f"landscape.{column}_N{pairs}", table, column, common.timesteps)
-        execution.run.log_artifacts(out, "tables")
+                stage.run.log_curve(f"landscape.{column}_N{pairs}", table, column, common.timesteps)
+        stage.run.log_artifacts(out, "tables")
 
 
 def episode_lengths(evaluation: pd.DataFrame) -> dict[tuple[int, int], float]:
@@ -54,4 +54,4 @@ def episode_lengths(evaluation: pd.DataFrame) -> dict[tuple[int, int], float]:
 
 
 if __name__ == "__main__":
-    edge.run(main)
+    entrypoint.run(main)

@@ -13,7 +13,7 @@ from dpg.envs.examine import check_tasks
 from dpg.envs.make import time_limit
 from dpg.runtime import config
 from dpg.streams import measurable
-from stages import edge
+from stages.common import entrypoint
 
 
 def main() -> None:
@@ -29,4 +29,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    edge.run(main)
+    entrypoint.run(main)

@@ -4,10 +4,10 @@ from dpg.learning import campaign
 from dpg.learning.training import DivergenceError
 from dpg.runtime import config
 from dpg.runtime.progress import Progress
-from stages import edge
-from stages.cell import Task, tables
-from stages.execution import execute, leave_reasons
-from stages.training import CELL, diverged, log_means, logged, write_history
+from stages.common import entrypoint
+from stages.common.execution import leave_reasons, run_stage
+from stages.common.scope import TaskScope, tables
+from stages.common.training import CELL, diverged, log_means, logged, write_history
 
 
 def main(env: str) -> None:
@@ -16,20 +16,20 @@ def main(env: str) -> None:
     budget = params.budget.regimes
     groups = campaign.regimes(params, env)
     every = campaign.every_tenth(groups)
-    task = Task(env, "ppo")
+    task = TaskScope(env, "ppo")
     with (
-        execute(
+        run_stage(
             "regimes",
             task,
             logged(params, groups[0].recipe, budget) | {"ppo": params.ppo.model_dump(exclude={"lr"})},
             tables("regimes", task),
             modules=params.common.env_modules,
-        ) as execution,
+        ) as stage,
         Progress(f"regimes {env}", sum(group.num_pairs for group in groups)) as progress,
     ):
         rows, reasons = [], []
         try:
-            for results in campaign.train(groups, every, execution.workshop, progress):
+            for results in campaign.train(groups, every, stage.workshop, progress):
                 for result in results:
                     rates = result.group.rates or ()
                     for index, record in enumerate(result.records):
@@ -37,14 +37,14 @@ def main(env: str) -> None:
                         rows.append(({**task.tags, "timesteps": timesteps, "lr": lr}, record))
         except DivergenceError as error:  # the agents that everything else is measured on are others
             rows, reasons = [], [diverged(error)]
-        (out,) = execution.outputs
-        table = write_history(rows, out, owner=(*CELL, "timesteps", "lr"))
+        (out,) = stage.outputs
+        table = write_history(rows, out, key=(*CELL, "timesteps", "lr"))
         leave_reasons(f"regimes {env}", reasons, out)
         for (timesteps, lr), _ in table.groupby(["timesteps", "lr"]):
-            records = [record for owner, record in rows if (owner["timesteps"], owner["lr"]) == (timesteps, lr)]
-            log_means(execution.run, records, prefix=f"T{timesteps}/lr{lr:g}/")
-        execution.run.log_artifacts(out, "tables")
+            records = [record for key, record in rows if (key["timesteps"], key["lr"]) == (timesteps, lr)]
+            log_means(stage.run, records, prefix=f"T{timesteps}/lr{lr:g}/")
+        stage.run.log_artifacts(out, "tables")
 
 
 if __name__ == "__main__":
-    edge.run(main)
+    entrypoint.run(main)

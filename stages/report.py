@@ -12,9 +12,9 @@ from dpg.report.tables import load
 from dpg.runtime import config
 from dpg.runtime.outputs import MissingOutputError, read_table, write_whole
 from dpg.runtime.schema import Params
-from stages import edge
-from stages.cell import Whole, record, tables_of
-from stages.origins import paths
+from stages.common import entrypoint
+from stages.common.lineage import paths
+from stages.common.scope import PipelineScope, record, tables_of
 
 REPORTS = Path("reports")
 FIGURES = REPORTS / "figures"
@@ -57,9 +57,9 @@ def read_json(path: Path) -> Any:
 def all_records(params: Params) -> list[records.Record]:
     """The record of every stage whose tables the report shows, of the calibration and of the figures."""
     found = paths(params.envs, params.algorithms)
-    found |= {stage: record(stage, Whole()) for stage in ("calibrate", "figures")}
+    found |= {stage: record(stage, PipelineScope()) for stage in ("calibrate", "figures")}
     return [records.read(name, path) for name, path in found.items()]
 
 
 if __name__ == "__main__":
-    edge.run(main)
+    entrypoint.run(main)

@@ -8,10 +8,10 @@ from dpg.learning import campaign, training
 from dpg.runtime import config
 from dpg.runtime.progress import Progress
 from dpg.runtime.schema import AlgorithmName
-from stages import edge
-from stages.cell import Cell, tables
-from stages.execution import execute
-from stages.training import log_agents, logged, write_history
+from stages.common import entrypoint
+from stages.common.execution import run_stage
+from stages.common.scope import Cell, tables
+from stages.common.training import log_agents, logged, write_history
 
 
 def main(env: str, algorithm: AlgorithmName) -> None:
@@ -22,20 +22,20 @@ def main(env: str, algorithm: AlgorithmName) -> None:
     recipe = Recipe.of(params, env, algorithm, budget.iterations)
     groups = campaign.groups_of(recipe, budget.agents, budget.group_size)
     with (
-        execute(
+        run_stage(
             "train",
             cell,
             logged(params, recipe, budget),
             cell.snapshots,
             tables("train", cell),
             modules=params.common.env_modules,
-        ) as execution,
+        ) as stage,
         Progress(f"train {cell}", sum(group.num_pairs for group in groups)) as progress,
     ):
-        run, (snapshots, out) = execution.run, execution.outputs
+        run, (snapshots, out) = stage.run, stage.outputs
         children = [run.child(f"{cell} agent {agent}", {"agent": str(agent)}) for agent in range(budget.agents)]
         history: list[training.Record] = []
-        for results in campaign.train(groups, budget.snapshot_every, execution.workshop, progress):
+        for results in campaign.train(groups, budget.snapshot_every, stage.workshop, progress):
             for result in results:
                 for position, agent in enumerate(result.group.agents):
                     snapshot.save(Snapshot(agent, recipe, result.population.member(position)), snapshots)
@@ -49,4 +49,4 @@ def main(env: str, algorithm: AlgorithmName) -> None:
 
 
 if __name__ == "__main__":
-    edge.run(main)
+    entrypoint.run(main)

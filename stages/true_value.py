@@ -9,9 +9,9 @@ from dpg.runtime import config
 from dpg.runtime.outputs import write_table
 from dpg.runtime.progress import Progress
 from dpg.runtime.shards import map_shards
-from stages import edge
-from stages.cell import Cell, tables
-from stages.execution import execute, leave_reasons
+from stages.common import entrypoint
+from stages.common.execution import leave_reasons, run_stage
+from stages.common.scope import Cell, tables
 
 
 def main(env: str, algorithm: str) -> None:
@@ -28,13 +28,13 @@ def main(env: str, algorithm: str) -> None:
         "true_value": fit.model_dump() | budget.model_dump(),
         "statistics": params.statistics.model_dump(),
     }
-    with execute(
+    with run_stage(
         "true_value", cell, logged, cell.arrays("true_value"), tables("true_value", cell), modules=common.env_modules
-    ) as execution:
-        arrays, out = execution.outputs
+    ) as stage:
+        arrays, out = stage.outputs
         with Progress(f"true_value {cell}, fits", sum(shard.num_pairs for shard in shards)) as progress:
             work = lambda shard: shard.num_pairs  # noqa: E731
-            found = list(map_shards(true_value.measure, shards, execution.workshop, progress=progress, work=work))
+            found = list(map_shards(true_value.measure, shards, stage.workshop, progress=progress, work=work))
         # Of a snapshot whose returns are too seldom known there is a reason in the place of a fit.
         leave_reasons(f"true_value {cell}", [reason, *(each for each in found if isinstance(each, str))], arrays, out)
         fitted = [
@@ -49,7 +49,7 @@ def main(env: str, algorithm: str) -> None:
         total = sum(shard.num_rollouts for shard in state_shards)
         with Progress(f"true_value {cell}, rollouts", total, "episodes") as progress:
             work = lambda shard: shard.num_rollouts  # noqa: E731
-            results = map_shards(states.measure, state_shards, execution.workshop, progress=progress, work=work)
+            results = map_shards(states.measure, state_shards, stage.workshop, progress=progress, work=work)
             for shard, drawn, (_, each) in zip(state_shards, results, fitted, strict=True):
                 layout = shard.snapshot.state.architecture.value_layout
                 vectors = {"value net": shard.snapshot.state.value[0], "true value": each.value}
@@ -60,14 +60,14 @@ def main(env: str, algorithm: str) -> None:
         write_table(rows, out / "states.csv", states.StateValue)
         opinion = write_table(opinions, out / "opinion.csv", states.Opinion)
         for column in ("explained_variance", "value_net_explained_variance", "median_relative_error"):
-            execution.run.log_curve(f"true_value.{column}", table, column, common.timesteps)
+            stage.run.log_curve(f"true_value.{column}", table, column, common.timesteps)
         for net, group in opinion.groupby("net"):
             metric = f"true_value.states_{str(net).replace(' ', '_')}_relative_error"
             squares = group.groupby("iteration", as_index=False)[["squared_error", "squared_value"]].mean()
             error = root_ratio(squares["squared_error"].to_numpy(), squares["squared_value"].to_numpy())
-            execution.run.log_curve(metric, squares.assign(error=error), "error", common.timesteps)
-        execution.run.log_artifacts(out, "tables")
+            stage.run.log_curve(metric, squares.assign(error=error), "error", common.timesteps)
+        stage.run.log_artifacts(out, "tables")
 
 
 if __name__ == "__main__":
-    edge.run(main)
+    entrypoint.run(main)

@@ -4,9 +4,9 @@ from dpg.agent.snapshot import load_all
 from dpg.probes import gain_tables, update_gain
 from dpg.runtime import config
 from dpg.runtime.outputs import write_table
-from stages import edge
-from stages.cell import Cell, tables
-from stages.execution import execute
+from stages.common import entrypoint
+from stages.common.execution import run_stage
+from stages.common.scope import Cell, tables
 
 
 def main(env: str, algorithm: str) -> None:
@@ -21,16 +21,16 @@ def main(env: str, algorithm: str) -> None:
         "update_gain": budget.model_dump(),
         "statistics": params.statistics.model_dump(),
     }
-    with execute("update_gain", cell, logged, tables("update_gain", cell), modules=common.env_modules) as execution:
-        (out,) = execution.outputs
-        found = update_gain.explore(snapshots, budget, params.seed, execution.workshop, f"update_gain {cell}")
+    with run_stage("update_gain", cell, logged, tables("update_gain", cell), modules=common.env_modules) as stage:
+        (out,) = stage.outputs
+        found = update_gain.explore(snapshots, budget, params.seed, stage.workshop, f"update_gain {cell}")
         rows = gain_tables.tabulate(found, params.statistics, params.seed)
         written = {name: write_table(some, out / name) for name, some in rows.items()}
         for (pairs, quantity), table in written["agents.csv"].groupby(["update_pairs", "quantity"]):
             metric = f"update_gain.{quantity}_N{pairs}".replace(" ", "_")
-            execution.run.log_curve(metric, table, "mean", common.timesteps)
-        execution.run.log_artifacts(out, "tables")
+            stage.run.log_curve(metric, table, "mean", common.timesteps)
+        stage.run.log_artifacts(out, "tables")
 
 
 if __name__ == "__main__":
-    edge.run(main)
+    entrypoint.run(main)

@@ -6,9 +6,9 @@ from dpg.runtime import config
 from dpg.runtime.outputs import write_table
 from dpg.runtime.progress import Progress
 from dpg.runtime.shards import map_shards
-from stages import edge
-from stages.cell import Cell, tables
-from stages.execution import execute
+from stages.common import entrypoint
+from stages.common.execution import run_stage
+from stages.common.scope import Cell, tables
 
 
 def main(env: str, algorithm: str) -> None:
@@ -25,21 +25,21 @@ def main(env: str, algorithm: str) -> None:
         "statistics": params.statistics.model_dump(),
     }
     with (
-        execute("update_step", cell, logged, tables("update_step", cell), modules=common.env_modules) as execution,
+        run_stage("update_step", cell, logged, tables("update_step", cell), modules=common.env_modules) as stage,
         Progress(f"update_step {cell}", sum(shard.num_pairs for shard in shards)) as progress,
     ):
-        (out,) = execution.outputs
+        (out,) = stage.outputs
         work = lambda shard: shard.num_pairs  # noqa: E731
-        results = map_shards(update_step.measure, shards, execution.workshop, progress=progress, work=work)
+        results = map_shards(update_step.measure, shards, stage.workshop, progress=progress, work=work)
         rows = [
             update_step.tabulate(snapshot, updates, params.statistics, params.seed)
             for snapshot, updates in update_step.gather(shards, results)
         ]
         table = write_table(rows, out / "update_step.csv")
         for column in ("cosine", "kl"):
-            execution.run.log_curve(f"update_step.{column}", table, column, common.timesteps)
-        execution.run.log_artifacts(out, "tables")
+            stage.run.log_curve(f"update_step.{column}", table, column, common.timesteps)
+        stage.run.log_artifacts(out, "tables")
 
 
 if __name__ == "__main__":
-    edge.run(main)
+    entrypoint.run(main)

@@ -8,9 +8,9 @@ from dpg.runtime import config
 from dpg.runtime.outputs import write_table
 from dpg.runtime.progress import Progress
 from dpg.runtime.shards import map_shards
-from stages import edge
-from stages.cell import Cell, tables
-from stages.execution import execute, leave_reasons
+from stages.common import entrypoint
+from stages.common.execution import leave_reasons, run_stage
+from stages.common.scope import Cell, tables
 
 
 def main(env: str, algorithm: str) -> None:
@@ -24,19 +24,19 @@ def main(env: str, algorithm: str) -> None:
     shards = [] if reason else [value.Shard(snapshot, heldout_pairs, params.seed) for snapshot in snapshots]
     logged = {"seed": params.seed, "value": params.budget.value.model_dump()}
     with (
-        execute("value", cell, logged, tables("value", cell), modules=common.env_modules) as execution,
+        run_stage("value", cell, logged, tables("value", cell), modules=common.env_modules) as stage,
         Progress(f"value {cell}", sum(shard.num_pairs for shard in shards)) as progress,
     ):
-        (out,) = execution.outputs
+        (out,) = stage.outputs
         work = lambda shard: shard.num_pairs  # noqa: E731
-        results = map_shards(value.measure, shards, execution.workshop, progress=progress, work=work)
+        results = map_shards(value.measure, shards, stage.workshop, progress=progress, work=work)
         table = write_table(list(chain.from_iterable(results)), out / "value.csv", value.PredictionError)
         leave_reasons(f"value {cell}", [reason], out)
         for (split, target), group in table.groupby(["split", "target"]):
             for column in ("mean_relative_error", "explained_variance"):
-                execution.run.log_curve(f"value.{split}_{target}_{column}", group, column, common.timesteps)
-        execution.run.log_artifacts(out, "tables")
+                stage.run.log_curve(f"value.{split}_{target}_{column}", group, column, common.timesteps)
+        stage.run.log_artifacts(out, "tables")
 
 
 if __name__ == "__main__":
-    edge.run(main)
+    entrypoint.run(main)

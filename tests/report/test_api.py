@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from dpg import api
 from dpg.report.tables import SOURCES
 from dpg.runtime.errors import UserError
-from stages.cell import Cell, Task
-from stages.cell import tables as place
+from stages.common.scope import Cell, TaskScope
+from stages.common.scope import tables as place
 
 ROOT = Path(__file__).parents[2]
 
@@ -21,8 +21,8 @@ def project(written, tmp_path) -> Path:
     """What stages leave, where they leave it: the tables of one cell."""
     root = tmp_path / "project"
     for stage in [path.name for path in written.iterdir()]:
-        (root / place(stage, Task("", "ppo"))).parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(written / stage, root / place(stage, Task("", "ppo")))
+        (root / place(stage, TaskScope("", "ppo"))).parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(written / stage, root / place(stage, TaskScope("", "ppo")))
     shutil.copy(ROOT / "params.yaml", root)
     return root
 

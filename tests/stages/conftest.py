@@ -14,4 +14,4 @@ def store(tmp_path_factory):
 @pytest.fixture(scope="package")
 def smooth(tmp_path_factory, store) -> Ending:
     """An execution that nothing stops."""
-    return Project(tmp_path_factory.mktemp("smooth") / "project", store).execute()
+    return Project(tmp_path_factory.mktemp("smooth") / "project", store).run_stage()

@@ -25,9 +25,9 @@ from dpg.runtime.outputs import write_table
 from dpg.runtime.progress import Progress
 from dpg.runtime.seeding import Seed
 from dpg.runtime.shards import map_shards
-from stages import edge
-from stages.cell import Cell, tables
-from stages.execution import execute
+from stages.common import entrypoint
+from stages.common.scope import Cell, tables
+from stages.common.execution import run_stage
 
 TROUBLE, _, where = os.environ.get("STAGE_TROUBLE", "none 0").partition(" ")
 WHERE = int(where)
@@ -64,12 +64,12 @@ def main(env: str, algorithm: str, size: int = 1000) -> None:
     cell = Cell(env, algorithm)
     jobs = [Job(index, size) for index in range(40)]
     with (
-        execute("sample", cell, {"seed": 3, "size": size}, cell.arrays("sample"), tables("sample", cell)) as execution,
+        run_stage("sample", cell, {"seed": 3, "size": size}, cell.arrays("sample"), tables("sample", cell)) as stage,
         Progress(f"sample {cell}", size * len(jobs)) as progress,
     ):
-        arrays, out = execution.outputs
+        arrays, out = stage.outputs
         rows = []
-        results = map_shards(measure, jobs, execution.workshop, progress=progress, work=lambda job: job.size)
+        results = map_shards(measure, jobs, stage.workshop, progress=progress, work=lambda job: job.size)
         for job, draws in zip(jobs, results):
             (arrays / f"{job.index}.safetensors").write_bytes(save({"draws": draws}))
             rows.append(Row(job.index, float(draws.mean())))
@@ -80,7 +80,7 @@ def main(env: str, algorithm: str, size: int = 1000) -> None:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are deaf to it
-    edge.run(main)
+    entrypoint.run(main)
 """
 COMMAND = (sys.executable, "stage.py", "A-v0", "ppo")
 OUTPUTS = {f"data/sample/A-v0/ppo/{index}.safetensors" for index in range(40)} | {
@@ -115,7 +115,7 @@ class Project:
         root.mkdir()
         (root / "stage.py").write_text(STAGE, encoding="utf-8")
 
-    def execute(self, trouble: str = "none 0", stop: signal.Signals | None = None) -> Ending:
+    def run_stage(self, trouble: str = "none 0", stop: signal.Signals | None = None) -> Ending:
         """Run the stage; where it naps, stop it."""
         before = self.runs()
         path = self.root / "stderr"

@@ -22,11 +22,11 @@ def stopped(tmp_path_factory, store) -> dict[str, Ending]:
     """
     project = Project(tmp_path_factory.mktemp("stopped") / "project", store)
     endings = {
-        "failed": project.execute("fail 1"),
-        "interrupted": project.execute("nap 10", signal.SIGINT),
-        "terminated": project.execute("nap 20", signal.SIGTERM),
-        "killed": project.execute("nap 30", signal.SIGKILL),
-        "finished": project.execute(),
+        "failed": project.run_stage("fail 1"),
+        "interrupted": project.run_stage("nap 10", signal.SIGINT),
+        "terminated": project.run_stage("nap 20", signal.SIGTERM),
+        "killed": project.run_stage("nap 30", signal.SIGKILL),
+        "finished": project.run_stage(),
     }
     endings["killed afterwards"] = Ending(
         **vars(endings["killed"]) | {"run": project.client.get_run(endings["killed"].run.info.run_id)}

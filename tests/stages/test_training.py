@@ -2,7 +2,7 @@
 
 from dpg.learning.training import Record
 from dpg.runtime.outputs import read_table
-from stages.training import write_history
+from stages.common.training import write_history
 
 
 def record(agent: int, iteration: int) -> Record:

@@ -62,7 +62,7 @@ DRIVER = f"""
 import importlib, os, shutil
 from pathlib import Path
 from dpg.agent import snapshot
-from stages.cell import Cell
+from stages.common.scope import Cell
 
 def run(stage, *cell):
     importlib.import_module(f"stages.{{stage}}").main(*cell)

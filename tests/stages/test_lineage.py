@@ -3,13 +3,13 @@
 import json
 
 from dpg.tracking import flatten
-from stages.cell import Cell, Task, record
+from stages.common.lineage import origins
+from stages.common.scope import Cell, TaskScope, record
 from stages.figures import in_use, tell
-from stages.origins import origins
 
 
-def leave(stage, owner, **entry):
-    path = record(stage, owner)
+def leave(stage, scope, **entry):
+    path = record(stage, scope)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"tracking_uri": "sqlite:///x.db", **entry}), encoding="utf-8")
 
@@ -19,7 +19,7 @@ def test_records_are_found_by_the_names_that_dvc_gives_stages(tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)
     leave("train", Cell("Hopper-v4", "ppo"), run_id="a")
     leave("train", Cell("Hopper-v4", "trpo"), run_id="b")
-    leave("regimes", Task("Hopper-v4", "ppo"), run_id="c")
+    leave("regimes", TaskScope("Hopper-v4", "ppo"), run_id="c")
     found = origins(["Hopper-v4"], ["ppo"])
     assert {name: each["run_id"] for name, each in found.items()} == {
         "train@Hopper-v4-ppo": "a",

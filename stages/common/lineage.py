@@ -11,18 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from dpg.report.tables import SOURCES, TASK_SOURCES
-from stages.cell import Cell, Owner, Task, record
+from stages.common.scope import Cell, Scope, TaskScope, record
 
 
 def paths(envs: Sequence[str], algorithms: Sequence[str]) -> dict[str, Path]:
     """Where the stages that tables come from leave their records, by the stage's name in DVC."""
-    owners: list[tuple[str, str, Owner]] = [
+    scopes: list[tuple[str, str, Scope]] = [
         (stage, f"{env}-{algorithm}", Cell(env, algorithm))
         for stage in _stages(SOURCES)
         for env, algorithm in product(envs, algorithms)
     ]
-    owners += [(stage, env, Task(env, "ppo")) for stage in _stages(TASK_SOURCES) for env in envs]
-    return {f"{stage}@{name}": record(stage, owner) for stage, name, owner in owners}
+    scopes += [(stage, env, TaskScope(env, "ppo")) for stage in _stages(TASK_SOURCES) for env in envs]
+    return {f"{stage}@{name}": record(stage, scope) for stage, name, scope in scopes}
 
 
 def origins(envs: Sequence[str], algorithms: Sequence[str]) -> dict[str, dict[str, Any]]:

@@ -15,11 +15,11 @@ from dpg.runtime.outputs import claim, write_reasons, write_whole
 from dpg.runtime.scratch import Scratch, keep, open_scratch
 from dpg.runtime.shards import Workshop, open_workshop
 from dpg.runtime.workers import peak_memory
-from stages.cell import Owner, record
+from stages.common.scope import Scope, record
 
 
 @dataclass(frozen=True)
-class Execution:
+class RunningStage:
     """A stage at work: its MLflow run, fresh folders for its outputs in their order, and where its shards are done."""
 
     run: tracking.Run
@@ -47,27 +47,27 @@ class Cost:
 
 
 @contextmanager
-def execute(
-    stage: str, owner: Owner, logged: Mapping[str, Any], *outputs: Path, modules: tuple[str, ...] = ()
-) -> Generator[Execution]:
+def run_stage(
+    stage: str, scope: Scope, logged: Mapping[str, Any], *outputs: Path, modules: tuple[str, ...] = ()
+) -> Generator[RunningStage]:
     """Run a stage in the block; its outputs appear when the block ends well, and finished shards are kept until then.
 
     `logged` are its parameters; `modules` a user's own that register tasks.
     """
-    work = (stage, str(owner.place), logged, modules)
+    work = (stage, str(scope.subdir), logged, modules)
     with (
         # Whoever writes the same outputs ends first, and what it has finished is taken up.
         claim(*outputs, waiting=lambda: keep(*work)) as claimed,
         open_scratch(*work) as scratch,
         open_workshop(scratch, modules) as workshop,
-        tracking.stage_run(stage, logged, owner.tags, scratch.note("run"), _description(outputs)) as run,
+        tracking.stage_run(stage, logged, scope.tags, scratch.note("run"), _description(outputs)) as run,
     ):
         scratch.leave_note("run", run.id)
         _tell(scratch, "resuming: {} are there from an earlier run, in {}")
         try:
             for draft in claimed.drafts:
                 draft.mkdir()
-            yield Execution(run, claimed.drafts, workshop)
+            yield RunningStage(run, claimed.drafts, workshop)
             claimed.publish()
         except BaseException:
             _tell(scratch, "{} are kept in {}: the same command goes on from there")
@@ -77,7 +77,7 @@ def execute(
         run.log_metrics({f"system/{name}": value for name, value in asdict(cost).items()}, step=0)
         made_by = {"run_id": run.id, "tracking_uri": shown(tracking_uri()), "provenance": tracking.provenance()}
         entry = made_by | {"lost_messages": run.all_lost, "cost": asdict(cost)}
-        write_whole(json.dumps(entry, indent=2) + "\n", record(stage, owner))
+        write_whole(json.dumps(entry, indent=2) + "\n", record(stage, scope))
 
 
 def leave_reasons(title: str, reasons: Iterable[str], *folders: Path) -> None:

@@ -8,7 +8,7 @@ DATA = Path("data")
 
 
 @runtime_checkable
-class Owner(Protocol):
+class Scope(Protocol):
     """What one execution of a stage is about."""
 
     @property
@@ -17,19 +17,19 @@ class Owner(Protocol):
         ...
 
     @property
-    def place(self) -> Path:
+    def subdir(self) -> Path:
         """Its folder within a stage's."""
         ...
 
 
-def tables(stage: str, owner: Owner) -> Path:
+def tables(stage: str, scope: Scope) -> Path:
     """The tables that a stage writes."""
-    return DATA / "tables" / stage / owner.place
+    return DATA / "tables" / stage / scope.subdir
 
 
-def record(stage: str, owner: Owner) -> Path:
+def record(stage: str, scope: Scope) -> Path:
     """Where a stage leaves the id of its MLflow run, and what it took."""
-    path = DATA / "runs" / stage / owner.place
+    path = DATA / "runs" / stage / scope.subdir
     return path.with_name(f"{path.name}.json")
 
 
@@ -41,33 +41,33 @@ class Cell:
     algorithm: str
 
     @property
-    def place(self) -> Path:
+    def subdir(self) -> Path:
         """`<env>/<algorithm>`."""
         return Path(self.env, self.algorithm)
 
     @property
     def snapshots(self) -> Path:
         """All snapshots of the training."""
-        return DATA / "train" / self.place
+        return DATA / "train" / self.subdir
 
     @property
     def studied(self) -> Path:
         """The snapshots that gradients and landscapes are measured at."""
-        return DATA / "checkpoint" / self.place / "studied"
+        return DATA / "checkpoint" / self.subdir / "studied"
 
     @property
     def curve(self) -> Path:
         """The snapshots that curves over training are measured at."""
-        return DATA / "checkpoint" / self.place / "curve"
+        return DATA / "checkpoint" / self.subdir / "curve"
 
     @property
     def policies(self) -> Path:
         """The agents' final policies, for use elsewhere."""
-        return DATA / "policies" / self.place
+        return DATA / "policies" / self.subdir
 
     def arrays(self, stage: str) -> Path:
         """The arrays that a stage writes."""
-        return DATA / stage / self.place
+        return DATA / stage / self.subdir
 
     @property
     def tags(self) -> dict[str, str]:
@@ -79,14 +79,14 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Task:
+class TaskScope:
     """One environment, on which one algorithm is trained in many ways."""
 
     env: str
     algorithm: str
 
     @property
-    def place(self) -> Path:
+    def subdir(self) -> Path:
         """`<env>`."""
         return Path(self.env)
 
@@ -100,10 +100,10 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Whole:
+class PipelineScope:
     """The whole pipeline."""
 
-    place: Path = Path()
+    subdir: Path = Path()
 
     @property
     def tags(self) -> dict[str, str]:
@@ -113,4 +113,4 @@ class Whole:
 
 def tables_of(env: str, algorithm: str | None, stage: str) -> Path:
     """Where a stage left the tables of a cell, or of a task where `algorithm` is None."""
-    return tables(stage, Task(env, "ppo") if algorithm is None else Cell(env, algorithm))
+    return tables(stage, TaskScope(env, "ppo") if algorithm is None else Cell(env, algorithm))

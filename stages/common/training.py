@@ -30,12 +30,12 @@ def logged(params: Params, recipe: Recipe, budget: BaseModel) -> dict[str, Any]:
 
 
 def write_history(
-    rows: Sequence[tuple[Mapping[str, Any], Record]], tables: Path, owner: Sequence[str] = CELL
+    rows: Sequence[tuple[Mapping[str, Any], Record]], tables: Path, key: Sequence[str] = CELL
 ) -> pd.DataFrame:
-    """Write `history.csv`: each record after the columns that say what it belongs to, by those, agent and iteration."""
-    columns = [*owner, *(field.name for field in fields(Record))]
-    table = pd.DataFrame([{**owner, **asdict(record)} for owner, record in rows], columns=columns)
-    order = [*owner, "agent", "iteration"]
+    """Write `history.csv`: each record after its key, by those, agent and iteration."""
+    columns = [*key, *(field.name for field in fields(Record))]
+    table = pd.DataFrame([{**key, **asdict(record)} for key, record in rows], columns=columns)
+    order = [*key, "agent", "iteration"]
     return write_table(table.sort_values(order, kind="stable"), tables / "history.csv")
 
 

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from dpg.runtime.errors import UserError
-from stages import edge
+from stages.common import entrypoint
 
 
 def test_what_a_user_can_mend_is_one_message_and_exit_code_1(monkeypatch, capsys):
@@ -21,7 +21,7 @@ def test_what_a_user_can_mend_is_one_message_and_exit_code_1(monkeypatch, capsys
 
     monkeypatch.setattr("sys.argv", ["stage"])
     with pytest.raises(SystemExit) as stopped:
-        edge.run(main)
+        entrypoint.run(main)
     assert stopped.value.code == 1
     assert capsys.readouterr().err == "error: ppo.lr = -1: must be positive\n"
 
@@ -32,7 +32,7 @@ def test_a_defect_keeps_its_traceback(monkeypatch):
 
     monkeypatch.setattr("sys.argv", ["stage"])
     with pytest.raises(ZeroDivisionError):
-        edge.run(main)
+        entrypoint.run(main)
 
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,7 +40,7 @@ PATIENCE = 300.0  # seconds for anything to happen
 NAP = """
 import ctypes, os, signal, sys, time
 from pathlib import Path
-from stages import edge
+from stages.common import entrypoint
 
 while Path("slow").exists():  # it takes long to import
     Path("importing").touch()
@@ -60,18 +60,18 @@ def main() -> None:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are deaf to it
-    edge.run(main)
+    entrypoint.run(main)
 """
 FULL = """
 from pathlib import Path
-from stages import edge
+from stages.common import entrypoint
 
 def main() -> None:
     with Path("data").open("wb") as file:
         for _ in range(3):
             file.write(bytes(10**6))
 
-edge.run(main)
+entrypoint.run(main)
 """
 
 
@@ -124,7 +124,7 @@ def test_an_error_of_the_system_that_no_user_can_mend_keeps_its_traceback(monkey
 
     monkeypatch.setattr("sys.argv", ["stage"])
     with pytest.raises(FileNotFoundError):
-        edge.run(main)
+        entrypoint.run(main)
 
 
 def under_dvc(folder: Path, first: str = "napping", **variables: str) -> tuple[subprocess.Popen[bytes], psutil.Process]:
