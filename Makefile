@@ -1,15 +1,15 @@
-# The one door. `make repro` and `make test` set up all that they need: Python 3.11+ with venv, and make.
+# Every task of the project. Each target sets up what it needs, given Python 3.11 or later with venv.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-# DVC's stages call `python`: it must be the environment's. (`abspath` would take a path with a space for two.)
+# DVC's stages call `python`, which must be the environment's. (`abspath` would split a path at its spaces.)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test check format bench bench-quick lock ui clean
+.PHONY: help setup repro test test-fast check format bench bench-quick lock ui clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,21 +19,22 @@ setup: $(READY)  ## Make .venv with the exact versions of requirements.lock
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or later is needed; set PYTHON=/path/to/it"; exit 1; }
-	@echo "==> making $(VENV) (once; some minutes, mostly PyTorch)"
+	@echo "==> making $(VENV) (once; a minute or two, mostly PyTorch)"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(BIN)/python tools/install.py
 	@git rev-parse --git-dir >/dev/null 2>&1 || \
-		{ echo "==> no git repository here: telling DVC so"; $(BIN)/python -m dvc config --local core.no_scm true; }
+		{ echo "==> no git repository here: setting DVC's core.no_scm"; $(BIN)/python -m dvc config --local core.no_scm true; }
 	@touch $(READY)
 
-repro: setup  ## Run the pipeline that params.yaml states, from nothing to reports/
+repro: setup  ## Run the pipeline for params.yaml, up to reports/index.html
 	@echo "==> dvc repro: only what is stale runs"
 	$(BIN)/python -m dvc repro
 	@echo "==> report: $$PWD/reports/index.html"
 
-test: setup  ## Run the test suite
-	@echo "==> pytest (a quarter of an hour on two cores, most of it pipelines at the smoke scale)"
+test-fast: setup  ## Run the tests that run no whole pipeline: under three minutes on two cores
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --no-loadscope-reorder -m "not pipeline"
+
+test: setup  ## Run every test: a quarter of an hour on two cores
 	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --no-loadscope-reorder
 
 check: setup  ## Format, lint, types, layers: under a minute
@@ -42,18 +43,18 @@ check: setup  ## Format, lint, types, layers: under a minute
 	$(BIN)/lint-imports
 	$(BIN)/python -m basedpyright
 
-format: setup  ## Format the code, and mend what the linter can
+format: setup  ## Format the code, and apply the linter's fixes
 	$(BIN)/python -m ruff format .
 	$(BIN)/python -m ruff check --fix .
 
-bench: setup  ## Time ours against its peers: twenty minutes, on an idle machine
+bench: setup  ## Measure speed against peers: twenty minutes, on an idle machine
 	$(BIN)/python -m benchmarks
 
-bench-quick: setup  ## The same in three minutes, two rounds of each
+bench-quick: setup  ## The same with two rounds each: three minutes
 	$(BIN)/python -m benchmarks --quick
 
 lock: setup  ## Write the versions of .venv to requirements.lock
-	@{ sed -n '/^#/p' requirements.lock; $(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu$$//'; } > requirements.new
+	@{ sed -n '/^#/p' requirements.lock; $(BIN)/python -m pip freeze --exclude-editable --exclude uv | sed 's/+cpu$$//'; } > requirements.new
 	@mv requirements.new requirements.lock
 
 ui: setup  ## Open MLflow on http://127.0.0.1:5000
