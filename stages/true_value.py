@@ -51,9 +51,9 @@ def main(env: str, algorithm: str) -> None:
             work = lambda shard: shard.num_rollouts  # noqa: E731
             results = map_shards(states.measure, state_shards, stage.workshop, progress=progress, work=work)
             for shard, drawn, (_, each) in zip(state_shards, results, fitted, strict=True):
-                layout = shard.snapshot.state.architecture.value_layout
+                architecture = shard.snapshot.state.architecture
                 vectors = {"value net": shard.snapshot.state.value[0], "true value": each.value}
-                nets = {name: true_value.predict(layout, vector, drawn.obs) for name, vector in vectors.items()}
+                nets = {name: true_value.predict(architecture, vector, drawn.obs) for name, vector in vectors.items()}
                 of_snapshot, about_nets = states.tabulate(shard, drawn, nets, params.statistics)
                 rows += of_snapshot
                 opinions += about_nets

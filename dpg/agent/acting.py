@@ -4,13 +4,14 @@ Batches of a few observations cost PyTorch more in dispatch than in arithmetic, 
 PyTorch, through the same network function.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
 from jaxtyping import Float
 
 from dpg.agent import gaussian, networks, normalization
+from dpg.agent.networks import Activation
 from dpg.agent.normalization import Moments
 from dpg.agent.population import Population
 
@@ -22,6 +23,7 @@ class Actor:
     arrays: dict[str, np.ndarray]
     obs_moments: Moments
     obs_clip: float | None
+    activation: Activation
 
     @classmethod
     def of(cls, population: Population) -> Self:
@@ -30,8 +32,8 @@ class Actor:
         # Copies: matmul is faster on contiguous weights, and `put` must not reach the population.
         copies = {name: np.array(array) for name, array in arrays.items()}
         moments = population.obs_moments
-        own = Moments(moments.count.copy(), moments.mean.copy(), moments.variance.copy())
-        return cls(copies, own, population.architecture.obs_clip)
+        own = replace(moments, count=moments.count.copy(), mean=moments.mean.copy(), variance=moments.variance.copy())
+        return cls(copies, own, population.architecture.obs_clip, population.architecture.activation)
 
     @property
     def size(self) -> int:
@@ -48,7 +50,8 @@ class Actor:
     def act(self, obs: Float[np.ndarray, "PE O"], noise: Float[np.ndarray, "PE A"] | None) -> Float[np.ndarray, "PE A"]:
         """Actions in float32 for raw observations: sampled from standard normal `noise`, or the means without it."""
         grouped = obs.reshape(self.size, -1, obs.shape[-1])
-        mean = networks.mlp(self.arrays, normalization.normalize(self.obs_moments, grouped, self.obs_clip))
+        normalized = normalization.normalize(self.obs_moments, grouped, self.obs_clip)
+        mean = networks.mlp(self.arrays, normalized, self.activation)
         if noise is not None:
             mean = gaussian.sample(mean, self.arrays["log_std"], noise.reshape(mean.shape))
         return mean.reshape(len(obs), -1)

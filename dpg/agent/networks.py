@@ -1,4 +1,4 @@
-"""Tanh multilayer perceptrons as functions of named arrays.
+"""Multilayer perceptrons as functions of named arrays.
 
 Arrays `w0, b0, w1, b1, ...` hold the layers, weights as (inputs, outputs). Inputs are (..., B, inputs): the last two
 axes are the batch and the features, and leading axes of arrays and inputs broadcast (a population). NumPy and PyTorch
@@ -14,6 +14,7 @@ from dpg.numerics.arrays import namespace
 from dpg.numerics.vectors import Layout
 
 Init = Literal["orthogonal", "xavier"]
+Activation = Literal["tanh", "relu", "elu"]
 Arrays = dict[str, Any]
 
 
@@ -25,16 +26,38 @@ def mlp_shapes(sizes: tuple[int, ...]) -> tuple[tuple[str, tuple[int, ...]], ...
     return tuple(shapes)
 
 
-def layer_inputs(arrays: Arrays, x: Any) -> tuple[list[Any], Any]:
+def activate(z: Any, activation: Activation) -> Any:
+    """A hidden layer's output; `elu` is exp(z) - 1 below zero."""
+    xp = namespace(z)
+    match activation:
+        case "tanh":
+            return xp.tanh(z)
+        case "relu":
+            return xp.clip(z, 0, None)
+        case "elu":
+            return xp.where(z > 0, z, xp.expm1(xp.clip(z, None, 0)))
+
+
+def _slope(hidden: Any, activation: Activation) -> Any:
+    """The derivative of the activation where its value is `hidden`."""
+    match activation:
+        case "tanh":
+            return 1 - hidden * hidden
+        case "relu":
+            return hidden > 0
+        case "elu":
+            return namespace(hidden).where(hidden > 0, 1.0, hidden + 1)
+
+
+def layer_inputs(arrays: Arrays, x: Any, activation: Activation) -> tuple[list[Any], Any]:
     """The input of every layer, and the network's output (..., B, outputs). The last layer is linear."""
-    tanh = namespace(x).tanh
     depth = sum(name.startswith("w") for name in arrays)
     inputs = [x]
     for index in range(depth):
         z = _affine(inputs[-1], arrays[f"w{index}"], arrays[f"b{index}"])
         if index == depth - 1:
             return inputs, z
-        inputs.append(tanh(z))
+        inputs.append(activate(z, activation))
     raise ValueError("a network needs at least one layer")
 
 
@@ -44,7 +67,7 @@ def _affine(x: Any, weight: Any, bias: Any) -> Any:
     return x @ weight + bias[..., None, :]
 
 
-def layer_errors(arrays: Arrays, inputs: list[Any], error: Any) -> list[Any]:
+def layer_errors(arrays: Arrays, inputs: list[Any], error: Any, activation: Activation) -> list[Any]:
     """The errors of every layer's output, back-propagated from the `error` (..., B, outputs) of the network's output.
 
     Where `error` is the derivative of some sum over the batch with respect to the output, the derivative with respect
@@ -52,8 +75,7 @@ def layer_errors(arrays: Arrays, inputs: list[Any], error: Any) -> list[Any]:
     """
     errors = [error]
     for index in range(len(inputs) - 1, 0, -1):
-        hidden = inputs[index]
-        errors.insert(0, (errors[0] @ arrays[f"w{index}"].mT) * (1 - hidden * hidden))
+        errors.insert(0, (errors[0] @ arrays[f"w{index}"].mT) * _slope(inputs[index], activation))
     return errors
 
 
@@ -66,9 +88,9 @@ def gradient(inputs: list[Any], errors: list[Any]) -> Arrays:
     return arrays
 
 
-def mlp(arrays: Arrays, x: Any) -> Any:
+def mlp(arrays: Arrays, x: Any, activation: Activation) -> Any:
     """The network's output (..., B, outputs)."""
-    return layer_inputs(arrays, x)[1]
+    return layer_inputs(arrays, x, activation)[1]
 
 
 def init_mlp(

@@ -12,16 +12,20 @@ EPSILON = 1e-8
 
 @dataclass(frozen=True)
 class Moments:
-    """Count, mean and population variance of what was seen, for each member P and feature F, in float64."""
+    """Count, mean and population variance of what was seen, for each member P and feature F, in float64.
+
+    `epsilon` is added to variances before the root.
+    """
 
     count: Float[np.ndarray, " P"]
     mean: Float[np.ndarray, "P F"]
     variance: Float[np.ndarray, "P F"]
+    epsilon: float = EPSILON
 
     @property
     def std(self) -> Float[np.ndarray, "P F"]:
-        """sqrt(variance + 1e-8)."""
-        return np.sqrt(self.variance + EPSILON)
+        """sqrt(variance + epsilon)."""
+        return np.sqrt(self.variance + self.epsilon)
 
 
 def identity(members: int, features: int) -> Moments:
@@ -41,7 +45,7 @@ def update(moments: Moments, values: Float[np.ndarray, "P B F"]) -> Moments:
     merged_mean = moments.mean + delta * (added / total)
     # With nothing seen, the placeholder mean and variance have weight zero.
     merged_variance = (moments.variance * seen + variance * added + delta**2 * (seen * added / total)) / total
-    return Moments(moments.count + added, merged_mean, merged_variance)
+    return Moments(moments.count + added, merged_mean, merged_variance, moments.epsilon)
 
 
 def normalize(moments: Moments, values: Float[np.ndarray, "P B F"], clip: float | None) -> Float[np.ndarray, "P B F"]:

@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from dpg.agent import networks, normalization
-from dpg.agent.networks import Init
+from dpg.agent.networks import Activation, Init
 from dpg.agent.normalization import Moments
 from dpg.numerics.vectors import Layout
 from dpg.runtime.seeding import Seed
@@ -24,7 +24,7 @@ class Architecture:
     policy_hidden: tuple[int, ...]
     value_hidden: tuple[int, ...]
     obs_clip: float | None
-    activation: Literal["tanh"] = "tanh"
+    activation: Activation = "tanh"
 
     @cached_property
     def policy_layout(self) -> Layout:

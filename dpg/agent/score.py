@@ -36,7 +36,7 @@ class Score:
         One policy (D,) may serve several streams (N, B, O).
         """
         arrays = architecture.policy_layout.unflatten(policy)
-        inputs, mean = networks.layer_inputs(arrays, obs)
+        inputs, mean = networks.layer_inputs(arrays, obs, architecture.activation)
         log_std = arrays["log_std"]
         inverse_std = namespace(log_std).exp(-log_std)[..., None, :]
         scaled = (action - mean) * inverse_std
@@ -45,7 +45,7 @@ class Score:
             layout=architecture.policy_layout,
             inputs=inputs,
             # d log pi / d mean = (a - mean) / std^2 and d log pi / d log_std = ((a - mean) / std)^2 - 1
-            errors=networks.layer_errors(arrays, inputs, scaled * inverse_std),
+            errors=networks.layer_errors(arrays, inputs, scaled * inverse_std, architecture.activation),
             log_std=squared - 1,
             log_prob=gaussian.log_prob_of_squares(squared, log_std),
         )

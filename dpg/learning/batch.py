@@ -89,7 +89,7 @@ def _end_values(population: Population, streams: Streams) -> Float[np.ndarray, "
 def values(population: Population, obs: Float[np.ndarray, "P B O"]) -> Float[np.ndarray, "P B"]:
     """The value nets at normalised observations, in float64."""
     arrays = population.architecture.value_layout.unflatten(population.value)
-    return networks.mlp(arrays, obs)[..., 0].astype(np.float64)
+    return networks.mlp(arrays, obs, population.architecture.activation)[..., 0].astype(np.float64)
 
 
 def scale_reward(
@@ -196,4 +196,4 @@ def distribution(
 ) -> tuple[Float[Tensor, "P B A"], Float[Tensor, "P A"]]:
     """Means and log standard deviations of P policies at normalised observations, their own or one set for all."""
     arrays = population.architecture.policy_layout.unflatten(policy)
-    return networks.mlp(arrays, obs), arrays["log_std"]
+    return networks.mlp(arrays, obs, population.architecture.activation), arrays["log_std"]

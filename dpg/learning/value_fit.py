@@ -35,7 +35,7 @@ def loss(
 ) -> Float[Tensor, " P"]:
     """What the fit minimises: the squared error, clipped where `value_clip` says so."""
     arrays = population.architecture.value_layout.unflatten(value_vector)
-    value = networks.mlp(arrays, batch.obs)[..., 0]
+    value = networks.mlp(arrays, batch.obs, population.architecture.activation)[..., 0]
     if config.value_clip is None:
         return value_loss(value, batch.value_target)
     return clipped_value_loss(value, batch.value, batch.value_target, config.value_clip)
@@ -47,11 +47,11 @@ def gradient(
     """The gradient of `loss`, back-propagated from its slope in each value."""
     layout = population.architecture.value_layout
     arrays = layout.unflatten(value_vector)
-    inputs, output = networks.layer_inputs(arrays, batch.obs)
+    inputs, output = networks.layer_inputs(arrays, batch.obs, population.architecture.activation)
     value = output[..., 0]
     if config.value_clip is None:
         slope = value_slope(value, batch.value_target)
     else:
         slope = clipped_value_slope(value, batch.value, batch.value_target, config.value_clip)
-    errors = networks.layer_errors(arrays, inputs, slope[..., None])
+    errors = networks.layer_errors(arrays, inputs, slope[..., None], population.architecture.activation)
     return layout.flatten(networks.gradient(inputs, errors))

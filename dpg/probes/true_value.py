@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dpg.agent import networks
-from dpg.agent.population import AdamState
+from dpg.agent.population import AdamState, Architecture
 from dpg.agent.snapshot import Snapshot
 from dpg.envs.make import time_limit
 from dpg.learning.adam import Adam
@@ -173,7 +173,8 @@ def collect(snapshot: Snapshot, seeds: list[Seed]) -> Data:
 def fit(shard: Shard, data: Data, stopping: Data, heldout: Data, node: Seed) -> Fitted:
     """V* from `data`, stopped where it no longer improves on `stopping`; `heldout` decides nothing."""
     snapshot = shard.snapshot
-    layout = snapshot.state.architecture.value_layout
+    architecture = snapshot.state.architecture
+    layout = architecture.value_layout
     mean, std = float(data.returns.mean()), max(float(data.returns.std()), 1e-12)
     obs, target = torch.from_numpy(data.obs), torch.from_numpy(((data.returns - mean) / std).astype(np.float32))
     vector = best = initial(snapshot, node)
@@ -184,9 +185,9 @@ def fit(shard: Shard, data: Data, stopping: Data, heldout: Data, node: Seed) -> 
     cell = (snapshot.recipe.env_id, snapshot.recipe.algorithm, snapshot.agent, snapshot.iteration)
     for epoch in range(1, shard.fit.max_epochs + 1):
         for rows in minibatches(rng, len(target), shard.fit.minibatch):
-            vector = adam.descend(vector, gradient(layout, vector, obs[rows], target[rows]))
+            vector = adam.descend(vector, gradient(architecture, vector, obs[rows], target[rows]))
         losses = [
-            float(np.mean((predict(layout, vector[0].numpy(), part.obs) - (part.returns - mean) / std) ** 2))
+            float(np.mean((predict(architecture, vector[0].numpy(), part.obs) - (part.returns - mean) / std) ** 2))
             for part in (data, stopping)
         ]
         epochs.append(Epoch(*cell, epoch, *losses))
@@ -214,20 +215,26 @@ def minibatches(rng: np.random.Generator, pairs: int, size: int) -> Iterator[Ten
 
 @torch.inference_mode()
 def gradient(
-    layout: Layout, vector: Float[Tensor, "1 D"], obs: Float[Tensor, "B O"], target: Float[Tensor, " B"]
+    architecture: Architecture, vector: Float[Tensor, "1 D"], obs: Float[Tensor, "B O"], target: Float[Tensor, " B"]
 ) -> Float[Tensor, "1 D"]:
     """The gradient of the mean squared error."""
+    layout, activation = architecture.value_layout, architecture.activation
     arrays = layout.unflatten(vector)
-    inputs, output = networks.layer_inputs(arrays, obs[None])
+    inputs, output = networks.layer_inputs(arrays, obs[None], activation)
     slope = value_slope(output[..., 0], target[None])
-    return layout.flatten(networks.gradient(inputs, networks.layer_errors(arrays, inputs, slope[..., None])))
+    errors = networks.layer_errors(arrays, inputs, slope[..., None], activation)
+    return layout.flatten(networks.gradient(inputs, errors))
 
 
-def predict(layout: Layout, value: Float[np.ndarray, " D"], obs: Float[np.ndarray, "B O"]) -> Float[np.ndarray, " B"]:
+def predict(
+    architecture: Architecture, value: Float[np.ndarray, " D"], obs: Float[np.ndarray, "B O"]
+) -> Float[np.ndarray, " B"]:
     """The net's values at normalised observations, in float64."""
-    arrays = layout.unflatten(value)
-    parts = [networks.mlp(arrays, obs[first : first + AT_ONCE])[:, 0] for first in range(0, len(obs), AT_ONCE)]
-    return np.concatenate(parts).astype(np.float64)
+    arrays = architecture.value_layout.unflatten(value)
+    parts = (obs[first : first + AT_ONCE] for first in range(0, len(obs), AT_ONCE))
+    return np.concatenate([networks.mlp(arrays, part, architecture.activation)[:, 0] for part in parts]).astype(
+        np.float64
+    )
 
 
 def unstandardized(layout: Layout, value: Float[np.ndarray, " D"], mean: float, std: float) -> Float[np.ndarray, " D"]:
@@ -244,8 +251,8 @@ def quality(
 ) -> Quality:
     """V* and the snapshot's own value net on the last of the three sets: fitted, stopping, held-out."""
     data, stopping, heldout = sets
-    layout = snapshot.state.architecture.value_layout
-    fitted, own = (predict(layout, vector, heldout.obs) for vector in (value, snapshot.state.value[0]))
+    architecture = snapshot.state.architecture
+    fitted, own = (predict(architecture, vector, heldout.obs) for vector in (value, snapshot.state.value[0]))
     size = np.abs(heldout.returns)
     relative = [np.abs(each - heldout.returns)[size > 0] / size[size > 0] for each in (fitted, own)]
     medians = [float(np.median(each)) if len(each) else float("nan") for each in relative]

@@ -146,8 +146,9 @@ def tabulate(snapshot: Snapshot, updates: Updates, statistics: Statistics, seed:
 
 def pairwise_kl(snapshot: Snapshot, updates: Updates) -> Float[np.ndarray, "U U"]:
     """KL between all pairs of updated policies, averaged over the states and over both directions."""
-    arrays = snapshot.state.architecture.policy_layout.unflatten(updates.policy)
-    mean = networks.mlp(arrays, updates.obs[None]).astype(np.float64)
+    architecture = snapshot.state.architecture
+    arrays = architecture.policy_layout.unflatten(updates.policy)
+    mean = networks.mlp(arrays, updates.obs[None], architecture.activation).astype(np.float64)
     log_std = arrays["log_std"].astype(np.float64)
     rows = [
         gaussian.kl(mean[index : index + 1], log_std[index : index + 1], mean, log_std).mean(axis=-1)

@@ -29,35 +29,63 @@ def test_forward_pass_against_plain_loops(sizes):
     rng = np.random.default_rng(0)
     arrays, x = arrays_of(rng, sizes), rng.standard_normal((6, sizes[0]))
     expected = [slow_forward(arrays, row) for row in x]
-    np.testing.assert_allclose(networks.mlp(arrays, x), expected, rtol=1e-12)
+    np.testing.assert_allclose(networks.mlp(arrays, x, "tanh"), expected, rtol=1e-12)
     tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
-    np.testing.assert_allclose(networks.mlp(tensors, torch.from_numpy(x)).numpy(), expected, rtol=1e-12)
+    np.testing.assert_allclose(networks.mlp(tensors, torch.from_numpy(x), "tanh").numpy(), expected, rtol=1e-12)
 
 
 def test_every_member_of_a_population_computes_its_own_network():
     rng = np.random.default_rng(1)
     sizes = (3, 4, 4, 2)
     arrays, x = arrays_of(rng, sizes, leading=(5,)), rng.standard_normal((5, 7, 3))
-    together = networks.mlp(arrays, x)
+    together = networks.mlp(arrays, x, "tanh")
     for member in range(5):
-        alone = networks.mlp({name: array[member] for name, array in arrays.items()}, x[member])
+        alone = networks.mlp({name: array[member] for name, array in arrays.items()}, x[member], "tanh")
         np.testing.assert_allclose(together[member], alone, rtol=1e-12)
 
 
 def test_without_hidden_layers_the_network_is_linear():
     rng = np.random.default_rng(2)
     arrays, x = arrays_of(rng, (3, 2)), 100 * rng.standard_normal((6, 3))
-    np.testing.assert_allclose(networks.mlp(arrays, x), x @ arrays["w0"] + arrays["b0"])
+    np.testing.assert_allclose(networks.mlp(arrays, x, "tanh"), x @ arrays["w0"] + arrays["b0"])
 
 
 def test_layer_inputs_are_the_input_and_the_hidden_activations():
     rng = np.random.default_rng(3)
     arrays, x = arrays_of(rng, (3, 4, 2)), rng.standard_normal((6, 3))
-    inputs, output = networks.layer_inputs(arrays, x)
+    inputs, output = networks.layer_inputs(arrays, x, "tanh")
     hidden = np.tanh(x @ arrays["w0"] + arrays["b0"])
     np.testing.assert_array_equal(inputs[0], x)
     np.testing.assert_allclose(inputs[1], hidden)
     np.testing.assert_allclose(output, inputs[1] @ arrays["w1"] + arrays["b1"])
+
+
+@pytest.mark.parametrize("activation", ["tanh", "relu", "elu"])
+def test_activations_and_their_derivatives_are_those_of_pytorch(activation):
+    """Catches a derivative that belongs to another activation, and NumPy and PyTorch going different ways."""
+    rng = np.random.default_rng(4)
+    arrays, x = arrays_of(rng, (3, 8, 8, 2)), 2 * rng.standard_normal((20, 3))
+    tensors = {name: torch.from_numpy(array).requires_grad_() for name, array in arrays.items()}
+    own = getattr(torch.nn.functional, activation)
+    hidden = own(torch.from_numpy(x) @ tensors["w0"] + tensors["b0"])
+    output = own(hidden @ tensors["w1"] + tensors["b1"]) @ tensors["w2"] + tensors["b2"]
+    (output**2).sum().backward()
+    inputs, found = networks.layer_inputs(arrays, x, activation)
+    np.testing.assert_allclose(found, output.detach().numpy(), rtol=1e-12)
+    gradient = networks.gradient(inputs, networks.layer_errors(arrays, inputs, 2 * found, activation))
+    for name, tensor in tensors.items():
+        np.testing.assert_allclose(gradient[name], tensor.grad.numpy(), rtol=1e-10, atol=1e-12)
+    if activation != "tanh":
+        wrong = networks.gradient(inputs, networks.layer_errors(arrays, inputs, 2 * found, "tanh"))
+        assert np.abs(wrong["w0"] - gradient["w0"]).max() > 0.1
+
+
+@pytest.mark.parametrize("activation", ["tanh", "relu", "elu"])
+def test_numpy_and_pytorch_activate_alike(activation):
+    z = np.array([-800.0, -1.0, 0.0, 2.0, 800.0], np.float32)
+    found = networks.activate(z, activation)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(networks.activate(torch.from_numpy(z), activation).numpy(), found, rtol=1e-6)
 
 
 @pytest.mark.parametrize("sizes", [(7, 4, 6, 2), (4, 9, 4, 4)], ids=["narrowing", "widening"])

@@ -82,3 +82,13 @@ def test_scaling_divides_by_the_deviation_and_does_not_centre(clip, expected):
     moments = Moments(np.array([10.0]), np.array([[7.0]]), np.array([[4.0]]))
     found = normalization.scale(moments, np.array([[8.0, -3.0, 200.0]]), clip)
     np.testing.assert_allclose(found, [expected], rtol=1e-8)
+
+
+def test_epsilon_is_the_normalisers_own_and_stays_its_own():
+    """Other libraries add other amounts; without any, the identity leaves values exactly as they are."""
+    moments = Moments(np.array([10.0]), np.array([[7.0]]), np.array([[4.0]]), epsilon=5.0)
+    np.testing.assert_array_equal(moments.std, [[3.0]])
+    assert normalization.update(moments, np.ones((1, 2, 1))).epsilon == 5.0
+    values = np.random.default_rng(0).standard_normal((1, 20, 1))
+    none = Moments(np.zeros(1), np.zeros((1, 1)), np.ones((1, 1)), epsilon=0.0)
+    np.testing.assert_array_equal(normalization.normalize(none, values, None), values.astype(np.float32))

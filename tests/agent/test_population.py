@@ -129,7 +129,7 @@ def test_agents_act_on_observations_as_their_networks_were_taught_to_see_them(po
     """Normalised by the member's own moments, and clipped: the policy that acts is the one whose ratio is taken."""
     obs = np.random.default_rng(5).normal(0, 30, (3, 3))
     seen = population.normalize_obs(obs[:, None, :])
-    expected = networks.mlp(ARCHITECTURE.policy_layout.unflatten(population.policy), seen)[:, 0]
+    expected = networks.mlp(ARCHITECTURE.policy_layout.unflatten(population.policy), seen, "tanh")[:, 0]
     np.testing.assert_allclose(Actor.of(population).act(obs, None), expected, rtol=1e-5, atol=1e-7)
     assert np.any(np.abs(seen) == 5)  # the clip is reached
 

@@ -21,7 +21,7 @@ def case(request) -> tuple[Architecture, np.ndarray, np.ndarray, np.ndarray]:
 def score_of_pair(architecture: Architecture, policy: np.ndarray, obs: np.ndarray, action: np.ndarray) -> np.ndarray:
     theta = torch.from_numpy(policy.astype(np.float64)).requires_grad_()
     arrays = architecture.policy_layout.unflatten(theta)
-    mean = networks.mlp(arrays, torch.from_numpy(obs)[None])
+    mean = networks.mlp(arrays, torch.from_numpy(obs)[None], "tanh")
     log_prob = gaussian.log_prob(mean, arrays["log_std"], torch.from_numpy(action)[None])
     (gradient,) = torch.autograd.grad(log_prob.sum(), theta)
     return gradient.numpy()
@@ -47,7 +47,7 @@ def test_the_mean_score_of_a_policys_own_actions_is_zero():
     policy = 0.5 * rng.standard_normal(architecture.policy_layout.size)
     obs = rng.standard_normal((10, 20_000, 2))
     arrays = architecture.policy_layout.unflatten(policy.astype(np.float64))
-    action = gaussian.sample(networks.mlp(arrays, obs), arrays["log_std"], rng.standard_normal((10, 20_000, 1)))
+    action = gaussian.sample(networks.mlp(arrays, obs, "tanh"), arrays["log_std"], rng.standard_normal((10, 20_000, 1)))
     score = Score.of(architecture, policy, obs, action)
     mean = score.sum(np.full((10, 20_000), 1 / 200_000)).sum(axis=0)
     fisher = np.stack([score_of_pair(architecture, policy, obs[0, t], action[0, t]) for t in range(500)])

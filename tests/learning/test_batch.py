@@ -41,7 +41,7 @@ def value_at(population: Population, member: int, obs: np.ndarray) -> float:
     moments = population.obs_moments
     scaled = (obs - moments.mean[member]) / np.sqrt(moments.variance[member] + 1e-8)
     arrays = population.architecture.value_layout.unflatten(population.value[member].astype(np.float64))
-    return float(networks.mlp(arrays, scaled[None])[0, 0])
+    return float(networks.mlp(arrays, scaled[None], "tanh")[0, 0])
 
 
 @pytest.mark.parametrize("time_limit", ["bootstrap", "terminal"])
@@ -115,7 +115,7 @@ def test_old_log_probabilities_are_those_of_the_policy_that_acted(population, st
     layout = population.architecture.policy_layout
     for member in range(2):
         arrays = layout.unflatten(population.policy[member].astype(np.float64))
-        mean = networks.mlp(arrays, batch.obs[member].numpy().astype(np.float64))
+        mean = networks.mlp(arrays, batch.obs[member].numpy().astype(np.float64), "tanh")
         expected = gaussian.log_prob(mean, arrays["log_std"], batch.action[member].numpy())
         np.testing.assert_allclose(batch.old_log_prob[member].numpy(), expected, rtol=1e-5)
         np.testing.assert_allclose(batch.old_mean[member].numpy(), mean, rtol=1e-4, atol=1e-6)

@@ -114,12 +114,12 @@ def data() -> dict[str, np.ndarray]:
 
 def log_prob(theta: Any, data: dict[str, Any]) -> Any:
     arrays = LAYOUT.unflatten(theta)
-    return gaussian.log_prob(networks.mlp(arrays, data["obs"]), arrays["log_std"], data["action"])
+    return gaussian.log_prob(networks.mlp(arrays, data["obs"], "tanh"), arrays["log_std"], data["action"])
 
 
 def value(theta: Any, data: dict[str, Any]) -> Any:
     """The first output stands in for a value net."""
-    return networks.mlp(LAYOUT.unflatten(theta), data["obs"])[..., 0]
+    return networks.mlp(LAYOUT.unflatten(theta), data["obs"], "tanh")[..., 0]
 
 
 OBJECTIVES: dict[str, Callable[[Any, dict[str, Any]], Any]] = {

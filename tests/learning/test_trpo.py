@@ -30,7 +30,7 @@ def batch(population, make_streams, make_recipe) -> Batch:
     """Forty pairs an agent, with actions from its own policy."""
     recipe, streams = make_recipe("trpo"), make_streams(2, 40, terminated=((0, 9),))
     arrays = population.architecture.policy_layout.unflatten(population.policy)
-    mean = networks.mlp(arrays, population.normalize_obs(streams.obs))
+    mean = networks.mlp(arrays, population.normalize_obs(streams.obs), "tanh")
     noise = np.random.default_rng(1).standard_normal(mean.shape).astype(np.float32)
     on_policy = replace(streams, action=gaussian.sample(mean, arrays["log_std"], noise))
     return prepare(population, on_policy, recipe.common, recipe.config)
@@ -46,7 +46,7 @@ def fisher_matrix(population: Population, batch: Batch, member: int) -> np.ndarr
 
     def head(theta: Tensor) -> Tensor:
         arrays = layout.unflatten(theta)
-        mean = networks.mlp(arrays, batch.obs[member].double())
+        mean = networks.mlp(arrays, batch.obs[member].double(), "tanh")
         return torch.cat([mean, arrays["log_std"].expand(mean.shape)], dim=-1)
 
     theta = torch.from_numpy(population.policy[member].astype(np.float64))

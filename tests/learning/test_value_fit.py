@@ -32,7 +32,7 @@ def test_one_step_on_the_whole_batch_is_adams_on_the_configured_loss(population,
         phi = torch.from_numpy(population.value.copy()).requires_grad_()
         optimizer = torch.optim.Adam([phi], lr=lr, eps=config.adam_eps)
         for _ in range(2):
-            value = networks.mlp(population.architecture.value_layout.unflatten(phi), batch.obs)[..., 0]
+            value = networks.mlp(population.architecture.value_layout.unflatten(phi), batch.obs, "tanh")[..., 0]
             if clip is None:
                 loss = value_loss(value, batch.value_target)
             else:

@@ -45,7 +45,7 @@ def surrogate_gradient(snapshot: Snapshot, parts: list[Streams]) -> np.ndarray:
     normalized = torch.from_numpy((pooled - pooled.mean()) / pooled.std())
     theta = torch.from_numpy(state.policy[0].astype(np.float64)).requires_grad_()
     arrays = state.architecture.policy_layout.unflatten(theta)
-    mean = networks.mlp(arrays, torch.from_numpy(np.concatenate(obs).astype(np.float64)))
+    mean = networks.mlp(arrays, torch.from_numpy(np.concatenate(obs).astype(np.float64)), "tanh")
     log_prob = gaussian.log_prob(mean, arrays["log_std"], torch.from_numpy(np.concatenate(action)).double())
     ratio = torch.exp(log_prob - log_prob.detach())
     (gradient,) = torch.autograd.grad((ratio * normalized).mean(), theta)

@@ -48,12 +48,12 @@ def test_it_finds_the_closed_form(snapshot, fitted, heldout):
     Returns vary by twice as much as V does: of theirs no more than a quarter can be explained. Seeds are fixed.
     """
     data, truth = heldout
-    predicted = true_value.predict(snapshot.state.architecture.value_layout, fitted.value, data.obs)
+    predicted = true_value.predict(snapshot.state.architecture, fitted.value, data.obs)
     assert explained_variance(predicted, truth) > 0.9
     assert abs(np.mean(predicted - truth)) < 0.1 * truth.std()
     # What it states of itself, from some twenty held-out episodes, is what fresh ones say.
     assert explained_variance(predicted, data.returns) == pytest.approx(fitted.quality.explained_variance, abs=0.1)
-    own = true_value.predict(snapshot.state.architecture.value_layout, snapshot.state.value[0], data.obs)
+    own = true_value.predict(snapshot.state.architecture, snapshot.state.value[0], data.obs)
     assert explained_variance(own, truth) < 0.5
 
 
@@ -71,16 +71,16 @@ def test_its_quality_is_that_of_held_out_streams(fitted):
 def test_what_is_stated_of_it_comes_from_streams_that_decided_nothing(snapshot, fitted):
     """The tenth that stops the fit is another than the tenth that its error is stated on."""
     shard = true_value.Shard(snapshot, 40_000, FIT, seed=0)
-    layout, node = snapshot.state.architecture.value_layout, true_value.probe_seed(0, "true_value", snapshot)
+    architecture, node = snapshot.state.architecture, true_value.probe_seed(0, "true_value", snapshot)
     assert shard.num_heldout == shard.num_streams // 10
     seeds = [node / f"stream={index}" for index in range(shard.num_streams)]
     heldout, stopping, data = (true_value.collect(snapshot, part) for part in (seeds[:10], seeds[10:20], seeds[20:]))
     quality = fitted.quality
     counts = (quality.pairs, quality.stopping_pairs, quality.heldout_pairs)
     assert counts == tuple(len(part.returns) for part in (data, stopping, heldout))
-    predicted = true_value.predict(layout, fitted.value, heldout.obs)
+    predicted = true_value.predict(architecture, fitted.value, heldout.obs)
     assert quality.explained_variance == explained_variance(predicted, heldout.returns)
-    gap = (true_value.predict(layout, fitted.value, stopping.obs) - stopping.returns) / data.returns.std()
+    gap = (true_value.predict(architecture, fitted.value, stopping.obs) - stopping.returns) / data.returns.std()
     kept = fitted.epochs[quality.best_epoch - 1]
     assert kept.stopping_loss == pytest.approx(np.mean(gap**2), rel=1e-4)
     other = true_value.fit(shard, data, stopping, stopping, node)
@@ -114,8 +114,10 @@ def test_scale_and_shift_are_folded_into_the_last_layer(snapshot, heldout):
     data, _ = heldout
     layout, value = snapshot.state.architecture.value_layout, snapshot.state.value[0]
     folded = true_value.unstandardized(layout, value, mean=-20.0, std=7.0)
-    expected = -20.0 + 7.0 * true_value.predict(layout, value, data.obs)
-    np.testing.assert_allclose(true_value.predict(layout, folded, data.obs), expected, rtol=1e-5, atol=1e-4)
+    expected = -20.0 + 7.0 * true_value.predict(snapshot.state.architecture, value, data.obs)
+    np.testing.assert_allclose(
+        true_value.predict(snapshot.state.architecture, folded, data.obs), expected, rtol=1e-5, atol=1e-4
+    )
 
 
 def test_the_same_shard_gives_the_same_bytes(snapshot, fitted):
