@@ -20,13 +20,12 @@ from jaxtyping import Float, Int
 from dpg.agent import snapshot
 from dpg.agent.acting import Actor
 from dpg.agent.snapshot import Snapshot
-from dpg.envs.make import action_space_of, make_vector
+from dpg.envs.make import action_space_of
 from dpg.numerics.statistics import Interval, mean_interval
-from dpg.probes.collection import probe_seed
+from dpg.probes.collection import fresh_episodes, probe_seed
 from dpg.runtime import project as layout
 from dpg.runtime.errors import UserError
 from dpg.runtime.seeding import Seed
-from dpg.streams import episodes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
 
     from dpg.report.gallery import Drawing
 
-MAX_ENVS = 16
 CONFIDENCE = 0.95
 RESAMPLES = 1000
 
@@ -104,16 +102,8 @@ def evaluate(policy: Policy, num_episodes: int = 10, seed: int = 0, *, determini
     """
     if num_episodes < 1:
         raise ValueError(f"num_episodes = {num_episodes}: must be at least 1")
-    recipe = policy.snapshot.recipe
-    envs = make_vector(recipe.env_id, min(num_episodes, MAX_ENVS), recipe.common.env_modules)
-    found = episodes.run(
-        policy.snapshot.state,
-        envs,
-        [[episode_seed(policy.snapshot, seed, index) for index in range(num_episodes)]],
-        clip_actions=recipe.common.clip_actions,
-        deterministic=deterministic,
-    )
-    envs.close()
+    seeds = [episode_seed(policy.snapshot, seed, index) for index in range(num_episodes)]
+    found = fresh_episodes(policy.snapshot, seeds, deterministic=deterministic)
     returns = found.return_[0]
     rng = (probe_seed(seed, "look", policy.snapshot) / "bootstrap").generator()
     return Returns(returns, found.length[0], mean_interval(returns, CONFIDENCE, RESAMPLES, rng))

@@ -34,7 +34,7 @@ from dpg.probes import (
     update_step,
     value,
 )
-from dpg.probes.collection import STREAMS_AT_ONCE
+from dpg.probes.collection import MAX_ENVS, STREAMS_AT_ONCE
 from dpg.probes.landscape import Plane
 from dpg.probes.survey import Survey, plan_planes, plan_rewards
 from dpg.runtime.schema import AlgorithmName, Params, nearest
@@ -311,7 +311,7 @@ def checkpoint(cell: Cell) -> StageWork:
         pairs=len(shards) * episodes * length,
         episodes=len(shards) * episodes,
         approximate=True,
-        rounds=((_episodes(len(shards), episodes * length, min(episodes, evaluation.MAX_ENVS)),),),
+        rounds=((_episodes(len(shards), episodes * length, min(episodes, MAX_ENVS)),),),
         held_bytes=len(shards) // 2 * cell.snapshot_bytes,
         scratch_bytes=len(shards) * episodes * 2 * FLOAT,
         output_bytes=copies * cell.snapshot_bytes + policies + _table(evaluation.Evaluation, len(shards)),

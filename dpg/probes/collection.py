@@ -1,4 +1,4 @@
-"""Fresh streams from a snapshot, as training would have collected them: what probes measure on."""
+"""Fresh streams and episodes from a snapshot, as training would have collected them: what probes measure on."""
 
 from collections.abc import Sequence
 
@@ -6,9 +6,12 @@ from dpg.agent.acting import Actor
 from dpg.agent.snapshot import Snapshot
 from dpg.envs.make import make_vector
 from dpg.runtime.seeding import Seed
+from dpg.streams import episodes
+from dpg.streams.episodes import Episodes
 from dpg.streams.rollout import Streams, collect
 
 STREAMS_AT_ONCE = 8
+MAX_ENVS = 16
 
 
 def probe_seed(seed: int, probe: str, snapshot: Snapshot) -> Seed:
@@ -30,3 +33,14 @@ def fresh_streams(snapshot: Snapshot, seeds: Sequence[Seed], num_pairs: int | No
         parts.append(collect(actor, envs, group, pairs, clip_actions=recipe.common.clip_actions))
         envs.close()
     return Streams.concatenate(parts)
+
+
+def fresh_episodes(snapshot: Snapshot, seeds: Sequence[Seed], *, deterministic: bool) -> Episodes:
+    """One whole episode from every seed; normalisers are frozen."""
+    common = snapshot.recipe.common
+    envs = make_vector(snapshot.recipe.env_id, min(len(seeds), MAX_ENVS), common.env_modules)
+    found = episodes.run(
+        snapshot.state, envs, [list(seeds)], clip_actions=common.clip_actions, deterministic=deterministic
+    )
+    envs.close()
+    return found

@@ -6,14 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from dpg.agent.snapshot import Snapshot
-from dpg.envs.make import make_vector
 from dpg.numerics.statistics import mean_interval
-from dpg.probes.collection import probe_seed
+from dpg.probes.collection import fresh_episodes, probe_seed
 from dpg.runtime.schema import Statistics
 from dpg.runtime.seeding import Seed
-from dpg.streams import episodes
-
-MAX_ENVS = 16
+from dpg.streams.episodes import Episodes
 
 
 @dataclass(frozen=True)
@@ -57,22 +54,13 @@ def plan(snapshots: Sequence[Snapshot], num_episodes: int, seed: int) -> list[Sh
     ]
 
 
-def measure(shard: Shard) -> episodes.Episodes:
+def measure(shard: Shard) -> Episodes:
     """Run a shard's episodes."""
-    recipe = shard.snapshot.recipe
-    envs = make_vector(recipe.env_id, min(shard.num_episodes, MAX_ENVS), recipe.common.env_modules)
-    result = episodes.run(
-        shard.snapshot.state,
-        envs,
-        [[shard.node / f"episode={index}" for index in range(shard.num_episodes)]],
-        clip_actions=recipe.common.clip_actions,
-        deterministic=shard.actions == "deterministic",
-    )
-    envs.close()
-    return result
+    seeds = [shard.node / f"episode={index}" for index in range(shard.num_episodes)]
+    return fresh_episodes(shard.snapshot, seeds, deterministic=shard.actions == "deterministic")
 
 
-def tabulate(shard: Shard, result: episodes.Episodes, statistics: Statistics) -> Evaluation:
+def tabulate(shard: Shard, result: Episodes, statistics: Statistics) -> Evaluation:
     """The row of one shard."""
     rng = (shard.node / "bootstrap").generator()
     interval = mean_interval(result.return_[0], statistics.confidence, statistics.resamples, rng)
