@@ -12,9 +12,10 @@ from benchmarks.agents import params, snapshot
 from benchmarks.harness import Cores, Row
 from benchmarks.workers import Silent
 from dpg.probes import gradient
+from dpg.runtime.local_workers import LocalProcesses
+from dpg.runtime.machine import peak_memory
 from dpg.runtime.schema import GradientBudget
-from dpg.runtime.shards import Workshop, map_shards
-from dpg.runtime.workers import LocalProcesses, peak_memory
+from dpg.runtime.shards import ExecutionContext, map_shards
 
 ENV_ID = "Humanoid-v4"
 FEW, MANY = 100_000, 1_000_000  # pairs of the true gradient and of the largest estimates together
@@ -41,13 +42,13 @@ def _peak(pairs: int, width: int) -> float:
     shards = gradient.plan([agent], budget, agent.recipe.seed)
     workers = LocalProcesses(width)
     try:
-        workshop = Workshop(workers)
-        results = map_shards(gradient.measure, shards, workshop, progress=Silent(), work=lambda shard: shard.num_pairs)
+        context = ExecutionContext(workers)
+        results = map_shards(gradient.measure, shards, context, progress=Silent(), work=lambda shard: shard.num_pairs)
         for collected in gradient.gather(shards, results):
             gradient.tabulate(collected, gradient.cosines(collected), statistics, agent.recipe.seed)
     finally:
         workers.close()
-    return peak_memory() + sum(workshop.usage.peak_memory.values())
+    return peak_memory() + sum(context.usage.peak_memory.values())
 
 
 def _row(name: str, ours: float, peer: float, target: float) -> Row:

@@ -25,7 +25,7 @@ from benchmarks.harness import Cores, Row
 
 ROOT = Path(__file__).parent.parent
 COPIED = (".dvc/config", ".dvcignore", ".gitignore", "dpg", "dvc.yaml", "params.yaml", "stages")
-PATIENCE = 600  # seconds
+TIMEOUT_S = 600  # seconds
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def _dvc(project: Path, *arguments: str) -> str:
         check=False,
         capture_output=True,
         encoding="utf-8",
-        timeout=PATIENCE,
+        timeout=TIMEOUT_S,
     )
     if done.returncode:
         raise RuntimeError(f"dvc {' '.join(arguments)}: {done.stdout}{done.stderr}")

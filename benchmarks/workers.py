@@ -20,14 +20,15 @@ from benchmarks.harness import Cores, Lap, Row, Skipped, Timing, race
 from benchmarks.machine import lacking
 from dpg.learning import campaign
 from dpg.probes import gradient
+from dpg.runtime.local_workers import LocalProcesses
 from dpg.runtime.progress import Progress
 from dpg.runtime.schema import GradientBudget
-from dpg.runtime.shards import Workshop, map_shards
-from dpg.runtime.workers import LocalProcesses, Workers
+from dpg.runtime.shards import ExecutionContext, map_shards
+from dpg.runtime.workers import Workers
 
 ROOT = Path(__file__).parent.parent
 ENV_ID = "Hopper-v4"
-PATIENCE = 60  # seconds
+TIMEOUT_S = 60  # seconds
 STREAMS = 8  # of a shard: a second's work and more, as the pipeline cuts it
 # The least that two processes should do over one, and Dask over local processes: within 15 % of their time.
 OVER_ONE = 1.8
@@ -74,27 +75,27 @@ def _shards(number: int) -> list[gradient.Shard]:
     return gradient.plan([agent], budget, agent.recipe.seed, STREAMS)[:number]
 
 
-def _collect(shards: Sequence[gradient.Shard], workshop: Workshop) -> int:
-    results = map_shards(gradient.measure, shards, workshop, progress=Silent(), work=lambda shard: shard.num_pairs)
+def _collect(shards: Sequence[gradient.Shard], context: ExecutionContext) -> int:
+    results = map_shards(gradient.measure, shards, context, progress=Silent(), work=lambda shard: shard.num_pairs)
     return sum(shard.num_pairs for shard, _ in zip(shards, results, strict=True))
 
 
-def _train(size: int, iterations: int, workshop: Workshop) -> int:
+def _train(size: int, iterations: int, context: ExecutionContext) -> int:
     """Two groups as the pipeline trains them, from their initialisation on."""
     short = recipe(ENV_ID, "ppo").model_copy(update={"iterations": iterations})
     groups = campaign.groups_of(short, 2 * size, size)
-    for _ in campaign.train(groups, 1, workshop, Silent()):
+    for _ in campaign.train(groups, 1, context, Silent()):
         pass
     return sum(group.num_pairs for group in groups)
 
 
-def _lap(work: Callable[[Workshop], int], workers: Workers) -> Lap:
+def _lap(work: Callable[[ExecutionContext], int], workers: Workers) -> Lap:
     """Pairs and core seconds are shared out evenly among the workers; each takes as long as the whole."""
-    workshop = Workshop(workers)
+    context = ExecutionContext(workers)
     start = time.perf_counter()
-    pairs = work(workshop)
+    pairs = work(context)
     wall = time.perf_counter() - start
-    share = Timing(pairs // workers.width, wall, workshop.usage.cpu_seconds / workers.width)
+    share = Timing(pairs // workers.width, wall, context.usage.cpu_seconds / workers.width)
     return [share] * workers.width
 
 
@@ -130,8 +131,8 @@ def _dask(width: int) -> Generator[Workers]:
             address = json.loads(file.read_text(encoding="utf-8"))["address"]
             for _ in range(width):
                 start("worker", address, "--nthreads", "1", "--no-nanny")
-            with distributed.Client(address, timeout=PATIENCE, set_as_default=False) as client:
-                client.wait_for_workers(width, timeout=PATIENCE)
+            with distributed.Client(address, timeout=TIMEOUT_S, set_as_default=False) as client:
+                client.wait_for_workers(width, timeout=TIMEOUT_S)
             workers = DaskWorkers.connect(address)
             try:
                 yield workers
@@ -144,7 +145,7 @@ def _dask(width: int) -> Generator[Workers]:
 
 
 def _wait_for(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT_S
     while not condition():
         if time.monotonic() > end:
             raise TimeoutError("the Dask scheduler does not start")

@@ -38,7 +38,7 @@ from dpg.runtime.errors import UserError
 
 EXPERIMENT = "deep-policy-gradients"
 KIND = {"mlflow.experimentKind": "custom_model_development"}  # the UI shows training runs, not traces
-PATIENCE = 20  # seconds for a database that another program is writing to
+TIMEOUT_S = 20  # seconds for a database that another program is writing to
 MIGRATIONS = Path(mlflow.store.__file__).parent / "db_migrations"
 REFUSED = ("UNAUTHENTICATED", "PERMISSION_DENIED")
 
@@ -252,7 +252,7 @@ def _look_at_database(uri: str, *, make: bool = False) -> int | None:
         if make:
             path.absolute().parent.mkdir(parents=True, exist_ok=True)
         _check_writable(path.absolute().parent)
-        options = {"mode": "rwc" if make else "rw", "uri": "true", "timeout": str(PATIENCE)}
+        options = {"mode": "rwc" if make else "rw", "uri": "true", "timeout": str(TIMEOUT_S)}
         url = url.set(database=f"file:{quote(str(path.absolute()))}", query=options)
     engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
     with engine.connect() as connection:

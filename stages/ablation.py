@@ -35,7 +35,7 @@ def main(env: str, algorithm: AlgorithmName) -> None:
     ):
         history: list[Record] = []
         try:
-            for results in campaign.train(groups, budget.snapshot_every, stage.workshop, progress):
+            for results in campaign.train(groups, budget.snapshot_every, stage.context, progress):
                 records = list(chain.from_iterable(result.records for result in results))
                 log_means(stage.run, records)
                 history += records

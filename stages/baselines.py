@@ -34,7 +34,7 @@ def main(env: str, algorithm: str) -> None:
     ):
         (out,) = stage.outputs
         work = lambda shard: shard.num_pairs  # noqa: E731
-        results = map_shards(baselines.measure, shards, stage.workshop, progress=progress, work=work)
+        results = map_shards(baselines.measure, shards, stage.context, progress=progress, work=work)
         comparisons, differences, found = [], [], []
         for collected in baselines.gather(shards, results):
             rows, gaps = baselines.tabulate(collected, params.statistics, params.seed)

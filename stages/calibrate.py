@@ -19,7 +19,7 @@ def main() -> None:
         Progress("calibrate", 1, "calibrations") as progress,
     ):
         (out,) = stage.outputs
-        (checks,) = map_shards(calibration.measure, [shard], stage.workshop, progress=progress, work=lambda _: 1)
+        (checks,) = map_shards(calibration.measure, [shard], stage.context, progress=progress, work=lambda _: 1)
         write_table(checks, out / "calibration.csv")
         failed = sum(not check.as_expected for check in checks)
         stage.run.log_metrics({"calibrate.checks": len(checks), "calibrate.failed": failed}, step=0)

@@ -53,7 +53,7 @@ def main(env: str, algorithm: str) -> None:
         for agent in agents:
             export(load(cell.snapshots / filename(agent, last)), action_space, policies_out)
         work = lambda shard: shard.num_episodes  # noqa: E731
-        results = map_shards(evaluation.measure, shards, stage.workshop, progress=progress, work=work)
+        results = map_shards(evaluation.measure, shards, stage.context, progress=progress, work=work)
         rows = [
             evaluation.tabulate(shard, result, params.statistics) for shard, result in zip(shards, results, strict=True)
         ]

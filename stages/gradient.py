@@ -29,7 +29,7 @@ def main(env: str, algorithm: str) -> None:
     ):
         (out,) = stage.outputs
         work = lambda shard: shard.num_pairs  # noqa: E731
-        results = map_shards(gradient.measure, shards, stage.workshop, progress=progress, work=work)
+        results = map_shards(gradient.measure, shards, stage.context, progress=progress, work=work)
         similarity, noise, found = [], [], []
         for collected in gradient.gather(shards, results):
             cosines = gradient.cosines(collected)

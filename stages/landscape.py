@@ -36,7 +36,7 @@ def main(env: str, algorithm: str) -> None:
         modules=common.env_modules,
     ) as stage:
         arrays, out = stage.outputs
-        found = explore(Survey.of(params), snapshots, lengths, stage.workshop, f"landscape {cell}")
+        found = explore(Survey.of(params), snapshots, lengths, stage.context, f"landscape {cell}")
         rows, directions = alignment.tabulate(found, params.statistics)
         written = {name: write_table(some, out / name) for name, some in rows.items()}
         (arrays / "directions.safetensors").write_bytes(save(directions))

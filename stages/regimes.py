@@ -29,7 +29,7 @@ def main(env: str) -> None:
     ):
         rows, reasons = [], []
         try:
-            for results in campaign.train(groups, every, stage.workshop, progress):
+            for results in campaign.train(groups, every, stage.context, progress):
                 for result in results:
                     rates = result.group.rates or ()
                     for index, record in enumerate(result.records):

@@ -35,7 +35,7 @@ def main(env: str, algorithm: AlgorithmName) -> None:
         run, (snapshots, out) = stage.run, stage.outputs
         children = [run.child(f"{cell} agent {agent}", {"agent": str(agent)}) for agent in range(budget.agents)]
         history: list[training.Record] = []
-        for results in campaign.train(groups, budget.snapshot_every, stage.workshop, progress):
+        for results in campaign.train(groups, budget.snapshot_every, stage.context, progress):
             for result in results:
                 for position, agent in enumerate(result.group.agents):
                     snapshot.save(Snapshot(agent, recipe, result.population.member(position)), snapshots)

@@ -34,7 +34,7 @@ def main(env: str, algorithm: str) -> None:
         arrays, out = stage.outputs
         with Progress(f"true_value {cell}, fits", sum(shard.num_pairs for shard in shards)) as progress:
             work = lambda shard: shard.num_pairs  # noqa: E731
-            found = list(map_shards(true_value.measure, shards, stage.workshop, progress=progress, work=work))
+            found = list(map_shards(true_value.measure, shards, stage.context, progress=progress, work=work))
         # Of a snapshot whose returns are too seldom known there is a reason in the place of a fit.
         leave_reasons(f"true_value {cell}", [reason, *(each for each in found if isinstance(each, str))], arrays, out)
         fitted = [
@@ -49,7 +49,7 @@ def main(env: str, algorithm: str) -> None:
         total = sum(shard.num_rollouts for shard in state_shards)
         with Progress(f"true_value {cell}, rollouts", total, "episodes") as progress:
             work = lambda shard: shard.num_rollouts  # noqa: E731
-            results = map_shards(states.measure, state_shards, stage.workshop, progress=progress, work=work)
+            results = map_shards(states.measure, state_shards, stage.context, progress=progress, work=work)
             for shard, drawn, (_, each) in zip(state_shards, results, fitted, strict=True):
                 architecture = shard.snapshot.state.architecture
                 vectors = {"value net": shard.snapshot.state.value[0], "true value": each.value}

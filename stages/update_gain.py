@@ -23,7 +23,7 @@ def main(env: str, algorithm: str) -> None:
     }
     with run_stage("update_gain", cell, logged, tables("update_gain", cell), modules=common.env_modules) as stage:
         (out,) = stage.outputs
-        found = update_gain.explore(snapshots, budget, params.seed, stage.workshop, f"update_gain {cell}")
+        found = update_gain.explore(snapshots, budget, params.seed, stage.context, f"update_gain {cell}")
         rows = gain_tables.tabulate(found, params.statistics, params.seed)
         written = {name: write_table(some, out / name) for name, some in rows.items()}
         for (pairs, quantity), table in written["agents.csv"].groupby(["update_pairs", "quantity"]):

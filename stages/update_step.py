@@ -30,7 +30,7 @@ def main(env: str, algorithm: str) -> None:
     ):
         (out,) = stage.outputs
         work = lambda shard: shard.num_pairs  # noqa: E731
-        results = map_shards(update_step.measure, shards, stage.workshop, progress=progress, work=work)
+        results = map_shards(update_step.measure, shards, stage.context, progress=progress, work=work)
         rows = [
             update_step.tabulate(snapshot, updates, params.statistics, params.seed)
             for snapshot, updates in update_step.gather(shards, results)

@@ -29,7 +29,7 @@ def main(env: str, algorithm: str) -> None:
     ):
         (out,) = stage.outputs
         work = lambda shard: shard.num_pairs  # noqa: E731
-        results = map_shards(value.measure, shards, stage.workshop, progress=progress, work=work)
+        results = map_shards(value.measure, shards, stage.context, progress=progress, work=work)
         table = write_table(list(chain.from_iterable(results)), out / "value.csv", value.PredictionError)
         leave_reasons(f"value {cell}", [reason], out)
         for (split, target), group in table.groupby(["split", "target"]):

@@ -13,7 +13,7 @@ import distributed
 import psutil
 
 ROOT = Path(__file__).parents[1]
-PATIENCE = 300.0  # seconds; the machine may be busy
+TIMEOUT_S = 300.0  # seconds; the machine may be busy
 
 
 class Cluster:
@@ -70,7 +70,7 @@ class Cluster:
     @contextmanager
     def client(self) -> Iterator[distributed.Client]:
         """A client of its own."""
-        with distributed.Client(self.address, timeout=PATIENCE, set_as_default=False) as client:
+        with distributed.Client(self.address, timeout=TIMEOUT_S, set_as_default=False) as client:
             yield client
 
     def end_workers(self) -> None:
@@ -92,7 +92,7 @@ class Cluster:
 
 def wait_for(condition: Callable[[], object]) -> None:
     """Wait until a condition holds."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT_S
     while not condition():
         assert time.monotonic() < end, "it never came"
         time.sleep(0.02)

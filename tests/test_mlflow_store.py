@@ -45,7 +45,7 @@ def enter(root: Path, patch: pytest.MonkeyPatch, uri: str = "") -> None:
     for name in [name for name in os.environ if name.startswith(("MLFLOW_TRACKING", "MLFLOW_EXP", "_MLFLOW", "DVC_"))]:
         patch.delenv(name)
     patch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    patch.setattr(mlflow_store, "PATIENCE", 0)
+    patch.setattr(mlflow_store, "TIMEOUT_S", 0)
     patch.chdir(root)
     if uri:
         patch.setenv("MLFLOW_TRACKING_URI", uri)

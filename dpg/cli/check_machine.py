@@ -18,7 +18,7 @@ from packaging.version import Version
 
 from dpg.cli import dag
 from dpg.cli.check import Check, Level
-from dpg.runtime import scratch
+from dpg.runtime import shard_cache
 from dpg.runtime.errors import UserError
 
 LOCK = Path("requirements.lock")
@@ -100,7 +100,7 @@ def memory() -> Check:
 
 def disk() -> Check:
     """Room where results, DVC's cache and the scratch folder are."""
-    folders = {"data": Path("data").resolve(), "scratch": scratch.root()}
+    folders = {"data": Path("data").resolve(), "scratch": shard_cache.root()}
     with contextlib.suppress(UserError):  # which another check tells
         folders["DVC cache"] = dag.cache()
     by_device: dict[int, tuple[list[str], Path]] = {}
@@ -125,8 +125,8 @@ def disk() -> Check:
 
 def leftovers() -> Check:
     """What killed runs left in the scratch folder."""
-    left = [leftover for leftover in scratch.leftovers() if not leftover.in_use]
-    limit = _size(scratch.limit_bytes())
+    left = [leftover for leftover in shard_cache.leftovers() if not leftover.in_use]
+    limit = _size(shard_cache.limit_bytes())
     if not left:
         return Check("leftovers", Level.OK, f"nothing left by killed runs (limit {limit})")
     days = (time.time() - min(leftover.modified for leftover in left)) / DAY
@@ -134,7 +134,7 @@ def leftovers() -> Check:
         f"{len(left)} killed run{'s' if len(left) > 1 else ''} left {sum(item.num_results for item in left)} results, "
         f"{_size(sum(item.num_bytes for item in left))} of {limit}, up to {max(days, 0.0):.1f} days old"
     )
-    todo = f"the same `dpg repro` goes on from them; to be rid of them, remove {scratch.root()}"
+    todo = f"the same `dpg repro` goes on from them; to be rid of them, remove {shard_cache.root()}"
     return Check("leftovers", Level.WARNING, found, todo)
 
 
@@ -145,7 +145,7 @@ def _cores() -> int:
 
 
 def _jobs() -> int:
-    from dpg.runtime.workers import num_jobs
+    from dpg.runtime.local_workers import num_jobs
 
     try:
         return num_jobs()

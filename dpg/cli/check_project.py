@@ -6,11 +6,11 @@ from pathlib import Path
 
 from dpg.cli import dag
 from dpg.cli.check import Check, Level
-from dpg.runtime import config, scratch
+from dpg.runtime import config, shard_cache
 from dpg.runtime.config import ConfigError
 from dpg.runtime.errors import UserError
 
-PATIENCE = "5"  # seconds for a server to answer
+TIMEOUT_S = "5"  # seconds for a server to answer
 SETTINGS = ("DPG_JOBS", "DPG_BACKEND", "DPG_SCHEDULER", "DPG_SCRATCH_GB")
 
 
@@ -96,7 +96,7 @@ def tracking() -> Check:
     """The store of MLflow runs; it is looked at, never made."""
     # Whoever waits for the findings is not kept waiting as long as a run may be.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", PATIENCE)
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", TIMEOUT_S)
     from dpg.mlflow_store import TrackingError, look
 
     try:
@@ -107,10 +107,10 @@ def tracking() -> Check:
 
 def settings() -> Check:
     """The variables that say how the work is carried."""
-    from dpg.runtime.workers import num_jobs
+    from dpg.runtime.local_workers import num_jobs
 
     faults: list[str] = []
-    for read in (num_jobs, scratch.limit_bytes, _backend):
+    for read in (num_jobs, shard_cache.limit_bytes, _backend):
         try:
             read()
         except UserError as error:
@@ -128,7 +128,7 @@ def settings() -> Check:
 
 
 def _backend() -> None:
-    from dpg.runtime.workers import open_workers
+    from dpg.runtime.backends import open_workers
 
     if os.environ.get("DPG_BACKEND", "local") != "local":
         with open_workers():  # which sees whether they answer, and run the same code

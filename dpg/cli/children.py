@@ -29,7 +29,7 @@ HINTS = (
 )
 # A process that a stage started may hold its output open after the stage has ended.
 SECONDS_FOR_LAST_LINES = 5.0
-SECONDS_BETWEEN_LOOKS = 0.2
+POLL_INTERVAL_S = 0.2
 
 Say = Callable[[str, str, bool], None]
 
@@ -78,7 +78,7 @@ class Children:
                 for command in set(commands(process.pid)) - self._ended:
                     terminate(command)
                     self._ended.add(command)
-            await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
+            await asyncio.sleep(POLL_INTERVAL_S)
 
     async def call(self, stage: str, before: Outputs | None) -> Outcome:
         """Let DVC run a stage, if it is stale; `before` are its outputs up to now."""
@@ -150,7 +150,7 @@ def environment(jobs: int) -> dict[str, str]:
     Raises:
         UserError: `DPG_JOBS` is set, and not a positive integer.
     """
-    from dpg.runtime.workers import num_jobs
+    from dpg.runtime.local_workers import num_jobs
 
     workers = num_jobs() if "DPG_JOBS" in os.environ else max(1, num_jobs() // jobs)
     # Stages call `python`: it is to be this one, also where its environment is not activated.

@@ -133,23 +133,23 @@ def measure(wanted: "Survey", snapshot: "agents.Snapshot", output: Path) -> "pd.
     from dpg.runtime.outputs import claim, write_table
     from dpg.runtime.progress import Progress
     from dpg.runtime.schema import Statistics
-    from dpg.runtime.scratch import open_scratch
-    from dpg.runtime.shards import map_shards, open_workshop
+    from dpg.runtime.shard_cache import open_shard_cache
+    from dpg.runtime.shards import map_shards, open_context
 
     statistics = Statistics(confidence=0.95, resample="estimates", resamples=1000)
     modules = snapshot.recipe.common.env_modules
     with claim(output) as claimed:
         _check_new(output)  # another may have written it meanwhile
         with (
-            open_scratch("dpg-landscape", str(snapshot).replace(" ", "-"), asdict(wanted), modules) as scratch,
-            open_workshop(scratch, modules) as workshop,
+            open_shard_cache("dpg-landscape", str(snapshot).replace(" ", "-"), asdict(wanted), modules) as cache,
+            open_context(cache, modules) as context,
         ):
             shard = evaluation.Shard(snapshot, "sampled", EVALUATED, wanted.seed)
             with Progress(f"{snapshot}, its own episodes", EVALUATED, "episodes") as progress:
                 (own,) = map_shards(
-                    evaluation.measure, [shard], workshop, progress=progress, work=lambda each: each.num_episodes
+                    evaluation.measure, [shard], context, progress=progress, work=lambda each: each.num_episodes
                 )
-            found = explore(wanted, [snapshot], [float(own.length.mean())], workshop, str(snapshot))
+            found = explore(wanted, [snapshot], [float(own.length.mean())], context, str(snapshot))
             rows, arrays = alignment.tabulate(found, statistics)
             (folder,) = claimed.drafts
             folder.mkdir()

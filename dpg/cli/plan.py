@@ -66,8 +66,8 @@ def make(project: Path, overrides: Sequence[str]) -> "Plan":
     from dpg.cli import dag, staleness
     from dpg.cli.overrides import apply
     from dpg.runtime import machine
+    from dpg.runtime.local_workers import num_jobs
     from dpg.runtime.surroundings import foreign_output
-    from dpg.runtime.workers import num_jobs
 
     jobs = num_jobs()
     with staleness.replica(project) as folder:

@@ -14,7 +14,7 @@ from dpg.learning import training
 from dpg.learning.training import Record
 from dpg.runtime.progress import Progress
 from dpg.runtime.schema import Params
-from dpg.runtime.shards import Workshop, map_shards
+from dpg.runtime.shards import ExecutionContext, map_shards
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,9 @@ def every_tenth(groups: Sequence[Group]) -> int:
     return max(1, max(group.recipe.iterations for group in groups) // 10)
 
 
-def train(groups: Sequence[Group], every: int, workshop: Workshop, progress: Progress) -> Iterator[list[Progressed]]:
+def train(
+    groups: Sequence[Group], every: int, context: ExecutionContext, progress: Progress
+) -> Iterator[list[Progressed]]:
     """Train all groups to their end, `every` iterations at a time; the first result is iteration 0, before learning.
 
     Groups whose recipe has fewer iterations end sooner and are left out from then on.
@@ -112,7 +114,7 @@ def train(groups: Sequence[Group], every: int, workshop: Workshop, progress: Pro
             Shard(groups[index], population, min(until, groups[index].recipe.iterations))
             for index, population in standing.items()
         ]
-        results = list(map_shards(run_shard, shards, workshop, progress=progress, work=lambda shard: shard.num_pairs))
+        results = list(map_shards(run_shard, shards, context, progress=progress, work=lambda shard: shard.num_pairs))
         yield results
         standing = {
             index: result.population

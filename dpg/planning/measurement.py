@@ -27,8 +27,8 @@ from dpg.planning.rates import Process, Rates, Reply, Request
 from dpg.probes import baselines, gradient, landscape, true_value
 from dpg.probes.stream_sums import Scored
 from dpg.runtime.errors import UserError
+from dpg.runtime.machine import peak_memory
 from dpg.runtime.seeding import Seed
-from dpg.runtime.workers import peak_memory
 from dpg.streams.rollout import Streams, collect
 
 WIDTH, STEPS = 8, 400

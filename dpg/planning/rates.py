@@ -22,8 +22,8 @@ import loky
 from pydantic import BaseModel, ConfigDict
 
 from dpg.runtime.errors import UserError
+from dpg.runtime.local_workers import ONE_THREAD
 from dpg.runtime.schema import AlgorithmName, Params
-from dpg.runtime.workers import ONE_THREAD
 
 MOST_TASKS, MOST_CELLS = 6, 9  # that are measured; others take the rates of one that is
 DRAWN = ("figures", "report")

@@ -16,7 +16,7 @@ from dpg.agent.snapshot import Snapshot
 from dpg.probes.landscape import Grid, Plane, PlaneShard, RewardShard, measure_plane, measure_rewards
 from dpg.runtime.progress import Progress
 from dpg.runtime.schema import Params
-from dpg.runtime.shards import Workshop, map_shards
+from dpg.runtime.shards import ExecutionContext, map_shards
 from dpg.streams.episodes import Episodes
 
 PAIRS_PER_SHARD = 60_000
@@ -112,7 +112,7 @@ def plan_rewards(survey: Survey, shards: list[PlaneShard], planes: list[Plane], 
 
 
 def explore(
-    survey: Survey, snapshots: Sequence[Snapshot], mean_lengths: Sequence[float], workshop: Workshop, title: str
+    survey: Survey, snapshots: Sequence[Snapshot], mean_lengths: Sequence[float], context: ExecutionContext, title: str
 ) -> Iterator[Landscape]:
     """The landscapes of every snapshot in turn, one a regime; `mean_lengths` are those of the snapshots' episodes.
 
@@ -121,7 +121,7 @@ def explore(
     shards = plan_planes(survey, snapshots)
     flat = [shard for some in shards for shard in some]
     with Progress(f"{title}, directions", sum(shard.update_pairs for shard in flat)) as progress:
-        planes = map_shards(measure_plane, flat, workshop, progress=progress, work=lambda shard: shard.update_pairs)
+        planes = map_shards(measure_plane, flat, context, progress=progress, work=lambda shard: shard.update_pairs)
         sites = [
             plan_rewards(survey, some, list(islice(planes, len(some))), length)
             for some, length in zip(shards, mean_lengths, strict=True)
@@ -129,7 +129,7 @@ def explore(
     rewards = [shard for site in sites for shard in site.rewards]
     with Progress(f"{title}, rewards", sum(shard.total_episodes for shard in rewards), "episodes") as progress:
         work = lambda shard: shard.total_episodes  # noqa: E731
-        found = map_shards(measure_rewards, rewards, workshop, progress=progress, work=work)
+        found = map_shards(measure_rewards, rewards, context, progress=progress, work=work)
         for site in sites:
             yield from gather(survey, site, list(islice(found, len(site.rewards))))
 

@@ -25,7 +25,7 @@ from dpg.probes.collection import STREAMS_AT_ONCE, probe_seed
 from dpg.runtime.progress import Progress
 from dpg.runtime.schema import UpdateGainBudget
 from dpg.runtime.seeding import Seed
-from dpg.runtime.shards import Workshop, map_shards
+from dpg.runtime.shards import ExecutionContext, map_shards
 from dpg.streams import episodes
 from dpg.streams.episodes import Episodes
 
@@ -176,13 +176,13 @@ def measure_episodes(shard: EpisodeShard) -> Episodes:
 
 
 def explore(
-    snapshots: Sequence[Snapshot], budget: UpdateGainBudget, seed: int, workshop: Workshop, title: str
+    snapshots: Sequence[Snapshot], budget: UpdateGainBudget, seed: int, context: ExecutionContext, title: str
 ) -> Iterator[Gains]:
     """The gains of every snapshot in turn, one a regime. Progress counts the pairs of updates, then episodes."""
     planned = plan(snapshots, budget, seed)
     shards = [shard for some in planned for regime in some for shard in regime]
     with Progress(f"{title}, updates", sum(shard.num_pairs for shard in shards)) as progress:
-        made = map_shards(measure_updates, shards, workshop, progress=progress, work=lambda shard: shard.num_pairs)
+        made = map_shards(measure_updates, shards, context, progress=progress, work=lambda shard: shard.num_pairs)
         updates = [[joined(list(islice(made, len(regime)))) for regime in some] for some in planned]
     parts = [
         plan_episodes(snapshot, np.stack([each.policy for each in some]), budget, seed)
@@ -190,7 +190,7 @@ def explore(
     ]
     flat = [shard for some in parts for shard in some]
     with Progress(f"{title}, rewards", sum(shard.num_episodes for shard in flat), "episodes") as progress:
-        run = map_shards(measure_episodes, flat, workshop, progress=progress, work=lambda shard: shard.num_episodes)
+        run = map_shards(measure_episodes, flat, context, progress=progress, work=lambda shard: shard.num_episodes)
         for snapshot, some, mine in zip(snapshots, updates, parts, strict=True):
             yield from gather(snapshot, budget.update_pairs, some, mine, list(islice(run, len(mine))))
 

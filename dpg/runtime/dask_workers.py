@@ -20,12 +20,12 @@ import distributed
 
 from dpg.runtime import fingerprint
 from dpg.runtime.errors import UserError
-from dpg.runtime.workers import Attempt, Ticket, Workers, attempt
+from dpg.runtime.workers import TaskResult, Workers, run_task
 
-PATIENCE = 10.0  # seconds to reach the scheduler
-WITHOUT_WORKERS = 120.0  # seconds that a cluster may have none
-LOOK_EVERY = 2.0
-SOMEWHERE = "a Dask worker"
+TIMEOUT_S = 10.0  # seconds to reach the scheduler
+NO_WORKERS_TIMEOUT_S = 120.0  # seconds that a cluster may have none
+POLL_INTERVAL_S = 2.0
+UNKNOWN_WORKER = "a Dask worker"
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class DaskWorkers(Workers):
         # What a client logs as an error, with a traceback, becomes one of ours.
         logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
         try:
-            client = distributed.Client(address, timeout=PATIENCE, set_as_default=False)
+            client = distributed.Client(address, timeout=TIMEOUT_S, set_as_default=False)
         except (OSError, ValueError, TimeoutError) as error:
             raise UserError(
                 f"DPG_SCHEDULER = {address!r}: no Dask scheduler answers there ({error}); "
@@ -80,15 +80,15 @@ class DaskWorkers(Workers):
         """Workers when last looked, which may change."""
         return max(1, len(self._workers))
 
-    def submit(self, function: Callable[[Any], Any], shard: Any, avoid: Collection[str]) -> Ticket:
+    def submit(self, function: Callable[[Any], Any], shard: Any, avoid: Collection[str]) -> Any:
         """On any worker, or on another than those of `avoid` where there is one."""
         if self._client.status != "running":
             raise self._lost(f"the client is {self._client.status}")
         others = [worker for worker in self._workers if worker not in avoid] if avoid else []
         # A shard carries its inputs, however large they are: no reason to warn.
         with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"}):
-            future = self._client.submit(
-                _attempt,
+            return self._client.submit(
+                _run_checked,
                 cloudpickle.dumps((function, shard)),
                 self._ours,
                 self._modules,
@@ -96,18 +96,16 @@ class DaskWorkers(Workers):
                 workers=others or None,
                 allow_other_workers=bool(others),
             )
-        return Ticket(future)
 
-    def finished(self, tickets: Sequence[Ticket]) -> list[tuple[Ticket, Attempt]]:
-        """Those that are done; work of a worker that died goes on elsewhere by itself."""
-        futures = {ticket.future: ticket for ticket in tickets}
+    def finished(self, futures: Sequence[Any]) -> list[tuple[Any, TaskResult]]:
+        """Dask itself moves the work of a worker that died to another."""
         while True:
-            if time.monotonic() - self._looked > LOOK_EVERY:
+            if time.monotonic() - self._looked > POLL_INTERVAL_S:
                 self._look()
             try:
                 with self._client.as_current():  # it is not the process's default client
-                    ended: Any = distributed.wait(list(futures), timeout=LOOK_EVERY, return_when="FIRST_COMPLETED")
-                return [(futures[future], self._result(future)) for future in ended.done]
+                    ended: Any = distributed.wait(list(futures), timeout=POLL_INTERVAL_S, return_when="FIRST_COMPLETED")
+                return [(future, self._result(future)) for future in ended.done]
             except TimeoutError:
                 continue
             except distributed.CancelledError as error:
@@ -120,19 +118,19 @@ class DaskWorkers(Workers):
         """Give up what is under way, and leave the cluster as it is."""
         self._client.close()
 
-    def _result(self, future: distributed.Future) -> Attempt:
+    def _result(self, future: distributed.Future) -> TaskResult:
         try:
             result = future.result()
         except distributed.KilledWorker as error:
             # Dask has tried it on several workers by then.
             text = f"its workers died, one after another; it may need more memory than they have. {error}"
-            return Attempt(str(error.last_worker.address), None, text, 0.0, 0, final=True)
+            return TaskResult(str(error.last_worker.address), None, text, 0.0, 0, final=True)
         except (UserError, distributed.CancelledError):
             raise
         except Exception:  # its result could not be sent
-            return Attempt(SOMEWHERE, None, traceback.format_exc(), 0.0, 0)
+            return TaskResult(UNKNOWN_WORKER, None, traceback.format_exc(), 0.0, 0)
         if isinstance(result, Identity):
-            raise UserError(self._refusal(SOMEWHERE, result))
+            raise UserError(self._refusal(UNKNOWN_WORKER, result))
         return result
 
     def _look(self) -> None:
@@ -150,7 +148,7 @@ class DaskWorkers(Workers):
         now = self._looked = time.monotonic()
         if workers:
             self._last_seen = now
-        elif now - self._last_seen > WITHOUT_WORKERS or not self._checked:
+        elif now - self._last_seen > NO_WORKERS_TIMEOUT_S or not self._checked:
             since = f" and has had none for {now - self._last_seen:.0f} seconds" if self._checked else ""
             raise UserError(
                 f"the Dask scheduler at {self._address} has no workers{since}; start some in the project's folder and "
@@ -196,7 +194,7 @@ def identity(modules: tuple[str, ...], threads: int) -> Identity:
 
 
 def _check_scheduler(client: Any, address: str) -> None:
-    """What goes through a scheduler must be known to it: the name of `_attempt`, and an identity."""
+    """What goes through a scheduler must be known to it: the name of `_run_checked`, and an identity."""
     try:
         client.run_on_scheduler(_meet, identity((), threads=1))
     except Exception as error:
@@ -210,11 +208,11 @@ def _meet(_: Identity) -> None:
     """Nothing: who gets here could read it."""
 
 
-def _attempt(payload: bytes, ours: Identity, modules: tuple[str, ...]) -> Attempt | Identity:
+def _run_checked(payload: bytes, ours: Identity, modules: tuple[str, ...]) -> TaskResult | Identity:
     """Try a shard, unless its result could be another here: then say who this worker is."""
     worker = distributed.get_worker()
     theirs = _worker_identity(modules, worker)
-    return attempt(_read_and_do, payload, worker.address) if theirs == ours else theirs
+    return run_task(_read_and_do, payload, worker.address) if theirs == ours else theirs
 
 
 def _read_and_do(payload: bytes) -> Any:

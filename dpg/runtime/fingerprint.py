@@ -13,7 +13,7 @@ from dpg.runtime import project
 # What a number can depend on beside our own code.
 PACKAGES = ("gymnasium", "mujoco", "numpy", "pandas", "scipy", "torch")
 # What cannot change a number: the command line, drawing, tracking.
-APART = ("cli", "planning", "report", "tracking.py")
+EXCLUDED = ("cli", "planning", "report", "tracking.py")
 
 
 def versions() -> dict[str, str]:
@@ -24,7 +24,7 @@ def versions() -> dict[str, str]:
 def code(modules: Sequence[str] = ()) -> str:
     """A digest of the sources of `dpg` and of `modules` (a user's own tasks; a package whole), and of `versions`."""
     package = Path(__file__).parents[1]
-    apart = [package / name for name in APART]
+    apart = [package / name for name in EXCLUDED]
     sources = [
         path
         for path in sorted(package.rglob("*.py"))

@@ -13,7 +13,7 @@ from dpg.runtime.errors import UserError
 
 # DVC runs commands in the user's shell, which may stay between the two.
 SHELLS = ("sh", "ash", "dash", "bash", "zsh", "fish", "ksh", "mksh", "csh", "tcsh")
-SECONDS_BETWEEN_LOOKS = 0.5
+POLL_INTERVAL_S = 0.5
 
 
 class OrphanError(UserError):
@@ -61,7 +61,7 @@ def _wait(process: psutil.Process) -> None:
         finally:
             os.close(handle)
     while _is_alive(process):
-        time.sleep(SECONDS_BETWEEN_LOOKS)
+        time.sleep(POLL_INTERVAL_S)
 
 
 def _is_alive(process: psutil.Process) -> bool:

@@ -7,7 +7,7 @@ from typing import Self
 
 from tqdm import tqdm
 
-SECONDS_BETWEEN_LINES = 10.0
+LINE_INTERVAL_S = 10.0
 
 
 class Progress:
@@ -37,7 +37,7 @@ class Progress:
             self._bar.update(amount)
             return
         now = time.monotonic()
-        if now - self._printed >= SECONDS_BETWEEN_LINES or self._done == self._total:
+        if now - self._printed >= LINE_INTERVAL_S or self._done == self._total:
             self._printed = now
             print(self._line(now - self._started), file=sys.stderr, flush=True)
 

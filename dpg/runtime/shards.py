@@ -1,8 +1,7 @@
-"""Work cut into shards: pure functions of (inputs, seed), seconds to a minute long, spread over workers.
+"""Work cut into shards: pure functions of (inputs, seed), each of seconds to a minute, spread over workers.
 
-Results come in shard order, as they are ready, so that a reduction need not hold them all and does not depend on how
-many workers there were (`dpg.runtime.workers`). What is finished is kept (`dpg.runtime.scratch`), and not done again by
-a run that goes on from a killed one.
+Results come in the shards' order as they become ready, so a reduction neither holds them all nor depends on the number
+of workers. Finished shards go to the cache (`dpg.runtime.shard_cache`), from which an interrupted run resumes.
 """
 
 from collections import deque
@@ -13,34 +12,27 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from dpg.runtime.backends import open_workers
 from dpg.runtime.errors import UserError
+from dpg.runtime.local_workers import LocalProcesses
 from dpg.runtime.progress import Progress
-from dpg.runtime.scratch import Scratch
-from dpg.runtime.workers import (
-    HERE,
-    Attempt,
-    InProcess,
-    LocalProcesses,
-    Ticket,
-    Workers,
-    WorkersLostError,
-    open_workers,
-)
+from dpg.runtime.shard_cache import ShardCache
+from dpg.runtime.workers import THIS_PROCESS, InProcess, TaskResult, Workers, WorkersLostError
 
 Shard = TypeVar("Shard")
 Result = TypeVar("Result")
 
-TRIES = 3
-AHEAD = 3  # shards a worker that are under way or finished before their turn
+MAX_ATTEMPTS = 3
+PREFETCH = 3  # shards per worker that are running, or finished before their turn
 
 
 class ShardError(UserError):
-    """A shard failed as often as it may; the message names its inputs."""
+    """A shard failed in every attempt; the message names its inputs."""
 
 
 @dataclass
 class Usage:
-    """What the shards of a stage have taken so far; seconds and memory of other processes alone."""
+    """What the shards of a stage have cost so far; seconds and memory exclude this process."""
 
     shards: int = 0
     resumed: int = 0
@@ -48,154 +40,155 @@ class Usage:
     work: dict[str, int] = field(default_factory=dict)  # by the unit of its progress
     peak_memory: dict[str, int] = field(default_factory=dict)  # bytes, by worker
 
-    def add(self, attempt: Attempt) -> None:
-        """One try, whether it ended well or not."""
-        if attempt.worker != HERE:
+    def add(self, attempt: TaskResult) -> None:
+        """Count one attempt, successful or not."""
+        if attempt.worker != THIS_PROCESS:
             self.cpu_seconds += attempt.cpu_seconds
             self.peak_memory[attempt.worker] = max(self.peak_memory.get(attempt.worker, 0), attempt.peak_memory)
 
 
 @dataclass
-class Workshop:
-    """Where the shards of a stage are done: the workers, the place where finished ones are kept, and the bill."""
+class ExecutionContext:
+    """Where shards run: on which workers, with which cache, and at what cost so far."""
 
     workers: Workers = field(default_factory=InProcess)
-    scratch: Scratch | None = None
+    cache: ShardCache | None = None
     usage: Usage = field(default_factory=Usage)
 
 
 @contextmanager
-def open_workshop(scratch: Scratch | None = None, modules: tuple[str, ...] = ()) -> Generator[Workshop]:
-    """A workshop with the workers that the environment names; `modules` are a user's own that shards import.
+def open_context(cache: ShardCache | None = None, modules: tuple[str, ...] = ()) -> Generator[ExecutionContext]:
+    """A context with the workers that the environment names; `modules` are the user's own modules that shards import.
 
     Raises:
-        UserError: the environment names what cannot be used.
+        UserError: the environment names workers that cannot be used.
     """
     with open_workers(modules) as workers:
-        yield Workshop(workers, scratch)
+        yield ExecutionContext(workers, cache)
 
 
 def map_shards(
     function: Callable[[Shard], Result],
     shards: Sequence[Shard],
-    workshop: Workshop,
+    context: ExecutionContext,
     *,
     progress: Progress,
     work: Callable[[Shard], int],
 ) -> Iterator[Result]:
     """Yield `function(shard)` for every shard, in order; each runs on one thread.
 
-    `work(shard)` is what a shard adds to `progress`, in its unit. A shard that fails is tried again, `TRIES` times in
-    all, on another worker where one can be chosen; what a user can mend (`UserError`) is raised at once.
+    `work(shard)` is what a shard adds to `progress`, in its unit. A shard that fails is retried on another worker where
+    there is a choice, up to `MAX_ATTEMPTS` attempts; a `UserError` is raised at once.
 
     Raises:
-        ShardError: a shard failed every time; the message names its inputs.
+        ShardError: a shard failed in every attempt; the message names its inputs.
     """
-    # One shard alone is not worth a process beside this one.
-    alone = len(shards) == 1 and isinstance(workshop.workers, LocalProcesses)
-    workers: Workers = InProcess() if alone else workshop.workers
+    # A single shard is not worth a process of its own.
+    alone = len(shards) == 1 and isinstance(context.workers, LocalProcesses)
+    workers: Workers = InProcess() if alone else context.workers
     waiting = deque(shards)
-    window: deque[_Task] = deque()
+    window: deque[_PendingShard] = deque()
     while waiting or window:
-        while waiting and len(window) < AHEAD * workers.width:
-            window.append(_begin(_Task(function, waiting.popleft()), workers, workshop.scratch))
+        while waiting and len(window) < PREFETCH * workers.width:
+            window.append(_begin(_PendingShard(function, waiting.popleft()), workers, context.cache))
         head = window[0]
-        if head.kept:
-            _take_up(head, workers, workshop)
+        if head.cached:
+            _read_cached(head, workers, context)
         while not head.done:
-            _advance(window, workers, workshop)
+            _advance(window, workers, context)
         window.popleft()
         amount = work(head.shard)
-        progress.advance(amount, resumed=head.kept)
-        workshop.usage.shards += 1
-        workshop.usage.resumed += head.kept
-        workshop.usage.work[progress.unit] = workshop.usage.work.get(progress.unit, 0) + amount
+        progress.advance(amount, resumed=head.cached)
+        context.usage.shards += 1
+        context.usage.resumed += head.cached
+        context.usage.work[progress.unit] = context.usage.work.get(progress.unit, 0) + amount
         yield head.result
 
 
 @dataclass(eq=False)
-class _Task:
-    """A shard on its way."""
+class _PendingShard:
+    """A shard whose result has not been yielded yet."""
 
     function: Callable[[Any], Any]
     shard: Any
     key: str | None = None
-    kept: bool = False  # its result lies in the scratch folder, from an earlier run
-    ticket: Ticket | None = None
-    suspect: bool = False  # its workers died more than once: it is to have them for itself
-    tries: list[str] = field(default_factory=list)  # the workers that failed
+    cached: bool = False  # its result is in the cache, from an earlier run
+    future: Any = None
+    suspect: bool = False  # its workers died repeatedly: run alone, so that a crash can be attributed
+    failed_on: list[str] = field(default_factory=list)  # workers, one per failed attempt
     done: bool = False
     result: Any = None
 
 
-def _begin(task: _Task, workers: Workers, scratch: Scratch | None) -> _Task:
-    if scratch is not None:
-        task.key = scratch.key(task.function, task.shard)
-        task.kept = task.key in scratch
-    if not task.kept:
-        task.ticket = workers.submit(task.function, task.shard, avoid=())
-    return task
+def _begin(pending: _PendingShard, workers: Workers, cache: ShardCache | None) -> _PendingShard:
+    if cache is not None:
+        pending.key = cache.key(pending.function, pending.shard)
+        pending.cached = pending.key in cache
+    if not pending.cached:
+        pending.future = workers.submit(pending.function, pending.shard, avoid=())
+    return pending
 
 
-def _take_up(task: _Task, workers: Workers, workshop: Workshop) -> None:
-    """Read a kept result; one that is damaged is done again."""
-    assert workshop.scratch is not None and task.key is not None
+def _read_cached(pending: _PendingShard, workers: Workers, context: ExecutionContext) -> None:
+    """Read a cached result; recompute one that is damaged."""
+    assert context.cache is not None and pending.key is not None
     try:
-        task.result, task.done = workshop.scratch.get(task.key), True
+        pending.result, pending.done = context.cache.get(pending.key), True
     except KeyError:
-        task.kept = False
-        task.ticket = workers.submit(task.function, task.shard, avoid=())
+        pending.cached = False
+        pending.future = workers.submit(pending.function, pending.shard, avoid=())
 
 
-def _advance(window: Sequence[_Task], workers: Workers, workshop: Workshop) -> None:
-    """Wait until something happens to the shards under way, and see to it."""
-    under_way = {task.ticket: task for task in window if task.ticket is not None}
-    if not under_way:
-        suspect = next(task for task in window if task.suspect and not task.done)
-        suspect.ticket = workers.submit(suspect.function, suspect.shard, avoid=())
-        under_way = {suspect.ticket: suspect}
+def _advance(window: Sequence[_PendingShard], workers: Workers, context: ExecutionContext) -> None:
+    """Wait until at least one running shard ends, and handle its result."""
+    running = {pending.future: pending for pending in window if pending.future is not None}
+    if not running:
+        suspect = next(pending for pending in window if pending.suspect and not pending.done)
+        suspect.future = workers.submit(suspect.function, suspect.shard, avoid=())
+        running = {suspect.future: suspect}
     try:
-        finished = workers.finished(list(under_way))
+        finished = workers.finished(list(running))
     except WorkersLostError as error:
         workers.restart()
-        _retry_lost(list(under_way.values()), f"the worker processes died: {error}", workers)
+        _retry_lost(list(running.values()), f"the worker processes died: {error}", workers)
         return
-    # What went well first, so that it is kept if another shard has failed for the last time.
-    for ticket, attempt in sorted(finished, key=lambda pair: pair[1].error is not None):
-        task = under_way[ticket]
-        workshop.usage.add(attempt)
-        if attempt.error is not None:
-            _note_failure(task, attempt.worker, attempt.error, final=attempt.final)
-            task.ticket = workers.submit(task.function, task.shard, avoid=task.tries)
+    # Successes first, so that they reach the cache before another shard's last failure is raised.
+    for future, outcome in sorted(finished, key=lambda pair: pair[1].error is not None):
+        pending = running[future]
+        context.usage.add(outcome)
+        if outcome.error is not None:
+            _record_failure(pending, outcome.worker, outcome.error, final=outcome.final)
+            pending.future = workers.submit(pending.function, pending.shard, avoid=pending.failed_on)
             continue
-        task.ticket, task.done, task.result = None, True, attempt.result
-        if workshop.scratch is not None and task.key is not None:
-            workshop.scratch.put(task.key, task.result)
+        pending.future, pending.done, pending.result = None, True, outcome.result
+        if context.cache is not None and pending.key is not None:
+            context.cache.put(pending.key, pending.result)
 
 
-def _retry_lost(tasks: Sequence[_Task], error: str, workers: Workers) -> None:
-    """Try again what was lost with the workers.
+def _retry_lost(lost: Sequence[_PendingShard], error: str, workers: Workers) -> None:
+    """Retry the shards that were lost with the workers.
 
-    Which of the shards killed them is not known. So the last try of each is one with the workers for itself: none is
-    blamed for another, and the one that does it is named.
+    Any of them may have killed the workers. So each makes its last attempt alone, and only the culprit is named.
     """
-    for task in tasks:
-        if len(tasks) == 1 or len(task.tries) < TRIES - 1:
-            _note_failure(task, "a process that died", error)
-        task.suspect = len(task.tries) == TRIES - 1
-        task.ticket = None if task.suspect else workers.submit(task.function, task.shard, avoid=())
+    for pending in lost:
+        if len(lost) == 1 or len(pending.failed_on) < MAX_ATTEMPTS - 1:
+            _record_failure(pending, "a process that died", error)
+        pending.suspect = len(pending.failed_on) == MAX_ATTEMPTS - 1
+        pending.future = None if pending.suspect else workers.submit(pending.function, pending.shard, avoid=())
 
 
-def _note_failure(task: _Task, worker: str, error: str, *, final: bool = False) -> None:
-    task.tries.append(worker)
-    if final or len(task.tries) >= TRIES:
-        name = f"{task.function.__module__}.{task.function.__qualname__}"
-        times = f"{len(task.tries)} time{'s' if len(task.tries) > 1 else ''}"
-        raise ShardError(f"{name} failed {times} (on {', '.join(task.tries)}) for {describe(task.shard)}: {error}")
+def _record_failure(pending: _PendingShard, worker: str, error: str, *, final: bool = False) -> None:
+    pending.failed_on.append(worker)
+    if final or len(pending.failed_on) >= MAX_ATTEMPTS:
+        name = f"{pending.function.__module__}.{pending.function.__qualname__}"
+        times = f"{len(pending.failed_on)} time{'s' if len(pending.failed_on) > 1 else ''}"
+        raise ShardError(
+            f"{name} failed {times} (on {', '.join(pending.failed_on)}) for {describe(pending.shard)}: {error}"
+        )
 
 
 def describe(value: Any, depth: int = 1) -> str:
-    """A shard's inputs in a line: a dataclass by its fields, arrays by their shapes."""
+    """A shard's inputs on one line: a dataclass by its fields, arrays by their shapes."""
     if isinstance(value, np.ndarray):
         return f"array{value.shape}"
     if is_dataclass(value) and not isinstance(value, type):

@@ -24,7 +24,7 @@ NO_ROOM = {errno.ENOSPC: "make room", errno.EDQUOT: "make room", errno.EROFS: "m
 NOT_ALLOWED = {errno.EACCES: "make it writable", errno.EPERM: "make it writable"}
 INTERRUPTED = 130
 STOPPED = "stopped before the end; nothing was published"
-SECONDS_TO_STOP = 5.0
+STOP_TIMEOUT_S = 5.0
 
 
 def run(main: Callable[..., Any]) -> None:
@@ -70,7 +70,7 @@ def _end() -> None:
     Nobody would take its outputs, and the same command may be given again.
     """
     os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(SECONDS_TO_STOP)
+    time.sleep(STOP_TIMEOUT_S)
     for process in psutil.Process().children(recursive=True):
         with suppress(psutil.NoSuchProcess):
             process.kill()

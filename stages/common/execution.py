@@ -11,10 +11,10 @@ from typing import Any
 
 from dpg import tracking
 from dpg.mlflow_store import shown, tracking_uri
+from dpg.runtime.machine import peak_memory
 from dpg.runtime.outputs import claim, write_reasons, write_whole
-from dpg.runtime.scratch import Scratch, keep, open_scratch
-from dpg.runtime.shards import Workshop, open_workshop
-from dpg.runtime.workers import peak_memory
+from dpg.runtime.shard_cache import ShardCache, open_shard_cache, pin
+from dpg.runtime.shards import ExecutionContext, open_context
 from stages.common.scope import Scope, record
 
 
@@ -24,7 +24,7 @@ class RunningStage:
 
     run: tracking.Run
     outputs: list[Path]
-    workshop: Workshop
+    context: ExecutionContext
 
 
 @dataclass(frozen=True)
@@ -57,22 +57,22 @@ def run_stage(
     work = (stage, str(scope.subdir), logged, modules)
     with (
         # Whoever writes the same outputs ends first, and what it has finished is taken up.
-        claim(*outputs, waiting=lambda: keep(*work)) as claimed,
-        open_scratch(*work) as scratch,
-        open_workshop(scratch, modules) as workshop,
-        tracking.stage_run(stage, logged, scope.tags, scratch.note("run"), _description(outputs)) as run,
+        claim(*outputs, waiting=lambda: pin(*work)) as claimed,
+        open_shard_cache(*work) as cache,
+        open_context(cache, modules) as context,
+        tracking.stage_run(stage, logged, scope.tags, cache.read_metadata("run"), _description(outputs)) as run,
     ):
-        scratch.leave_note("run", run.id)
-        _tell(scratch, "resuming: {} are there from an earlier run, in {}")
+        cache.write_metadata("run", run.id)
+        _tell(cache, "resuming: {} are there from an earlier run, in {}")
         try:
             for draft in claimed.drafts:
                 draft.mkdir()
-            yield RunningStage(run, claimed.drafts, workshop)
+            yield RunningStage(run, claimed.drafts, context)
             claimed.publish()
         except BaseException:
-            _tell(scratch, "{} are kept in {}: the same command goes on from there")
+            _tell(cache, "{} are kept in {}: the same command goes on from there")
             raise
-        cost = _cost(workshop, outputs, time.monotonic() - claimed.since)
+        cost = _cost(context, outputs, time.monotonic() - claimed.since)
         # MLflow's own prefix for what a machine did: its charts come after those of what was measured.
         run.log_metrics({f"system/{name}": value for name, value in asdict(cost).items()}, step=0)
         made_by = {"run_id": run.id, "tracking_uri": shown(tracking_uri()), "provenance": tracking.provenance()}
@@ -94,20 +94,20 @@ def _description(outputs: tuple[Path, ...]) -> str:
     return f"{does.strip()}\n\nResults: {', '.join(f'`{output}`' for output in outputs)}."
 
 
-def _tell(scratch: Scratch, text: str) -> None:
-    if count := scratch.num_results:
-        shards = f"{count} finished shard{'s' if count > 1 else ''} ({scratch.num_bytes / 1e6:.1f} MB)"
-        print(text.format(shards, scratch.directory), file=sys.stderr, flush=True)
+def _tell(cache: ShardCache, text: str) -> None:
+    if count := cache.num_results:
+        shards = f"{count} finished shard{'s' if count > 1 else ''} ({cache.num_bytes / 1e6:.1f} MB)"
+        print(text.format(shards, cache.directory), file=sys.stderr, flush=True)
 
 
-def _cost(workshop: Workshop, outputs: tuple[Path, ...], seconds: float) -> Cost:
-    usage = workshop.usage
+def _cost(context: ExecutionContext, outputs: tuple[Path, ...], seconds: float) -> Cost:
+    usage = context.usage
     return Cost(
         pairs=usage.work.get("pairs", 0),
         episodes=usage.work.get("episodes", 0),
         shards=usage.shards,
         resumed_shards=usage.resumed,
-        workers=workshop.workers.width,
+        workers=context.workers.width,
         wall_seconds=seconds,
         core_seconds=time.process_time() + usage.cpu_seconds,
         peak_memory_bytes=peak_memory() + sum(usage.peak_memory.values()),

@@ -15,7 +15,7 @@ import pytest
 from dpg.cli import check_machine, check_project
 from dpg.cli.check import Check, Level
 from dpg.cli.doctor import examine
-from dpg.runtime import scratch
+from dpg.runtime import shard_cache
 
 ROOT = Path(__file__).resolve().parents[2]
 PIPELINE = "stages: {one: {cmd: echo 1 > one.txt, deps: [params.yaml], outs: [one.txt]}}"
@@ -178,15 +178,15 @@ def test_settings(project, monkeypatch):
 
 def test_what_a_killed_run_left_is_told(project):
     assert check_machine.leftovers().level is Level.OK
-    left = scratch.root() / "train" / "cell" / "key"
+    left = shard_cache.root() / "train" / "cell" / "key"
     left.mkdir(parents=True)
-    (left / scratch.LOCK).touch()
-    with (left / f"one{scratch.SUFFIX}").open("wb") as result:
+    (left / shard_cache.LOCK).touch()
+    with (left / f"one{shard_cache.SUFFIX}").open("wb") as result:
         result.truncate(200_000_000)
     check = check_machine.leftovers()
     assert check.level is Level.WARNING
     assert "1 killed run left 1 results, 0.2 GB of 20.0 GB" in check.found
-    with (left / scratch.LOCK).open(encoding="utf-8") as lock:
+    with (left / shard_cache.LOCK).open(encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_SH)
         assert check_machine.leftovers().level is Level.OK
 

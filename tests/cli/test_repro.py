@@ -178,7 +178,7 @@ def test_a_failure_leaves_the_rest_done(project, dpg):
 
 @pytest.mark.parametrize(("jobs", "given", "expected"), [(1, None, None), (10_000, None, "1"), (2, "7", "7")])
 def test_the_cores_are_shared_out_unless_told_otherwise(project, dpg, jobs, given, expected):
-    from dpg.runtime.workers import num_jobs
+    from dpg.runtime.local_workers import num_jobs
 
     dpg("repro", "-j", str(jobs), "base", cwd=project, **({"DPG_JOBS": given} if given else {}))
     assert log(project)["base"][2] == (expected or str(num_jobs()))

@@ -5,7 +5,7 @@ import pytest
 
 from dpg.learning import campaign
 from dpg.runtime.progress import Progress
-from dpg.runtime.shards import open_workshop
+from dpg.runtime.shards import open_context
 
 
 @pytest.fixture
@@ -14,8 +14,8 @@ def recipe(make_recipe):
 
 
 def finish(groups, every=2):
-    with open_workshop() as workshop, Progress("test", sum(group.num_pairs for group in groups)) as progress:
-        return list(campaign.train(groups, every, workshop, progress))
+    with open_context() as context, Progress("test", sum(group.num_pairs for group in groups)) as progress:
+        return list(campaign.train(groups, every, context, progress))
 
 
 def test_agents_and_rates_are_cut_into_groups(recipe):

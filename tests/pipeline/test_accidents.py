@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 
 from tests.pipeline.project import ENV, clone, digest, environment, shell
 
-PATIENCE = 600  # seconds, after which nothing is expected to happen any more
+TIMEOUT_S = 600  # seconds, after which nothing is expected to happen any more
 
 
 def test_ctrl_c_says_what_is_kept_and_the_same_command_goes_on(reference, tmp_path):
@@ -54,7 +54,7 @@ def test_queued_experiments_side_by_side_lose_no_run_and_cross_no_shard(referenc
     for name, rate in rates.items():
         shell("dvc", "exp", "run", "--queue", "-n", name, "-S", f"ppo.lr={rate}", "train@Hopper-v4-ppo", cwd=copy)
     shell("dvc", "queue", "start", "-j", "2", cwd=copy)
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT_S
     while True:
         status = shell("dvc", "queue", "status", cwd=copy)
         if "Queued" not in status and "Running" not in status:

@@ -18,7 +18,7 @@ import pytest
 from tests.pipeline.project import CELL_STAGES, ENV, copy, digest, environment, ran, set_parameter, shell
 
 SEED = 4
-PATIENCE = 600  # seconds, after which nothing is expected to happen any more
+TIMEOUT_S = 600  # seconds, after which nothing is expected to happen any more
 
 
 def record(stage: str) -> Path:
@@ -54,7 +54,7 @@ def kill_when(command: list[str], project: Path, come: Callable[[], bool], jobs:
         stderr=subprocess.STDOUT,
         encoding="utf-8",
     )
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT_S
     while not come():
         assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < deadline, "the moment does not come"

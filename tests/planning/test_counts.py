@@ -11,7 +11,7 @@ from dpg.planning.counts import Cell
 from dpg.runtime.config import ConfigError
 from dpg.runtime.progress import Progress
 from dpg.runtime.schema import nearest
-from dpg.runtime.shards import Workshop
+from dpg.runtime.shards import ExecutionContext
 from tests.pipeline.project import CELL_STAGES
 
 ENV = "Hopper-v4"
@@ -45,7 +45,7 @@ def test_training_goes_through_the_rounds_that_are_counted(make_recipe):
     total = sum(group.num_pairs for group in groups)
     rounds = counts.training_rounds(groups, every=1)
     with Progress("test", total) as progress:
-        happened = [len(results) for results in campaign.train(groups, 1, Workshop(), progress)]
+        happened = [len(results) for results in campaign.train(groups, 1, ExecutionContext(), progress)]
     assert [sum(load.count for load in loads) for loads in rounds] == happened
     assert sum(load.count * load.work["policy_pair"] for loads in rounds[1:] for load in loads) == total
     assert all("policy" not in load.work for load in rounds[0])

@@ -16,13 +16,13 @@ from dpg.planning.counts import Cell, tasks_of
 from dpg.probes.landscape import PlaneShard, measure_plane
 from dpg.probes.survey import Survey, plan_planes
 from dpg.runtime.schema import Params
-from dpg.runtime.workers import attempt
+from dpg.runtime.workers import run_task
 
 params = Params.model_validate_json(sys.stdin.read())
 (env,), (algorithm,) = params.envs, params.algorithms
 cell = Cell(params, tasks_of(params)[env], algorithm)
 ((shard,),) = plan_planes(Survey.of(params), cell.snapshots([0], 1))
-print(attempt(measure_plane, shard).peak_memory)
+print(run_task(measure_plane, shard).peak_memory)
 """
 
 

@@ -18,7 +18,7 @@ from dpg.probes.known_answers.agents import known_agent, linear_policy
 from dpg.probes.known_answers.closed_forms import ClosedLoop
 from dpg.probes.landscape import Grid, PlaneShard, RewardShard
 from dpg.probes.survey import Survey
-from dpg.runtime.shards import open_workshop
+from dpg.runtime.shards import open_context
 from dpg.streams.episodes import Episodes
 
 FINE = np.array([[0.0, 0.0], [0.01, 0.0], [0.0, 1.0]])
@@ -262,8 +262,8 @@ def test_one_worker_and_two_find_the_same(snapshot, monkeypatch):
     found = []
     for jobs in ("1", "2"):
         monkeypatch.setenv("DPG_JOBS", jobs)
-        with open_workshop() as workshop:
-            found.append(list(survey.explore(wanted(), [snapshot], [30.0], workshop, "test")))
+        with open_context() as context:
+            found.append(list(survey.explore(wanted(), [snapshot], [30.0], context, "test")))
     for one, two in zip(*found, strict=True):
         for name in ("step", "random", "surrogate"):
             np.testing.assert_array_equal(getattr(one.plane, name), getattr(two.plane, name))

@@ -19,7 +19,7 @@ from dpg.probes.known_answers.update_gains import stepping
 from dpg.probes.update_gain import EpisodeShard, UpdateShard
 from dpg.runtime.schema import UpdateGainBudget
 from dpg.runtime.seeding import Seed
-from dpg.runtime.shards import Workshop, open_workshop
+from dpg.runtime.shards import ExecutionContext, open_context
 
 
 @pytest.fixture(scope="module", params=["ppo", "trpo"])
@@ -78,7 +78,7 @@ def long_steps():
     """Sixteen updates that change the return by more than their episodes' noise, and the true changes."""
     agent = stepping(lr=0.05)
     wanted = budget(16, (2 * T,), 6)
-    (gains,) = update_gain.explore([agent.snapshot], wanted, 0, Workshop(), "test")
+    (gains,) = update_gain.explore([agent.snapshot], wanted, 0, ExecutionContext(), "test")
     (((first, second),),) = update_gain.plan([agent.snapshot], wanted, 0)
     policy = np.concatenate([update_gain.measure_updates(shard).policy for shard in (first, second)])
     state = agent.snapshot.state
@@ -231,8 +231,8 @@ def test_one_worker_and_two_find_the_same(snapshot, monkeypatch):
     found = []
     for jobs in ("1", "2"):
         monkeypatch.setenv("DPG_JOBS", jobs)
-        with open_workshop() as workshop:
-            found.append(list(update_gain.explore([snapshot], budget(), 0, workshop, "test")))
+        with open_context() as context:
+            found.append(list(update_gain.explore([snapshot], budget(), 0, context, "test")))
     assert [gains.update_pairs for gains in found[0]] == [128, 256]
     for one, two in zip(*found, strict=True):
         for name in ("own_gain", "heldout_gain", "trajectories", "step_norm", "before", "after", "pairs"):

@@ -18,13 +18,13 @@ from dpg.agent.snapshot import Snapshot
 from dpg.envs.make import make_vector
 from dpg.learning import campaign, training
 from dpg.probes import gradient
-from dpg.runtime import dask_workers, trees
+from dpg.runtime import dask_workers, serialization
 from dpg.runtime.errors import UserError
 from dpg.runtime.progress import Progress
 from dpg.runtime.schema import GradientBudget
-from dpg.runtime.scratch import open_scratch
 from dpg.runtime.seeding import Seed
-from dpg.runtime.shards import ShardError, map_shards, open_workshop
+from dpg.runtime.shard_cache import open_shard_cache
+from dpg.runtime.shards import ShardError, map_shards, open_context
 from tests.dask_cluster import ROOT, Cluster, wait_for
 
 
@@ -64,20 +64,20 @@ def use(cluster, monkeypatch):
     monkeypatch.setenv("DPG_SCHEDULER", cluster.address)
 
 
-def begin(function, shards, workshop):
+def begin(function, shards, context):
     """Results as they come."""
     progress = Progress("test", len(shards), "shards")
-    return map_shards(function, shards, workshop, progress=progress, work=lambda shard: 1)
+    return map_shards(function, shards, context, progress=progress, work=lambda shard: 1)
 
 
 def run(function, shards):
-    with open_workshop() as workshop:
-        return list(begin(function, shards, workshop))
+    with open_context() as context:
+        return list(begin(function, shards, context))
 
 
 def train(groups):
-    with open_workshop() as workshop, Progress("test", sum(group.num_pairs for group in groups)) as progress:
-        return list(campaign.train(groups, 2, workshop, progress))
+    with open_context() as context, Progress("test", sum(group.num_pairs for group in groups)) as progress:
+        return list(campaign.train(groups, 2, context, progress))
 
 
 # Shards, which the workers import from here.
@@ -151,10 +151,10 @@ def test_the_cluster_gives_what_a_loop_gives_in_order(on_dask):
 
 
 def test_both_workers_work_and_the_bill_names_them(cluster, on_dask):
-    with open_workshop() as workshop:
-        found = set(begin(linger, [0.2] * 8, workshop))
-    assert found == set(workshop.usage.peak_memory) == set(cluster.workers())
-    assert workshop.workers.width == 2
+    with open_context() as context:
+        found = set(begin(linger, [0.2] * 8, context))
+    assert found == set(context.usage.peak_memory) == set(cluster.workers())
+    assert context.workers.width == 2
 
 
 def test_a_training_is_the_same_bytes_as_on_local_processes(make_recipe, monkeypatch, on_dask):
@@ -164,7 +164,7 @@ def test_a_training_is_the_same_bytes_as_on_local_processes(make_recipe, monkeyp
     monkeypatch.setenv("DPG_JOBS", "2")
     ours = train(groups)
     assert [len(chunk) for chunk in ours] == [2, 2, 2]
-    assert trees.to_bytes(theirs) == trees.to_bytes(ours)
+    assert serialization.to_bytes(theirs) == serialization.to_bytes(ours)
     assert not np.array_equal(ours[0][0].population.policy, ours[-1][0].population.policy)
 
 
@@ -181,7 +181,7 @@ def test_a_probe_is_the_same_bytes_where_a_worker_is_killed(probe, tmp_path, on_
     fatal = str(tmp_path / "killed")
     theirs = run(measure_and_die_once, [(fatal if index == 2 else None, shard) for index, shard in enumerate(probe)])
     assert Path(fatal).exists()
-    assert trees.to_bytes(theirs) == trees.to_bytes([gradient.measure(shard) for shard in probe])
+    assert serialization.to_bytes(theirs) == serialization.to_bytes([gradient.measure(shard) for shard in probe])
 
 
 def test_a_large_shard_is_sent_without_a_warning(on_dask):
@@ -191,13 +191,13 @@ def test_a_large_shard_is_sent_without_a_warning(on_dask):
 
 
 def test_a_worker_that_joins_later_is_used(cluster, on_dask):
-    with open_workshop() as workshop:
-        results = begin(linger, [0.1] * 400, workshop)
+    with open_context() as context:
+        results = begin(linger, [0.1] * 400, context)
         first = {next(results) for _ in range(4)}
         joined = cluster.start_worker("--nthreads", "1", "--no-nanny")
         try:
             wait_for(lambda: next(results) not in first)
-            wait_for(lambda: next(results) and workshop.workers.width == 3)
+            wait_for(lambda: next(results) and context.workers.width == 3)
         finally:
             cluster.end(joined)
 
@@ -264,7 +264,7 @@ def test_an_unknown_backend_is_refused(monkeypatch):
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nonsense://here", "127.0.0.1:port"])
 def test_a_scheduler_that_is_not_there_is_named(monkeypatch, address):
-    monkeypatch.setattr(dask_workers, "PATIENCE", 0.5)
+    monkeypatch.setattr(dask_workers, "TIMEOUT_S", 0.5)
     monkeypatch.setenv("DPG_BACKEND", "dask")
     monkeypatch.setenv("DPG_SCHEDULER", address)
     with pytest.raises(UserError, match=rf"DPG_SCHEDULER = '{address}': no Dask scheduler answers there"):
@@ -288,12 +288,12 @@ def test_a_scheduler_that_does_not_know_the_project_is_refused(tmp_path, monkeyp
 
 
 def test_a_cluster_that_loses_its_last_worker_is_given_up(on_bare, monkeypatch):
-    monkeypatch.setattr(dask_workers, "WITHOUT_WORKERS", 1.0)
-    monkeypatch.setattr(dask_workers, "LOOK_EVERY", 0.2)
+    monkeypatch.setattr(dask_workers, "NO_WORKERS_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(dask_workers, "POLL_INTERVAL_S", 0.2)
     on_bare.start_worker("--nthreads", "1", "--no-nanny")
     on_bare.ready(1)
-    with open_workshop() as workshop:
-        results = begin(time.sleep, [0.1] * 400, workshop)
+    with open_context() as context:
+        results = begin(time.sleep, [0.1] * 400, context)
         next(results)
         on_bare.end_workers()
         with pytest.raises(UserError, match="has no workers and has had none for 1 seconds; start some"):
@@ -321,9 +321,9 @@ def test_what_counts_is_the_code_that_a_worker_has_loaded(copy, on_bare, monkeyp
     with (copy / "dpg" / "runtime" / "seeding.py").open("a", encoding="utf-8") as source:
         source.write("# another line\n")
     assert run(abs, [-3]) == [3]
-    monkeypatch.setattr(dask_workers, "LOOK_EVERY", 1000.0)  # so that the shards themselves must find out
-    with open_workshop() as workshop:
-        results = begin(time.sleep, [0.1] * 400, workshop)
+    monkeypatch.setattr(dask_workers, "POLL_INTERVAL_S", 1000.0)  # so that the shards themselves must find out
+    with open_context() as context:
+        results = begin(time.sleep, [0.1] * 400, context)
         next(results)
         on_bare.start_worker("--nthreads", "1", "--no-nanny", cwd=copy)
         with pytest.raises(UserError, match="has loaded other code of dpg than this process"):
@@ -341,18 +341,18 @@ def test_a_lost_scheduler_is_told_and_finished_shards_are_kept(tmp_path, monkeyp
         use(lost, monkeypatch)
         lost.start_worker("--nthreads", "1", "--no-nanny")
         lost.ready(1)
-        monkeypatch.setattr(dask_workers, "PATIENCE", 2.0)
-        with told(), open_scratch("test", "cell", {}) as scratch, open_workshop(scratch) as workshop:
-            results = begin(rest, range(40), workshop)
+        monkeypatch.setattr(dask_workers, "TIMEOUT_S", 2.0)
+        with told(), open_shard_cache("test", "cell", {}) as cache, open_context(cache) as context:
+            results = begin(rest, range(40), context)
             assert [next(results), next(results)] == [0, 1]
             lost.scheduler.kill()
             with told():
                 list(results)
-            wait_for(lambda: workshop.workers._client.status == "closed")  # it has stopped trying to come back
-            next(begin(rest, [40], workshop))
+            wait_for(lambda: context.workers._client.status == "closed")  # it has stopped trying to come back
+            next(begin(rest, [40], context))
         assert not [record for record in caplog.records if record.levelno >= logging.ERROR]  # our error says it all
     monkeypatch.setenv("DPG_BACKEND", "local")
-    with open_scratch("test", "cell", {}) as scratch, open_workshop(scratch) as workshop:
-        results = begin(rest, range(40), workshop)
+    with open_shard_cache("test", "cell", {}) as cache, open_context(cache) as context:
+        results = begin(rest, range(40), context)
         assert [next(results), next(results)] == [0, 1]
-    assert workshop.usage.resumed == 2
+    assert context.usage.resumed == 2

@@ -16,7 +16,7 @@ SCRIPT = """
 import os, signal, sys, time
 from pathlib import Path
 from dpg.runtime.progress import Progress
-from dpg.runtime.shards import map_shards, open_workshop
+from dpg.runtime.shards import map_shards, open_context
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are deaf to it
 
@@ -25,17 +25,17 @@ def nap(index):
     time.sleep(10_000)
 
 try:
-    with open_workshop() as workshop, Progress("test", 8) as progress:
-        list(map_shards(nap, range(8), workshop, progress=progress, work=lambda shard: 1))
+    with open_context() as context, Progress("test", 8) as progress:
+        list(map_shards(nap, range(8), context, progress=progress, work=lambda shard: 1))
 except KeyboardInterrupt:
     sys.exit(130)
 """
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 300.0  # seconds for anything to happen; sleeping shards take longer
+TIMEOUT_S = 300.0  # seconds for anything to happen; sleeping shards take longer
 
 
 def wait_for(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT_S
     while not condition():
         assert time.monotonic() < end, "nothing happened"
         time.sleep(0.01)
@@ -70,7 +70,7 @@ def at_work(folder: Path) -> bool:
 
 def check_gone(family: list[psutil.Process]) -> None:
     assert len(family) >= 2
-    _, alive = psutil.wait_procs(family, timeout=PATIENCE)
+    _, alive = psutil.wait_procs(family, timeout=TIMEOUT_S)
     assert alive == []
 
 
@@ -97,7 +97,7 @@ def test_ctrl_c_in_the_middle_ends_all_without_a_traceback(stage, tmp_path):
     wait_for(lambda: at_work(tmp_path))
     family = workers(process)
     os.killpg(process.pid, signal.SIGINT)
-    assert process.wait(PATIENCE) == 130
+    assert process.wait(TIMEOUT_S) == 130
     check_gone(family)
     check_quiet(stderr)
 
@@ -114,6 +114,6 @@ def test_ctrl_c_while_workers_start_ends_all_without_a_traceback(stage, delay):
     time.sleep(delay)
     family = workers(process)
     os.killpg(process.pid, signal.SIGINT)
-    assert process.wait(PATIENCE) == 130
+    assert process.wait(TIMEOUT_S) == 130
     check_gone(family)
     check_quiet(stderr)

@@ -10,7 +10,7 @@ import pytest
 
 from dpg.runtime import lifeline
 
-PATIENCE = 300.0  # seconds for anything to happen
+TIMEOUT_S = 300.0  # seconds for anything to happen
 
 
 @pytest.fixture
@@ -24,11 +24,11 @@ def process():
 @pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="this system tells nobody")
 def test_the_end_is_an_event(process, monkeypatch):
     """Where looking now and then is too late; also where nobody has waited for the process yet."""
-    monkeypatch.setattr(lifeline, "SECONDS_BETWEEN_LOOKS", 2 * PATIENCE)
+    monkeypatch.setattr(lifeline, "POLL_INTERVAL_S", 2 * TIMEOUT_S)
     told = threading.Event()
     lifeline.when_ended(psutil.Process(process.pid), told.set)
     process.kill()
-    assert told.wait(PATIENCE)
+    assert told.wait(TIMEOUT_S)
 
 
 def test_where_the_system_does_not_tell_the_end_is_seen(process, monkeypatch):
@@ -36,7 +36,7 @@ def test_where_the_system_does_not_tell_the_end_is_seen(process, monkeypatch):
     told = threading.Event()
     lifeline.when_ended(psutil.Process(process.pid), told.set)
     process.kill()
-    assert told.wait(PATIENCE)
+    assert told.wait(TIMEOUT_S)
 
 
 def test_a_process_that_has_ended_already_is_told_of(process):
@@ -45,7 +45,7 @@ def test_a_process_that_has_ended_already_is_told_of(process):
     process.wait()
     told = threading.Event()
     lifeline.when_ended(ended, told.set)
-    assert told.wait(PATIENCE)
+    assert told.wait(TIMEOUT_S)
 
 
 def test_who_is_not_run_by_dvc_has_no_runner(monkeypatch):

@@ -30,7 +30,7 @@ class Row:
 
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 300.0  # seconds for anything to happen
+TIMEOUT_S = 300.0  # seconds for anything to happen
 WRITER = """
 import sys
 from pathlib import Path
@@ -156,10 +156,10 @@ def test_a_second_writer_says_whom_it_waits_for_and_touches_nothing(start, tmp_p
     assert told.startswith(f"waiting for process {first.pid} on ")
     assert ", which has been writing target since 2" in told
     assert (tmp_path / ".target.partial" / "target" / "first").exists()
-    first.communicate("publish\n", timeout=PATIENCE)
+    first.communicate("publish\n", timeout=TIMEOUT_S)
     assert second.stdout.readline() == "at work\n"
     assert [path.name for path in (tmp_path / "target").iterdir()] == ["first"]
-    second.communicate("publish\n", timeout=PATIENCE)
+    second.communicate("publish\n", timeout=TIMEOUT_S)
     assert [path.name for path in (tmp_path / "target").iterdir()] == ["second"]
     assert [path.name for path in tmp_path.iterdir()] == ["target"]
 
@@ -167,7 +167,7 @@ def test_a_second_writer_says_whom_it_waits_for_and_touches_nothing(start, tmp_p
 def test_of_many_writers_one_is_at_work_at_a_time(start, tmp_path):
     started = [start(STRESS, name, "60") for name in "xyz"]
     for process in started:
-        _, stderr = process.communicate(timeout=PATIENCE)
+        _, stderr = process.communicate(timeout=TIMEOUT_S)
         assert process.returncode == 0, stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
 
@@ -177,7 +177,7 @@ def test_a_process_whose_dvc_has_ended_publishes_nothing(start, tmp_path):
     dvc = start("import subprocess, sys; subprocess.call([sys.executable, 'orphan.py'])", DVC_STAGE="report")
     assert dvc.stdout.readline() == "at work\n"
     dvc.kill()
-    dvc.communicate(timeout=PATIENCE)  # until the orphan, too, has closed its end of the pipe
+    dvc.communicate(timeout=TIMEOUT_S)  # until the orphan, too, has closed its end of the pipe
     assert "the DVC that ran this stage has ended" in (tmp_path / "told").read_text(encoding="utf-8")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["before", "orphan.py", "told"]
 

@@ -13,11 +13,11 @@ import pytest
 from threadpoolctl import threadpool_info
 
 from dpg.runtime.errors import UserError
+from dpg.runtime.local_workers import num_jobs
 from dpg.runtime.progress import Progress
-from dpg.runtime.scratch import open_scratch
 from dpg.runtime.seeding import Seed
-from dpg.runtime.shards import AHEAD, TRIES, ShardError, map_shards, open_workshop
-from dpg.runtime.workers import num_jobs
+from dpg.runtime.shard_cache import open_shard_cache
+from dpg.runtime.shards import MAX_ATTEMPTS, PREFETCH, ShardError, map_shards, open_context
 
 
 def draw(shard: int) -> tuple[int, float]:
@@ -133,9 +133,9 @@ def width(monkeypatch):
     return lambda jobs: monkeypatch.setenv("DPG_JOBS", str(jobs))
 
 
-def run(function, shards, scratch=None):
-    with open_workshop(scratch) as workshop, Progress("test", len(shards), "shards") as progress:
-        return list(map_shards(function, shards, workshop, progress=progress, work=lambda shard: 1))
+def run(function, shards, cache=None):
+    with open_context(cache) as context, Progress("test", len(shards), "shards") as progress:
+        return list(map_shards(function, shards, context, progress=progress, work=lambda shard: 1))
 
 
 def check_squares(results: list[np.ndarray], count: int = 7) -> None:
@@ -189,7 +189,7 @@ def test_a_shard_that_always_fails_is_named_with_its_inputs_and_last_error(width
     assert "job 4" in text
     assert text.endswith("ValueError: no good on try 3\n")
     assert "no good on try 2" not in text
-    assert shards[4].tries() == TRIES == 3
+    assert shards[4].tries() == MAX_ATTEMPTS == 3
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
@@ -208,9 +208,9 @@ def test_shards_that_were_done_when_another_failed_for_good_are_kept(width, tmp_
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     width(2)
     shards = jobs_in(tmp_path)
-    with pytest.raises(ShardError), open_scratch("train", "a", {}) as scratch:
-        run(fail_always, shards, scratch)
-    assert [scratch.key(fail_always, shard) in scratch for shard in shards] == [index != 4 for index in range(7)]
+    with pytest.raises(ShardError), open_shard_cache("train", "a", {}) as cache:
+        run(fail_always, shards, cache)
+    assert [cache.key(fail_always, shard) in cache for shard in shards] == [index != 4 for index in range(7)]
 
 
 def test_a_worker_that_is_killed_in_mid_shard_changes_no_result(width, tmp_path):
@@ -230,7 +230,7 @@ def test_the_shard_that_kills_its_worker_every_time_is_named_and_ends_the_stage(
     text = str(caught.value)
     assert f"{die_always.__module__}.die_always failed 3 times" in text
     assert "for job 3: the worker processes died" in text
-    assert shards[3].tries() == TRIES
+    assert shards[3].tries() == MAX_ATTEMPTS
 
 
 def test_a_worker_that_dies_while_the_stage_is_busy_is_replaced(width, tmp_path):
@@ -238,8 +238,8 @@ def test_a_worker_that_dies_while_the_stage_is_busy_is_replaced(width, tmp_path)
     width(2)
     shards = jobs_in(tmp_path, 12)
     found = []
-    with open_workshop() as workshop, Progress("test", len(shards), "shards") as progress:
-        for pid in map_shards(tell_process, shards, workshop, progress=progress, work=lambda shard: 1):
+    with open_context() as context, Progress("test", len(shards), "shards") as progress:
+        for pid in map_shards(tell_process, shards, context, progress=progress, work=lambda shard: 1):
             if not found:
                 os.kill(pid, signal.SIGKILL)
                 time.sleep(0.5)
@@ -252,21 +252,21 @@ def test_results_are_not_computed_far_ahead_of_who_takes_them(width, tmp_path):
     """Memory must not grow with the number of shards when a stage is slower than its workers."""
     width(2)
     shards = jobs_in(tmp_path, 20)
-    with open_workshop() as workshop, Progress("test", len(shards), "shards") as progress:
-        results = map_shards(square, shards, workshop, progress=progress, work=lambda shard: 1)
+    with open_context() as context, Progress("test", len(shards), "shards") as progress:
+        results = map_shards(square, shards, context, progress=progress, work=lambda shard: 1)
         for taken in range(1, 4):
             next(results)
             time.sleep(0.3)
             # The one that was taken, and a window that ends before the next is asked for.
-            assert taken <= sum(tries(shards)) <= taken - 1 + AHEAD * 2
+            assert taken <= sum(tries(shards)) <= taken - 1 + PREFETCH * 2
         check_squares([square(shards[0])], 1)
         assert len(list(results)) == 17
 
 
-def stop_after(count: int, shards: list[Job], scratch) -> None:
+def stop_after(count: int, shards: list[Job], cache) -> None:
     """A stage that takes some results and ends."""
-    with open_workshop(scratch) as workshop, Progress("test", len(shards), "shards") as progress:
-        results = map_shards(square, shards, workshop, progress=progress, work=lambda shard: 1)
+    with open_context(cache) as context, Progress("test", len(shards), "shards") as progress:
+        results = map_shards(square, shards, context, progress=progress, work=lambda shard: 1)
         for _ in range(count):
             next(results)
 
@@ -276,28 +276,28 @@ def test_a_run_that_goes_on_does_only_what_is_missing(width, tmp_path, monkeypat
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     width(jobs)
     shards = jobs_in(tmp_path)
-    with suppress(InterruptedError), open_scratch("train", "a", {}) as scratch:
-        stop_after(3, shards, scratch)
-        kept = scratch.num_results
+    with suppress(InterruptedError), open_shard_cache("train", "a", {}) as cache:
+        stop_after(3, shards, cache)
+        kept = cache.num_results
         # One in the middle is lost, and one damaged.
-        scratch.directory.joinpath(f"{scratch.key(square, shards[1])}.shard").unlink()
-        scratch.directory.joinpath(f"{scratch.key(square, shards[2])}.shard").write_bytes(b"")
+        cache.directory.joinpath(f"{cache.key(square, shards[1])}.shard").unlink()
+        cache.directory.joinpath(f"{cache.key(square, shards[2])}.shard").write_bytes(b"")
         raise InterruptedError
     assert kept >= 3
     before = tries(shards)
     with (
-        open_scratch("train", "a", {}) as scratch,
-        open_workshop(scratch) as workshop,
+        open_shard_cache("train", "a", {}) as cache,
+        open_context(cache) as context,
         Progress("test", len(shards), "shards") as progress,
     ):
-        results = list(map_shards(square, shards, workshop, progress=progress, work=lambda shard: 1))
+        results = list(map_shards(square, shards, context, progress=progress, work=lambda shard: 1))
     check_squares(results)
     assert [after - earlier for after, earlier in zip(tries(shards), before, strict=True)] == [
         0, 1, 1, *(0 if index < kept else 1 for index in range(3, 7)),
     ]  # fmt: skip
-    assert workshop.usage.shards == 7
-    assert workshop.usage.resumed == kept - 2
-    assert workshop.usage.work == {"shards": 7}
+    assert context.usage.shards == 7
+    assert context.usage.resumed == kept - 2
+    assert context.usage.work == {"shards": 7}
 
 
 def test_one_shard_alone_is_kept_as_well(tmp_path, monkeypatch, width):
@@ -306,8 +306,8 @@ def test_one_shard_alone_is_kept_as_well(tmp_path, monkeypatch, width):
     width(2)
     shards = jobs_in(tmp_path, 1)
     for _ in range(2):
-        with suppress(InterruptedError), open_scratch("train", "a", {}) as scratch:
-            check_squares(run(square, shards, scratch), 1)
+        with suppress(InterruptedError), open_shard_cache("train", "a", {}) as cache:
+            check_squares(run(square, shards, cache), 1)
             raise InterruptedError
     assert tries(shards) == [1]
 

@@ -15,7 +15,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 300.0  # seconds for anything to happen
+TIMEOUT_S = 300.0  # seconds for anything to happen
 STAGE = """
 import os, signal, time
 from dataclasses import dataclass
@@ -69,7 +69,7 @@ def main(env: str, algorithm: str, size: int = 1000) -> None:
     ):
         arrays, out = stage.outputs
         rows = []
-        results = map_shards(measure, jobs, stage.workshop, progress=progress, work=lambda job: job.size)
+        results = map_shards(measure, jobs, stage.context, progress=progress, work=lambda job: job.size)
         for job, draws in zip(jobs, results):
             (arrays / f"{job.index}.safetensors").write_bytes(save({"draws": draws}))
             rows.append(Row(job.index, float(draws.mean())))
@@ -125,7 +125,7 @@ class Project:
                 self.wait_for_nap(process, path)
                 # Ctrl-C reaches the workers as well.
                 (os.killpg if stop is signal.SIGINT else os.kill)(process.pid, stop)
-            code = process.wait(PATIENCE)
+            code = process.wait(TIMEOUT_S)
         finally:
             process.kill()
             process.wait()
@@ -172,7 +172,7 @@ class Project:
 
 def wait_for(condition: Callable[[], object], process: subprocess.Popen[bytes], stderr: Path) -> None:
     """Wait until a condition holds; a process ends only after that."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT_S
     while not condition():
         assert process.poll() is None and time.monotonic() < end, stderr.read_text(encoding="utf-8")
         time.sleep(0.01)

@@ -36,7 +36,7 @@ def test_a_defect_keeps_its_traceback(monkeypatch):
 
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 300.0  # seconds for anything to happen
+TIMEOUT_S = 300.0  # seconds for anything to happen
 NAP = """
 import ctypes, os, signal, sys, time
 from pathlib import Path
@@ -76,7 +76,7 @@ entrypoint.run(main)
 
 
 def wait_for(path: Path) -> None:
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT_S
     while not path.exists():
         assert time.monotonic() < end, f"{path.name} does not come"
         time.sleep(0.01)
@@ -97,7 +97,7 @@ def test_a_stage_that_is_interrupted_cleans_up_says_so_and_ends_with_130(environ
     process = subprocess.Popen([sys.executable, "stage.py"], cwd=environment, stderr=subprocess.PIPE, encoding="utf-8")
     wait_for(environment / "napping")
     process.send_signal(how)
-    _, stderr = process.communicate(timeout=PATIENCE)
+    _, stderr = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 130
     assert stderr == "error: stopped before the end; nothing was published\n"
     assert (environment / "cleaned").exists()
@@ -153,7 +153,7 @@ def test_a_stage_whose_dvc_was_killed_ends_by_itself(environment):
     try:
         parent.kill()
         parent.wait()
-        stage.wait(PATIENCE)
+        stage.wait(TIMEOUT_S)
         assert (environment / "cleaned").exists()
         assert (environment / "stderr").read_text(
             encoding="utf-8"
@@ -167,7 +167,7 @@ def test_a_stage_ends_though_nobody_collects_its_dead_dvc(environment):
     parent, stage = under_dvc(environment, DVC_STAGE="train@0")
     try:
         parent.kill()
-        stage.wait(PATIENCE)
+        stage.wait(TIMEOUT_S)
         assert psutil.Process(parent.pid).status() == psutil.STATUS_ZOMBIE
     finally:
         end(parent, stage)
@@ -179,7 +179,7 @@ def test_a_stage_ends_with_its_dvc_also_in_a_call_that_heeds_no_signal(environme
     parent, stage = under_dvc(environment, DVC_STAGE="train@0")
     try:
         parent.kill()
-        stage.wait(PATIENCE)
+        stage.wait(TIMEOUT_S)
         assert (environment / "stderr").read_text(
             encoding="utf-8"
         ) == "error: stopped before the end; nothing was published\n"
@@ -195,7 +195,7 @@ def test_a_stage_whose_dvc_was_killed_before_it_began_does_not_begin(environment
         parent.kill()
         parent.wait()
         (environment / "slow").unlink()
-        stage.wait(PATIENCE)
+        stage.wait(TIMEOUT_S)
         assert not (environment / "napping").exists()
         assert (
             (environment / "stderr")
@@ -212,7 +212,7 @@ def test_a_stage_that_was_started_by_hand_goes_on_when_its_shell_is_closed(envir
         parent.kill()
         parent.wait()
         (environment / "released").touch()
-        stage.wait(PATIENCE)
+        stage.wait(TIMEOUT_S)
         assert (environment / "cleaned").exists()
         assert (environment / "stderr").read_text(encoding="utf-8") == ""
     finally:

@@ -18,7 +18,7 @@ from tests.stages.sample import OUTPUTS, STAGE, Ending, Project
 def stopped(tmp_path_factory, store) -> dict[str, Ending]:
     """Executions that go on from one another, each stopped further on, and the last that ends well.
 
-    When a shard is reached, as many as `AHEAD` allows may be done beyond it: the next must be reached further on.
+    When a shard is reached, as many as `PREFETCH` allows may be done beyond it: the next must be reached further on.
     """
     project = Project(tmp_path_factory.mktemp("stopped") / "project", store)
     endings = {

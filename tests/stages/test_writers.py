@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.stages.sample import COMMAND, PATIENCE, Project, wait_for
+from tests.stages.sample import COMMAND, TIMEOUT_S, Project, wait_for
 
 PIPELINE = {
     "stages": {
@@ -69,7 +69,7 @@ def test_of_three_at_once_each_waits_for_the_one_before_and_takes_up_what_it_has
     }
     first.kill()
     for process, path in others:
-        assert process.wait(PATIENCE) == 0, path.read_text(encoding="utf-8")
+        assert process.wait(TIMEOUT_S) == 0, path.read_text(encoding="utf-8")
     told = sorted(path.read_text(encoding="utf-8") for _, path in others)
     assert sum("resuming: 10 finished shards" in text for text in told) == 1, told
     assert sum("resuming: 40 finished shards" in text for text in told) == 1, told
@@ -85,7 +85,7 @@ def test_what_is_published_is_never_that_of_a_stage_whose_dvc_was_killed(project
     (project.root / "dvc.yaml").write_text(json.dumps(PIPELINE), encoding="utf-8")
     dvc = (sys.executable, "-m", "dvc")
     init, path = start("init", *dvc, "init", "--no-scm", "--quiet")
-    assert init.wait(PATIENCE) == 0, path.read_text(encoding="utf-8")
+    assert init.wait(TIMEOUT_S) == 0, path.read_text(encoding="utf-8")
     before = project.runs()
     first, stderr = start("first", *dvc, "repro", trouble="nap 39")
     project.wait_for_nap(first, stderr)
@@ -98,7 +98,7 @@ def test_what_is_published_is_never_that_of_a_stage_whose_dvc_was_killed(project
     wait_for(lambda: f"waiting for process {stage.pid} on " in path.read_text(encoding="utf-8"), second, path)
     (project.root / "released").touch()  # so that it has all that it would publish
     stage.resume()
-    assert second.wait(PATIENCE) == 0, path.read_text(encoding="utf-8")
+    assert second.wait(TIMEOUT_S) == 0, path.read_text(encoding="utf-8")
     assert re.search(r"resuming: (39|40) finished shards", path.read_text(encoding="utf-8"))
     assert "nothing " in stderr.read_text(encoding="utf-8").splitlines()[-1]
     assert project.client.get_run(orphan).info.status in ("KILLED", "FAILED")

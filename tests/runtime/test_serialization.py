@@ -28,7 +28,7 @@ from dpg.learning.training import Record
 from dpg.probes.landscape import Plane
 from dpg.probes.stream_sums import Products, Sums
 from dpg.probes.value import PredictionError
-from dpg.runtime.trees import TreeError, digest, from_bytes, to_bytes
+from dpg.runtime.serialization import SerializationError, digest, from_bytes, to_bytes
 from dpg.streams.episodes import Episodes
 
 FLOATS = ("float16", "float32", "float64")
@@ -284,9 +284,9 @@ def local_class() -> Any:
 )
 def test_what_would_not_come_back_as_it_was_is_refused(tree):
     """It would be lost, or come back as another type or value, and results would depend on whether they were kept."""
-    with pytest.raises(TreeError):
+    with pytest.raises(SerializationError):
         to_bytes(Leaf("a", [tree]))
-    with pytest.raises(TreeError):
+    with pytest.raises(SerializationError):
         digest(Leaf("a", [tree]))
 
 
@@ -295,7 +295,7 @@ WHOLE = to_bytes([Branch(np.arange(3.0), Pair(1, {"a": 2.5})), Settings(rate=1.0
 
 @pytest.mark.parametrize("length", [*range(0, len(WHOLE), 7), len(WHOLE) - 1])
 def test_a_truncated_file_is_refused(length):
-    with pytest.raises(TreeError):
+    with pytest.raises(SerializationError):
         from_bytes(WHOLE[:length])
 
 
@@ -304,13 +304,13 @@ def test_a_flipped_bit_gives_another_tree_or_a_tree_error_and_nothing_else(bit):
     """The digest of the file is checked elsewhere: here nothing may end a run with an error of another kind."""
     data = bytearray(WHOLE)
     data[bit // 8] ^= 1 << bit % 8
-    with suppress(TreeError):
+    with suppress(SerializationError):
         from_bytes(bytes(data))
 
 
 @given(st.binary(max_size=200))
 def test_foreign_bytes_are_refused(data):
-    with pytest.raises(TreeError):
+    with pytest.raises(SerializationError):
         from_bytes(data)
 
 
@@ -346,19 +346,19 @@ HERE = f"{Leaf.__module__}:"
     ids=str,
 )
 def test_a_structure_that_is_not_one_of_ours_is_refused(structure):
-    with pytest.raises(TreeError):
+    with pytest.raises(SerializationError):
         from_bytes(save({}, metadata={"tree": json.dumps(structure)}))
 
 
 def test_a_structure_too_deep_to_read_is_refused():
-    with pytest.raises(TreeError):
+    with pytest.raises(SerializationError):
         from_bytes(save({}, metadata={"tree": "[" * 100_000 + "]" * 100_000}))
 
 
 @pytest.mark.parametrize("metadata", [None, {}, {"other": "1"}, {"tree": "no json"}])
 def test_the_arrays_of_others_are_refused(metadata):
     """A snapshot's file, put in a kept result's place, is an array file as well."""
-    with pytest.raises(TreeError):
+    with pytest.raises(SerializationError):
         from_bytes(save({"0": np.zeros(3)}, metadata=metadata))
 
 
@@ -367,13 +367,13 @@ def test_reading_never_imports_a_module():
     script = """
 import json, sys
 from safetensors.numpy import save
-from dpg.runtime import trees
+from dpg.runtime import serialization
 import scipy
 for name in ("wave:Wave_read", "dpg.probes.landscape:Plane", "scipy:interpolate.BSpline"):
     before = set(sys.modules)
     try:
-        trees.from_bytes(save({}, metadata={"tree": json.dumps({"type": name, "fields": {}})}))
-    except trees.TreeError as error:
+        serialization.from_bytes(save({}, metadata={"tree": json.dumps({"type": name, "fields": {}})}))
+    except serialization.SerializationError as error:
         assert "is unknown" in str(error), error
     else:
         raise SystemExit(f"{name} was built")

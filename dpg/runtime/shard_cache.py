@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dpg.runtime import fingerprint, locks, project, trees
+from dpg.runtime import fingerprint, locks, project, serialization
 from dpg.runtime.errors import UserError
 from dpg.runtime.locks import LOCK
 
@@ -30,7 +30,7 @@ SUFFIX = ".shard"
 DEFAULT_LIMIT_GB = 20.0
 
 
-class ScratchError(UserError):
+class ShardCacheError(UserError):
     """Finished shards cannot be kept; the message says why and what to do."""
 
 
@@ -76,13 +76,13 @@ def leftovers() -> list[Leftover]:
     return sorted(found, key=lambda leftover: leftover.modified)
 
 
-class Scratch:
+class ShardCache:
     """The finished shards of one execution of a stage."""
 
     def __init__(self, directory: Path, limit: int) -> None:
         self.directory = directory
         self._limit = limit
-        self._notes: list[int] = []  # locks on what it has left
+        self._metadata_locks: list[int] = []  # locks on what it has left
         self._room = self._make_room(0)
         self._full = False
 
@@ -99,7 +99,7 @@ class Scratch:
     @staticmethod
     def key(function: Callable[..., Any], shard: Any) -> str:
         """The name of `function(shard)`."""
-        return f"{function.__module__}.{function.__qualname__}-{trees.digest(shard)}"
+        return f"{function.__module__}.{function.__qualname__}-{serialization.digest(shard)}"
 
     def __contains__(self, key: str) -> bool:
         return self._path(key).exists()
@@ -114,10 +114,10 @@ class Scratch:
         try:
             data = path.read_bytes()
             if data[:DIGEST] == _digest(key, data[DIGEST:]):
-                return trees.from_bytes(data[DIGEST:])
+                return serialization.from_bytes(data[DIGEST:])
         except FileNotFoundError:
             raise KeyError(key) from None
-        except (OSError, trees.TreeError):
+        except (OSError, serialization.SerializationError):
             pass
         print(f"warning: {path} is damaged: its shard is done again", file=sys.stderr, flush=True)
         path.unlink(missing_ok=True)
@@ -127,11 +127,11 @@ class Scratch:
         """Keep a result, if there is room.
 
         Raises:
-            ScratchError: it cannot be written.
+            ShardCacheError: it cannot be written.
         """
         if self._full:
             return
-        payload = trees.to_bytes(result)
+        payload = serialization.to_bytes(result)
         needed = DIGEST + len(payload)
         if needed > self._room:
             self._room = self._make_room(needed)
@@ -142,19 +142,19 @@ class Scratch:
         self._room -= needed
         self._write(self._path(key), _digest(key, payload) + payload)
 
-    def note(self, name: str) -> str | None:
+    def read_metadata(self, name: str) -> str | None:
         """The line that the last execution at this work left here; None if there is none, or it has not ended."""
         with suppress(OSError), (self.directory / name).open("r+", encoding="utf-8") as file:
             return file.read() if locks.is_free(file.fileno()) else None
         return None
 
-    def leave_note(self, name: str, text: str) -> None:
+    def write_metadata(self, name: str, text: str) -> None:
         """Leave a line for an execution that goes on from here when this one has ended."""
         self._write(self.directory / name, text.encode(), hold=True)
 
     def close(self) -> None:
         """What was left is that of an execution that has ended."""
-        for lock in self._notes:
+        for lock in self._metadata_locks:
             os.close(lock)
 
     def _make_room(self, needed: int) -> int:
@@ -170,27 +170,29 @@ class Scratch:
         try:
             partial.write_bytes(data)
             if hold:
-                self._notes.append(locks.hold(partial))
+                self._metadata_locks.append(locks.hold(partial))
             os.replace(partial, path)
         except OSError as error:
             with suppress(OSError):
                 partial.unlink()
-            raise ScratchError(_cannot_keep(self.directory, error)) from error
+            raise ShardCacheError(_cannot_keep(self.directory, error)) from error
 
 
 @contextmanager
-def open_scratch(stage: str, cell: str, inputs: Mapping[str, Any], modules: tuple[str, ...] = ()) -> Generator[Scratch]:
+def open_shard_cache(
+    stage: str, cell: str, inputs: Mapping[str, Any], modules: tuple[str, ...] = ()
+) -> Generator[ShardCache]:
     """The scratch folder of a stage of a cell, with these inputs (JSON), run by this code.
 
     It is removed when the block ends well, unless another process is at the same work; else it stays.
 
     Raises:
-        ScratchError: the folder cannot be made.
+        ShardCacheError: the folder cannot be made.
     """
     directory = _directory(stage, cell, inputs, modules)
     limit = limit_bytes()
-    with _in_use(directory) as lock, closing(Scratch(directory, limit)) as scratch:
-        yield scratch
+    with _in_use(directory) as lock, closing(ShardCache(directory, limit)) as cache:
+        yield cache
         for _ in range(LOOKS):
             if locks.is_free(lock):
                 _discard(directory, lock)
@@ -199,11 +201,11 @@ def open_scratch(stage: str, cell: str, inputs: Mapping[str, Any], modules: tupl
 
 
 @contextmanager
-def keep(stage: str, cell: str, inputs: Mapping[str, Any], modules: tuple[str, ...] = ()) -> Generator[None]:
+def pin(stage: str, cell: str, inputs: Mapping[str, Any], modules: tuple[str, ...] = ()) -> Generator[None]:
     """In the block, whoever is at the same work leaves its scratch folder when it ends well.
 
     Raises:
-        ScratchError: the folder cannot be made.
+        ShardCacheError: the folder cannot be made.
     """
     with _in_use(_directory(stage, cell, inputs, modules)):
         yield
@@ -220,7 +222,7 @@ def _in_use(directory: Path) -> Generator[int]:
     try:
         lock = locks.enter(directory, locks.SHARED)
     except OSError as error:
-        raise ScratchError(_cannot_keep(directory, error)) from error
+        raise ShardCacheError(_cannot_keep(directory, error)) from error
     try:
         yield lock
     finally:

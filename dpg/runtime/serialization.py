@@ -24,7 +24,7 @@ PLAIN = (NoneType, bool, int, float, str)
 SIZES = {"b": (1,), "i": (1, 2, 4, 8), "u": (1, 2, 4, 8), "f": (2, 4, 8)}  # bytes of the numbers that safetensors knows
 
 
-class TreeError(ValueError):
+class SerializationError(ValueError):
     """A tree cannot be written, or bytes are not a tree."""
 
 
@@ -32,7 +32,7 @@ def to_bytes(tree: Any) -> bytes:
     """A tree of None, bools, numbers, strings, tuples, lists, dicts, arrays, dataclasses and pydantic models as bytes.
 
     Raises:
-        TreeError: something in it is of another kind.
+        SerializationError: something in it is of another kind.
     """
     structure, arrays = _flatten(tree)
     named = {str(index): array for index, array in enumerate(arrays)}
@@ -43,7 +43,7 @@ def from_bytes(data: bytes) -> Any:
     """The tree that `to_bytes` wrote. Its classes must have been imported: reading never imports anything.
 
     Raises:
-        TreeError: these are not the bytes of a tree, or its classes are unknown.
+        SerializationError: these are not the bytes of a tree, or its classes are unknown.
     """
     try:
         arrays = load(data)
@@ -51,14 +51,14 @@ def from_bytes(data: bytes) -> Any:
         structure = json.loads(json.loads(data[LENGTH : LENGTH + length])["__metadata__"]["tree"])
         return _build(structure, arrays)
     except Exception as error:  # a class may raise anything when its fields are not what it expects
-        raise TreeError(f"not a tree: {error!r}") from error
+        raise SerializationError(f"not a tree: {error!r}") from error
 
 
 def digest(tree: Any) -> str:
     """A name for a tree's content: the same for equal trees alone.
 
     Raises:
-        TreeError: as `to_bytes`.
+        SerializationError: as `to_bytes`.
     """
     structure, arrays = _flatten(tree)
     content = hashlib.blake2b(json.dumps(structure).encode(), digest_size=16)
@@ -72,7 +72,7 @@ def _flatten(tree: Any) -> tuple[Any, list[np.ndarray]]:
 
     def array_of(kind: str, array: np.ndarray) -> dict[str, Any]:
         if not array.dtype.isnative or array.dtype.itemsize not in SIZES.get(array.dtype.kind, ()):
-            raise TreeError(f"an array of {array.dtype} cannot be kept")
+            raise SerializationError(f"an array of {array.dtype} cannot be kept")
         arrays.append(np.require(array, requirements="C"))
         return {kind: len(arrays) - 1, "dtype": str(array.dtype), "shape": list(array.shape)}
 
@@ -101,7 +101,7 @@ def _flatten(tree: Any) -> tuple[Any, list[np.ndarray]]:
                 values = {field.name: visit(getattr(node, field.name)) for field in fields(node)}
                 return {"type": _name(kind), "fields": values}
             case _:
-                raise TreeError(f"a {kind.__name__} cannot be kept")
+                raise SerializationError(f"a {kind.__name__} cannot be kept")
 
     return visit(tree), arrays
 
@@ -136,13 +136,15 @@ def _json(model: BaseModel) -> str:
     with suppress(ValidationError):
         if type(model).model_validate_json(text) == model:
             return text
-    raise TreeError(f"a {type(model).__name__} does not come back from its JSON: {text[:200]}")
+    raise SerializationError(f"a {type(model).__name__} does not come back from its JSON: {text[:200]}")
 
 
 def _name(cls: type) -> str:
     name = f"{cls.__module__}:{cls.__qualname__}"
     if _find(name) is not cls:
-        raise TreeError(f"{name} cannot be found again: only classes at the top of a module, or inside another, can")
+        raise SerializationError(
+            f"{name} cannot be found again: only classes at the top of a module, or inside another, can"
+        )
     return name
 
 
@@ -161,5 +163,5 @@ def _class(name: str) -> Any:
         is_dataclass(found) or issubclass(found, BaseModel) or hasattr(found, "_fields")
     )
     if not known:
-        raise TreeError(f"the class {name} is unknown")
+        raise SerializationError(f"the class {name} is unknown")
     return found

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dpg.runtime import scratch
+from dpg.runtime import shard_cache
 from dpg.runtime.errors import UserError
-from dpg.runtime.scratch import Scratch, leftovers, limit_bytes, open_scratch
+from dpg.runtime.shard_cache import ShardCache, leftovers, limit_bytes, open_shard_cache
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,9 @@ def project(tmp_path, monkeypatch):
 
 def stop(*seeds: int, stage: str = "train", cell: str = "Hopper-v4/ppo", size: int = 100, **inputs: object) -> Path:
     """An execution that has done these shards and then fails; its folder."""
-    with suppress(StoppedError), open_scratch(stage, cell, inputs) as kept:
+    with suppress(StoppedError), open_shard_cache(stage, cell, inputs) as kept:
         for seed in seeds:
-            kept.put(Scratch.key(measure, shard(seed, size)), measure(shard(seed, size)))
+            kept.put(ShardCache.key(measure, shard(seed, size)), measure(shard(seed, size)))
         raise StoppedError
     return kept.directory
 
@@ -62,38 +62,38 @@ def files(directory: Path) -> list[Path]:
 
 def test_what_a_failed_run_has_done_is_taken_up_by_the_next():
     directory = stop(1, 2)
-    with open_scratch("train", "Hopper-v4/ppo", {}) as kept:
+    with open_shard_cache("train", "Hopper-v4/ppo", {}) as kept:
         assert kept.directory == directory
         assert kept.num_results == 2
         for seed in (1, 2):
-            key = Scratch.key(measure, shard(seed))
+            key = ShardCache.key(measure, shard(seed))
             assert key in kept
             np.testing.assert_array_equal(kept.get(key), measure(shard(seed)))
-        assert Scratch.key(measure, shard(3)) not in kept
+        assert ShardCache.key(measure, shard(3)) not in kept
         with pytest.raises(KeyError):
-            kept.get(Scratch.key(measure, shard(3)))
+            kept.get(ShardCache.key(measure, shard(3)))
         # The same input to another function is another shard.
-        assert Scratch.key(other, shard(1)) not in kept
+        assert ShardCache.key(other, shard(1)) not in kept
 
 
 def test_the_folder_goes_with_its_empty_parents_when_the_block_ends_well(project):
     stop(1, cell="Hopper-v4/ppo")
     stop(1, cell="Hopper-v4/trpo")
-    with open_scratch("train", "Hopper-v4/ppo", {}):
+    with open_shard_cache("train", "Hopper-v4/ppo", {}):
         pass
     assert [path.name for path in (project / ".scratch" / "train" / "Hopper-v4").iterdir()] == ["trpo"]
-    with open_scratch("train", "Hopper-v4/trpo", {}):
+    with open_shard_cache("train", "Hopper-v4/trpo", {}):
         pass
     assert list(project.iterdir()) == []
 
 
 def test_a_block_that_fails_keeps_its_folder_and_a_note(project):
-    with suppress(StoppedError), open_scratch("train", "Hopper-v4/ppo", {}) as kept:
-        assert kept.note("run") is None
-        kept.leave_note("run", "abc")
+    with suppress(StoppedError), open_shard_cache("train", "Hopper-v4/ppo", {}) as kept:
+        assert kept.read_metadata("run") is None
+        kept.write_metadata("run", "abc")
         raise StoppedError
-    with open_scratch("train", "Hopper-v4/ppo", {}) as kept:
-        assert kept.note("run") == "abc"
+    with open_shard_cache("train", "Hopper-v4/ppo", {}) as kept:
+        assert kept.read_metadata("run") == "abc"
     assert not (project / ".scratch").exists()
 
 
@@ -110,7 +110,7 @@ def test_a_block_that_fails_keeps_its_folder_and_a_note(project):
 def test_another_experiment_has_another_folder(stage, cell, inputs):
     """Else it would take up results that are not its own."""
     directory = stop(1, lr=1.0)
-    with open_scratch(stage, cell, inputs) as kept:
+    with open_shard_cache(stage, cell, inputs) as kept:
         assert kept.directory != directory
         assert kept.num_results == 0
 
@@ -121,14 +121,17 @@ def test_other_code_has_another_folder(project, monkeypatch):
     monkeypatch.syspath_prepend(project)
     for text in ("gravity = 9.81", "gravity = 1.62"):
         (project / "my_moon_tasks.py").write_text(text, encoding="utf-8")
-        with suppress(StoppedError), open_scratch("train", "Moon-v0/ppo", {}, ("my_moon_tasks",)) as kept:
+        with suppress(StoppedError), open_shard_cache("train", "Moon-v0/ppo", {}, ("my_moon_tasks",)) as kept:
             directories.append(kept.directory)
             raise StoppedError
     assert directories[0] != directories[1]
 
 
 def test_the_order_of_parameters_is_no_part_of_them():
-    with open_scratch("train", "a", {"x": 1, "y": (1, 2)}) as a, open_scratch("train", "a", {"y": [1, 2], "x": 1}) as b:
+    with (
+        open_shard_cache("train", "a", {"x": 1, "y": (1, 2)}) as a,
+        open_shard_cache("train", "a", {"y": [1, 2], "x": 1}) as b,
+    ):
         assert a.directory == b.directory
 
 
@@ -166,10 +169,10 @@ def put_another_in_its_place(path: Path) -> None:
 )
 def test_a_file_that_is_not_what_its_name_says_is_told_removed_and_done_again(damage, capsys):
     """A number in a table must not come from a damaged file."""
-    key = Scratch.key(measure, shard(1))
+    key = ShardCache.key(measure, shard(1))
     path = stop(1, 2) / f"{key}.shard"
     damage(path)
-    with suppress(StoppedError), open_scratch("train", "Hopper-v4/ppo", {}) as kept:
+    with suppress(StoppedError), open_shard_cache("train", "Hopper-v4/ppo", {}) as kept:
         with pytest.raises(KeyError):
             kept.get(key)
         assert f"{path} is damaged: its shard is done again" in capsys.readouterr().err
@@ -177,14 +180,14 @@ def test_a_file_that_is_not_what_its_name_says_is_told_removed_and_done_again(da
         assert kept.num_results == 1
         kept.put(key, measure(shard(1)))
         raise StoppedError
-    with open_scratch("train", "Hopper-v4/ppo", {}) as kept:
+    with open_shard_cache("train", "Hopper-v4/ppo", {}) as kept:
         np.testing.assert_array_equal(kept.get(key), measure(shard(1)))
 
 
 def test_leftovers_are_reported_the_oldest_first():
     young, old = stop(1, 2, stage="train"), stop(3, stage="value", cell="Walker2d-v4/trpo")
     os.utime(old, (1000, 1000))
-    with open_scratch("gradient", "Hopper-v4/ppo", {}) as kept:
+    with open_shard_cache("gradient", "Hopper-v4/ppo", {}) as kept:
         found = leftovers()
         assert [(each.path, each.num_results, each.in_use) for each in found] == [
             (old, 1, False),
@@ -205,7 +208,7 @@ def test_a_limit_that_is_no_number_of_gigabytes_is_refused(monkeypatch, text):
     monkeypatch.setenv("DPG_SCRATCH_GB", text)
     with pytest.raises(UserError, match=r"DPG_SCRATCH_GB = .*must be a number of gigabytes"):
         limit_bytes()
-    with pytest.raises(UserError, match="DPG_SCRATCH_GB"), open_scratch("train", "a", {}):
+    with pytest.raises(UserError, match="DPG_SCRATCH_GB"), open_shard_cache("train", "a", {}):
         pass
 
 
@@ -229,14 +232,14 @@ def test_beyond_the_limit_the_oldest_that_is_not_in_use_goes_first(monkeypatch):
     directories = [stop(1, cell=f"{name}/ppo", size=SIZE) for name in "abcd"]
     for age, directory in enumerate(directories):
         os.utime(directory, (1000 + age, 1000 + age))
-    with open_scratch("train", "a/ppo", {}) as living:
+    with open_shard_cache("train", "a/ppo", {}) as living:
         os.utime(living.directory, (1000, 1000))  # the oldest, and in use
         limit(monkeypatch, 3)
-        with open_scratch("train", "new/ppo", {}):
+        with open_shard_cache("train", "new/ppo", {}):
             assert [path for path in directories if path.exists()] == [directories[0], *directories[2:]]
             assert not directories[1].parent.exists()
         limit(monkeypatch, 0.5)
-        with open_scratch("train", "new/ppo", {}):
+        with open_shard_cache("train", "new/ppo", {}):
             assert [path for path in directories if path.exists()] == [directories[0]]
         assert living.num_results == 1
 
@@ -263,10 +266,10 @@ def test_beyond_the_limit_results_are_not_kept_which_is_said_once(monkeypatch, c
 
 WORKER = """
 import sys
-from dpg.runtime.scratch import Scratch, open_scratch
+from dpg.runtime.shard_cache import ShardCache, open_shard_cache
 
 try:
-    with open_scratch("train", "Hopper-v4/ppo", {}) as kept:
+    with open_shard_cache("train", "Hopper-v4/ppo", {}) as kept:
         for line in sys.stdin:
             verb, _, word = line.strip().partition(" ")
             if verb == "end":
@@ -276,8 +279,9 @@ try:
             if verb == "put":
                 kept.put(word, word)
             if verb == "leave":
-                kept.leave_note("run", word)
-            answer = {"get": kept.get, "note": kept.note}[verb](word) if verb in ("get", "note") else kept.directory
+                kept.write_metadata("run", word)
+            read = {"get": kept.get, "note": kept.read_metadata}
+            answer = read[verb](word) if verb in read else kept.directory
             print(answer, flush=True)
 except KeyError:
     pass
@@ -347,7 +351,7 @@ def test_a_process_that_is_killed_holds_nothing(others, project):
     killed.process.kill()
     killed.process.wait()
     assert [each.in_use for each in leftovers()] == [False]
-    with open_scratch("train", "Hopper-v4/ppo", {}) as kept:
+    with open_shard_cache("train", "Hopper-v4/ppo", {}) as kept:
         assert kept.get("a") == "a"
     assert not (project / ".scratch").exists()
 
@@ -370,15 +374,15 @@ def test_the_note_of_a_living_process_is_not_taken_for_a_dead_ones(others):
 STRESS = """
 import random, sys
 from dpg.runtime import fingerprint
-from dpg.runtime.scratch import open_scratch
+from dpg.runtime.shard_cache import open_shard_cache
 
 fingerprint.code = lambda modules: "the same"  # reading all files would make the meetings rare
 random.seed(int(sys.argv[1]))
 for turn in range(int(sys.argv[2])):
     try:
-        with open_scratch("train", f"cell{random.randrange(3)}", {}) as kept:
+        with open_shard_cache("train", f"cell{random.randrange(3)}", {}) as kept:
             kept.put(f"{sys.argv[1]}-{turn}", "x" * 1000)
-            kept.leave_note(sys.argv[1], str(turn))
+            kept.write_metadata(sys.argv[1], str(turn))
             assert (kept.directory / sys.argv[1]).read_text() == str(turn)
             if random.random() < 0.5:
                 raise InterruptedError
@@ -414,13 +418,13 @@ import subprocess
 import numpy as np
 from dpg.runtime import project
 from dpg.runtime.errors import UserError
-from dpg.runtime.scratch import ScratchError, leftovers, open_scratch
+from dpg.runtime.shard_cache import ShardCacheError, leftovers, open_shard_cache
 
 def remount(options):
     subprocess.run(["mount", "-o", f"remount,{options}", str(project.root())], check=True)
 
 def done(first, last):
-    with open_scratch("train", "Hopper-v4/ppo", {}) as kept:
+    with open_shard_cache("train", "Hopper-v4/ppo", {}) as kept:
         for index in range(first, last):
             kept.put(f"shard{index}", np.full(12_500, float(index)))  # 100 kB
 """
@@ -431,17 +435,17 @@ def test_a_full_disk_ends_in_a_message_and_the_next_run_goes_on(on_a_small_disk,
     script = """
 try:
     done(0, 20)
-except ScratchError as error:
+except ShardCacheError as error:
     print(error)
 (leftover,) = leftovers()
 kept = {path.name for path in leftover.path.iterdir()}
 assert 5 <= leftover.num_results < 20, leftover
 assert kept == {"in-use"} | {f"shard{index}.shard" for index in range(leftover.num_results)}, kept
 remount("size=16m")
-with open_scratch("train", "Hopper-v4/ppo", {}) as scratch:
+with open_shard_cache("train", "Hopper-v4/ppo", {}) as cache:
     for index in range(leftover.num_results):
-        assert (scratch.get(f"shard{index}") == np.full(12_500, float(index))).all()
-    scratch.put("shard19", np.zeros(12_500))
+        assert (cache.get(f"shard{index}") == np.full(12_500, float(index))).all()
+    cache.put("shard19", np.zeros(12_500))
 assert leftovers() == []
 """
     ended = on_a_small_disk(tmp_path, [sys.executable, "-c", PREAMBLE + script])
@@ -458,14 +462,14 @@ def test_a_read_only_disk_ends_in_a_message_and_the_next_run_goes_on(on_a_small_
 def attempt():
     try:
         done(0, 1)
-    except ScratchError as error:
+    except ShardCacheError as error:
         print(error)
 
 remount("ro")
 attempt()  # nothing is there yet
 remount("rw")
 try:
-    with open_scratch("train", "Hopper-v4/ppo", {}) as kept:
+    with open_shard_cache("train", "Hopper-v4/ppo", {}) as kept:
         kept.put("shard0", np.zeros(3))
         raise InterruptedError
 except InterruptedError:
@@ -492,7 +496,7 @@ assert leftovers() == []
 def test_a_folder_without_permission_ends_in_a_message(project):
     project.chmod(0o500)
     try:
-        with pytest.raises(scratch.ScratchError, match="Permission denied"), open_scratch("train", "a", {}):
+        with pytest.raises(shard_cache.ShardCacheError, match="Permission denied"), open_shard_cache("train", "a", {}):
             pass
     finally:
         project.chmod(0o700)
@@ -500,7 +504,7 @@ def test_a_folder_without_permission_ends_in_a_message(project):
 
 def test_a_file_in_the_folders_place_ends_in_a_message(project):
     (project / ".scratch").write_text("", encoding="utf-8")
-    with pytest.raises(scratch.ScratchError, match="cannot be kept"), open_scratch("train", "a", {}):
+    with pytest.raises(shard_cache.ShardCacheError, match="cannot be kept"), open_shard_cache("train", "a", {}):
         pass
 
 

@@ -1,0 +1,45 @@
+"""Which workers run the shards.
+
+The environment decides, never a parameter, so that the number of cores cannot make a stage stale: `DPG_JOBS` local
+processes (default: every core that this process may use), or with `DPG_BACKEND=dask` the workers of the scheduler at
+`DPG_SCHEDULER`.
+"""
+
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from dpg.runtime.errors import UserError
+from dpg.runtime.local_workers import LocalProcesses, num_jobs
+from dpg.runtime.workers import InProcess, Workers
+
+BACKENDS = ("local", "dask")
+
+
+@contextmanager
+def open_workers(modules: tuple[str, ...] = ()) -> Generator[Workers]:
+    """The workers that the environment names; `modules` are the user's own modules that shards import.
+
+    Raises:
+        UserError: `DPG_BACKEND`, `DPG_SCHEDULER` or `DPG_JOBS` cannot be used.
+    """
+    backend = os.environ.get("DPG_BACKEND", "local")
+    if backend not in BACKENDS:
+        raise UserError(f"DPG_BACKEND = {backend!r}: must be one of {', '.join(BACKENDS)}")
+    if backend == "dask":
+        workers = _dask_workers(os.environ.get("DPG_SCHEDULER"), modules)
+    else:
+        jobs = num_jobs()
+        workers = LocalProcesses(jobs) if jobs > 1 else InProcess()
+    try:
+        yield workers
+    finally:
+        workers.close()
+
+
+def _dask_workers(address: str | None, modules: tuple[str, ...]) -> Workers:
+    try:
+        from dpg.runtime.dask_workers import DaskWorkers  # heavy, and an optional dependency
+    except ImportError as error:
+        raise UserError("DPG_BACKEND = 'dask' needs Dask: `python -m pip install -e '.[dask]'` installs it") from error
+    return DaskWorkers.connect(address, modules)
