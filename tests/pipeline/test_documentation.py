@@ -40,6 +40,7 @@ TABLES = {
     "landscape/resolution.csv": alignment.Resolution,
     "landscape/alignment.csv": alignment.Alignment,
 }
+PAGES = [path.relative_to(ROOT) for path in (*ROOT.glob("*.md"), *sorted((ROOT / "docs").glob("**/*.md")))]
 # What a row belongs to, beyond the cell.
 FURTHER = {"regimes/history.csv": {"timesteps", "lr"}}
 # Tables over agents lack that column, and say so in their first line.
@@ -74,19 +75,30 @@ def test_every_claim_is_documented_with_its_rule_and_reason():
             assert words in sections[name], name
 
 
-def test_files_that_the_readme_names_exist():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    for name in re.findall(r"`((?:dpg|docs|stages|tests)/[\w/]+\.\w+)`|\]\(((?!http)[\w/.]+)\)", text):
-        path = next(part for part in name if part)
-        assert (ROOT / path).exists(), path
-
-
-def test_make_targets_that_the_readme_names_exist():
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_files_and_make_targets_that_a_page_names_exist(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    links = re.findall(r"\]\((?!http|#)([^)#]+)[^)]*\)", text)
+    assert not [link for link in links if not (ROOT / page).parent.joinpath(link).exists()]
+    named = re.findall(r"`((?:dpg|docs|stages|tests|tools|examples|benchmarks)/[\w/.]+\w)`", text)
+    assert not [path for path in named if not (ROOT / path).exists()]
+    targets = re.findall(r"^\s*make ([a-z-]+)|`make ([a-z-]+)`", text, flags=re.MULTILINE)
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    for target in set(
-        re.findall(r"^make ([a-z-]+)", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
-    ):
-        assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), target
+    assert not [name for name in map("".join, targets) if not re.search(rf"^{name}:", makefile, flags=re.MULTILINE)]
+
+
+def test_the_table_of_figures_names_what_is_there():
+    """Its cells leave out the folder that the head of the column names."""
+    text = (ROOT / "docs" / "figures.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:3] != "|--"]
+    heads, *rows = [row for row in rows if len(row) == 5]
+    folders = [re.findall(r"`(dpg/[\w/]*)`", head) for head in heads]
+    stages = YAML(typ="safe", pure=True).load(ROOT / "dvc.yaml")["stages"]
+    assert len(rows) > 10
+    for row in rows:
+        assert set(re.findall(r"`(\w+)`", row[1])) <= set(stages), row
+        for (folder,), cell in ((folders[2], row[2]), (folders[4], row[4])):
+            assert all((ROOT / folder / name).is_file() for name in re.findall(r"`([\w/]+\.py)`", cell)), row
 
 
 def test_every_stage_says_what_it_does():
