@@ -3,7 +3,8 @@
 from functools import cache
 from pathlib import Path
 
-from dpg.agent.snapshot import Recipe, Snapshot
+from dpg.agent.recipe import Recipe
+from dpg.agent.snapshot import Snapshot
 from dpg.learning.campaign import Group, Shard, run_shard
 from dpg.runtime import config
 from dpg.runtime.schema import AlgorithmName, Params

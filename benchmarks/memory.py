@@ -12,9 +12,9 @@ from benchmarks.agents import params, snapshot
 from benchmarks.harness import Cores, Row
 from benchmarks.workers import Silent
 from dpg.probes import gradient
+from dpg.runtime.budgets import GradientBudget
 from dpg.runtime.local_workers import LocalProcesses
 from dpg.runtime.machine import peak_memory
-from dpg.runtime.schema import GradientBudget
 from dpg.runtime.shards import ExecutionContext, map_shards
 
 ENV_ID = "Humanoid-v4"

@@ -23,7 +23,7 @@ from benchmarks.machine import lacking
 from benchmarks.peers import RawReplay
 from dpg.agent.acting import Actor
 from dpg.agent.population import Population
-from dpg.agent.snapshot import Recipe
+from dpg.agent.recipe import Recipe
 from dpg.envs.make import make_vector
 from dpg.learning.campaign import Group, Shard, run_shard
 from dpg.runtime.schema import PPO, TRPO, AlgorithmName

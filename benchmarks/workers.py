@@ -20,9 +20,9 @@ from benchmarks.harness import Cores, Lap, Row, Skipped, Timing, race
 from benchmarks.machine import lacking
 from dpg.learning import campaign
 from dpg.probes import gradient
+from dpg.runtime.budgets import GradientBudget
 from dpg.runtime.local_workers import LocalProcesses
 from dpg.runtime.progress import Progress
-from dpg.runtime.schema import GradientBudget
 from dpg.runtime.shards import ExecutionContext, map_shards
 from dpg.runtime.workers import Workers
 

@@ -88,7 +88,7 @@ def load_policy(path: str | Path) -> Policy:
     """
     found = snapshot.load(Path(path))
     layout.make_importable(layout.around(Path(path)))
-    space = action_space_of(found.recipe.env_id, found.recipe.common.env_modules)
+    space = action_space_of(found.recipe.env_id, found.recipe.common.modules)
     return Policy(found, Actor.of(found.state), space.low, space.high)
 
 

@@ -2,7 +2,7 @@
 
 from itertools import chain
 
-from dpg.agent.snapshot import Recipe
+from dpg.agent.recipe import Recipe
 from dpg.learning import campaign
 from dpg.learning.training import DivergenceError, Record
 from dpg.runtime import config
@@ -29,7 +29,7 @@ def main(env: str, algorithm: AlgorithmName) -> None:
             cell,
             logged(params, recipe, budget),
             tables("ablation", cell),
-            modules=params.common.env_modules,
+            modules=params.common.modules,
         ) as stage,
         Progress(f"ablation {cell}", sum(group.num_pairs for group in groups)) as progress,
     ):

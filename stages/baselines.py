@@ -29,7 +29,7 @@ def main(env: str, algorithm: str) -> None:
     shards = baselines.plan(snapshots, true_values, budget, params.seed)
     logged = {"seed": params.seed, "baselines": budget.model_dump(), "statistics": params.statistics.model_dump()}
     with (
-        run_stage("baselines", cell, logged, tables("baselines", cell), modules=common.env_modules) as stage,
+        run_stage("baselines", cell, logged, tables("baselines", cell), modules=common.modules) as stage,
         Progress(f"baselines {cell}", sum(shard.num_pairs for shard in shards)) as progress,
     ):
         (out,) = stage.outputs

@@ -7,9 +7,9 @@ from dpg.agent.snapshot import filename, listing, load
 from dpg.envs.make import action_space_of
 from dpg.probes import evaluation
 from dpg.runtime import config
+from dpg.runtime.budgets import CheckpointBudget, nearest
 from dpg.runtime.outputs import write_table
 from dpg.runtime.progress import Progress
-from dpg.runtime.schema import CheckpointBudget, nearest
 from dpg.runtime.shards import map_shards
 from stages.common import entrypoint
 from stages.common.execution import run_stage
@@ -26,7 +26,7 @@ def main(env: str, algorithm: str) -> None:
     # An iteration starts from every snapshot but the last, which only ends one.
     available = sorted({iteration for _, iteration in found if iteration < recipe.iterations})
     agents, last = sorted({agent for agent, _ in found}), max(iteration for _, iteration in found)
-    action_space = action_space_of(recipe.env_id, recipe.common.env_modules)
+    action_space = action_space_of(recipe.env_id, recipe.common.modules)
     studied = nearest(budget.fractions, available, recipe.iterations)
     curve = [iteration for iteration in available if iteration % budget.curve_every == 0]
     snapshots = [load(cell.snapshots / filename(agent, iteration)) for agent in agents for iteration in studied]
@@ -41,7 +41,7 @@ def main(env: str, algorithm: str) -> None:
             cell.curve,
             cell.policies,
             tables("checkpoint", cell),
-            modules=recipe.common.env_modules,
+            modules=recipe.common.modules,
         ) as stage,
         Progress(f"checkpoint {cell}", len(shards) * budget.eval_episodes, "episodes") as progress,
     ):

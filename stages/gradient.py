@@ -24,7 +24,7 @@ def main(env: str, algorithm: str) -> None:
         "statistics": params.statistics.model_dump(),
     }
     with (
-        run_stage("gradient", cell, logged, tables("gradient", cell), modules=common.env_modules) as stage,
+        run_stage("gradient", cell, logged, tables("gradient", cell), modules=common.modules) as stage,
         Progress(f"gradient {cell}", sum(shard.num_pairs for shard in shards)) as progress,
     ):
         (out,) = stage.outputs

@@ -33,7 +33,7 @@ def main(env: str, algorithm: str) -> None:
         logged,
         cell.arrays("landscape"),
         tables("landscape", cell),
-        modules=common.env_modules,
+        modules=common.modules,
     ) as stage:
         arrays, out = stage.outputs
         found = explore(Survey.of(params), snapshots, lengths, stage.context, f"landscape {cell}")

@@ -20,7 +20,7 @@ def main() -> None:
     """Check the parameters, and every task."""
     params = config.load()
     check_tasks(params)
-    limits = {env: time_limit(env, params.common.env_modules) for env in params.envs}
+    limits = {env: time_limit(env, params.common.modules) for env in params.envs}
     for line in measurable.told(params, limits):
         print(f"note: {line}", file=sys.stderr)
     target = Path("data/params.txt")

@@ -23,7 +23,7 @@ def main(env: str) -> None:
             task,
             logged(params, groups[0].recipe, budget) | {"ppo": params.ppo.model_dump(exclude={"lr"})},
             tables("regimes", task),
-            modules=params.common.env_modules,
+            modules=params.common.modules,
         ) as stage,
         Progress(f"regimes {env}", sum(group.num_pairs for group in groups)) as progress,
     ):

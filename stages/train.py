@@ -3,7 +3,8 @@
 from itertools import chain
 
 from dpg.agent import snapshot
-from dpg.agent.snapshot import Recipe, Snapshot
+from dpg.agent.recipe import Recipe
+from dpg.agent.snapshot import Snapshot
 from dpg.learning import campaign, training
 from dpg.runtime import config
 from dpg.runtime.progress import Progress
@@ -28,7 +29,7 @@ def main(env: str, algorithm: AlgorithmName) -> None:
             logged(params, recipe, budget),
             cell.snapshots,
             tables("train", cell),
-            modules=params.common.env_modules,
+            modules=params.common.modules,
         ) as stage,
         Progress(f"train {cell}", sum(group.num_pairs for group in groups)) as progress,
     ):

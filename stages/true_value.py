@@ -29,7 +29,7 @@ def main(env: str, algorithm: str) -> None:
         "statistics": params.statistics.model_dump(),
     }
     with run_stage(
-        "true_value", cell, logged, cell.arrays("true_value"), tables("true_value", cell), modules=common.env_modules
+        "true_value", cell, logged, cell.arrays("true_value"), tables("true_value", cell), modules=common.modules
     ) as stage:
         arrays, out = stage.outputs
         with Progress(f"true_value {cell}, fits", sum(shard.num_pairs for shard in shards)) as progress:

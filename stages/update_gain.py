@@ -21,7 +21,7 @@ def main(env: str, algorithm: str) -> None:
         "update_gain": budget.model_dump(),
         "statistics": params.statistics.model_dump(),
     }
-    with run_stage("update_gain", cell, logged, tables("update_gain", cell), modules=common.env_modules) as stage:
+    with run_stage("update_gain", cell, logged, tables("update_gain", cell), modules=common.modules) as stage:
         (out,) = stage.outputs
         found = update_gain.explore(snapshots, budget, params.seed, stage.context, f"update_gain {cell}")
         rows = gain_tables.tabulate(found, params.statistics, params.seed)

@@ -25,7 +25,7 @@ def main(env: str, algorithm: str) -> None:
         "statistics": params.statistics.model_dump(),
     }
     with (
-        run_stage("update_step", cell, logged, tables("update_step", cell), modules=common.env_modules) as stage,
+        run_stage("update_step", cell, logged, tables("update_step", cell), modules=common.modules) as stage,
         Progress(f"update_step {cell}", sum(shard.num_pairs for shard in shards)) as progress,
     ):
         (out,) = stage.outputs

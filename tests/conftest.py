@@ -23,7 +23,7 @@ install_import_hook(
 )
 
 from dpg.agent.population import Architecture, Population, initialize  # noqa: E402
-from dpg.agent.snapshot import Recipe  # noqa: E402
+from dpg.agent.recipe import Recipe  # noqa: E402
 from dpg.runtime.config import Params, load  # noqa: E402
 from dpg.runtime.seeding import Seed  # noqa: E402
 from dpg.streams.rollout import Streams  # noqa: E402

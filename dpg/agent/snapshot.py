@@ -5,6 +5,7 @@ are, how the agent was trained, and what the snapshot lacks. Random numbers need
 by iteration (`dpg.runtime.seeding`). Nothing is pickled.
 """
 
+import json
 import os
 import re
 from dataclasses import dataclass
@@ -13,42 +14,18 @@ from typing import Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import to_json
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_safetensors
 
 from dpg.agent.normalization import Moments
 from dpg.agent.population import AdamState, Architecture, Population
+from dpg.agent.recipe import Recipe
 from dpg.runtime.errors import UserError
-from dpg.runtime.schema import PPO, TRPO, AlgorithmName, Common, Params
 
 
 class SnapshotError(UserError):
     """A file is not a usable snapshot; the message says what was expected and what was found."""
-
-
-class Recipe(BaseModel):
-    """How an agent is trained: all that the probes need in order to redo an iteration from its snapshot."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    env_id: str
-    algorithm: AlgorithmName
-    common: Common
-    config: PPO | TRPO
-    iterations: int
-    seed: int
-
-    @classmethod
-    def of(cls, params: Params, env: str, algorithm: AlgorithmName, iterations: int, **changes: Any) -> "Recipe":
-        """How a cell is trained; `changes` replace values of `common`."""
-        return cls(
-            env_id=env,
-            algorithm=algorithm,
-            common=params.common.model_copy(update=changes),
-            config=params.algorithm(algorithm),
-            iterations=iterations,
-            seed=params.seed,
-        )
 
 
 class Header(BaseModel):
@@ -110,7 +87,7 @@ def save(snapshot: Snapshot, directory: Path) -> Path:
     path = directory / filename(snapshot.agent, snapshot.iteration)
     partial = path.with_suffix(".partial")
     try:
-        partial.write_bytes(to_safetensors(_arrays(state), metadata={"dpg": header.model_dump_json()}))
+        partial.write_bytes(to_safetensors(_arrays(state), metadata={"dpg": _to_format_1(header)}))
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
@@ -134,7 +111,7 @@ def load(path: Path) -> Snapshot:
     if "dpg" not in metadata:
         raise SnapshotError(f"{path}: a dpg header is expected in the metadata; found {sorted(metadata)}")
     try:
-        header = Header.model_validate_json(metadata["dpg"])
+        header = Header.model_validate_json(_from_format_1(metadata["dpg"]))
     except ValidationError as error:
         raise SnapshotError(f"{path}: the header is not what this version expects: {error}") from None
     _check_arrays(path, arrays, header.architecture)
@@ -149,6 +126,24 @@ def load(path: Path) -> Snapshot:
         iteration=header.iteration,
     )
     return Snapshot(header.agent, header.recipe, state)
+
+
+def _to_format_1(header: Header) -> str:
+    # Format 1 calls the recipe's `common.modules` by their former name.
+    return to_json(_with_common_key(header.model_dump(mode="json"), "modules", "env_modules")).decode()
+
+
+def _from_format_1(text: str) -> str:
+    try:
+        return json.dumps(_with_common_key(json.loads(text), "env_modules", "modules"))
+    except (json.JSONDecodeError, AttributeError, KeyError, TypeError):
+        return text  # the reader of headers says what is wrong
+
+
+def _with_common_key(header: dict[str, Any], old: str, new: str) -> dict[str, Any]:
+    """The header with one key of `recipe.common` under another name, in its place."""
+    common = {new if key == old else key: value for key, value in header["recipe"]["common"].items()}
+    return header | {"recipe": header["recipe"] | {"common": common}}
 
 
 def listing(directory: Path) -> list[tuple[int, int]]:

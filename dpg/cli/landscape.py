@@ -137,7 +137,7 @@ def measure(wanted: "Survey", snapshot: "agents.Snapshot", output: Path) -> "pd.
     from dpg.runtime.shards import map_shards, open_context
 
     statistics = Statistics(confidence=0.95, resample="estimates", resamples=1000)
-    modules = snapshot.recipe.common.env_modules
+    modules = snapshot.recipe.common.modules
     with claim(output) as claimed:
         _check_new(output)  # another may have written it meanwhile
         with (

@@ -28,7 +28,7 @@ def check_tasks(params: Params) -> None:
     Raises:
         ConfigError: one line for each task that cannot be used, or for the module that cannot be imported.
     """
-    modules = params.common.env_modules
+    modules = params.common.modules
     found: list[str] = []
     try:
         import_modules(modules)

@@ -81,7 +81,7 @@ def _make_one_by_one(env_id: str, num_envs: int) -> SyncVectorEnv:
     except (Exception, SystemExit) as error:  # a constructor may raise anything
         told = cause(error)
         works = _nearest_that_works(env_id)
-        own = "" if env_id in gym.registry else " (a task of your own needs its module in common.env_modules)"
+        own = "" if env_id in gym.registry else " (a task of your own needs its module in common.modules)"
         hint = f" ({works} can be made)" if works else own
         raise EnvError(f"{env_id} cannot be made: {told}{hint}") from error
     raise EnvError(f"{env_id}: {fault}")
@@ -157,7 +157,7 @@ def import_modules(modules: Sequence[str]) -> None:
             top = module.partition(".")[0]
             missing = isinstance(error, ModuleNotFoundError) and error.name == top
             hint = f"; put {top}.py beside params.yaml, or install it" if missing else ""
-            raise EnvError(f"common.env_modules = {module!r} cannot be imported: {cause(error)}{hint}") from error
+            raise EnvError(f"common.modules = {module!r} cannot be imported: {cause(error)}{hint}") from error
 
 
 def reset(

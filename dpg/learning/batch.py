@@ -11,13 +11,13 @@ from torch import Tensor
 
 from dpg.agent import gaussian, networks, normalization
 from dpg.agent.population import Population
-from dpg.runtime.schema import Algorithm, Common
+from dpg.runtime.schema import AlgorithmConfig, Common
 from dpg.streams import advantages
 from dpg.streams.rollout import Streams
 
 
 @dataclass(frozen=True)
-class Appraisal:
+class ValueEstimates:
     """N streams of a population in the units that its value nets are trained in."""
 
     reward: Float[np.ndarray, "N T"]
@@ -41,7 +41,9 @@ class Appraisal:
         )
 
 
-def appraise(population: Population, streams: Streams, common: Common, config: Algorithm) -> Appraisal:
+def estimate_values(
+    population: Population, streams: Streams, common: Common, config: AlgorithmConfig
+) -> ValueEstimates:
     """Scaled rewards and values of streams; stream k belongs to member k // (N / P).
 
     Without a baseline values are zero and lambda is 1, so that the advantage is the discounted return of what was
@@ -52,7 +54,7 @@ def appraise(population: Population, streams: Streams, common: Common, config: A
     reward = scale_reward(population, streams.reward.reshape(members, -1), config).reshape(num_streams, num_pairs)
     if common.baseline == "none":
         zero = np.zeros_like(reward)
-        return Appraisal(reward, zero, zero, streams.done, gae_lambda=1.0)
+        return ValueEstimates(reward, zero, zero, streams.done, gae_lambda=1.0)
     obs = population.normalize_obs(streams.obs.reshape(members, -1, streams.obs.shape[-1]))
     value = values(population, obs).reshape(num_streams, num_pairs)
     return assemble(streams, reward, value, _end_values(population, streams), common)
@@ -64,15 +66,15 @@ def assemble(
     value: Float[np.ndarray, "N T"],
     end_value: Float[np.ndarray, " K"],
     common: Common,
-) -> Appraisal:
-    """The appraisal of streams whose values are given, at every pair and, as `end_value`, at every `end_obs`."""
+) -> ValueEstimates:
+    """The estimates of streams whose values are given, at every pair and, as `end_value`, at every `end_obs`."""
     next_value = np.zeros_like(value)
     next_value[:, :-1] = np.where(streams.done[:, :-1], 0.0, value[:, 1:])
     stream, step = streams.end_at.T
     if common.time_limit == "terminal":
         end_value = np.where(streams.truncated[stream, step], 0.0, end_value)
     next_value[stream, step] = end_value
-    return Appraisal(reward, value, next_value, streams.done, common.gae_lambda)
+    return ValueEstimates(reward, value, next_value, streams.done, common.gae_lambda)
 
 
 def _end_values(population: Population, streams: Streams) -> Float[np.ndarray, " K"]:
@@ -93,7 +95,7 @@ def values(population: Population, obs: Float[np.ndarray, "P B O"]) -> Float[np.
 
 
 def scale_reward(
-    population: Population, reward: Float[np.ndarray, "P B"], config: Algorithm
+    population: Population, reward: Float[np.ndarray, "P B"], config: AlgorithmConfig
 ) -> Float[np.ndarray, "P B"]:
     """Rewards in the units that the value net is trained in."""
     if config.reward_scaling:
@@ -152,11 +154,11 @@ class Batch:
 PER_PAIR = tuple(field.name for field in fields(Batch) if field.name != "old_log_std")
 
 
-def prepare(population: Population, streams: Streams, common: Common, config: Algorithm) -> Batch:
+def prepare(population: Population, streams: Streams, common: Common, config: AlgorithmConfig) -> Batch:
     """The batch that a population learns from: all pairs of an agent's streams, with GAE and value targets."""
     members = population.size
-    appraisal = appraise(population, streams, common, config)
-    advantage = appraisal.advantage(common)
+    estimates = estimate_values(population, streams, common, config)
+    advantage = estimates.advantage(common)
 
     def tensor(array: np.ndarray) -> Tensor:
         return torch.from_numpy(array.reshape(members, -1).astype(np.float32))
@@ -168,8 +170,8 @@ def prepare(population: Population, streams: Streams, common: Common, config: Al
         obs=obs,
         action=action,
         advantage=tensor(advantage),
-        value=tensor(appraisal.value),
-        value_target=tensor(value_target(appraisal, advantage, common)),
+        value=tensor(estimates.value),
+        value_target=tensor(value_target(estimates, advantage, common)),
         old_mean=mean,
         old_log_std=log_std,
         old_log_prob=gaussian.log_prob(mean, log_std, action),
@@ -180,15 +182,17 @@ def prepare(population: Population, streams: Streams, common: Common, config: Al
 _TARGET_LAMBDA = {"returns": 1.0, "td": 0.0}
 
 
-def value_target(appraisal: Appraisal, advantage: Float[np.ndarray, "N T"], common: Common) -> Float[np.ndarray, "N T"]:
+def value_target(
+    estimates: ValueEstimates, advantage: Float[np.ndarray, "N T"], common: Common
+) -> Float[np.ndarray, "N T"]:
     """What the value net is to predict: the lambda-return V_old + A(lambda); `advantage` is GAE.
 
     `gae` takes the advantages' own lambda (paper, eq. 4), `returns` the discounted return, with V_old for what a cut or
     a time limit keeps from being seen, and `td` the reward and V_old of the next state.
     """
     if common.value_target in _TARGET_LAMBDA:
-        advantage = replace(appraisal, gae_lambda=_TARGET_LAMBDA[common.value_target]).advantage(common)
-    return appraisal.value + advantage
+        advantage = replace(estimates, gae_lambda=_TARGET_LAMBDA[common.value_target]).advantage(common)
+    return estimates.value + advantage
 
 
 def distribution(

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from dpg.agent.population import Population
-from dpg.agent.snapshot import Recipe
+from dpg.agent.recipe import Recipe
 from dpg.envs.make import make_vector
 from dpg.learning import training
 from dpg.learning.training import Record
@@ -127,7 +127,7 @@ def train(
 def run_shard(shard: Shard) -> Progressed:
     """Train one group up to `shard.until`."""
     recipe, agents = shard.group.recipe, list(shard.group.agents)
-    envs = make_vector(recipe.env_id, len(agents), recipe.common.env_modules)
+    envs = make_vector(recipe.env_id, len(agents), recipe.common.modules)
     population = shard.population or training.begin(recipe, envs, agents)
     records: list[Record] = []
     for trained, rows in training.train(population, envs, recipe, agents, shard.until, shard.group.rates):

@@ -10,7 +10,7 @@ from gymnasium.vector import VectorEnv
 from dpg.agent import gaussian, normalization
 from dpg.agent.acting import Actor
 from dpg.agent.population import Architecture, Population, initialize
-from dpg.agent.snapshot import Recipe
+from dpg.agent.recipe import Recipe
 from dpg.learning.batch import Batch, distribution, prepare, values
 from dpg.learning.update import objective, update_policy, update_value
 from dpg.runtime.errors import UserError
@@ -70,10 +70,10 @@ def begin(recipe: Recipe, envs: VectorEnv, agents: list[int]) -> Population:
         recipe.common.timesteps,
         clip_actions=recipe.common.clip_actions,
     )
-    return see(population, warm_up, recipe)
+    return update_normalizers(population, warm_up, recipe)
 
 
-def see(population: Population, streams: Streams, recipe: Recipe) -> Population:
+def update_normalizers(population: Population, streams: Streams, recipe: Recipe) -> Population:
     """The population with the streams added to its normalisers' statistics."""
     members = population.size
     obs = streams.obs.reshape(members, -1, streams.obs.shape[-1])
@@ -114,7 +114,7 @@ def train(
         updated = update_policy(updated, batch, recipe, seeds, rates)
         records = _records(population, updated, streams, batch, recipe, agents)
         _check(updated, records, recipe)
-        population = replace(see(updated, streams, recipe), iteration=population.iteration + 1)
+        population = replace(update_normalizers(updated, streams, recipe), iteration=population.iteration + 1)
         yield population, records
 
 

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dpg.agent.population import Population
-from dpg.agent.snapshot import Recipe
+from dpg.agent.recipe import Recipe
 from dpg.learning import ppo, trpo, value_fit
 from dpg.learning.batch import Batch
 from dpg.learning.objectives import normalize

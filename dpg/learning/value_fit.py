@@ -12,13 +12,13 @@ from dpg.agent.population import Population
 from dpg.learning.adam import Adam
 from dpg.learning.batch import Batch
 from dpg.learning.objectives import clipped_value_loss, clipped_value_slope, value_loss, value_slope
-from dpg.runtime.schema import Algorithm
+from dpg.runtime.schema import AlgorithmConfig
 from dpg.runtime.seeding import Seed
 
 
 @torch.inference_mode()
 def fit(
-    population: Population, batch: Batch, config: Algorithm, lr: Float[np.ndarray, " P"], seeds: list[Seed]
+    population: Population, batch: Batch, config: AlgorithmConfig, lr: Float[np.ndarray, " P"], seeds: list[Seed]
 ) -> Population:
     """The population after the value epochs of one iteration: phi_i to phi_{i+1}."""
     adam = Adam(population.value_adam, lr, config.adam_eps)
@@ -31,7 +31,7 @@ def fit(
 
 
 def loss(
-    population: Population, value_vector: Float[Tensor, "P Dv"], batch: Batch, config: Algorithm
+    population: Population, value_vector: Float[Tensor, "P Dv"], batch: Batch, config: AlgorithmConfig
 ) -> Float[Tensor, " P"]:
     """What the fit minimises: the squared error, clipped where `value_clip` says so."""
     arrays = population.architecture.value_layout.unflatten(value_vector)
@@ -42,7 +42,7 @@ def loss(
 
 
 def gradient(
-    population: Population, value_vector: Float[Tensor, "P Dv"], batch: Batch, config: Algorithm
+    population: Population, value_vector: Float[Tensor, "P Dv"], batch: Batch, config: AlgorithmConfig
 ) -> Float[Tensor, "P Dv"]:
     """The gradient of `loss`, back-propagated from its slope in each value."""
     layout = population.architecture.value_layout

@@ -16,7 +16,8 @@ import numpy as np
 from gymnasium.spaces import Box
 
 from dpg.agent.population import Architecture, Population, initialize
-from dpg.agent.snapshot import Recipe, Snapshot
+from dpg.agent.recipe import Recipe
+from dpg.agent.snapshot import Snapshot
 from dpg.envs.examine import check_tasks
 from dpg.envs.make import make_vector, time_limit
 from dpg.learning import campaign
@@ -37,7 +38,8 @@ from dpg.probes import (
 from dpg.probes.collection import MAX_ENVS, STREAMS_AT_ONCE
 from dpg.probes.landscape import Plane
 from dpg.probes.survey import Survey, plan_planes, plan_rewards
-from dpg.runtime.schema import AlgorithmName, Params, nearest
+from dpg.runtime.budgets import nearest
+from dpg.runtime.schema import AlgorithmName, Params
 from dpg.runtime.seeding import Seed
 from dpg.streams import measurable
 from dpg.streams.advantages import horizon
@@ -127,7 +129,7 @@ def tasks_of(params: Params) -> dict[str, Task]:
         ConfigError: a task cannot be used; the message is the one that the stage `params` would give.
     """
     check_tasks(params)
-    return {env: _task(env, params.common.env_modules) for env in params.envs}
+    return {env: _task(env, params.common.modules) for env in params.envs}
 
 
 def _task(env: str, modules: Sequence[str]) -> Task:

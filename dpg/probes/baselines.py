@@ -17,14 +17,15 @@ import numpy as np
 from jaxtyping import Float
 
 from dpg.agent.snapshot import Snapshot
-from dpg.learning.batch import Appraisal, appraise
+from dpg.learning.batch import ValueEstimates, estimate_values
 from dpg.numerics.statistics import nested_interval, of_pairs, pairwise_interval
 from dpg.numerics.vectors import cosine_matrix
 from dpg.probes import gradient
 from dpg.probes.collection import STREAMS_AT_ONCE, probe_seed
 from dpg.probes.gradient import Part, by_size
 from dpg.probes.stream_sums import Scored, Sums
-from dpg.runtime.schema import BaselinesBudget, Common, Statistics
+from dpg.runtime.budgets import BaselinesBudget
+from dpg.runtime.schema import Common, Statistics
 from dpg.runtime.seeding import Seed
 from dpg.streams.rollout import Streams
 
@@ -35,7 +36,7 @@ VARIANTS: tuple[tuple[str, str], ...] = tuple(product(BASELINES, WAYS))
 
 
 @dataclass(frozen=True)
-class ReturnsMinusBaseline(Appraisal):
+class ReturnsMinusBaseline(ValueEstimates):
     """Advantages Q(s, a) - b(s), Q being the discounted return: GAE with lambda 1 is Q(s, a) - V(s)."""
 
     baseline: Float[np.ndarray, "N T"]
@@ -149,30 +150,30 @@ def measure(shard: Shard) -> list[list[Sums]]:
 def reduce(shard: Shard, streams: Streams, variants: Sequence[tuple[str, str]] = VARIANTS) -> list[list[Sums]]:
     """The statistics of each part with each variant, from all the streams of the shard: scores are made once."""
     snapshot = shard.streams.snapshot
-    seen = appraisals(snapshot, streams, shard.true_value, variants)
+    seen = value_estimates(snapshot, streams, shard.true_value, variants)
     scored = Scored.of(snapshot, streams, seen[0])
     by_variant = [
-        [sums for sums, _ in gradient.reduce(shard.streams, replace(scored, appraisal=appraisal))] for appraisal in seen
+        [sums for sums, _ in gradient.reduce(shard.streams, replace(scored, estimates=each))] for each in seen
     ]
     return [list(of_part) for of_part in zip(*by_variant, strict=True)]
 
 
-def appraisals(
+def value_estimates(
     snapshot: Snapshot,
     streams: Streams,
     true_value: Float[np.ndarray, " D"],
     variants: Sequence[tuple[str, str]] = VARIANTS,
-) -> list[Appraisal]:
+) -> list[ValueEstimates]:
     """The streams as each variant sees them."""
     recipe, state = snapshot.recipe, snapshot.state
 
     @cache
-    def in_gae(name: str) -> Appraisal:
+    def in_gae(name: str) -> ValueEstimates:
         common = recipe.common.model_copy(update={"baseline": "none" if name == "zero" else "value"})
         population = replace(state, value=true_value[None]) if name == "true value" else state
-        return appraise(population, streams, common, recipe.config)
+        return estimate_values(population, streams, common, recipe.config)
 
-    def returns_minus(b: Appraisal) -> Appraisal:
+    def returns_minus(b: ValueEstimates) -> ValueEstimates:
         true = in_gae("true value")
         return ReturnsMinusBaseline(true.reward, true.value, true.next_value, true.done, 1.0, b.value)
 

@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Float, Int
 
 from dpg.agent.population import Population
-from dpg.agent.snapshot import Recipe, Snapshot
+from dpg.agent.recipe import Recipe
+from dpg.agent.snapshot import Snapshot
 from dpg.learning.batch import Batch, prepare
 from dpg.learning.update import objective_over
 from dpg.probes.collection import STREAMS_AT_ONCE, fresh_streams

@@ -34,7 +34,7 @@ from dpg.probes.known_answers.verdicts import (
     vector_checks,
 )
 from dpg.probes.stream_sums import Part, pseudo_values, spread, union
-from dpg.runtime.schema import BaselinesBudget
+from dpg.runtime.budgets import BaselinesBudget
 from dpg.runtime.seeding import Seed
 from dpg.streams import advantages
 from dpg.streams.rollout import Streams

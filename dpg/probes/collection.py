@@ -28,7 +28,7 @@ def fresh_streams(snapshot: Snapshot, seeds: Sequence[Seed], num_pairs: int | No
     parts: list[Streams] = []
     for first in range(0, len(seeds), STREAMS_AT_ONCE):
         group = seeds[first : first + STREAMS_AT_ONCE]
-        envs = make_vector(recipe.env_id, len(group), recipe.common.env_modules)
+        envs = make_vector(recipe.env_id, len(group), recipe.common.modules)
         pairs = num_pairs or recipe.common.timesteps
         parts.append(collect(actor, envs, group, pairs, clip_actions=recipe.common.clip_actions))
         envs.close()
@@ -38,7 +38,7 @@ def fresh_streams(snapshot: Snapshot, seeds: Sequence[Seed], num_pairs: int | No
 def fresh_episodes(snapshot: Snapshot, seeds: Sequence[Seed], *, deterministic: bool) -> Episodes:
     """One whole episode from every seed; normalisers are frozen."""
     common = snapshot.recipe.common
-    envs = make_vector(snapshot.recipe.env_id, min(len(seeds), MAX_ENVS), common.env_modules)
+    envs = make_vector(snapshot.recipe.env_id, min(len(seeds), MAX_ENVS), common.modules)
     found = episodes.run(
         snapshot.state, envs, [list(seeds)], clip_actions=common.clip_actions, deterministic=deterministic
     )

@@ -16,7 +16,8 @@ from dpg.numerics.vectors import cosine, cosine_matrix
 from dpg.probes import stream_sums
 from dpg.probes.collection import STREAMS_AT_ONCE, fresh_streams, probe_seed
 from dpg.probes.stream_sums import Products, Scored, Share, Sums, noise_scale, shares, spread, union
-from dpg.runtime.schema import GradientBudget, Statistics
+from dpg.runtime.budgets import GradientBudget
+from dpg.runtime.schema import Statistics
 from dpg.runtime.seeding import Seed
 from dpg.streams.rollout import Streams
 

@@ -190,7 +190,7 @@ def measure_rewards(shard: RewardShard) -> Episodes:
 
     theta = policies(snapshot, plane.points[shard.indices], shard.step, shard.random)
     population = snapshot.state.select(np.zeros(len(theta), np.int64)).with_policy(theta)
-    envs = make_vector(recipe.env_id, min(MAX_ENVS, shard.total_episodes), recipe.common.env_modules)
+    envs = make_vector(recipe.env_id, min(MAX_ENVS, shard.total_episodes), recipe.common.modules)
     result = episodes.run(
         population, envs, [seeds(index) for index in shard.indices.tolist()], clip_actions=recipe.common.clip_actions
     )

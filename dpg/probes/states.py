@@ -106,7 +106,7 @@ def visit(snapshot: Snapshot, count: int, node: Seed) -> Visited:
 
 def _visit(snapshot: Snapshot, times: Int[np.ndarray, " S"], seeds: Sequence[Seed]) -> Visited:
     recipe = snapshot.recipe
-    envs = make_vector(recipe.env_id, len(seeds), recipe.common.env_modules)
+    envs = make_vector(recipe.env_id, len(seeds), recipe.common.modules)
     rows: dict[int, np.ndarray] = {}
 
     def watch(t: int) -> None:
@@ -144,7 +144,7 @@ def rollouts(
     terminal = common.time_limit == "terminal"
     length = advantages.horizon(common.gamma) + 1
     jobs = list(product(range(len(seeds)), range(len(seeds[0]))))
-    envs = make_vector(recipe.env_id, min(MAX_ENVS, len(jobs)), common.env_modules)
+    envs = make_vector(recipe.env_id, min(MAX_ENVS, len(jobs)), common.modules)
     space = envs.single_action_space
     assert isinstance(space, Box)
     actor, width = Actor.of(snapshot.state), envs.num_envs

@@ -18,7 +18,7 @@ from scipy import special
 
 from dpg.agent.score import Score
 from dpg.agent.snapshot import Snapshot
-from dpg.learning.batch import Appraisal, appraise
+from dpg.learning.batch import ValueEstimates, estimate_values
 from dpg.numerics.statistics import Interval
 from dpg.runtime.schema import Common
 from dpg.streams.rollout import Streams
@@ -211,17 +211,17 @@ def shares(sizes: Sequence[int], timesteps: int, first_stream: int, num_streams:
 class Scored:
     """Streams of one snapshot, with the advantages and scores that their sums are made of.
 
-    `totals` keeps sums of scores, the same whatever the appraisal: one that takes the place of another finds them.
+    `totals` keeps sums of scores, the same whatever the estimates: one that takes the place of another finds them.
     """
 
     common: Common
-    appraisal: Appraisal
+    estimates: ValueEstimates
     score: Score
     streams: slice
     totals: dict[tuple[int, Share], Float[np.ndarray, "M D"]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, snapshot: Snapshot, streams: Streams, appraisal: Appraisal | None = None) -> "Scored":
+    def of(cls, snapshot: Snapshot, streams: Streams, estimates: ValueEstimates | None = None) -> "Scored":
         """In float64, from the networks' float32 values; by another value function than the snapshot's if given."""
         state, recipe = snapshot.state, snapshot.recipe
         num_streams, timesteps = streams.reward.shape
@@ -232,8 +232,8 @@ class Scored:
             obs.reshape(num_streams, timesteps, -1).astype(np.float64),
             streams.action,
         )
-        appraisal = appraisal or appraise(state, streams, recipe.common, recipe.config)
-        return cls(recipe.common, appraisal, score, slice(0, num_streams))
+        estimates = estimates or estimate_values(state, streams, recipe.common, recipe.config)
+        return cls(recipe.common, estimates, score, slice(0, num_streams))
 
     def part(self, first: int, count: int) -> "Scored":
         """`count` of the streams, from the one at `first`."""
@@ -242,14 +242,14 @@ class Scored:
     def each(self, share: Share) -> Sums:
         """Of every stream in the share on its own, an entry a stream."""
         chosen = slice(self.streams.start, self.streams.start + share.streams)
-        advantage = self.appraisal.advantage(self.common, share.pairs, chosen)
+        advantage = self.estimates.advantage(self.common, share.pairs, chosen)
         own = self.score.select(chosen)
         place = (self.streams.start, share)
         if place not in self.totals:
             self.totals[place] = own.sum(np.ones_like(advantage))
         return Sums(
             pairs=np.full(len(advantage), float(share.pairs)),
-            episodes=self.appraisal.done[chosen, : share.pairs].sum(axis=1).astype(np.float64),
+            episodes=self.estimates.done[chosen, : share.pairs].sum(axis=1).astype(np.float64),
             advantage=advantage.sum(axis=1),
             advantage_squared=(advantage**2).sum(axis=1),
             score=self.totals[place],
@@ -258,7 +258,7 @@ class Scored:
 
     def whole(self) -> Sums:
         """Of every stream on its own, all its pairs, an entry a stream."""
-        return self.each(Share(self.streams.stop - self.streams.start, self.appraisal.reward.shape[1]))
+        return self.each(Share(self.streams.stop - self.streams.start, self.estimates.reward.shape[1]))
 
     def sums(self, wanted: Sequence[Share]) -> Sums:
         """An entry for each share."""
@@ -272,20 +272,20 @@ class Scored:
     def _pooled(self, wanted: Sequence[Share], whole: Sums) -> Sums:
         rows: list[list[np.ndarray]] = []
         for share in wanted:
-            parts = whole if share.pairs == self.appraisal.reward.shape[1] else self.each(share)
+            parts = whole if share.pairs == self.estimates.reward.shape[1] else self.each(share)
             rows.append([part[: share.streams].sum(axis=0) for part in parts])
         return Sums(*(np.stack(column) for column in zip(*rows, strict=True)))
 
 
 def reduce_streams(snapshot: Snapshot, streams: Streams, sizes: Sequence[int], first_stream: int = 0) -> Part:
     """Statistics of what estimates of each size take of these streams, which begin with `first_stream` of their set."""
-    appraisal = appraise(snapshot.state, streams, snapshot.recipe.common, snapshot.recipe.config)
-    return reduce_appraised(snapshot, streams, appraisal, sizes, first_stream)
+    estimates = estimate_values(snapshot.state, streams, snapshot.recipe.common, snapshot.recipe.config)
+    return reduce_estimates(snapshot, streams, estimates, sizes, first_stream)
 
 
-def reduce_appraised(
-    snapshot: Snapshot, streams: Streams, appraisal: Appraisal, sizes: Sequence[int], first_stream: int = 0
+def reduce_estimates(
+    snapshot: Snapshot, streams: Streams, estimates: ValueEstimates, sizes: Sequence[int], first_stream: int = 0
 ) -> Part:
     """`reduce_streams` with rewards and values that are given: another value function's than the snapshot's net."""
     num_streams, timesteps = streams.reward.shape
-    return Scored.of(snapshot, streams, appraisal).reduce(shares(sizes, timesteps, first_stream, num_streams))
+    return Scored.of(snapshot, streams, estimates).reduce(shares(sizes, timesteps, first_stream, num_streams))

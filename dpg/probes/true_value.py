@@ -128,7 +128,7 @@ class Data:
 def unmeasurable(snapshot: Snapshot, pairs: int) -> str:
     """Why V* cannot be fitted to so many pairs of a snapshot's; empty if it can, as far as is known beforehand."""
     common, env_id = snapshot.recipe.common, snapshot.recipe.env_id
-    return true_values(common, env_id, time_limit(env_id, common.env_modules), pairs)
+    return true_values(common, env_id, time_limit(env_id, common.modules), pairs)
 
 
 def measure(shard: Shard) -> Fitted | str:

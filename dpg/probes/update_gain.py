@@ -22,8 +22,8 @@ from dpg.envs.make import make_vector
 from dpg.learning.update import update_policy
 from dpg.probes.batches import fresh_batch, surrogate_gain
 from dpg.probes.collection import STREAMS_AT_ONCE, probe_seed
+from dpg.runtime.budgets import UpdateGainBudget
 from dpg.runtime.progress import Progress
-from dpg.runtime.schema import UpdateGainBudget
 from dpg.runtime.seeding import Seed
 from dpg.runtime.shards import ExecutionContext, map_shards
 from dpg.streams import episodes
@@ -169,7 +169,7 @@ def measure_episodes(shard: EpisodeShard) -> Episodes:
     own = np.repeat(snapshot.state.policy, updates, axis=0)
     theta = np.concatenate([own, shard.policy.reshape(regimes * updates, parameters)])
     population = snapshot.state.select(np.zeros(len(theta), np.int64)).with_policy(theta)
-    envs = make_vector(recipe.env_id, min(MAX_ENVS, shard.num_episodes), recipe.common.env_modules)
+    envs = make_vector(recipe.env_id, min(MAX_ENVS, shard.num_episodes), recipe.common.modules)
     result = episodes.run(population, envs, seeds * (1 + regimes), clip_actions=recipe.common.clip_actions)
     envs.close()
     return result

@@ -19,7 +19,7 @@ from scipy import stats
 from dpg.agent.population import Population
 from dpg.agent.snapshot import Snapshot
 from dpg.envs.make import time_limit
-from dpg.learning.batch import appraise, prepare, values
+from dpg.learning.batch import estimate_values, prepare, values
 from dpg.learning.training import iteration_seed
 from dpg.learning.update import update_value
 from dpg.probes import release_errors
@@ -87,7 +87,7 @@ class PredictionError:
 def unmeasurable(snapshot: Snapshot) -> str:
     """Why a value net and true returns cannot be held against each other on a snapshot; empty if they can."""
     common, env_id = snapshot.recipe.common, snapshot.recipe.env_id
-    limit = time_limit(env_id, common.env_modules)
+    limit = time_limit(env_id, common.modules)
     return measurable.value_net(common) or measurable.returns(common, env_id, limit)
 
 
@@ -124,7 +124,7 @@ def known_returns(snapshot: Snapshot, streams: Streams) -> tuple[Float[np.ndarra
     """Discounted returns of the first T pairs of long streams, in the net's reward units, and which are known."""
     recipe = snapshot.recipe
     common, timesteps = recipe.common, recipe.common.timesteps
-    reward = appraise(snapshot.state, streams, common, recipe.config).reward
+    reward = estimate_values(snapshot.state, streams, common, recipe.config).reward
     terminated = streams.done if common.time_limit == "terminal" else streams.terminated
     returns = advantages.discounted_return(reward, streams.done, np.zeros_like(reward), common.gamma)
     known = advantages.return_is_known(terminated, streams.done, advantages.horizon(common.gamma))
@@ -135,12 +135,12 @@ def _score(snapshot: Snapshot, updated: Population, split: str, streams: Streams
     recipe, state = snapshot.recipe, snapshot.state
     common = recipe.common
     scored = streams.head(common.timesteps)
-    appraisal = appraise(state, scored, common, recipe.config)
+    estimates = estimate_values(state, scored, common, recipe.config)
     obs = updated.normalize_obs(scored.obs.reshape(1, -1, scored.obs.shape[-1]))
     predicted = values(updated, obs).reshape(scored.reward.shape)
-    own_target = appraisal.value + appraisal.advantage(common)
+    own_target = estimates.value + estimates.advantage(common)
     returns, known = known_returns(snapshot, streams)
-    recorded = release_errors.recorded_return(appraisal.reward, scored.done, common.gamma)
+    recorded = release_errors.recorded_return(estimates.reward, scored.done, common.gamma)
     kept = ~scored.done
     by_release = _ByRelease(
         release_errors.returns_error(predicted, recorded, kept),

@@ -65,6 +65,8 @@ def _explain(error: ErrorDetails) -> str:
     return f"{name or 'params'} = {value!r}: {_allowed(error, location, value)}"
 
 
+# Parameters by their former names.
+RENAMED = {"common.env_modules": "common.modules"}
 # What belongs where a list or a section was given.
 _SINGLE = {
     "int_type": "one whole number",
@@ -78,10 +80,7 @@ def _allowed(error: ErrorDetails, location: list[str], value: object) -> str:
     context = error.get("ctx", {})
     match error["type"]:
         case "extra_forbidden":
-            siblings = _fields_at(location[:-1])
-            close = difflib.get_close_matches(location[-1], siblings, n=1)
-            hint = f"did you mean {'.'.join([*location[:-1], close[0]])}? " if close else ""
-            return f"no such parameter; {hint}allowed: {', '.join(siblings)}"
+            return _unknown(location)
         case "literal_error":
             return f"must be one of {context['expected']}"
         case "model_type":
@@ -92,6 +91,15 @@ def _allowed(error: ErrorDetails, location: list[str], value: object) -> str:
             return f"must be {_SINGLE[kind]}, not a {'list' if isinstance(value, list) else 'section'}"
         case _:
             return _lower_first(error["msg"])
+
+
+def _unknown(location: list[str]) -> str:
+    if renamed := RENAMED.get(".".join(location)):
+        return f"is now called {renamed}"
+    siblings = _fields_at(location[:-1])
+    close = difflib.get_close_matches(location[-1], siblings, n=1)
+    hint = f"did you mean {'.'.join([*location[:-1], close[0]])}? " if close else ""
+    return f"no such parameter; {hint}allowed: {', '.join(siblings)}"
 
 
 def _lower_first(text: str) -> str:

@@ -9,7 +9,7 @@ import pandas as pd
 from pydantic import BaseModel
 
 from dpg import tracking
-from dpg.agent.snapshot import Recipe
+from dpg.agent.recipe import Recipe
 from dpg.learning.training import DivergenceError, Record
 from dpg.runtime.outputs import write_table
 from dpg.runtime.schema import Params

@@ -10,7 +10,8 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from dpg.agent import normalization, snapshot
-from dpg.agent.snapshot import Recipe, Snapshot, SnapshotError
+from dpg.agent.recipe import Recipe
+from dpg.agent.snapshot import Snapshot, SnapshotError
 
 
 @pytest.fixture

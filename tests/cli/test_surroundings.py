@@ -40,9 +40,7 @@ def project(tmp_path):
     """A project with a task that prints at every occasion."""
     (tmp_path / "talkative.py").write_text(TALKATIVE, encoding="utf-8")
     params = (ROOT / "params.yaml").read_text(encoding="utf-8")
-    params = params.replace("envs: [Hopper-v4]", "envs: [Talkative-v0]").replace(
-        "env_modules: []", "env_modules: [talkative]"
-    )
+    params = params.replace("envs: [Hopper-v4]", "envs: [Talkative-v0]").replace("modules: []", "modules: [talkative]")
     (tmp_path / "params.yaml").write_text(params, encoding="utf-8")
     return tmp_path
 
@@ -63,7 +61,7 @@ def streams(project, environment, *arguments, **extra) -> tuple[str, str]:
 
 
 def test_show_prints_json_whatever_a_task_prints(project, environment, make_recipe):
-    recipe = make_recipe("ppo", env_id="Talkative-v0", common={"env_modules": ("talkative",)})
+    recipe = make_recipe("ppo", env_id="Talkative-v0", common={"modules": ("talkative",)})
     state = initialize(Architecture(4, 1, (16,), (16,), None), "xavier", [Seed(0) / "agent"])
     path = snapshot.save(Snapshot(0, recipe, state), project)
     output, errors = streams(project, environment, "show", "-n", "2", "--json", str(path))

@@ -9,7 +9,7 @@ import torch
 from dpg.agent import gaussian, networks
 from dpg.agent.normalization import Moments, update
 from dpg.agent.population import Population
-from dpg.learning.batch import Batch, appraise, prepare, scale_reward
+from dpg.learning.batch import Batch, estimate_values, prepare, scale_reward
 from dpg.learning.update import update_value
 from dpg.runtime.seeding import Seed
 from dpg.streams.advantages import gae
@@ -49,7 +49,7 @@ def test_what_follows_a_pair_is_worth_what_it_should_be(population, streams, rec
     """Zero after a termination; the value of the lost observation after a truncation, unless those count as ends; the
     value of the next observation at a cut, always."""
     common = recipe.common.model_copy(update={"time_limit": time_limit})
-    found = appraise(population, streams, common, recipe.config)
+    found = estimate_values(population, streams, common, recipe.config)
     end_obs = {tuple(at): obs for at, obs in zip(streams.end_at.tolist(), streams.end_obs, strict=True)}
     for stream in range(4):
         member = stream // 2
@@ -67,7 +67,7 @@ def test_what_follows_a_pair_is_worth_what_it_should_be(population, streams, rec
 
 def test_streams_that_all_terminate_need_no_bootstrap_value(population, make_streams, recipe):
     streams = make_streams(2, 6, terminated=((0, 5), (1, 5)))
-    found = appraise(population, streams, recipe.common, recipe.config)
+    found = estimate_values(population, streams, recipe.common, recipe.config)
     np.testing.assert_array_equal(found.next_value[:, -1], [0, 0])
 
 
@@ -77,8 +77,8 @@ def test_the_advantage_of_the_first_pairs_is_that_of_the_shortened_streams(
     population, streams, recipe, pairs, time_limit
 ):
     common = recipe.common.model_copy(update={"time_limit": time_limit})
-    cut = appraise(population, streams, common, recipe.config).advantage(common, pairs)
-    shortened = appraise(population, streams.head(pairs), common, recipe.config).advantage(common)
+    cut = estimate_values(population, streams, common, recipe.config).advantage(common, pairs)
+    shortened = estimate_values(population, streams.head(pairs), common, recipe.config).advantage(common)
     np.testing.assert_allclose(cut, shortened, rtol=1e-5, atol=1e-6)
 
 
@@ -95,17 +95,17 @@ def test_rewards_are_scaled_by_each_agents_own_return_deviation_then_clipped(pop
 
 def test_a_batch_holds_the_agents_pairs_in_order_with_gae_and_its_target(population, streams, recipe):
     batch = prepare(population, streams, recipe.common, recipe.config)
-    appraisal = appraise(population, streams, recipe.common, recipe.config)
+    estimates = estimate_values(population, streams, recipe.common, recipe.config)
     advantage = gae(
         streams.reward,
-        appraisal.value,
-        appraisal.next_value,
+        estimates.value,
+        estimates.next_value,
         streams.done,
         recipe.common.gamma,
         recipe.common.gae_lambda,
     )
     np.testing.assert_allclose(batch.advantage.numpy(), advantage.reshape(2, 24), rtol=1e-5)
-    np.testing.assert_allclose(batch.value_target.numpy(), (appraisal.value + advantage).reshape(2, 24), rtol=1e-5)
+    np.testing.assert_allclose(batch.value_target.numpy(), (estimates.value + advantage).reshape(2, 24), rtol=1e-5)
     np.testing.assert_array_equal(batch.action.numpy(), streams.action.reshape(2, 24, 2))
     np.testing.assert_array_equal(batch.obs.numpy(), population.normalize_obs(streams.obs.reshape(2, 24, 3)))
 
@@ -175,7 +175,7 @@ def test_value_targets_are_the_returns_that_they_are_called_after(make_populatio
     found = {}
     for target in ("gae", "returns", "td"):
         recipe = make_recipe("ppo_m", common={"gamma": 0.5, "gae_lambda": 0.8, "value_target": target})
-        seen = appraise(population, streams, recipe.common, recipe.config)
+        seen = estimate_values(population, streams, recipe.common, recipe.config)
         found[target] = prepare(population, streams, recipe.common, recipe.config).value_target.numpy()[0]
     r, v, after = streams.reward[0], seen.value[0], seen.next_value[0]
     assert after[1] == 0 and after[2] != 0
@@ -191,7 +191,7 @@ def test_without_a_baseline_advantages_are_discounted_returns(make_population, m
     recipe = make_recipe("ppo_m", common={"baseline": "none", "gamma": 0.5})
     streams = make_streams(1, 4, terminated=((0, 1),))
     r = streams.reward[0]
-    found = appraise(make_population(1), streams, recipe.common, recipe.config).advantage(recipe.common)
+    found = estimate_values(make_population(1), streams, recipe.common, recipe.config).advantage(recipe.common)
     expected = [r[0] + 0.5 * r[1], r[1], r[2] + 0.5 * r[3], r[3]]
     np.testing.assert_allclose(found[0], expected)
 

@@ -10,9 +10,10 @@ from dpg.agent import snapshot
 from dpg.agent.acting import Actor
 from dpg.agent.normalization import identity, update
 from dpg.agent.population import Population, stack
-from dpg.agent.snapshot import Recipe, Snapshot
+from dpg.agent.recipe import Recipe
+from dpg.agent.snapshot import Snapshot
 from dpg.envs.make import make_vector
-from dpg.learning.training import DivergenceError, Record, agent_seed, begin, iteration_seed, see, train
+from dpg.learning.training import DivergenceError, Record, agent_seed, begin, iteration_seed, train, update_normalizers
 from dpg.learning.update import learning_rate
 from dpg.streams.advantages import return_so_far
 from dpg.streams.rollout import collect
@@ -113,7 +114,7 @@ def test_every_iteration_learns_from_the_stream_of_its_own_seed(make_recipe):
     seeds = [iteration_seed(recipe, 0, 1) / "batch"]
     streams = collect(Actor.of(before), envs, seeds, recipe.common.timesteps, clip_actions=recipe.common.clip_actions)
     envs.close()
-    expected = see(before, streams, recipe)
+    expected = update_normalizers(before, streams, recipe)
     np.testing.assert_array_equal(after.obs_moments.mean, expected.obs_moments.mean)
     np.testing.assert_array_equal(after.return_moments.variance, expected.return_moments.variance)
 
@@ -121,7 +122,7 @@ def test_every_iteration_learns_from_the_stream_of_its_own_seed(make_recipe):
 def test_what_is_seen_are_raw_observations_and_discounted_returns_so_far(make_population, make_streams, make_recipe):
     recipe, population = make_recipe("ppo"), make_population(2)
     streams = make_streams(4, 12, terminated=((0, 5),), truncated=((3, 7),))  # two streams an agent
-    seen = see(population, streams, recipe)
+    seen = update_normalizers(population, streams, recipe)
     obs = update(identity(2, 3), streams.obs.reshape(2, 24, 3))
     np.testing.assert_allclose(seen.obs_moments.variance, obs.variance)
     so_far = return_so_far(streams.reward, streams.done, recipe.common.gamma).reshape(2, 24)

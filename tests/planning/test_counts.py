@@ -8,9 +8,9 @@ from dpg.agent import snapshot
 from dpg.learning import campaign
 from dpg.planning import counts
 from dpg.planning.counts import Cell
+from dpg.runtime.budgets import nearest
 from dpg.runtime.config import ConfigError
 from dpg.runtime.progress import Progress
-from dpg.runtime.schema import nearest
 from dpg.runtime.shards import ExecutionContext
 from tests.pipeline.project import CELL_STAGES
 

@@ -47,7 +47,7 @@ def test_cells_that_were_not_measured_take_the_rates_of_those_most_like_them():
 
 
 def test_a_task_that_fails_to_be_measured_is_told(params):
-    broken = params.model_copy(update={"common": params.common.model_copy(update={"env_modules": ("nowhere",)})})
+    broken = params.model_copy(update={"common": params.common.model_copy(update={"modules": ("nowhere",)})})
     with pytest.raises(MeasuringError, match="'nowhere' cannot be imported"):
         rates.measure(broken, [("Hopper-v4", "ppo")], [])
 

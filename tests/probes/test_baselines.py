@@ -10,8 +10,8 @@ from dpg.envs.make import make_vector
 from dpg.learning import training
 from dpg.learning.batch import values
 from dpg.probes import baselines, gradient
-from dpg.probes.stream_sums import reduce_appraised
-from dpg.runtime.schema import BaselinesBudget
+from dpg.probes.stream_sums import reduce_estimates
+from dpg.runtime.budgets import BaselinesBudget
 from dpg.streams import advantages
 
 BUDGET = BaselinesBudget(repeats=4, sizes=(64, 128, 256))
@@ -47,9 +47,9 @@ def test_advantages_are_what_each_variant_says(snapshot, true_value, make_stream
     streams = make_streams(1, 12, obs_dim=4, action_dim=1, terminated=((0, 3),), truncated=((0, 8),))
     state, common = snapshot.state, snapshot.recipe.common
     found = {
-        variant: appraisal.advantage(common)[0]
-        for variant, appraisal in zip(
-            baselines.VARIANTS, baselines.appraisals(snapshot, streams, true_value), strict=True
+        variant: estimates.advantage(common)[0]
+        for variant, estimates in zip(
+            baselines.VARIANTS, baselines.value_estimates(snapshot, streams, true_value), strict=True
         )
     }
     reward = np.clip(streams.reward[0] / state.return_moments.std[0, 0], -10, 10)
@@ -78,7 +78,7 @@ def test_advantages_are_what_each_variant_says(snapshot, true_value, make_stream
 
 def test_heads_of_streams_are_cut_as_streams(snapshot, true_value, make_streams):
     streams = make_streams(2, 20, obs_dim=4, action_dim=1, truncated=((1, 5),))
-    whole, cut = (baselines.appraisals(snapshot, each, true_value) for each in (streams, streams.head(9)))
+    whole, cut = (baselines.value_estimates(snapshot, each, true_value) for each in (streams, streams.head(9)))
     for one, other in zip(whole, cut, strict=True):
         ours, theirs = one.advantage(snapshot.recipe.common, 9), other.advantage(snapshot.recipe.common)
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
@@ -89,8 +89,8 @@ def test_one_pass_gives_what_a_pass_for_each_would(snapshot, shards):
     streams = gradient.streams_of(shard.streams)
     found = baselines.reduce(shard, streams)
     assert len(shard.streams.parts) == 4
-    for index, appraisal in enumerate(baselines.appraisals(snapshot, streams, shard.true_value)):
-        expected, _ = reduce_appraised(snapshot, streams, appraisal, (64, 128, 256))
+    for index, estimates in enumerate(baselines.value_estimates(snapshot, streams, shard.true_value)):
+        expected, _ = reduce_estimates(snapshot, streams, estimates, (64, 128, 256))
         by_part = [part[index] for part in found]
         np.testing.assert_allclose(sum(part.weighted_score[-1] for part in by_part[:1]), expected.weighted_score[-1])
         assert by_part[0].pairs.tolist() == [64, 128, 256]

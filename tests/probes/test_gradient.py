@@ -8,7 +8,7 @@ from dpg.envs.make import make_vector
 from dpg.learning import training
 from dpg.probes import gradient
 from dpg.probes.stream_sums import Products, Sums
-from dpg.runtime.schema import GradientBudget
+from dpg.runtime.budgets import GradientBudget
 
 BUDGET = GradientBudget(repeats=3, sizes=(16, 64, 128, 256), true_pairs=512)
 

@@ -6,7 +6,7 @@ import torch
 
 from dpg.agent import gaussian, networks
 from dpg.agent.snapshot import Snapshot
-from dpg.learning.batch import appraise
+from dpg.learning.batch import estimate_values
 from dpg.numerics.vectors import cosine
 from dpg.probes.stream_sums import (
     Part,
@@ -37,8 +37,8 @@ def surrogate_gradient(snapshot: Snapshot, parts: list[Streams]) -> np.ndarray:
     state, recipe = snapshot.state, snapshot.recipe
     obs, action, advantage = [], [], []
     for part in parts:
-        appraisal = appraise(state, part, recipe.common, recipe.config)
-        advantage.append(appraisal.advantage(recipe.common).ravel())
+        estimates = estimate_values(state, part, recipe.common, recipe.config)
+        advantage.append(estimates.advantage(recipe.common).ravel())
         obs.append(state.normalize_obs(part.obs.reshape(1, -1, part.obs.shape[-1]))[0])
         action.append(part.action.reshape(-1, part.action.shape[-1]))
     pooled = np.concatenate(advantage)

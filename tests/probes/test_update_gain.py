@@ -17,7 +17,7 @@ from dpg.probes.known_answers.closed_forms import ClosedLoop
 from dpg.probes.known_answers.update_gains import TIMESTEPS as T
 from dpg.probes.known_answers.update_gains import stepping
 from dpg.probes.update_gain import EpisodeShard, UpdateShard
-from dpg.runtime.schema import UpdateGainBudget
+from dpg.runtime.budgets import UpdateGainBudget
 from dpg.runtime.seeding import Seed
 from dpg.runtime.shards import ExecutionContext, open_context
 

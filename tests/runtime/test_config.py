@@ -85,7 +85,7 @@ def test_budget_is_the_chosen_scales(raw):
         ("envs", None, "must be a list, such as [Hopper-v4]"),
         ("envs", {"Hopper-v4": 1}, "must be a list, such as [Hopper-v4]"),
         ("algorithms", "ppo", "must be a list, such as [ppo]"),
-        ("common.env_modules", "my_tasks", "must be a list, such as [my_package.tasks]"),
+        ("common.modules", "my_tasks", "must be a list, such as [my_package.tasks]"),
         ("common.policy_hidden", 64, "must be a list, such as [64, 64]"),
         ("landscape.step_range", 3.0, "must be a list, such as [0.0, 3.0]"),
         ("landscape.step_range", [0.0, 1.0, 3.0], "must have 2 items"),
@@ -121,7 +121,7 @@ def test_a_value_that_is_not_allowed_is_named_with_what_is(raw, name, value, all
         ("envs", ["a/b/Task-v0"], "envs.0 = 'a/b/Task-v0'", "Gymnasium id"),
         ("envs", ["-v0"], "envs.0 = '-v0'", "Gymnasium id"),
         ("envs", ["Task v0"], "envs.0 = 'Task v0'", "Gymnasium id"),
-        ("envs", ["mine:Task-v0"], "envs.0 = 'mine:Task-v0'", "name it in common.env_modules"),
+        ("envs", ["mine:Task-v0"], "envs.0 = 'mine:Task-v0'", "name it in common.modules"),
         ("scales.smoke.regimes.rates", [1e-4, -1e-4], "scales.smoke.regimes.rates.1 = -0.0001", "greater than 0"),
         ("algorithms", ["ppo2"], "algorithms.0 = 'ppo2'", "'ppo', 'ppo_m' or 'trpo'"),
         ("common.policy_hidden", [64, 0], "common.policy_hidden.1 = 0", "greater than or equal to 1"),
@@ -166,6 +166,14 @@ def test_a_misspelt_key_is_refused_with_a_suggestion(raw, name, suggestion):
     assert "allowed: " in text
     assert ("did you mean" in text) == (suggestion is not None)
     assert suggestion is None or suggestion in text
+
+
+def test_a_parameter_by_its_former_name_is_refused_with_the_new_one(raw):
+    """Whoever comes back with an old params.yaml is to see at once what to change."""
+    raw["common"]["env_modules"] = raw["common"].pop("modules")
+    text = message(raw)
+    assert "common.env_modules = []: is now called common.modules" in text
+    assert "common.modules: is missing" in text
 
 
 @pytest.mark.parametrize("name", ["common.gamma", "trpo", "scales.paper.gradient.true_pairs"])

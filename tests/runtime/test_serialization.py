@@ -22,7 +22,8 @@ from pydantic import BaseModel
 from safetensors.numpy import save
 
 from dpg.agent.population import Population
-from dpg.agent.snapshot import Recipe, Snapshot
+from dpg.agent.recipe import Recipe
+from dpg.agent.snapshot import Snapshot
 from dpg.learning import campaign
 from dpg.learning.training import Record
 from dpg.probes.landscape import Plane

@@ -1,6 +1,6 @@
 """Which snapshots are studied."""
 
-from dpg.runtime.schema import nearest
+from dpg.runtime.budgets import nearest
 
 
 def test_the_papers_fractions_give_the_papers_iterations():

@@ -11,7 +11,8 @@ from jaxtyping import Float
 
 from dpg.agent.normalization import Moments
 from dpg.agent.population import AdamState, Architecture, Population
-from dpg.agent.snapshot import Recipe, Snapshot
+from dpg.agent.recipe import Recipe
+from dpg.agent.snapshot import Snapshot
 from dpg.envs.linear_quadratic import ENV_ID, EPISODE_STEPS, TASK
 from dpg.probes.known_answers import closed_forms, forms
 from dpg.probes.known_answers.closed_forms import ClosedLoop, LinearPolicy
@@ -43,7 +44,7 @@ class KnownAgent:
 
     @property
     def gae_lambda(self) -> float:
-        """1 for discounted returns, and without a baseline, as in `dpg.learning.batch.appraise`."""
+        """1 for discounted returns, and without a baseline, as in `dpg.learning.batch.estimate_values`."""
         common = self.snapshot.recipe.common
         return 1.0 if common.baseline == "none" or self.baseline is not None else common.gae_lambda
 
@@ -116,7 +117,7 @@ def _recipe(baseline: str, timesteps: int) -> Recipe:
         clip_actions=True,
         baseline="none" if baseline == "none" else "value",
         value_target="gae",
-        env_modules=(),
+        modules=(),
         divergence_kl=10.0,
     )
     config = PPO(

@@ -76,7 +76,7 @@ def mean_of_normalized(agent: KnownAgent, streams: Streams) -> Float[np.ndarray,
 def pairs_as_streams(agent: KnownAgent, streams: Streams) -> Part:
     """Broken: every pair counts as a stream, as if it were independent of the others of its stream."""
     found = scored(agent, streams)
-    advantage = found.appraisal.advantage(found.common).reshape(-1, 1)
+    advantage = found.estimates.advantage(found.common).reshape(-1, 1)
     apart = lambda factors: factors.reshape(-1, 1, factors.shape[-1])  # noqa: E731
     score = replace(
         found.score,

@@ -12,7 +12,7 @@ from dpg.probes.known_answers.agents import KnownAgent, known_agent, linear_poli
 from dpg.probes.known_answers.closed_forms import ClosedLoop
 from dpg.probes.known_answers.verdicts import Check, scalar_check
 from dpg.probes.update_gain import Updates
-from dpg.runtime.schema import UpdateGainBudget
+from dpg.runtime.budgets import UpdateGainBudget
 
 TIMESTEPS = 50
 # Along short steps the surrogate is linear; long ones change the return by more than their episodes' noise.

@@ -23,7 +23,8 @@ from dpg.report import ablation
 from dpg.report.claims import gradients, regimes, rules
 from dpg.report.claims.cells import inequality
 from dpg.report.claims.verdicts import Finding, Part, Verdict
-from dpg.runtime.schema import Budget, Statistics
+from dpg.runtime.budgets import Budget
+from dpg.runtime.schema import Statistics
 from dpg.runtime.seeding import Seed
 
 EDGE, PAPER = "edge", "paper"  # where the truth lies

@@ -10,8 +10,9 @@ from dpg.report.claims import rules
 from dpg.report.claims.gradients import EASIER, HARD
 from dpg.report.claims.regimes import slightly_apart
 from dpg.report.style import look
+from dpg.runtime.budgets import nearest
 from dpg.runtime.ids import family
-from dpg.runtime.schema import Params, nearest
+from dpg.runtime.schema import Params
 
 FEW = 4  # agents that are suggested where one cannot have an interval
 

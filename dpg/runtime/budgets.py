@@ -1,0 +1,170 @@
+"""A scale's budget: how much of its work each stage does. Sizes are in state-action pairs unless they say otherwise."""
+
+from collections.abc import Sequence
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from dpg.runtime.fields import Count, Positive, Real, Section, Sizes, a_list, increasing, mismatch
+
+
+class TrainBudget(Section):
+    """Agents of a cell, the groups that they train in, and how long."""
+
+    agents: Count
+    group_size: Count
+    iterations: Count
+    snapshot_every: Count
+
+
+class CheckpointBudget(Section):
+    """Which snapshots are studied, as fractions of the training, and how they are evaluated."""
+
+    fractions: Annotated[
+        tuple[Annotated[Real, Field(ge=0, lt=1)], ...],
+        a_list("[0.0, 0.5]"),
+        AfterValidator(increasing),
+        Field(min_length=1),
+    ]
+    curve_every: Count
+    eval_episodes: Annotated[int, Field(ge=2)]
+
+
+class GradientBudget(Section):
+    """Sample sizes of the gradient estimates, in pairs."""
+
+    repeats: Annotated[int, Field(ge=3)]
+    sizes: Sizes
+    true_pairs: Count
+
+
+class UpdateStepBudget(Section):
+    """Whole updates from one snapshot, each from a batch of its own."""
+
+    updates: Annotated[int, Field(ge=3)]
+
+
+class UpdateGainBudget(Section):
+    """Whole updates from one snapshot in every regime, and the episodes that policies before and after each run."""
+
+    updates: Annotated[int, Field(ge=2)]
+    update_pairs: Sizes
+    episodes: Annotated[int, Field(ge=2)]
+
+
+class ValueBudget(Section):
+    """Pairs on which value predictions are scored."""
+
+    heldout_pairs: Count
+
+
+class TrueValueBudget(Section):
+    """Pairs that the true value function is fitted to, and states from which fresh rollouts give a second opinion."""
+
+    pairs: Count
+    states: Annotated[int, Field(ge=3)]
+    rollouts: Annotated[int, Field(ge=2)]
+
+
+class BaselinesBudget(Section):
+    """Sample sizes of the gradient estimates that baselines are compared by, in pairs."""
+
+    repeats: Annotated[int, Field(ge=3)]
+    sizes: Sizes
+
+
+class LandscapeBudget(Section):
+    """Grid points, the pairs behind each, and fewer pairs that its reward is told from as well."""
+
+    agents: Count
+    grid: Annotated[
+        tuple[Annotated[int, Field(ge=2)], Annotated[int, Field(ge=2)]],
+        a_list("[7, 7]"),
+    ]
+    update_pairs: Annotated[tuple[Count, ...], a_list("[2000, 10000]"), AfterValidator(increasing), Field(min_length=1)]
+    pairs_per_point: Count
+    concentration: Annotated[tuple[Count, ...], a_list("[500, 1000]"), AfterValidator(increasing)]
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if self.concentration and self.concentration[-1] >= self.pairs_per_point:
+            raise mismatch(
+                "concentration",
+                list(self.concentration),
+                f"must each be less than pairs_per_point ({self.pairs_per_point})",
+            )
+        return self
+
+
+class RegimesBudget(Section):
+    """Sample regimes: pairs per iteration x learning rates, with equal total pairs."""
+
+    agents: Count
+    group_size: Count
+    timesteps: Sizes
+    rates: Annotated[tuple[Positive, ...], a_list("[1.0e-4, 3.0e-4]"), AfterValidator(increasing), Field(min_length=1)]
+    total_pairs: Count
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        for timesteps in self.timesteps:
+            if self.total_pairs % timesteps:
+                raise mismatch(
+                    "total_pairs", self.total_pairs, f"must be a multiple of each of timesteps ({timesteps} is not met)"
+                )
+        return self
+
+
+class Budget(Section):
+    """One scale: a budget for every stage."""
+
+    train: TrainBudget
+    checkpoint: CheckpointBudget
+    gradient: GradientBudget
+    update_step: UpdateStepBudget
+    update_gain: UpdateGainBudget
+    value: ValueBudget
+    true_value: TrueValueBudget
+    baselines: BaselinesBudget
+    landscape: LandscapeBudget
+    regimes: RegimesBudget
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        train, checkpoint = self.train, self.checkpoint
+        if train.iterations % train.snapshot_every:
+            raise mismatch(
+                "train.snapshot_every",
+                train.snapshot_every,
+                f"must divide train.iterations ({train.iterations})",
+            )
+        available = range(0, train.iterations, train.snapshot_every)
+        chosen = nearest(checkpoint.fractions, available, train.iterations)
+        if len(chosen) < len(checkpoint.fractions):
+            raise mismatch(
+                "checkpoint.fractions",
+                list(checkpoint.fractions),
+                f"must each have a snapshot of its own; the nearest of every {train.snapshot_every} of "
+                f"{train.iterations} iterations are {chosen}",
+            )
+        if checkpoint.curve_every % train.snapshot_every:
+            raise mismatch(
+                "checkpoint.curve_every",
+                checkpoint.curve_every,
+                f"must be a multiple of train.snapshot_every ({train.snapshot_every})",
+            )
+        if self.landscape.agents > train.agents:
+            raise mismatch("landscape.agents", self.landscape.agents, f"must be at most train.agents ({train.agents})")
+        if self.gradient.true_pairs < self.gradient.sizes[-1]:
+            raise mismatch(
+                "gradient.true_pairs",
+                self.gradient.true_pairs,
+                f"must be at least the largest of gradient.sizes ({self.gradient.sizes[-1]})",
+            )
+        return self
+
+
+def nearest(fractions: Sequence[float], available: Sequence[int], iterations: int) -> list[int]:
+    """The available iterations closest to fractions of the training, each once."""
+    chosen = (min(available, key=lambda iteration: abs(iteration - f * iterations)) for f in fractions)
+    return sorted(set(chosen))

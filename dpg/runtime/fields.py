@@ -1,0 +1,94 @@
+"""The kinds of values in `params.yaml`, each with what is allowed, and the base of its sections."""
+
+import re
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+
+def _numeral_to_number(value: object) -> object:
+    """YAML 1.1 readers take `1e-05`, which DVC writes, for a string: read such numerals as numbers."""
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+def a_list(example: str) -> BeforeValidator:
+    """Take a list for a tuple, and refuse what is neither."""
+
+    def convert(value: object) -> tuple[Any, ...]:
+        if not isinstance(value, list | tuple):
+            raise PydanticCustomError("list", "must be a list, such as {example}", {"example": example})
+        return tuple(value)
+
+    return BeforeValidator(convert)
+
+
+def increasing(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Refuse entries that do not increase."""
+    if list(values) != sorted(set(values)):
+        raise PydanticCustomError("increasing", "must increase from each entry to the next")
+    return values
+
+
+def distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Refuse an entry that is there twice."""
+    if len(set(values)) != len(values):
+        raise PydanticCustomError("distinct", "must not name an entry twice")
+    return values
+
+
+def _gymnasium_id(value: str) -> str:
+    # It names folders and DVC stages. Whether there is such a task, `stages.params` finds out by making it.
+    if ":" in value:
+        raise PydanticCustomError("env", "must not name a module: name it in common.modules, and here the id alone")
+    if not re.fullmatch(r"(\w[\w-]*/)?\w[\w.-]*", value):
+        allowed = (
+            "must be a Gymnasium id of letters, digits, _, - and ., with a namespace or not: Hopper-v4, mine/Task-v0"
+        )
+        raise PydanticCustomError("env", allowed)
+    return value
+
+
+def in_separate_folders(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse a task whose folder would lie in that of another: `mine` and `mine/Task-v0`."""
+    for value in values:
+        if (namespace := value.partition("/")[0]) != value and namespace in values:
+            told = "must not hold {namespace} beside {value}: the folder of one would lie in that of the other"
+            raise PydanticCustomError("folders", told, {"namespace": namespace, "value": value})
+    return values
+
+
+Real = Annotated[float, BeforeValidator(_numeral_to_number), Field(allow_inf_nan=False)]
+# Single precision holds their squares and the inverses of these.
+LEAST, MOST = 1e-15, 1e15
+Positive = Annotated[Real, Field(gt=0), Field(ge=LEAST, le=MOST)]
+NonNegative = Annotated[Real, Field(ge=0, le=MOST)]
+Fraction = Annotated[Real, Field(gt=0, le=1)]
+Discount = Annotated[Real, Field(ge=0, lt=1)]
+Count = Annotated[int, Field(ge=1)]
+Sizes = Annotated[
+    tuple[Annotated[int, Field(ge=2)], ...],
+    a_list("[1000, 2000]"),
+    AfterValidator(increasing),
+    Field(min_length=1),
+]
+Hidden = Annotated[tuple[Count, ...], a_list("[64, 64]")]
+Bounded = Annotated[Real, Field(ge=-MOST, le=MOST)]
+Range = Annotated[tuple[Bounded, Bounded], a_list("[0.0, 3.0]"), AfterValidator(increasing)]
+EnvId = Annotated[str, AfterValidator(_gymnasium_id)]
+
+
+class Section(BaseModel):
+    """A section of `params.yaml`: frozen, strict about types, and without unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+def mismatch(name: str, value: object, allowed: str) -> PydanticCustomError:
+    """The error of a value that does not agree with another; `name` is its dotted name within the section."""
+    return PydanticCustomError("mismatch", "{allowed}", {"allowed": allowed, "name": name, "value": str(value)})
