@@ -105,6 +105,20 @@ def map_shards(
         yield head.result
 
 
+def run_shards(
+    function: Callable[[Shard], Result],
+    shards: Sequence[Shard],
+    context: ExecutionContext,
+    *,
+    work: Callable[[Shard], int],
+    title: str,
+    unit: str = "pairs",
+) -> Iterator[Result]:
+    """`map_shards` with a progress display of its own, over the work of all shards."""
+    with Progress(title, sum(map(work, shards)), unit) as progress:
+        yield from map_shards(function, shards, context, progress=progress, work=work)
+
+
 @dataclass(eq=False)
 class _PendingShard:
     """A shard whose result has not been yielded yet."""

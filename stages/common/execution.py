@@ -1,38 +1,64 @@
-"""One execution of a stage, from its MLflow run to what it took: what is around every computation."""
+"""One execution of a stage: its MLflow run, outputs, workers, cached shards and cost."""
 
 import json
 import sys
 import time
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
 
 from dpg import tracking
 from dpg.mlflow_store import shown, tracking_uri
 from dpg.runtime.machine import peak_memory
 from dpg.runtime.outputs import claim, write_reasons, write_whole
 from dpg.runtime.shard_cache import ShardCache, open_shard_cache, pin
-from dpg.runtime.shards import ExecutionContext, open_context
+from dpg.runtime.shards import ExecutionContext, open_context, run_shards
 from stages.common.scope import Scope, record
+
+Shard = TypeVar("Shard")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
 class RunningStage:
-    """A stage at work: its MLflow run, fresh folders for its outputs in their order, and where its shards are done."""
+    """What a stage works with: its MLflow run, an empty folder for each output, and where its shards run."""
 
+    title: str
     run: tracking.Run
     outputs: list[Path]
     context: ExecutionContext
 
+    def map(
+        self,
+        function: Callable[[Shard], Result],
+        shards: Sequence[Shard],
+        work: Callable[[Shard], int],
+        *,
+        unit: str = "pairs",
+        part: str = "",
+    ) -> Iterator[Result]:
+        """Yield `function(shard)` in order, with progress over the sum of `work(shard)`; `part` names this round.
+
+        Raises:
+            ShardError: a shard failed in every attempt.
+        """
+        title = ", ".join(filter(None, (self.title, part)))
+        return run_shards(function, shards, self.context, work=work, title=title, unit=unit)
+
+    def leave_reasons(self, reasons: Iterable[str], *folders: Path) -> None:
+        """Print why something is not measured, and leave it in the folders for the report; drop empty reasons."""
+        leave_reasons(self.title, reasons, *folders)
+
 
 @dataclass(frozen=True)
 class Cost:
-    """What an execution took. What an earlier, killed one had done already is in `pairs`, not in the seconds.
+    """The cost of an execution. Shards that it resumed from count in `pairs` and `episodes`, not in the seconds.
 
-    `peak_memory_bytes` adds up the peak resident sets of the stage's process and of every worker's; pages that they
-    share count in each.
+    `peak_memory_bytes` sums the peak resident sets of the stage's process and its workers; shared pages count in each.
     """
 
     pairs: int
@@ -48,32 +74,33 @@ class Cost:
 
 @contextmanager
 def run_stage(
-    stage: str, scope: Scope, logged: Mapping[str, Any], *outputs: Path, modules: tuple[str, ...] = ()
+    stage: str, scope: Scope, parameters: Mapping[str, Any], *outputs: Path, modules: tuple[str, ...] = ()
 ) -> Generator[RunningStage]:
-    """Run a stage in the block; its outputs appear when the block ends well, and finished shards are kept until then.
+    """Run a stage in the block. Its outputs appear when the block succeeds; finished shards are cached until then.
 
-    `logged` are its parameters; `modules` a user's own that register tasks.
+    `parameters` are logged, models among them by their fields; `modules` are the user's own that shards import.
     """
+    logged = {name: value.model_dump() if isinstance(value, BaseModel) else value for name, value in parameters.items()}
     work = (stage, str(scope.subdir), logged, modules)
     with (
-        # Whoever writes the same outputs ends first, and what it has finished is taken up.
+        # Another process that writes the same outputs ends first; pinned, its finished shards are reused.
         claim(*outputs, waiting=lambda: pin(*work)) as claimed,
         open_shard_cache(*work) as cache,
         open_context(cache, modules) as context,
         tracking.stage_run(stage, logged, scope.tags, cache.read_metadata("run"), _description(outputs)) as run,
     ):
         cache.write_metadata("run", run.id)
-        _tell(cache, "resuming: {} are there from an earlier run, in {}")
+        _report(cache, "resuming: {} are there from an earlier run, in {}")
         try:
             for draft in claimed.drafts:
                 draft.mkdir()
-            yield RunningStage(run, claimed.drafts, context)
+            yield RunningStage(f"{stage} {scope}".rstrip(), run, claimed.drafts, context)
             claimed.publish()
         except BaseException:
-            _tell(cache, "{} are kept in {}: the same command goes on from there")
+            _report(cache, "{} are kept in {}: the same command goes on from there")
             raise
         cost = _cost(context, outputs, time.monotonic() - claimed.since)
-        # MLflow's own prefix for what a machine did: its charts come after those of what was measured.
+        # MLflow's own prefix for system metrics: their charts come after those of the measurements.
         run.log_metrics({f"system/{name}": value for name, value in asdict(cost).items()}, step=0)
         made_by = {"run_id": run.id, "tracking_uri": shown(tracking_uri()), "provenance": tracking.provenance()}
         entry = made_by | {"lost_messages": run.all_lost, "cost": asdict(cost)}
@@ -81,7 +108,7 @@ def run_stage(
 
 
 def leave_reasons(title: str, reasons: Iterable[str], *folders: Path) -> None:
-    """Say why a stage does not measure all that it could, and leave it beside the tables, for the report."""
+    """Print why something is not measured, and leave it in the folders for the report; drop empty reasons."""
     found = list(dict.fromkeys(filter(None, reasons)))
     for reason in found:
         print(f"{title}: not measured: {reason}", file=sys.stderr, flush=True)
@@ -89,12 +116,12 @@ def leave_reasons(title: str, reasons: Iterable[str], *folders: Path) -> None:
 
 
 def _description(outputs: tuple[Path, ...]) -> str:
-    """What the stage's own module says that it does, and where its results are."""
+    """The docstring of the stage's module, and where its results are."""
     does = sys.modules["__main__"].__doc__ or ""
     return f"{does.strip()}\n\nResults: {', '.join(f'`{output}`' for output in outputs)}."
 
 
-def _tell(cache: ShardCache, text: str) -> None:
+def _report(cache: ShardCache, text: str) -> None:
     if count := cache.num_results:
         shards = f"{count} finished shard{'s' if count > 1 else ''} ({cache.num_bytes / 1e6:.1f} MB)"
         print(text.format(shards, cache.directory), file=sys.stderr, flush=True)

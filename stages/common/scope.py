@@ -110,6 +110,9 @@ class PipelineScope:
         """None."""
         return {}
 
+    def __str__(self) -> str:
+        return ""
+
 
 def tables_of(env: str, algorithm: str | None, stage: str) -> Path:
     """Where a stage left the tables of a cell, or of a task where `algorithm` is None."""

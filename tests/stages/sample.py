@@ -22,9 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from safetensors.numpy import save
 from dpg.runtime.outputs import write_table
-from dpg.runtime.progress import Progress
 from dpg.runtime.seeding import Seed
-from dpg.runtime.shards import map_shards
 from stages.common import entrypoint
 from stages.common.scope import Cell, tables
 from stages.common.execution import run_stage
@@ -63,13 +61,11 @@ def measure(job):
 def main(env: str, algorithm: str, size: int = 1000) -> None:
     cell = Cell(env, algorithm)
     jobs = [Job(index, size) for index in range(40)]
-    with (
-        run_stage("sample", cell, {"seed": 3, "size": size}, cell.arrays("sample"), tables("sample", cell)) as stage,
-        Progress(f"sample {cell}", size * len(jobs)) as progress,
-    ):
+    parameters = {"seed": 3, "size": size}
+    with run_stage("sample", cell, parameters, cell.arrays("sample"), tables("sample", cell)) as stage:
         arrays, out = stage.outputs
         rows = []
-        results = map_shards(measure, jobs, stage.context, progress=progress, work=lambda job: job.size)
+        results = stage.map(measure, jobs, work=lambda job: job.size)
         for job, draws in zip(jobs, results):
             (arrays / f"{job.index}.safetensors").write_bytes(save({"draws": draws}))
             rows.append(Row(job.index, float(draws.mean())))
