@@ -21,7 +21,7 @@ def main() -> None:
     params = config.load()
     check_tasks(params)
     limits = {env: time_limit(env, params.common.modules) for env in params.envs}
-    for line in measurable.told(params, limits):
+    for line in measurable.messages(params, limits):
         print(f"note: {line}", file=sys.stderr)
     target = Path("data/params.txt")
     target.parent.mkdir(exist_ok=True)

@@ -29,7 +29,7 @@ class Actor:
     def of(cls, population: Population) -> Self:
         """The policies of a population as they stand."""
         arrays = population.architecture.policy_layout.unflatten(population.policy)
-        # Copies: matmul is faster on contiguous weights, and `put` must not reach the population.
+        # Copies: matmul is faster on contiguous weights, and `set_policy` must not change the population.
         copies = {name: np.array(array) for name, array in arrays.items()}
         moments = population.obs_moments
         own = replace(moments, count=moments.count.copy(), mean=moments.mean.copy(), variance=moments.variance.copy())
@@ -40,8 +40,8 @@ class Actor:
         """P, the number of policies."""
         return len(self.obs_moments.count)
 
-    def put(self, index: int, other: "Actor", member: int) -> None:
-        """Replace policy `index`, in place, by policy `member` of another actor: an environment changes hands."""
+    def set_policy(self, index: int, other: "Actor", member: int) -> None:
+        """Replace policy `index`, in place, by policy `member` of another actor."""
         for name, array in self.arrays.items():
             array[index] = other.arrays[name][member]
         for name in ("count", "mean", "variance"):

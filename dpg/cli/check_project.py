@@ -49,7 +49,7 @@ def measurements() -> Check:
             limits[env] = time_limit(env, params.common.modules)
     except (ConfigError, EnvError):
         return Check("measurements", Level.WARNING, "not told: the parameters or the tasks cannot be used")
-    if lines := list(measurable.told(params, limits)):
+    if lines := list(measurable.messages(params, limits)):
         todo = "change the parameters that are named, or leave it: all else runs to the report"
         return Check("measurements", Level.WARNING, "; ".join(lines), todo)
     return Check("measurements", Level.OK, "nothing stands in the way of any stage")

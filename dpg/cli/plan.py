@@ -96,7 +96,7 @@ def make(project: Path, overrides: Sequence[str]) -> "Plan":
         machine=f"{machine.cpu()}, {os.cpu_count()} cores",
         measuring_seconds=time.monotonic() - began if measured else None,
         cache_copies=dag.cache_copies(),
-        not_measured=list(measurable.told(params, {env: task.time_limit for env, task in tasks.items()})),
+        not_measured=list(measurable.messages(params, {env: task.time_limit for env, task in tasks.items()})),
     )
 
 

@@ -1,7 +1,7 @@
-"""What goes wrong with environments."""
+"""The error of environments."""
 
 from dpg.runtime.errors import UserError
 
 
 class EnvError(UserError):
-    """An environment cannot be used, or returned what no environment should."""
+    """An environment cannot be used, or returned invalid values."""

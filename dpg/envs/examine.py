@@ -1,7 +1,7 @@
-"""Whether a task is one that agents can be trained on: found in a second, before hours are spent.
+"""Whether agents can be trained on a task: a check of a second, before hours are spent.
 
-One environment is made, reset and stepped. What it returns has to be what Gymnasium's API asks for; `SyncVectorEnv`,
-which measurements go through, would turn some of it into numbers without a word.
+One environment is made, reset and stepped, and its return values are checked against Gymnasium's API: `SyncVectorEnv`
+would silently convert some invalid ones to numbers.
 """
 
 from collections.abc import Sequence
@@ -18,8 +18,8 @@ from dpg.envs.stepping import REMEDY, begin, name_of, step
 from dpg.runtime.config import mistakes
 from dpg.runtime.schema import Params
 
-# Random steps within which an episode has to end, of tasks that set no limit of their own.
-STEPS_TO_AN_END = 10_000
+# Random steps within which an episode must end, for tasks without a time limit.
+MAX_RANDOM_STEPS = 10_000
 
 
 def check_tasks(params: Params) -> None:
@@ -45,10 +45,10 @@ def check_tasks(params: Params) -> None:
 
 
 def examine(env_id: str, modules: Sequence[str] = ()) -> None:
-    """Make one environment, begin an episode and step; without a limit of its own, until random actions end it.
+    """Make one environment, start an episode and step; without a time limit, until random actions end it.
 
     Raises:
-        EnvError: it cannot be made, does not keep Gymnasium's API, returns numbers that are none, or does not end.
+        EnvError: it cannot be made, breaks Gymnasium's API, returns values that are not finite, or does not end.
     """
     envs = make_vector(env_id, 1, modules)
     try:
@@ -58,23 +58,25 @@ def examine(env_id: str, modules: Sequence[str] = ()) -> None:
         _check_end(envs)
     except EnvError:
         raise
-    except Exception as error:  # it is code of the user's own
+    except Exception as error:  # a user's task may raise anything
         raise EnvError(f"{env_id}: cannot be stepped: {cause(error)}") from error
     finally:
         envs.close()
 
 
 def _check_end(envs: VectorEnv) -> None:
-    limit = STEPS_TO_AN_END if envs.spec is None or envs.spec.max_episode_steps is None else 1
+    limit = MAX_RANDOM_STEPS if envs.spec is None or envs.spec.max_episode_steps is None else 1
     number = 0
 
-    def at(_: int) -> tuple[int, str]:
+    def locate(_: int) -> tuple[int, str]:
         return number, "random actions"
 
     envs.action_space.seed(0)
-    begin(envs, [0], at)
-    for number in range(limit):  # noqa: B007 (`at` reads it)
-        _, _, terminated, truncated = step(envs, envs.action_space.sample().astype(np.float32), at, clip_actions=False)
+    begin(envs, [0], locate)
+    for number in range(limit):  # noqa: B007 (`locate` reads it)
+        _, _, terminated, truncated = step(
+            envs, envs.action_space.sample().astype(np.float32), locate, clip_actions=False
+        )
         if terminated.any() or truncated.any():
             return
     if limit > 1:
@@ -84,7 +86,7 @@ def _check_end(envs: VectorEnv) -> None:
 def _check_reset(env: gym.Env[Any, Any]) -> None:
     try:
         found: Any = env.reset(seed=0)
-    except Exception as error:  # it is code of the user's own
+    except Exception as error:  # a user's task may raise anything
         hint = "; it must take seed and options by name" if isinstance(error, TypeError) else ""
         _refuse(env, f"reset raised {cause(error)}{hint}")
     if not isinstance(found, tuple) or len(found) != 2:
@@ -99,7 +101,7 @@ def _check_step(env: gym.Env[Any, Any]) -> None:
     try:
         found: Any = env.step(action)
     except Exception as error:
-        # Wrappers unpack what the task returns, and know of nothing but five values.
+        # Wrappers expect five values and fail on anything else: ask the task itself.
         found = _bare_step(env.unwrapped, action)
         if found is None or (isinstance(found, tuple) and len(found) == 5):
             _refuse(env, f"step raised {cause(error)}")
@@ -145,7 +147,7 @@ def _is_scalar(value: Any, dtype: type) -> bool:
 
 
 def _kind(value: Any) -> str:
-    """A value by its type, and by its size where it has one."""
+    """The type of a value, with its size."""
     if isinstance(value, tuple):
         return f"{len(value)} values"
     shape = f" of shape {value.shape}" if isinstance(value, np.ndarray) else ""

@@ -1,8 +1,8 @@
-"""LinearQuadratic-v0: a task of our own whose value functions and policy gradients have closed forms.
+"""LinearQuadratic-v0: a task whose value functions and policy gradients have closed forms.
 
 Dynamics s' = A s + B a + w with w ~ N(0, diag(noise_std^2)), initial states s_0 ~ N(mean, diag(std^2)), and reward
 -(s'Q s + a'R a) of the state before the step. Nothing terminates; an episode is truncated after 200 steps. Neither
-space is bounded, so that no clip can bite. `dpg.probes.known_answers` has the closed forms.
+space is bounded, so that nothing is ever clipped. `dpg.probes.known_answers` has the closed forms.
 
 Importing this module registers the task with Gymnasium.
 """
@@ -35,7 +35,7 @@ _Steps = tuple[
 
 @dataclass(frozen=True)
 class LinearQuadratic:
-    """The numbers of the task, and its equations for E environments at once."""
+    """The constants of the task, and its equations for E environments at once."""
 
     dynamics: Float[np.ndarray, "O O"]
     control: Float[np.ndarray, "O A"]
@@ -61,7 +61,7 @@ class LinearQuadratic:
 
 
 def _product(matrix: Float[np.ndarray, "m n"], x: Float[np.ndarray, "E n"]) -> Float[np.ndarray, "E m"]:
-    """matrix @ x of every row, added up in one order: BLAS would round differently beside other environments."""
+    """matrix @ x of every row, summed in a fixed order: in BLAS the rounding depends on the number of rows."""
     return sum((x[:, index, None] * column for index, column in enumerate(matrix.T[1:], 1)), x[:, :1] * matrix[:, 0])
 
 
@@ -77,7 +77,7 @@ def _constant(*rows: Any) -> np.ndarray:
     return array
 
 
-# Stable, coupled and not symmetric, so that a transposed matrix or a lost coupling shows.
+# Stable, coupled and not symmetric: a transposed matrix or a missing coupling changes the results.
 TASK = LinearQuadratic(
     dynamics=_constant([0.9, 0.2, 0.0], [-0.1, 0.8, 0.2], [0.0, -0.2, 0.7]),
     control=_constant([0.0, 0.2], [0.3, 0.0], [0.1, -0.2]),
@@ -95,12 +95,12 @@ def _spaces() -> tuple[Box, Box]:
 
 
 def _episode_noise(generator: np.random.Generator) -> Float[np.ndarray, "steps O"]:
-    """Standard normal noise of a whole episode, drawn at its reset: of the initial state, then of every step."""
+    """Standard normal noise of a whole episode, drawn at its reset: for the initial state, then for every step."""
     return generator.standard_normal((1 + EPISODE_STEPS, len(TASK.dynamics)))
 
 
 class LinearQuadraticEnv(gym.Env[np.ndarray, np.ndarray]):
-    """One environment. `reset(options={"state": s})` starts from s; what is drawn from the seed stays the same."""
+    """One environment. `reset(options={"state": s})` starts from s, with the same noise as without it."""
 
     def __init__(self) -> None:
         self.observation_space, self.action_space = _spaces()
@@ -124,7 +124,7 @@ class LinearQuadraticEnv(gym.Env[np.ndarray, np.ndarray]):
         """One step; truncated at the time limit.
 
         Raises:
-            gymnasium.error.ResetNeeded: the episode has ended, or none was begun.
+            gymnasium.error.ResetNeeded: the episode has ended, or was never started.
             ValueError: the action does not have the shape of the action space.
         """
         ended = self._elapsed + 1 >= len(self._noise)
@@ -139,7 +139,7 @@ class LinearQuadraticEnv(gym.Env[np.ndarray, np.ndarray]):
 class LinearQuadraticVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     """`num_envs` environments with autoreset mode DISABLED, equal to `LinearQuadraticEnv` bit for bit.
 
-    Every environment has a generator of its own; it is the same environment whatever others stand beside it.
+    Every environment has its own generator, so that it does not depend on the others in the vector.
     """
 
     def __init__(self, num_envs: int) -> None:
@@ -160,9 +160,9 @@ class LinearQuadraticVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     ) -> tuple[Float[np.ndarray, "E O"], dict[str, Any]]:
         """Start new episodes in all environments, or in those of `options["reset_mask"]`.
 
-        Seeds are as in `SyncVectorEnv`. `options["state"]` (E, O) says where those that are reset start; without it
-        they start where their generators say. `options["elapsed"]` (E,) counts pairs that their episodes have had
-        (default: none). Returns all observations: those outside the mask as they were.
+        Seeds are as in `SyncVectorEnv`. `options["state"]` (E, O) sets where those that are reset start; by default
+        their generators draw it. `options["elapsed"]` (E,) are the pairs since their episodes began (default: 0).
+        Returns all observations; those outside the mask are unchanged.
 
         Raises:
             ValueError: the seeds, the mask or the states do not fit the environments.
@@ -185,14 +185,14 @@ class LinearQuadraticVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         return self._state.copy(), {}
 
     def states(self) -> Float[np.ndarray, "E O"]:
-        """As `options["state"]` takes them."""
+        """The states, as `options["state"]` takes them."""
         return self._state.copy()
 
     def step(self, actions: Float[np.ndarray, "E A"]) -> _Steps:
         """Observations (E, O), rewards, terminated and truncated (E,) in new arrays, and an empty dictionary.
 
         Raises:
-            gymnasium.error.ResetNeeded: an environment's episode has ended, or none was begun.
+            gymnasium.error.ResetNeeded: an environment's episode has ended, or was never started.
             ValueError: the actions do not have the shape of the action space.
         """
         assert self.action_space.shape is not None
@@ -207,7 +207,7 @@ class LinearQuadraticVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         return self._state.copy(), reward, np.zeros(self.num_envs, bool), truncated, {}
 
 
-# No vector entry point: Gymnasium would pass it arguments that the task does not take. `make_vector` knows the batch.
+# No vector entry point: Gymnasium would pass it arguments that the task does not take. `make_vector` makes the batch.
 gym.register(
     ENV_ID,
     entry_point="dpg.envs.linear_quadratic:LinearQuadraticEnv",

@@ -1,8 +1,8 @@
-"""The one door to environments: Gymnasium vector environments that reset when they are told to.
+"""The only way to make environments: Gymnasium vector environments that the caller resets.
 
-Every environment that comes through this door has Box observations and actions and autoreset mode DISABLED: `step`
-returns the true next observation of an episode that ends, and the caller resets it with
-`reset(options={"reset_mask": ...})`. Nothing outside `dpg.envs` knows what simulates.
+All have Box observations and actions, and autoreset mode DISABLED: `step` returns the true next observation of an
+episode that ends, and the caller resets it with `reset(options={"reset_mask": ...})`. Nothing outside `dpg.envs`
+depends on the simulator.
 """
 
 import difflib
@@ -23,40 +23,40 @@ from dpg.envs.errors import EnvError
 from dpg.envs.tasks import TASKS
 from dpg.runtime import project
 
-MOST_TRIES = 5  # other ids that are tried where one cannot be made
+MAX_ALTERNATIVES = 5  # other ids to try when one cannot be made
 
-__all__ = ["EnvError", "make_vector", "reset", "reset_to", "rest", "states", "time_limit"]
+__all__ = ["EnvError", "make_vector", "park", "reset", "reset_to", "states", "time_limit"]
 
 
 @runtime_checkable
-class Settable(Protocol):
+class Restorable(Protocol):
     """A vector environment whose `reset` takes `options["state"]`."""
 
     def states(self) -> Float[np.ndarray, "E S"]:
-        """Where every simulation stands."""
+        """The simulator state of every environment."""
         ...
 
 
 @runtime_checkable
-class Restful(Protocol):
-    """A vector environment that can leave some of its simulations alone."""
+class Parkable(Protocol):
+    """A vector environment that can skip some of its simulations."""
 
-    def rest(self, mask: Bool[np.ndarray, " E"]) -> None:
-        """Until they are reset, steps pass those in `mask` by."""
+    def park(self, mask: Bool[np.ndarray, " E"]) -> None:
+        """Steps skip the environments in `mask` until they are reset."""
         ...
 
 
 def make_vector(env_id: str, num_envs: int, modules: Sequence[str] = ()) -> VectorEnv:
-    """`num_envs` copies of a task: batched for `TASKS` and our own, one after the other for the rest.
+    """`num_envs` copies of a task: batched for `TASKS` and LinearQuadratic-v0, one after the other for any other task.
 
-    `modules` are imported first: they may register tasks of their own.
+    `modules` are imported first: they may register tasks.
 
     Raises:
         EnvError: a module cannot be imported, the task cannot be made, or its spaces are not flat Boxes.
     """
     import_modules(modules)
     if env_id in TASKS:
-        # Late: the other tasks do without MuJoCo.
+        # Imported late: the other tasks do not need MuJoCo.
         from dpg.envs.mujoco_batch import MujocoBatchVectorEnv
 
         envs = MujocoBatchVectorEnv(env_id, num_envs)
@@ -79,16 +79,16 @@ def _make_one_by_one(env_id: str, num_envs: int) -> SyncVectorEnv:
                 autoreset_mode=AutoresetMode.DISABLED,
             )
     except (Exception, SystemExit) as error:  # a constructor may raise anything
-        told = cause(error)
+        reason = cause(error)
         works = _nearest_that_works(env_id)
         own = "" if env_id in gym.registry else " (a task of your own needs its module in common.modules)"
         hint = f" ({works} can be made)" if works else own
-        raise EnvError(f"{env_id} cannot be made: {told}{hint}") from error
+        raise EnvError(f"{env_id} cannot be made: {reason}{hint}") from error
     raise EnvError(f"{env_id}: {fault}")
 
 
 def _fault_of_spaces(env_id: str) -> str:
-    """What is wrong with the spaces of a task; whatever its constructor raises is raised."""
+    """What is wrong with the spaces of a task; empty if nothing is. Errors of its constructor propagate."""
     env = gym.make(gym.spec(env_id), disable_env_checker=True)
     env.close()
     for name in ("observation", "action"):
@@ -99,7 +99,7 @@ def _fault_of_spaces(env_id: str) -> str:
 
 
 def _nearest_that_works(env_id: str) -> str | None:
-    """A task that can be made: the nearest other version of this one, or one of a similar id."""
+    """A task that can be made: the nearest other version, or one with a similar id."""
     name, _, number = env_id.rpartition("-v")
     family, version = (name, int(number)) if name and number.isdecimal() else (env_id, sys.maxsize)
     versions = {
@@ -108,20 +108,20 @@ def _nearest_that_works(env_id: str) -> str | None:
         if spec.version is not None and spec.id == f"{family}-v{spec.version}" != env_id
     }
     near = sorted(versions, key=lambda other: abs(versions[other] - version))
-    similar = difflib.get_close_matches(env_id, gym.registry, n=MOST_TRIES, cutoff=0.8)
-    # One that is there and cannot be made is not a slip of the pen.
+    similar = difflib.get_close_matches(env_id, gym.registry, n=MAX_ALTERNATIVES, cutoff=0.8)
+    # An id that is registered and cannot be made is not a typing mistake.
     others = near if env_id in gym.registry else [*near, *similar]
-    for other in others[:MOST_TRIES]:
+    for other in others[:MAX_ALTERNATIVES]:
         try:
             if other in TASKS or not _fault_of_spaces(other):
                 return other
-        except Exception:  # it is no better
+        except Exception:  # this one cannot be made either
             continue
     return None
 
 
 def cause(error: BaseException) -> str:
-    """What went wrong, on one line; by whom, where the error is none of Gymnasium's."""
+    """What went wrong, on one line, with the type of an error that is not Gymnasium's."""
     text = " ".join(str(error).split()).rstrip(".")
     if isinstance(error, gym.error.Error) and text:
         return text
@@ -129,7 +129,7 @@ def cause(error: BaseException) -> str:
 
 
 def action_space_of(env_id: str, modules: Sequence[str] = ()) -> Box:
-    """What actions a task takes.
+    """The action space of a task.
 
     Raises:
         EnvError: as in `make_vector`.
@@ -142,7 +142,7 @@ def action_space_of(env_id: str, modules: Sequence[str] = ()) -> Box:
 
 
 def import_modules(modules: Sequence[str]) -> None:
-    """Import modules for what they register with Gymnasium: installed ones, or such as lie beside `params.yaml`.
+    """Import modules that register tasks with Gymnasium: installed ones, or files next to `params.yaml`.
 
     Raises:
         EnvError: one cannot be imported.
@@ -151,9 +151,9 @@ def import_modules(modules: Sequence[str]) -> None:
         project.make_importable()
     for module in modules:
         try:
-            with redirect_stdout(sys.stderr):  # standard output belongs to the command
+            with redirect_stdout(sys.stderr):  # standard output is the command's
                 importlib.import_module(module)
-        except (Exception, SystemExit) as error:  # it runs code of its own
+        except (Exception, SystemExit) as error:  # a module may raise anything
             top = module.partition(".")[0]
             missing = isinstance(error, ModuleNotFoundError) and error.name == top
             hint = f"; put {top}.py beside params.yaml, or install it" if missing else ""
@@ -163,9 +163,9 @@ def import_modules(modules: Sequence[str]) -> None:
 def reset(
     envs: VectorEnv, seeds: Sequence[int | None], mask: Bool[np.ndarray, " E"] | None = None
 ) -> Float[np.ndarray, "E O"]:
-    """Reset the environments in `mask` (default: all); a seed of None goes on with the environment's generator.
+    """Reset the environments in `mask` (default: all); with seed None an environment continues its own generator.
 
-    Returns all observations: those outside the mask as they were.
+    Returns all observations; those outside the mask are unchanged.
     """
     options = None if mask is None else {"reset_mask": mask}
     obs, _ = envs.reset(seed=list(seeds), options=options)  # pyright: ignore[reportArgumentType]: a seed each is allowed
@@ -173,14 +173,14 @@ def reset(
 
 
 def time_limit(env_id: str, modules: Sequence[str] = ()) -> int | None:
-    """Pairs after which a task truncates an episode; None: never."""
+    """Pairs after which a task truncates an episode; None if it never does."""
     import_modules(modules)
     return gym.spec(env_id).max_episode_steps
 
 
 def states(envs: VectorEnv) -> Float[np.ndarray, "E S"] | None:
-    """Where every simulation stands, as `reset_to` takes it; None where a task cannot be put into a state."""
-    return envs.states() if isinstance(envs, Settable) else None
+    """The simulator states, as `reset_to` takes them; None if the task cannot be set to a state."""
+    return envs.states() if isinstance(envs, Restorable) else None
 
 
 def reset_to(
@@ -190,21 +190,21 @@ def reset_to(
     seeds: Sequence[int | None],
     mask: Bool[np.ndarray, " E"],
 ) -> None:
-    """Put the environments in `mask` into states, `elapsed` pairs after the start of their episodes.
+    """Set the environments in `mask` to simulator states, `elapsed` pairs after the start of their episodes.
 
-    What follows is what would have followed where the states were read, given the same noise. The observation at a
-    state is the one that was seen there: engines may hold what they have derived since.
+    Given the same noise, the trajectory is the one that continued from where the states were read. Use the observation
+    that was recorded there: an engine may recompute derived quantities at the reset.
     """
     options = {"reset_mask": mask, "state": state, "elapsed": elapsed}
     envs.reset(seed=list(seeds), options=options)  # pyright: ignore[reportArgumentType]: a seed each is allowed
 
 
-def rest(envs: VectorEnv, mask: Bool[np.ndarray, " E"]) -> None:
-    """The episodes in `mask` have ended, and no other is to follow: the environments are stepped in vain no longer.
+def park(envs: VectorEnv, mask: Bool[np.ndarray, " E"]) -> None:
+    """Stop stepping the environments in `mask`; their episodes are over.
 
-    Those that cannot rest begin another episode, which nobody looks at; it may end, and they have to rest again.
+    An environment that is not `Parkable` starts another episode, which is ignored; when that one ends, park it again.
     """
-    if isinstance(envs, Restful):
-        envs.rest(mask)
+    if isinstance(envs, Parkable):
+        envs.park(mask)
     else:
         reset(envs, [None] * envs.num_envs, mask)

@@ -1,4 +1,4 @@
-"""The batched MuJoCo environments: Gymnasium's Hopper, Walker2d and Humanoid, all of a vector in one call.
+"""The batched MuJoCo environments: Gymnasium's Hopper, Walker2d and Humanoid, a whole vector in one call.
 
 The same seeds and actions give the same observations, rewards and ends as `SyncVectorEnv` over `gymnasium.make`, bit
 for bit, whatever the number of threads.
@@ -34,7 +34,7 @@ _Steps = tuple[
 
 @cache
 def _model(xml_file: str) -> MjModel:
-    """One of Gymnasium's models. Batches take copies, so that it is read once in a process."""
+    """One of Gymnasium's models, read once in a process; batches copy it."""
     path = Path(gym.__file__).parent / "envs" / "mujoco" / "assets" / xml_file
     return MjModel.from_xml_path(str(path))
 
@@ -42,8 +42,8 @@ def _model(xml_file: str) -> MjModel:
 class MujocoBatchVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     """`num_envs` environments of a task in `TASKS`, with autoreset mode DISABLED, on `num_threads` threads.
 
-    Every environment has a generator of its own, as Gymnasium's have. An unstable simulation goes on as Gymnasium's
-    does, from where MuJoCo puts it (the model's initial state); a RuntimeWarning says so.
+    Every environment has its own generator, as in Gymnasium. An unstable simulation continues as Gymnasium's does, from
+    where MuJoCo resets it (the model's initial state), with a RuntimeWarning.
 
     Raises:
         EnvError: the simulations cannot be made; or, in `step` and `reset`, MuJoCo raised an error.
@@ -78,19 +78,19 @@ class MujocoBatchVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self._x = np.zeros(num_envs)
         self._elapsed = np.zeros(num_envs, np.int64)
         self._needs_reset = np.ones(num_envs, bool)
-        self._rests = np.zeros(num_envs, bool)
+        self._parked = np.zeros(num_envs, bool)
         self._warnings = self._batch.warnings
-        self._told = np.zeros_like(self._warnings)
+        self._reported = np.zeros_like(self._warnings)
 
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Float[np.ndarray, "E O"], dict[str, Any]]:
         """Start new episodes in all environments, or in those of `options["reset_mask"]`.
 
-        Seeds are as in `SyncVectorEnv`: a list has one each; a number n stands for n, n + 1, ...; with None, an
-        environment goes on with its generator. `options["state"]` (E, S), as `states` gave it, says where those that
-        are reset start, and `options["elapsed"]` (E,) how many pairs their episodes have had (default: none). Returns
-        all observations: those outside the mask as they were.
+        Seeds are as in `SyncVectorEnv`: a list has one for each; a number n stands for n, n + 1, ...; with None, an
+        environment continues its generator. `options["state"]` (E, S), as `states` returns it, sets where those that
+        are reset start, and `options["elapsed"]` (E,) the pairs since their episodes began (default: 0). Returns all
+        observations; those outside the mask are unchanged.
 
         Raises:
             ValueError: the seeds, the mask or the states do not fit the environments.
@@ -113,65 +113,65 @@ class MujocoBatchVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self._batch.forward(ids)
         x = self._task.x_position(self._physics)
         if rows is not None:
-            # As they were: a forward call leaves its own warm start, and positions of bodies a substep ahead.
+            # Restored: a forward call leaves its own warm start, and body positions a substep ahead.
             self._batch.rows[ids] = rows[ids, :-1]
             x[ids] = rows[ids, -1]
         self._x[ids] = x[ids]
         self._elapsed[ids] = elapsed_pairs(options, self.num_envs)[ids]
         self._needs_reset[ids] = False
-        self._rests[ids] = False
-        self._told[ids] = 0
+        self._parked[ids] = False
+        self._reported[ids] = 0
         return self._task.observation(self._physics), {}
 
     def states(self) -> Float[np.ndarray, "E S"]:
-        """The state rows, and where the robots were along the track: as `options["state"]` takes them.
+        """The state rows and the robots' x along the track, as `options["state"]` takes them.
 
-        What follows a reset to a state is, bit for bit, what followed where it was read; the observation at the reset
-        itself, of tasks that see what the engine has derived (Humanoid), is fresher by a substep.
+        After a reset to a state the trajectory continues bit for bit as where it was read. Only the observation at the
+        reset itself differs, by a substep, in tasks that observe derived quantities (Humanoid).
         """
         return np.column_stack([self._batch.rows, self._x])
 
-    def rest(self, mask: Bool[np.ndarray, " E"]) -> None:
-        """Leave the environments in `mask` alone: until they are reset, steps pass them by and cost nothing for them.
+    def park(self, mask: Bool[np.ndarray, " E"]) -> None:
+        """Steps skip the environments in `mask`, at no cost, until they are reset.
 
-        Meanwhile they stay where they are and do not end; what steps say of their rewards has no meaning.
+        A parked environment keeps its state and does not end; its rewards have no meaning.
         """
-        self._rests |= mask
+        self._parked |= mask
         self._needs_reset &= ~mask
 
     def step(self, actions: Float[np.ndarray, "E A"]) -> _Steps:
         """Observations (E, O), rewards, terminated and truncated (E,) in new arrays, and an empty dictionary.
 
         Raises:
-            gymnasium.error.ResetNeeded: an environment's episode has ended, or none was begun.
+            gymnasium.error.ResetNeeded: an environment's episode has ended, or was never started.
             ValueError: the actions do not have the shape of the action space.
             EnvError: an action is not a number.
         """
         assert self.action_space.shape is not None
         check_step(self._env_id, self._needs_reset, actions, self.action_space.shape)
         self._physics.ctrl[:] = actions
-        ids = np.flatnonzero(~self._rests) if self._rests.any() else None
+        ids = np.flatnonzero(~self._parked) if self._parked.any() else None
         self._batch.step(self._task.frame_skip, ids)
         if self._has_contact_forces:
             self._batch.add_contact_forces(ids)
         if self._warnings.any():
-            self._tell_warnings()
+            self._report_warnings()
         x = self._task.x_position(self._physics)
         x_velocity = (x - self._x) / self._step_seconds
         self._x = x
         healthy = self._task.healthy(self._physics)
         reward = self._task.reward(self._physics, actions, x_velocity, healthy)
         self._elapsed += 1
-        terminated = ~healthy & ~self._rests
-        truncated = (self._elapsed >= self._max_episode_steps) & ~self._rests
+        terminated = ~healthy & ~self._parked
+        truncated = (self._elapsed >= self._max_episode_steps) & ~self._parked
         self._needs_reset = terminated | truncated
         return self._task.observation(self._physics), reward, terminated, truncated, {}
 
-    def _tell_warnings(self) -> None:
-        """Say what MuJoCo counted since it was last said."""
+    def _report_warnings(self) -> None:
+        """Report the warnings that MuJoCo counted since the last report."""
         found = self._warnings.copy()
-        new = np.argwhere(found > self._told)
-        self._told = found
+        new = np.argwhere(found > self._reported)
+        self._reported = found
         for index, number in new.tolist():
             kind = mjtWarning(number)
             if kind == mjtWarning.mjWARN_BADCTRL:

@@ -1,7 +1,7 @@
 """Many MuJoCo simulations of one model in C threads: `mjbatch.h`, called from Python.
 
-`mujoco.batch.Batch` wraps the same functions except one, `mjb_apply`, which runs a function on every simulation's own
-`mjData`. Contact forces are computed only by such a function, `mj_rnePostConstraint`; hence this file.
+`mujoco.batch.Batch` wraps the same functions except `mjb_apply`, which runs a function on every simulation's `mjData`.
+Contact forces need it: only `mj_rnePostConstraint` computes them.
 """
 
 import ctypes
@@ -75,7 +75,7 @@ class _Handle:
 
 
 class _Memory:
-    """A block of a batch's memory, as NumPy takes it in; arrays on it keep the batch alive."""
+    """A block of a batch's memory for NumPy; arrays on it keep the batch alive."""
 
     def __init__(self, owner: _Handle, address: int, shape: tuple[int, ...], dtype: type, *, read_only: bool) -> None:
         self.owner = owner
@@ -88,7 +88,7 @@ class _Memory:
 
 
 def _chosen(ids: Int[np.ndarray, " K"] | None) -> tuple[Any, int]:
-    """Simulations as C takes them: an array, which the pointer keeps alive, and its length; nothing for all."""
+    """Simulation ids as C arguments: a pointer, which keeps its array alive, and a length; null for all."""
     if ids is None:
         return None, 0
     return ids.astype(np.intc).ctypes.data_as(_pointer), len(ids)
@@ -109,7 +109,7 @@ class NativeBatch:
         self._library = _library()
         message = ctypes.create_string_buffer(1000)
         config = _Config(num_threads, persistent)
-        # The model's address is what the bindings offer to C callers; the batch takes a copy of the model.
+        # `_address` is what the bindings offer to C callers; the batch copies the model.
         model_address: int = getattr(model, "_address")  # noqa: B009
         address = self._library.mjb_makeBatch(model_address, num_sims, config, message, len(message))
         if not address:
@@ -134,7 +134,7 @@ class NativeBatch:
         return self._warning[:, :, 1]
 
     def state(self, component: mjtState) -> Float[np.ndarray, "E _"]:
-        """A component of the state rows (qpos, qvel, ctrl), live: what is written there is the simulation's state."""
+        """A component of the state rows (qpos, qvel, ctrl), live: writing to it sets the simulation's state."""
         size = ctypes.c_int()
         address = self._library.mjb_stateComponent(self._address, int(component), ctypes.byref(size))
         start = (address - self._rows.ctypes.data) // self._rows.itemsize
@@ -154,24 +154,24 @@ class NativeBatch:
         return self._array(address, size.value, read_only=True)
 
     def step(self, num_substeps: int, ids: Int[np.ndarray, " K"] | None = None) -> None:
-        """`mj_step` so many times, in the simulations `ids`, which are sorted (default: in all).
+        """`num_substeps` times `mj_step` in the simulations `ids`, which are sorted (default: all).
 
-        Outputs are as `mj_step` leaves them: of the last substep, not of the new state.
+        Outputs are as `mj_step` leaves them: those of the last substep, not of the new state.
         """
         self._check(self._library.mjb_step(self._address, *_chosen(ids), num_substeps, _NO_STAGE))
 
     def add_contact_forces(self, ids: Int[np.ndarray, " K"] | None = None) -> None:
-        """`mj_rnePostConstraint`: fill in cfrc_ext, which steps leave alone. Only in a persistent batch.
+        """`mj_rnePostConstraint`: compute cfrc_ext, which steps do not. The batch must be persistent.
 
-        mjb_apply also passes the simulation's number and an argument of the caller's; C calling conventions let the
-        function, which takes the model and the data alone, ignore them.
+        mjb_apply also passes the simulation's number and a user argument; by the C calling convention the function,
+        which takes the model and the data only, ignores them.
         """
         self._check(self._library.mjb_apply(self._address, *_chosen(ids), self._contact_function, None, 0))
         # mjb_apply copies no outputs; a forward call that computes nothing does.
         self._check(self._library.mjb_forward(self._address, *_chosen(ids), _NO_STAGE))
 
     def clear(self, ids: Int[np.ndarray, " K"]) -> None:
-        """`mj_resetData` in the simulations `ids`, which are sorted. `forward` has to follow."""
+        """`mj_resetData` in the simulations `ids`, which are sorted. Call `forward` afterwards."""
         self._check(self._library.mjb_reset(self._address, *_chosen(ids), None, _NO_STAGE))
 
     def forward(self, ids: Int[np.ndarray, " K"]) -> None:

@@ -1,4 +1,4 @@
-"""What a batched environment checks before it resets or steps: seeds, masks, and who waits for a reset."""
+"""Arguments of `reset` and `step` that batched environments check: seeds, masks, pending resets."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from jaxtyping import Bool, Int
 
 
 def each_seed(seed: int | list[int | None] | None, num_envs: int) -> list[int | None]:
-    """One seed an environment, as `SyncVectorEnv` reads them: a number n stands for n, n + 1, ...
+    """One seed for each environment, as in `SyncVectorEnv`: a number n stands for n, n + 1, ...
 
     Raises:
         ValueError: a list has another length.
@@ -23,7 +23,7 @@ def each_seed(seed: int | list[int | None] | None, num_envs: int) -> list[int | 
 
 
 def reset_mask(options: dict[str, Any] | None, num_envs: int) -> Bool[np.ndarray, " E"]:
-    """`options["reset_mask"]`; without it, all.
+    """`options["reset_mask"]`; all environments if there is none.
 
     Raises:
         ValueError: it is not a boolean for each environment, or none is true.
@@ -37,7 +37,7 @@ def reset_mask(options: dict[str, Any] | None, num_envs: int) -> Bool[np.ndarray
 
 
 def elapsed_pairs(options: dict[str, Any] | None, num_envs: int) -> Int[np.ndarray, " E"]:
-    """`options["elapsed"]`, the pairs that episodes have had before they are taken up; without it, none."""
+    """`options["elapsed"]`, the pairs since the episodes began; zero if it is missing."""
     if options is None or "elapsed" not in options:
         return np.zeros(num_envs, np.int64)
     return options["elapsed"]
@@ -46,10 +46,10 @@ def elapsed_pairs(options: dict[str, Any] | None, num_envs: int) -> Int[np.ndarr
 def check_step(
     env_id: str, needs_reset: Bool[np.ndarray, " E"], actions: np.ndarray, expected_shape: tuple[int, ...]
 ) -> None:
-    """Refuse to step environments whose episodes have ended, or with actions of another shape.
+    """Check that no episode has ended and that the actions have the shape of the action space.
 
     Raises:
-        gymnasium.error.ResetNeeded: an environment's episode has ended, or none was begun.
+        gymnasium.error.ResetNeeded: an environment's episode has ended, or was never started.
         ValueError: the actions do not have the shape of the action space.
     """
     if needs_reset.any():

@@ -1,6 +1,6 @@
-"""Steps of a vector of environments that are what they should be: finite numbers, in episodes that end.
+"""Checked steps of a vector of environments: values are finite, and episodes end.
 
-Whoever steps environments does it here, so that a fault of a task ends every kind of work with the same message.
+All code that steps environments does it here, so that a faulty task always raises the same error.
 """
 
 import math
@@ -16,55 +16,55 @@ from jaxtyping import Bool, Float, Int, Num
 from dpg.envs.errors import EnvError
 from dpg.envs.make import reset
 
-# Pairs after which an episode is given up, of tasks that set no limit of their own.
-LONGEST_EPISODE = 100_000
+# Longest episode, in pairs, of a task without a time limit.
+MAX_EPISODE_PAIRS = 100_000
 REMEDY = "register the task with a limit: gymnasium.register(..., max_episode_steps=1000)"
 
-# The step that an environment of this index is at, and whose it is: a stream or an episode.
-At = Callable[[int], tuple[int, object]]
+# Maps the index of an environment to its current step and the seed of its stream or episode, for messages.
+Locate = Callable[[int], tuple[int, object]]
 
 
 def step(
     envs: VectorEnv,
     action: Float[np.ndarray, "E A"],
-    at: At,
+    locate: Locate,
     *,
     clip_actions: bool,
-    looked_at: Bool[np.ndarray, " E"] | None = None,
+    active: Bool[np.ndarray, " E"] | None = None,
 ) -> tuple[Num[np.ndarray, "E O"], Float[np.ndarray, " E"], Bool[np.ndarray, " E"], Bool[np.ndarray, " E"]]:
     """Observations, rewards, terminated and truncated after one step of every environment.
 
-    `clip_actions` clips what is passed on to the action space. Environments outside `looked_at` may do as they like.
+    With `clip_actions`, actions are clipped to the action space first. Only environments in `active` are checked.
 
     Raises:
-        EnvError: an action, a reward or an observation is not finite; the message names the task, step and owner.
+        EnvError: an action, a reward or an observation is not finite; the message names the task, step and seed.
     """
-    _check_finite(envs, "action at", action, at, looked_at)
+    _check_finite(envs, "action at", action, locate, active)
     if clip_actions:
         space = envs.single_action_space
         assert isinstance(space, Box)
         action = np.clip(action, space.low, space.high)
     obs, reward, terminated, truncated, _ = envs.step(action)
-    _check_finite(envs, "reward at", reward, at, looked_at)
-    _check_finite(envs, "obs after", obs, at, looked_at)
+    _check_finite(envs, "reward at", reward, locate, active)
+    _check_finite(envs, "obs after", obs, locate, active)
     return obs, reward, terminated, truncated
 
 
 def begin(
     envs: VectorEnv,
     seeds: Sequence[int | None],
-    at: At,
+    locate: Locate,
     *,
     mask: Bool[np.ndarray, " E"] | None = None,
-    looked_at: Bool[np.ndarray, " E"] | None = None,
+    active: Bool[np.ndarray, " E"] | None = None,
 ) -> Num[np.ndarray, "E O"]:
-    """As `dpg.envs.make.reset`: the observations that episodes begin with.
+    """`dpg.envs.make.reset`, checked: the first observations of the episodes.
 
     Raises:
-        EnvError: one is not finite; the message names the task, step and owner.
+        EnvError: one is not finite; the message names the task, step and seed.
     """
     obs = reset(envs, seeds, mask)
-    _check_finite(envs, "obs of a reset at", obs, at, looked_at)
+    _check_finite(envs, "obs of a reset at", obs, locate, active)
     return obs
 
 
@@ -72,36 +72,38 @@ def _check_finite(
     envs: VectorEnv,
     what: str,
     values: Num[np.ndarray, "E ..."],
-    at: At,
-    looked_at: Bool[np.ndarray, " E"] | None = None,
+    locate: Locate,
+    active: Bool[np.ndarray, " E"] | None = None,
 ) -> None:
-    """Refuse numbers that are none.
+    """Check the values of the environments in `active`.
 
     Raises:
-        EnvError: one is not finite; the message names the task, step and owner.
+        EnvError: one is not finite; the message names the task, step and seed.
     """
-    # A sum of squares is finite only if all are, and takes a tenth of the time; it may overflow where they are.
+    # Quick path: a sum of squares is finite only if all values are. It may overflow although they are.
     if math.isfinite(np.vdot(values, values)):
         return
     bad = ~np.isfinite(values).reshape(len(values), -1).all(axis=1)
-    if looked_at is not None:
-        bad &= looked_at
+    if active is not None:
+        bad &= active
     if bad.any():
-        number, owner = at(int(np.argmax(bad)))
+        number, owner = locate(int(np.argmax(bad)))
         raise EnvError(f"{name_of(envs)}: the {what} step {number} is not finite ({owner})")
 
 
-def check_length(envs: VectorEnv, steps: Int[np.ndarray, " E"], at: At, going_on: Bool[np.ndarray, " E"]) -> None:
-    """Refuse episodes that do not end: beyond `LONGEST_EPISODE` pairs, where the task has no limit of its own.
+def check_length(
+    envs: VectorEnv, steps: Int[np.ndarray, " E"], locate: Locate, running: Bool[np.ndarray, " E"]
+) -> None:
+    """Check that no episode in `running` is longer than `MAX_EPISODE_PAIRS`, unless the task has a time limit.
 
     Raises:
-        EnvError: one goes on; the message names the task and the episode.
+        EnvError: one is longer; the message names the task and the episode.
     """
     if envs.spec is not None and envs.spec.max_episode_steps is not None:
         return
-    endless = going_on & (steps >= LONGEST_EPISODE)
+    endless = running & (steps >= MAX_EPISODE_PAIRS)
     if endless.any():
-        number, owner = at(int(np.argmax(endless)))
+        number, owner = locate(int(np.argmax(endless)))
         raise EnvError(f"{name_of(envs)}: an episode has not ended after {number:,} steps ({owner}); {REMEDY}")
 
 

@@ -1,8 +1,8 @@
 """Hopper, Walker2d and Humanoid as data and array functions over E environments.
 
-What Gymnasium's classes (`gymnasium/envs/mujoco/*_v4.py`, `*_v5.py`) compute for one environment with their default
-arguments, to the last bit: operations are in their order, on their types. -v4 pays the healthy reward at every step,
--v5 only while healthy; what else differs is in `TASKS`.
+They equal Gymnasium's classes (`gymnasium/envs/mujoco/*_v4.py`, `*_v5.py`) with default arguments bit for bit: the same
+operations in the same order on the same types. -v4 pays the healthy reward at every step, -v5 only while healthy; other
+differences are in `TASKS`.
 """
 
 from abc import ABC, abstractmethod
@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float
 
 @dataclass(frozen=True)
 class Physics:
-    """The simulations' arrays, live. Outputs are flattened fields of `mjData` by name, as the last step left them."""
+    """The simulations' arrays, live. `outputs` are flattened fields of `mjData` by name, from the last step."""
 
     qpos: Float[np.ndarray, "E Q"]
     qvel: Float[np.ndarray, "E V"]
@@ -27,10 +27,10 @@ class Physics:
 
 @dataclass(frozen=True, kw_only=True)
 class Task(ABC):
-    """A walking task; attributes are named as the arguments of Gymnasium's classes.
+    """A walking task; attributes are named after the arguments of Gymnasium's classes.
 
-    `xml_file` is among Gymnasium's assets. Episodes end when a state is not healthy. `pays_unhealthy_step` gives the
-    healthy reward for the step that ends an episode as well. `outputs` are the fields of `mjData` that are read.
+    `xml_file` is one of Gymnasium's assets. An unhealthy state ends the episode. With `pays_unhealthy_step` the step
+    that ends an episode earns the healthy reward, too. `outputs` are the fields of `mjData` that are read.
     """
 
     outputs: ClassVar[tuple[str, ...]] = ()
@@ -46,11 +46,11 @@ class Task(ABC):
 
     @abstractmethod
     def x_position(self, physics: Physics) -> Float[np.ndarray, " E"]:
-        """Where the robot is along the track, in metres: its progress is rewarded. A new array."""
+        """The position along the track, in metres, whose change is rewarded. A new array."""
 
     @abstractmethod
     def observation(self, physics: Physics) -> Float[np.ndarray, "E O"]:
-        """What the agent sees, without the position along the track. A new array."""
+        """The observation, which excludes the position along the track. A new array."""
 
     @abstractmethod
     def healthy(self, physics: Physics) -> Bool[np.ndarray, " E"]:
@@ -58,7 +58,7 @@ class Task(ABC):
 
     @abstractmethod
     def costs(self, physics: Physics, action: Float[np.ndarray, "E A"]) -> Float[np.ndarray, " E"]:
-        """What is taken off the reward."""
+        """Costs that are subtracted from the reward."""
 
     def reward(
         self,
@@ -74,7 +74,7 @@ class Task(ABC):
     def initial_state(
         self, rng: np.random.Generator, qpos0: Float[np.ndarray, " Q"], num_velocities: int
     ) -> tuple[Float[np.ndarray, " Q"], Float[np.ndarray, " V"]]:
-        """Positions and velocities at the start of an episode: the model's, at rest, plus uniform noise."""
+        """Positions and velocities at the start of an episode: the model's at rest, plus uniform noise."""
         scale = self.reset_noise_scale
         qpos = qpos0 + rng.uniform(-scale, scale, len(qpos0))
         return qpos, rng.uniform(-scale, scale, num_velocities)
@@ -84,7 +84,7 @@ class Task(ABC):
 class PlanarTask(Task):
     """Hopper and Walker2d. Their first positions are x, z and the angle of the torso, in metres and radians.
 
-    `healthy_state_range` bounds all positions and velocities except x and z; None: they are not bounded.
+    `healthy_state_range` bounds all positions and velocities except x and z; None for no bounds.
     """
 
     healthy_angle_range: tuple[float, float]
@@ -95,7 +95,7 @@ class PlanarTask(Task):
         return physics.qpos[:, 0].copy()
 
     def observation(self, physics: Physics) -> Float[np.ndarray, "E O"]:
-        """Positions but x, and velocities clipped to +-10."""
+        """Positions except x, and velocities clipped to +-10."""
         num_positions = physics.qpos.shape[1] - 1
         obs = np.empty((len(physics.qpos), num_positions + physics.qvel.shape[1]))
         obs[:, :num_positions] = physics.qpos[:, 1:]
@@ -103,7 +103,7 @@ class PlanarTask(Task):
         return obs
 
     def healthy(self, physics: Physics) -> Bool[np.ndarray, " E"]:
-        """Height, angle and, where it is bounded, state within their ranges."""
+        """Height, angle and, if bounded, the state within their ranges."""
         healthy = _within(physics.qpos[:, 1], self.healthy_z_range)
         healthy &= _within(physics.qpos[:, 2], self.healthy_angle_range)
         if self.healthy_state_range is not None:
@@ -112,16 +112,16 @@ class PlanarTask(Task):
         return healthy
 
     def costs(self, physics: Physics, action: Float[np.ndarray, "E A"]) -> Float[np.ndarray, " E"]:
-        """The control cost: weight * |action|^2, of the action as it was given and in its own precision."""
+        """The control cost: weight * |action|^2, in the precision of the action."""
         del physics
         return self.ctrl_cost_weight * np.sum(np.square(action), axis=1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class HumanoidTask(Task):
-    """Humanoid. Observations hold what the engine derives; in -v5 without what is always zero or has no meaning.
+    """Humanoid. Observations hold derived quantities; in -v5 without those that are always zero or meaningless.
 
-    `first_body` and `first_dof` are the first of those observed: 0 in -v4; in -v5, 1 leaves the world out, 6 the free
+    `first_body` and `first_dof` are the first ones observed: 0 in -v4; in -v5, 1 excludes the world and 6 the free
     joint's actuator forces. -v4 has no contact cost (`contact_cost_weight` None).
     """
 
@@ -135,11 +135,11 @@ class HumanoidTask(Task):
     def x_position(self, physics: Physics) -> Float[np.ndarray, " E"]:
         """The mass centre's x, from the bodies' positions before the last substep."""
         bodies = physics.outputs["xipos"].reshape(len(physics.qpos), -1, 3)
-        # All three axes, though x alone is used: einsum then adds up as it does for one environment.
+        # All three axes, although only x is used: einsum then sums in the same order as for one environment.
         return np.einsum("b,ebj->ej", physics.body_mass, bodies)[:, 0] / physics.body_mass.sum()
 
     def observation(self, physics: Physics) -> Float[np.ndarray, "E O"]:
-        """Positions but x and y, velocities, inertias and velocities of bodies, actuator and contact forces."""
+        """Positions except x and y, velocities, body inertias and velocities, actuator and contact forces."""
         outputs = physics.outputs
         parts = (
             physics.qpos[:, 2:],
@@ -215,7 +215,7 @@ def _humanoid(first_body: int, first_dof: int, contact_cost_weight: float | None
     )
 
 
-# Walker2d-v5's model differs in the friction of the left foot. The rest of what -v5 changes is in the arguments.
+# Walker2d-v5's model differs in the friction of the left foot; all other changes in -v5 are in the arguments.
 TASKS: Mapping[str, Task] = {
     "Hopper-v4": _hopper(pays_unhealthy_step=True),
     "Hopper-v5": _hopper(pays_unhealthy_step=False),

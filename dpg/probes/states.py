@@ -10,16 +10,14 @@ hundred. Time limits do not end it unless they are terminal (`common.time_limit`
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
-from gymnasium.spaces import Box
 from jaxtyping import Bool, Float, Int
 
 from dpg.agent.acting import Actor
 from dpg.agent.snapshot import Snapshot
-from dpg.envs.make import make_vector, reset_to, states
-from dpg.envs.stepping import step as step_envs
+from dpg.envs.make import make_vector, park, reset_to, states
+from dpg.envs.stepping import step
 from dpg.learning.batch import scale_reward
 from dpg.numerics.ratios import ratio
 from dpg.numerics.statistics import Interval, bootstrap, root, standard_error
@@ -27,6 +25,7 @@ from dpg.probes.collection import STREAMS_AT_ONCE, probe_seed
 from dpg.runtime.schema import Statistics
 from dpg.runtime.seeding import Seed
 from dpg.streams import advantages
+from dpg.streams.episodes import EpisodeQueue
 from dpg.streams.rollout import collect
 
 MAX_ENVS = 16
@@ -135,67 +134,54 @@ def rollouts(
     simulation: Float[np.ndarray, "S X"],
     seeds: Sequence[Sequence[Seed]],
 ) -> tuple[Float[np.ndarray, "S R"], Int[np.ndarray, "S R"], Bool[np.ndarray, "S R"]]:
-    """Discounted returns from states, rollout r from state s with `seeds[s][r]`; lengths; which ran into the horizon.
+    """Discounted returns from states, rollout r from state s with `seeds[s][r]`; lengths; which reached the horizon.
 
     Raises:
         EnvError: an action, an observation or a reward is not finite; the message names the rollout.
     """
     recipe, common = snapshot.recipe, snapshot.recipe.common
-    terminal = common.time_limit == "terminal"
-    length = advantages.horizon(common.gamma) + 1
-    jobs = list(product(range(len(seeds)), range(len(seeds[0]))))
-    envs = make_vector(recipe.env_id, min(MAX_ENVS, len(jobs)), common.modules)
-    space = envs.single_action_space
-    assert isinstance(space, Box)
+    terminal, horizon = common.time_limit == "terminal", advantages.horizon(common.gamma) + 1
+    shape = (len(seeds), len(seeds[0]))
+    envs = make_vector(recipe.env_id, min(MAX_ENVS, shape[0] * shape[1]), common.modules)
     actor, width = Actor.of(snapshot.state), envs.num_envs
-    return_ = np.zeros((len(seeds), len(seeds[0])))
-    pairs, cut = np.zeros(return_.shape, np.int64), np.zeros(return_.shape, bool)
-    now = np.zeros((width, obs.shape[1]))
-    noise = np.zeros((width, length, *space.shape), np.float32)
-    job, step = np.full(width, -1), np.zeros(width, np.int64)
-    discount = np.ones(width)
-    start, since = np.zeros((width, simulation.shape[1])), np.zeros(width, np.int64)
-    waiting, free = iter(range(len(jobs))), np.ones(width, bool)
+    queue = EpisodeQueue(seeds, width, snapshot.state.architecture.action_dim)
+    return_, length, cut = np.zeros(shape), np.zeros(shape, np.int64), np.zeros(shape, bool)
+    now, discount = np.zeros((width, obs.shape[1])), np.ones(width)
 
-    def at(index: int) -> tuple[int, Seed]:
-        state, rollout = jobs[job[index]]
-        return int(step[index]), seeds[state][rollout]
+    def start(free: Bool[np.ndarray, " E"]) -> None:
+        env_seeds = queue.refill(free)
+        if (free & ~queue.active).any():
+            park(envs, free & ~queue.active)
+        if (started := free & queue.active).any():
+            state = [row for row, _ in queue.current]
+            now[started], discount[started] = obs[state][started], 1.0
+            reset_to(envs, simulation[state], elapsed[state] * terminal, env_seeds, started)
 
-    while True:
-        env_seeds: list[int | None] = [None] * width
-        for index in map(int, np.flatnonzero(free)):
-            job[index] = next(waiting, -1)
-            # Those without a job go on from some state, and count for nothing.
-            state, rollout = jobs[job[index]]
-            seed = seeds[state][rollout]
-            env_seeds[index] = (seed / "env").integer()
-            noise[index] = (seed / "actions").generator().standard_normal(noise.shape[1:], np.float32)
-            start[index], since[index] = simulation[state], elapsed[state] if terminal else 0
-            now[index], step[index], discount[index] = obs[state], 0, 1.0
-        if (job < 0).all():
-            break
-        if free.any():
-            reset_to(envs, start, since, env_seeds, free)
-        action = actor.act(now, noise[np.arange(width), step])
-        now, reward, terminated, truncated = step_envs(
-            envs, action, at, clip_actions=common.clip_actions, looked_at=job >= 0
+    start(np.ones(width, bool))
+    while queue.active.any():
+        action = actor.act(now, queue.noise())
+        now, reward, terminated, truncated = step(
+            envs, action, queue.locate, clip_actions=common.clip_actions, active=queue.active
         )
         gain = discount * scale_reward(snapshot.state, reward[None], recipe.config)[0]
+        discount *= common.gamma
+        queue.steps += 1
         ended = terminated | truncated if terminal else terminated
-        step, discount = step + 1, common.gamma * discount
-        at_horizon = ~ended & (step == length)
-        free = ended | at_horizon
-        for index in map(int, np.flatnonzero(job >= 0)):
-            state, rollout = jobs[job[index]]
-            return_[state, rollout] += gain[index]
-            pairs[state, rollout], cut[state, rollout] = step[index], at_horizon[index]
-        if (going_on := truncated & ~free).any():
-            # A limit of time is not part of the task: the episode goes on from where it is.
+        at_horizon = ~ended & (queue.steps == horizon)
+        for index in map(int, np.flatnonzero(queue.active)):
+            at = queue.current[index]
+            return_[at] += gain[index]
+            length[at], cut[at] = queue.steps[index], at_horizon[index]
+        done = ended | at_horizon
+        if (continuing := truncated & ~done).any():
+            # The time limit is not part of the task: the episode continues from its state.
             here = states(envs)
             assert here is not None
-            reset_to(envs, here, np.zeros(width, np.int64), [None] * width, going_on)
+            reset_to(envs, here, np.zeros(width, np.int64), [None] * width, continuing)
+        if done.any():
+            start(done)
     envs.close()
-    return return_, pairs, cut
+    return return_, length, cut
 
 
 @dataclass(frozen=True)

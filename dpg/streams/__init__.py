@@ -1,1 +1,1 @@
-"""What acting leaves: streams of state-action pairs, episodes, returns and advantages."""
+"""Experience: streams of state-action pairs, episodes, returns and advantages."""

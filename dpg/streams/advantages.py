@@ -10,15 +10,15 @@ Mask = Bool[np.ndarray, "*batch T"]
 
 
 def horizon(gamma: float) -> int:
-    """H = ceil(ln 0.01 / ln gamma): steps after which what is left of a discounted return weighs under 1 %."""
+    """H = ceil(ln 0.01 / ln gamma): steps after which the rest of a discounted return has a weight below 1 %."""
     return math.ceil(math.log(0.01) / math.log(gamma)) if gamma > 0 else 1
 
 
 def discounted_return(reward: Real, done: Mask, after_end: Real, gamma: float) -> Real:
     """R_t = r_t + gamma R_{t+1}, restarting where an episode is done.
 
-    `after_end[t]` is the value of what follows pair t where the recursion restarts and at the last pair: zero after a
-    termination, a bootstrap value or zero after a cut.
+    `after_end[t]` is used where the recursion restarts and at the last pair: the value of the state after pair t, zero
+    after a termination, a bootstrap value or zero after a cut.
     """
     result = np.empty_like(reward)
     following = after_end[..., -1]
@@ -30,7 +30,7 @@ def discounted_return(reward: Real, done: Mask, after_end: Real, gamma: float) -
 
 
 def return_so_far(reward: Real, done: Mask, gamma: float) -> Real:
-    """R_t = gamma R_{t-1} + r_t, restarting after an episode is done: what reward scaling takes the deviation of."""
+    """R_t = gamma R_{t-1} + r_t, restarting after an episode is done; reward scaling divides by its deviation."""
     result = np.empty_like(reward)
     so_far = np.zeros_like(reward[..., 0])
     for t in range(reward.shape[-1]):

@@ -1,7 +1,7 @@
-"""Whole episodes from a population: what returns are measured on.
+"""Whole episodes from a population, on which returns are measured.
 
-The episodes of every member are settled beforehand, and each is run to its end, however long: stopping at a count of
-pairs would favour short ones. An environment that finishes takes up the next episode on the list.
+The episodes of every member are fixed in advance, and each runs to its end: stopping at a number of pairs would favour
+short episodes. An environment whose episode has ended takes the next one from the queue.
 """
 
 from collections.abc import Sequence
@@ -9,16 +9,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from gymnasium.vector import VectorEnv
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from dpg.agent.acting import Actor
 from dpg.agent.population import Population
-from dpg.envs.make import rest
+from dpg.envs.make import park
 from dpg.envs.stepping import begin, check_length, step
 from dpg.runtime.seeding import Seed
 
-# Noise is drawn this many steps at a time, for the environments that need it.
-NOISE_BLOCK = 256
+NOISE_BLOCK = 256  # steps of action noise drawn at a time
 
 
 @dataclass(frozen=True)
@@ -29,18 +28,46 @@ class Episodes:
     length: Int[np.ndarray, "P E"]
 
 
-@dataclass(frozen=True)
-class _Episode:
-    """An episode under way in one environment, and where its action noise comes from."""
+class EpisodeQueue:
+    """The episodes of a table of seeds (P, E), row by row, for the environments of a vector.
 
-    member: int
-    number: int
-    env_seed: int
-    rng: np.random.Generator
+    `active` marks the environments that have an episode, `current` is each one's (p, e), and `steps` its pairs so far.
+    The action noise of an episode depends on its seed alone.
+    """
 
-    @classmethod
-    def begin(cls, member: int, number: int, seed: Seed) -> "_Episode":
-        return cls(member, number, (seed / "env").integer(), (seed / "actions").generator())
+    def __init__(self, seeds: Sequence[Sequence[Seed]], num_envs: int, action_dim: int) -> None:
+        self.active = np.zeros(num_envs, bool)
+        self.current = [(0, 0)] * num_envs
+        self.steps = np.zeros(num_envs, np.int64)
+        self._seeds = seeds
+        self._waiting = iter(np.ndindex(len(seeds), len(seeds[0])))
+        self._generators = [np.random.default_rng(0)] * num_envs
+        self._noise = np.zeros((num_envs, NOISE_BLOCK, action_dim), np.float32)
+
+    def refill(self, free: Bool[np.ndarray, " E"]) -> list[int | None]:
+        """Give each free environment its next episode; the seeds to reset those with one, None for all others."""
+        env_seeds: list[int | None] = [None] * len(free)
+        for index in map(int, np.flatnonzero(free)):
+            episode = next(self._waiting, None)
+            self.active[index], self.steps[index] = episode is not None, 0
+            if episode is not None:
+                self.current[index] = (episode[0], episode[1])
+                _, seed = self.locate(index)
+                env_seeds[index] = (seed / "env").integer()
+                self._generators[index] = (seed / "actions").generator()
+        return env_seeds
+
+    def noise(self) -> Float[np.ndarray, "E A"]:
+        """Standard normal action noise of the current step."""
+        drawn = self.steps % NOISE_BLOCK
+        for index in np.flatnonzero(self.active & (drawn == 0)):
+            self._noise[index] = self._generators[index].standard_normal(self._noise.shape[1:], np.float32)
+        return self._noise[np.arange(len(drawn)), drawn]
+
+    def locate(self, index: int) -> tuple[int, Seed]:
+        """The step and the seed of an environment's episode."""
+        row, column = self.current[index]
+        return int(self.steps[index]), self._seeds[row][column]
 
 
 def run(
@@ -53,63 +80,45 @@ def run(
 ) -> Episodes:
     """Run episode e of member p from `seeds[p][e]`, for all p and e.
 
-    Members that share seeds meet the same initial states and the same action noise (common random numbers).
+    Members with the same seeds get the same initial states and action noise (common random numbers).
 
     Raises:
-        EnvError: an episode has numbers that are not finite, or no end; the message names it.
+        EnvError: an episode has values that are not finite, or no end; the message names it.
     """
-    action_dim = population.architecture.action_dim
     if len(seeds) != population.size or len({len(row) for row in seeds}) != 1:
         raise ValueError(f"{population.size} members need as many rows of seeds, of one length; found {len(seeds)}")
     return_ = np.zeros((population.size, len(seeds[0])))
     length = np.zeros(return_.shape, np.int64)
-    pending = (_Episode.begin(p, e, seed) for p, row in enumerate(seeds) for e, seed in enumerate(row))
-    # One entry an environment; None once there is nothing left for it to do.
-    running = [next(pending, None) for _ in range(envs.num_envs)]
-    live = np.array([episode is not None for episode in running])
-    source = Actor.of(population)
-    actor = Actor.of(population.select(np.array([episode.member if episode else 0 for episode in running])))
-    total, steps = np.zeros(envs.num_envs), np.zeros(envs.num_envs, np.int64)
-
-    def at(index: int) -> tuple[int, Seed]:
-        episode = running[index]
-        assert episode is not None
-        return int(steps[index]), seeds[episode.member][episode.number]
-
-    obs = begin(envs, [episode.env_seed if episode else 0 for episode in running], at, looked_at=live)
-    if not live.all():
-        rest(envs, ~live)
-    every = np.arange(envs.num_envs)
-    noise = np.zeros((envs.num_envs, NOISE_BLOCK, action_dim), np.float32)
-    while live.any():
-        drawn = steps % NOISE_BLOCK
-        if not deterministic and (fresh := live & (drawn == 0)).any():
-            for index in map(int, np.flatnonzero(fresh)):
-                episode = running[index]
-                assert episode is not None
-                noise[index] = episode.rng.standard_normal((NOISE_BLOCK, action_dim), np.float32)
-        action = actor.act(obs, None if deterministic else noise[every, drawn])
-        obs, reward, terminated, truncated = step(envs, action, at, clip_actions=clip_actions, looked_at=live)
+    queue = EpisodeQueue(seeds, envs.num_envs, population.architecture.action_dim)
+    env_seeds = queue.refill(~queue.active)
+    obs = begin(envs, [seed or 0 for seed in env_seeds], queue.locate, active=queue.active)
+    if not queue.active.all():
+        park(envs, ~queue.active)
+    policies = Actor.of(population)
+    actor = Actor.of(population.select(np.array([member for member, _ in queue.current])))
+    total = np.zeros(envs.num_envs)
+    while queue.active.any():
+        action = actor.act(obs, None if deterministic else queue.noise())
+        obs, reward, terminated, truncated = step(
+            envs, action, queue.locate, clip_actions=clip_actions, active=queue.active
+        )
         total += reward
-        steps += 1
+        queue.steps += 1
         done = terminated | truncated
-        check_length(envs, steps, at, live & ~done)
+        check_length(envs, queue.steps, queue.locate, queue.active & ~done)
         if not done.any():
             continue
-        env_seeds: list[int | None] = [None] * envs.num_envs
-        for index in map(int, np.flatnonzero(done & live)):
-            ended = running[index]
-            assert ended is not None
-            return_[ended.member, ended.number], length[ended.member, ended.number] = total[index], steps[index]
-            episode = running[index] = next(pending, None)
-            total[index] = steps[index] = 0
-            live[index] = episode is not None
-            if episode:
-                env_seeds[index] = episode.env_seed
-                if episode.member != ended.member:
-                    actor.put(index, source, episode.member)
-        if (done & ~live).any():
-            rest(envs, done & ~live)
-        if (done & live).any():
-            obs = begin(envs, env_seeds, at, mask=done & live, looked_at=live)
+        ended, owners = done & queue.active, list(queue.current)
+        for index in np.flatnonzero(ended):
+            return_[owners[index]], length[owners[index]] = total[index], queue.steps[index]
+        total[ended] = 0
+        env_seeds = queue.refill(ended)
+        if (done & ~queue.active).any():
+            park(envs, done & ~queue.active)
+        started = ended & queue.active
+        for index in map(int, np.flatnonzero(started)):
+            if queue.current[index][0] != owners[index][0]:
+                actor.set_policy(index, policies, queue.current[index][0])
+        if started.any():
+            obs = begin(envs, env_seeds, queue.locate, mask=started, active=queue.active)
     return Episodes(return_, length)

@@ -1,8 +1,8 @@
 """Streams of state-action pairs from a population.
 
-A stream is an environment reset to the task's initial distribution and run with sampled actions for a fixed number of
-pairs, episode after episode; the last episode is cut. Streams are the unit of independence: each has its own seeds, so
-it is the same stream whatever others are collected beside it.
+A stream starts from the task's initial distribution and has a fixed number of pairs from sampled actions, episode after
+episode; the last episode is cut. Streams are the unit of independence: each has its own seed, so that it does not
+depend on which others are collected with it.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,10 +19,11 @@ from dpg.runtime.seeding import Seed
 
 @dataclass(frozen=True)
 class Streams:
-    """N streams of T pairs, as the environment gave them: raw observations and rewards, unclipped actions.
+    """N streams of T pairs: raw observations and rewards, unclipped actions.
 
-    `end_obs[k]` is the observation that followed pair `end_at[k] = (stream, t)`, for every pair at which an episode
-    was truncated and for the last pair of a stream whose episode was cut there: what a bootstrap value is taken at.
+    Args:
+        end_obs: `end_obs[k]` is the observation after pair `end_at[k] = (stream, t)`, where a bootstrap value is taken:
+            for every pair at which an episode was truncated, and for a last pair at which it was cut.
     """
 
     obs: Float[np.ndarray, "N T O"]
@@ -42,7 +43,7 @@ class Streams:
 
     @property
     def done(self) -> Bool[np.ndarray, "N T"]:
-        """Pairs after which an episode ended, either way."""
+        """Pairs after which an episode ended, terminated or truncated."""
         return self.terminated | self.truncated
 
     @property
@@ -51,14 +52,14 @@ class Streams:
         return self.done.sum(axis=1)
 
     def head(self, pairs: int) -> "Streams":
-        """The first `pairs` pairs of every stream, as if the streams had been cut there."""
+        """The first `pairs` pairs of every stream, cut there."""
         length = self.reward.shape[1]
         if pairs > length:
             raise ValueError(f"streams of {length} pairs have no first {pairs}")
         kept = self.end_at[:, 1] < pairs
-        going_on = np.flatnonzero(~self.done[:, pairs - 1]) if pairs < length else np.empty(0, np.int64)
-        cut_at = np.stack([going_on, np.full_like(going_on, pairs - 1)], axis=1)
-        cut_obs = self.obs[going_on, min(pairs, length - 1)]
+        running = np.flatnonzero(~self.done[:, pairs - 1]) if pairs < length else np.empty(0, np.int64)
+        cut_at = np.stack([running, np.full_like(running, pairs - 1)], axis=1)
+        cut_obs = self.obs[running, min(pairs, length - 1)]
         return Streams(
             *(getattr(self, name)[:, :pairs] for name in ("obs", "action", "reward", "terminated", "truncated")),
             end_obs=np.concatenate([self.end_obs[kept], cut_obs]),
@@ -86,7 +87,7 @@ def collect(
 ) -> Streams:
     """One stream of `num_pairs` pairs from every environment; environment k acts for member k // (N / P).
 
-    `watch(t)` is called before pair t, while the environments stand where it begins.
+    `watch(t)` is called before pair t, with the environments in the state of that pair.
 
     Raises:
         EnvError: an action, an observation or a reward is not finite; the message names the stream and the step.
@@ -102,10 +103,10 @@ def collect(
     )
     t = 0
 
-    def at(stream: int) -> tuple[int, Seed]:
+    def locate(stream: int) -> tuple[int, Seed]:
         return t, seeds[stream]
 
-    obs = begin(envs, [(seed / "env").integer() for seed in seeds], at)
+    obs = begin(envs, [(seed / "env").integer() for seed in seeds], locate)
     record_obs = np.empty((num_streams, num_pairs, obs.shape[1]))
     record_action = np.empty((num_streams, num_pairs, *action_shape), np.float32)
     reward = np.empty((num_streams, num_pairs))
@@ -119,7 +120,7 @@ def collect(
         action = actor.act(obs, noise[t])
         record_obs[:, t] = obs
         record_action[:, t] = action
-        obs, reward[:, t], terminated[:, t], truncated[:, t] = step(envs, action, at, clip_actions=clip_actions)
+        obs, reward[:, t], terminated[:, t], truncated[:, t] = step(envs, action, locate, clip_actions=clip_actions)
         bootstrapped = ~terminated[:, t] & (truncated[:, t] | (t == num_pairs - 1))
         if bootstrapped.any():
             for stream in np.flatnonzero(bootstrapped):
@@ -127,7 +128,7 @@ def collect(
                 end_at.append((int(stream), t))
         done = terminated[:, t] | truncated[:, t]
         if done.any() and t < num_pairs - 1:
-            obs = begin(envs, [None] * num_streams, at, mask=done)
+            obs = begin(envs, [None] * num_streams, locate, mask=done)
     return Streams(
         record_obs,
         record_action,

@@ -146,7 +146,7 @@ def test_actions_without_noise_are_the_means_and_noise_is_scaled_by_the_deviatio
 def test_putting_another_policy_in_an_actors_place_leaves_the_population_alone(population):
     policy, mean = population.policy.copy(), population.obs_moments.mean.copy()
     actor, source = Actor.of(population), Actor.of(population)
-    actor.put(0, source, 2)
+    actor.set_policy(0, source, 2)
     obs = np.tile(np.random.default_rng(4).standard_normal((1, 3)), (3, 1))
     actions = actor.act(obs, None)
     np.testing.assert_array_equal(actions[0], actions[2])

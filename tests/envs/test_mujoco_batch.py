@@ -283,23 +283,23 @@ def test_arrays_of_a_batch_keep_it_alive():
 
 
 @pytest.mark.parametrize("env_id", ["Hopper-v4", "Humanoid-v5"])
-def test_environments_that_rest_stand_still_and_change_nothing_for_the_others(env_id: str):
-    resting, all_awake = MujocoBatchVectorEnv(env_id, 3), MujocoBatchVectorEnv(env_id, 3)
+def test_parked_environments_stand_still_and_change_nothing_for_the_others(env_id: str):
+    parked, all_awake = MujocoBatchVectorEnv(env_id, 3), MujocoBatchVectorEnv(env_id, 3)
     seeds: list[int | None] = [1, 2, 3]
-    before, _ = resting.reset(seed=seeds)
+    before, _ = parked.reset(seed=seeds)
     all_awake.reset(seed=seeds)
-    resting.rest(np.array([False, True, False]))
+    parked.park(np.array([False, True, False]))
     rng = np.random.default_rng(0)
     for _ in range(5):
-        actions = rng.uniform(-0.4, 0.4, resting.action_space.shape).astype(np.float32)
-        found, expected = resting.step(actions), all_awake.step(actions)
+        actions = rng.uniform(-0.4, 0.4, parked.action_space.shape).astype(np.float32)
+        found, expected = parked.step(actions), all_awake.step(actions)
         for ours, theirs in zip(found[:4], expected[:4], strict=True):
             np.testing.assert_array_equal(ours[[0, 2]], theirs[[0, 2]])
         np.testing.assert_array_equal(found[0][1], before[1])
         assert not (found[2][1] or found[3][1])
     # A reset wakes it, and it is the environment that it would have been.
     mask = np.array([False, True, False])
-    again, _ = resting.reset(seed=seeds, options={"reset_mask": mask})
+    again, _ = parked.reset(seed=seeds, options={"reset_mask": mask})
     np.testing.assert_array_equal(again[1], before[1])
-    moved = resting.step(np.full(resting.action_space.shape, 0.3, np.float32))[0]
+    moved = parked.step(np.full(parked.action_space.shape, 0.3, np.float32))[0]
     assert not np.array_equal(moved[1], before[1])

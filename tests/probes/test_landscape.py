@@ -197,7 +197,7 @@ def test_points_and_episodes_are_the_same_however_they_are_cut(snapshot, common_
 
 
 def test_a_landscape_does_without_a_batched_environment(snapshot, monkeypatch):
-    """InvertedPendulum runs on Gymnasium's own vector environments, which cannot rest."""
+    """InvertedPendulum runs on Gymnasium's own vector environments, which cannot be parked."""
     envs = make_vector(snapshot.recipe.env_id, 2)
     assert isinstance(envs, SyncVectorEnv)
     points = np.array([[0.0, 0], [0.5, 0]])

@@ -149,7 +149,7 @@ def test_a_return_that_is_not_finite_is_refused_by_its_episode(make_population, 
 
 def test_an_episode_that_does_not_end_is_given_up_and_named(make_population, monkeypatch):
     """Random actions end this task soon, so that no check before a training finds it."""
-    monkeypatch.setattr(stepping, "LONGEST_EPISODE", 300)
+    monkeypatch.setattr(stepping, "MAX_EPISODE_PAIRS", 300)
     population = make_population(2, obs_dim=3, action_dim=1, policy_hidden=())
     policy = np.tile(np.array([0.0, 0.0, 0.0, -1.0, -5.0], np.float32), (2, 1))  # weights, bias, log std
     policy[0, 3] = 1.0
@@ -158,6 +158,6 @@ def test_an_episode_that_does_not_end_is_given_up_and_named(make_population, mon
 
 
 def test_a_limit_of_the_tasks_own_is_honoured(make_population, monkeypatch):
-    monkeypatch.setattr(stepping, "LONGEST_EPISODE", 10)
+    monkeypatch.setattr(stepping, "MAX_EPISODE_PAIRS", 10)
     found = measure("Base", make_population(1, obs_dim=3, action_dim=1), seeds_for(1, 2), num_envs=2)
     assert found.length.tolist() == [[20, 20]]

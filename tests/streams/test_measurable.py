@@ -49,7 +49,7 @@ def test_streams_are_not_recorded_without_end(params):
     for limit, time_limit in ((None, "bootstrap"), (1000, "terminal")):
         reason = measurable.returns(changed(params, gamma=1 - 1e-15, time_limit=time_limit).common, TASK, limit)
         assert "needs common.gamma of at most 0.9999" in reason
-    assert horizon(0.9999) <= measurable.MOST_FURTHER
+    assert horizon(0.9999) <= measurable.MAX_EXTRA_PAIRS
 
 
 @pytest.mark.parametrize(
@@ -61,6 +61,6 @@ def test_too_few_pairs_for_a_fit_are_known_beforehand(params, timesteps, pairs, 
 
 
 def test_lines_name_task_stages_and_reason_once(params):
-    lines = list(measurable.told(changed(params, gamma=0.99), {"Pendulum-v1": 200, "Hopper-v4": 1000}))
+    lines = list(measurable.messages(changed(params, gamma=0.99), {"Pendulum-v1": 200, "Hopper-v4": 1000}))
     (line,) = lines
     assert line.startswith("Pendulum-v1: value, true_value, baselines will not be measured: needs common.gamma of")
