@@ -4,11 +4,12 @@ from itertools import chain
 
 from dpg.agent.recipe import Recipe
 from dpg.learning import campaign
-from dpg.learning.training import DivergenceError, Record
+from dpg.learning.training import DivergenceError
 from dpg.runtime import config
 from dpg.runtime.progress import Progress
 from dpg.runtime.schema import AlgorithmName
 from dpg.streams import measurable
+from dpg.tables.training import AblationHistory, Record
 from stages.common import entrypoint
 from stages.common.execution import leave_reasons, run_stage
 from stages.common.scope import Cell, tables
@@ -42,7 +43,7 @@ def main(env: str, algorithm: AlgorithmName) -> None:
         except DivergenceError as error:  # the agents that everything else is measured on are others
             history, reason = [], diverged(error)
         (out,) = stage.outputs
-        write_history([(cell.tags, record) for record in history], out)
+        write_history(AblationHistory, [(cell.tags, record) for record in history], out)
         leave_reasons(f"ablation {cell}", [reason], out)
         stage.run.log_artifacts(out, "tables")
 

@@ -5,9 +5,11 @@ from safetensors.numpy import load_file
 from dpg.agent.snapshot import load_all
 from dpg.probes import baselines
 from dpg.runtime import config
-from dpg.runtime.outputs import read_reasons, write_table
+from dpg.runtime.outputs import read_reasons
 from dpg.runtime.progress import Progress
 from dpg.runtime.shards import map_shards
+from dpg.tables.baselines import AgentsDifference, BaselineCosine, BaselineDifference
+from dpg.tables.table import write
 from stages.common import entrypoint
 from stages.common.execution import leave_reasons, run_stage
 from stages.common.scope import Cell, tables
@@ -41,10 +43,10 @@ def main(env: str, algorithm: str) -> None:
             comparisons += rows
             differences += gaps
             found.append(collected)
-        table = write_table(comparisons, out / "baselines.csv", baselines.Comparison)
-        write_table(differences, out / "differences.csv", baselines.Difference)
+        table = write(BaselineCosine, comparisons, out)
+        write(BaselineDifference, differences, out)
         gains = baselines.over_agents(found, params.statistics, params.seed)
-        write_table(gains, out / "agents.csv", baselines.Gain)
+        write(AgentsDifference, gains, out)
         leave_reasons(f"baselines {cell}", reasons, out)
         at_t = table[table["pairs"] == common.timesteps]
         for (baseline, way), group in at_t.groupby(["baseline", "advantage"]):

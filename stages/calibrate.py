@@ -1,9 +1,10 @@
 """Hold every estimator against a known answer, and the same checks against estimators that are broken on purpose."""
 
 from dpg.probes import calibration
-from dpg.runtime.outputs import write_table
 from dpg.runtime.progress import Progress
 from dpg.runtime.shards import map_shards
+from dpg.tables.calibrate import Check
+from dpg.tables.table import write
 from stages.common import entrypoint
 from stages.common.execution import run_stage
 from stages.common.scope import DATA, PipelineScope
@@ -20,7 +21,7 @@ def main() -> None:
     ):
         (out,) = stage.outputs
         (checks,) = map_shards(calibration.measure, [shard], stage.context, progress=progress, work=lambda _: 1)
-        write_table(checks, out / "calibration.csv")
+        write(Check, checks, out)
         failed = sum(not check.as_expected for check in checks)
         stage.run.log_metrics({"calibrate.checks": len(checks), "calibrate.failed": failed}, step=0)
         stage.run.log_artifacts(out, "tables")

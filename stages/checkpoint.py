@@ -8,9 +8,10 @@ from dpg.envs.make import action_space_of
 from dpg.probes import evaluation
 from dpg.runtime import config
 from dpg.runtime.budgets import CheckpointBudget, nearest
-from dpg.runtime.outputs import write_table
 from dpg.runtime.progress import Progress
 from dpg.runtime.shards import map_shards
+from dpg.tables.checkpoint import Evaluation
+from dpg.tables.table import write
 from stages.common import entrypoint
 from stages.common.execution import run_stage
 from stages.common.scope import Cell, tables
@@ -57,7 +58,7 @@ def main(env: str, algorithm: str) -> None:
         rows = [
             evaluation.tabulate(shard, result, params.statistics) for shard, result in zip(shards, results, strict=True)
         ]
-        table = write_table(rows, out / "evaluation.csv")
+        table = write(Evaluation, rows, out)
         for actions, group in table.groupby("actions"):
             stage.run.log_curve(f"evaluation.{actions}_return", group, "mean_return", recipe.common.timesteps)
         stage.run.log_artifacts(out, "tables")

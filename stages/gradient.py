@@ -3,9 +3,10 @@
 from dpg.agent.snapshot import load_all
 from dpg.probes import gradient
 from dpg.runtime import config
-from dpg.runtime.outputs import write_table
 from dpg.runtime.progress import Progress
 from dpg.runtime.shards import map_shards
+from dpg.tables.gradient import AgentsSimilarity, Noise, Similarity
+from dpg.tables.table import write
 from stages.common import entrypoint
 from stages.common.execution import run_stage
 from stages.common.scope import Cell, tables
@@ -37,9 +38,9 @@ def main(env: str, algorithm: str) -> None:
             similarity += rows
             noise.append(row)
             found.append((collected.snapshot, cosines))
-        table = write_table(similarity, out / "similarity.csv")
-        write_table(noise, out / "noise.csv")
-        write_table(gradient.over_agents(found, params.statistics, params.seed), out / "agents.csv")
+        table = write(Similarity, similarity, out)
+        write(Noise, noise, out)
+        write(AgentsSimilarity, gradient.over_agents(found, params.statistics, params.seed), out)
         for against, group in table[table["pairs"] == common.timesteps].groupby("against"):
             metric = f"gradient.cosine_to_{str(against).replace(' ', '_')}"
             stage.run.log_curve(metric, group, "cosine", common.timesteps)

@@ -7,7 +7,9 @@ from dpg.agent.snapshot import load_all
 from dpg.probes import alignment
 from dpg.probes.survey import Survey, explore
 from dpg.runtime import config
-from dpg.runtime.outputs import read_table, write_table
+from dpg.runtime.outputs import read_table
+from dpg.tables.landscape import Alignment
+from dpg.tables.table import write
 from stages.common import entrypoint
 from stages.common.execution import run_stage
 from stages.common.scope import Cell, tables
@@ -38,9 +40,9 @@ def main(env: str, algorithm: str) -> None:
         arrays, out = stage.outputs
         found = explore(Survey.of(params), snapshots, lengths, stage.context, f"landscape {cell}")
         rows, directions = alignment.tabulate(found, params.statistics)
-        written = {name: write_table(some, out / name) for name, some in rows.items()}
+        written = {kind: write(kind, some, out) for kind, some in rows.items()}
         (arrays / "directions.safetensors").write_bytes(save(directions))
-        for pairs, table in written["alignment.csv"].groupby("update_pairs"):
+        for pairs, table in written[Alignment].groupby("update_pairs"):
             for column in ("grid_correlation", "step_correlation", "gain"):
                 stage.run.log_curve(f"landscape.{column}_N{pairs}", table, column, common.timesteps)
         stage.run.log_artifacts(out, "tables")

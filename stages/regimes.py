@@ -4,10 +4,11 @@ from dpg.learning import campaign
 from dpg.learning.training import DivergenceError
 from dpg.runtime import config
 from dpg.runtime.progress import Progress
+from dpg.tables.training import RegimeHistory
 from stages.common import entrypoint
 from stages.common.execution import leave_reasons, run_stage
 from stages.common.scope import TaskScope, tables
-from stages.common.training import CELL, diverged, log_means, logged, write_history
+from stages.common.training import diverged, log_means, logged, write_history
 
 
 def main(env: str) -> None:
@@ -38,7 +39,7 @@ def main(env: str) -> None:
         except DivergenceError as error:  # the agents that everything else is measured on are others
             rows, reasons = [], [diverged(error)]
         (out,) = stage.outputs
-        table = write_history(rows, out, key=(*CELL, "timesteps", "lr"))
+        table = write_history(RegimeHistory, rows, out)
         leave_reasons(f"regimes {env}", reasons, out)
         for (timesteps, lr), _ in table.groupby(["timesteps", "lr"]):
             records = [record for key, record in rows if (key["timesteps"], key["lr"]) == (timesteps, lr)]

@@ -5,10 +5,11 @@ from itertools import chain
 from dpg.agent import snapshot
 from dpg.agent.recipe import Recipe
 from dpg.agent.snapshot import Snapshot
-from dpg.learning import campaign, training
+from dpg.learning import campaign
 from dpg.runtime import config
 from dpg.runtime.progress import Progress
 from dpg.runtime.schema import AlgorithmName
+from dpg.tables.training import History, Record
 from stages.common import entrypoint
 from stages.common.execution import run_stage
 from stages.common.scope import Cell, tables
@@ -35,7 +36,7 @@ def main(env: str, algorithm: AlgorithmName) -> None:
     ):
         run, (snapshots, out) = stage.run, stage.outputs
         children = [run.child(f"{cell} agent {agent}", {"agent": str(agent)}) for agent in range(budget.agents)]
-        history: list[training.Record] = []
+        history: list[Record] = []
         for results in campaign.train(groups, budget.snapshot_every, stage.context, progress):
             for result in results:
                 for position, agent in enumerate(result.group.agents):
@@ -43,7 +44,7 @@ def main(env: str, algorithm: AlgorithmName) -> None:
             records = list(chain.from_iterable(result.records for result in results))
             log_agents(run, children, records)
             history += records
-        write_history([(cell.tags, record) for record in history], out)
+        write_history(History, [(cell.tags, record) for record in history], out)
         run.log_artifacts(out, "tables")
         for child in children:
             child.end("FINISHED")

@@ -6,9 +6,10 @@ from dpg.agent.snapshot import load_all
 from dpg.numerics.ratios import root_ratio
 from dpg.probes import states, true_value
 from dpg.runtime import config
-from dpg.runtime.outputs import write_table
 from dpg.runtime.progress import Progress
 from dpg.runtime.shards import map_shards
+from dpg.tables.table import write
+from dpg.tables.true_value import FitEpoch, FitQuality, StateErrors, StateValue
 from stages.common import entrypoint
 from stages.common.execution import leave_reasons, run_stage
 from stages.common.scope import Cell, tables
@@ -42,10 +43,10 @@ def main(env: str, algorithm: str) -> None:
         ]
         values = {snapshot.name: each.value for snapshot, each in fitted}
         (arrays / "values.safetensors").write_bytes(save(values))
-        write_table([epoch for _, each in fitted for epoch in each.epochs], out / "loss.csv", true_value.Epoch)
-        table = write_table([each.quality for _, each in fitted], out / "fit.csv", true_value.Quality)
+        write(FitEpoch, [epoch for _, each in fitted for epoch in each.epochs], out)
+        table = write(FitQuality, [each.quality for _, each in fitted], out)
         state_shards = [states.Shard(each, budget.states, budget.rollouts, params.seed) for each, _ in fitted]
-        rows, opinions = [], []
+        rows, state_errors = [], []
         total = sum(shard.num_rollouts for shard in state_shards)
         with Progress(f"true_value {cell}, rollouts", total, "episodes") as progress:
             work = lambda shard: shard.num_rollouts  # noqa: E731
@@ -54,14 +55,14 @@ def main(env: str, algorithm: str) -> None:
                 architecture = shard.snapshot.state.architecture
                 vectors = {"value net": shard.snapshot.state.value[0], "true value": each.value}
                 nets = {name: true_value.predict(architecture, vector, drawn.obs) for name, vector in vectors.items()}
-                of_snapshot, about_nets = states.tabulate(shard, drawn, nets, params.statistics)
+                of_snapshot, of_nets = states.tabulate(shard, drawn, nets, params.statistics)
                 rows += of_snapshot
-                opinions += about_nets
-        write_table(rows, out / "states.csv", states.StateValue)
-        opinion = write_table(opinions, out / "opinion.csv", states.Opinion)
+                state_errors += of_nets
+        write(StateValue, rows, out)
+        errors = write(StateErrors, state_errors, out)
         for column in ("explained_variance", "value_net_explained_variance", "median_relative_error"):
             stage.run.log_curve(f"true_value.{column}", table, column, common.timesteps)
-        for net, group in opinion.groupby("net"):
+        for net, group in errors.groupby("net"):
             metric = f"true_value.states_{str(net).replace(' ', '_')}_relative_error"
             squares = group.groupby("iteration", as_index=False)[["squared_error", "squared_value"]].mean()
             error = root_ratio(squares["squared_error"].to_numpy(), squares["squared_value"].to_numpy())

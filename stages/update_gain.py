@@ -3,7 +3,8 @@
 from dpg.agent.snapshot import load_all
 from dpg.probes import gain_tables, update_gain
 from dpg.runtime import config
-from dpg.runtime.outputs import write_table
+from dpg.tables.table import write
+from dpg.tables.update_gain import AgentsGain
 from stages.common import entrypoint
 from stages.common.execution import run_stage
 from stages.common.scope import Cell, tables
@@ -25,8 +26,8 @@ def main(env: str, algorithm: str) -> None:
         (out,) = stage.outputs
         found = update_gain.explore(snapshots, budget, params.seed, stage.context, f"update_gain {cell}")
         rows = gain_tables.tabulate(found, params.statistics, params.seed)
-        written = {name: write_table(some, out / name) for name, some in rows.items()}
-        for (pairs, quantity), table in written["agents.csv"].groupby(["update_pairs", "quantity"]):
+        written = {kind: write(kind, some, out) for kind, some in rows.items()}
+        for (pairs, quantity), table in written[AgentsGain].groupby(["update_pairs", "quantity"]):
             metric = f"update_gain.{quantity}_N{pairs}".replace(" ", "_")
             stage.run.log_curve(metric, table, "mean", common.timesteps)
         stage.run.log_artifacts(out, "tables")

@@ -3,9 +3,10 @@
 from dpg.agent.snapshot import load_all
 from dpg.probes import update_step
 from dpg.runtime import config
-from dpg.runtime.outputs import write_table
 from dpg.runtime.progress import Progress
 from dpg.runtime.shards import map_shards
+from dpg.tables.table import write
+from dpg.tables.update_step import UpdateAgreement
 from stages.common import entrypoint
 from stages.common.execution import run_stage
 from stages.common.scope import Cell, tables
@@ -35,7 +36,7 @@ def main(env: str, algorithm: str) -> None:
             update_step.tabulate(snapshot, updates, params.statistics, params.seed)
             for snapshot, updates in update_step.gather(shards, results)
         ]
-        table = write_table(rows, out / "update_step.csv")
+        table = write(UpdateAgreement, rows, out)
         for column in ("cosine", "kl"):
             stage.run.log_curve(f"update_step.{column}", table, column, common.timesteps)
         stage.run.log_artifacts(out, "tables")

@@ -5,9 +5,10 @@ from itertools import chain
 from dpg.agent.snapshot import load_all
 from dpg.probes import value
 from dpg.runtime import config
-from dpg.runtime.outputs import write_table
 from dpg.runtime.progress import Progress
 from dpg.runtime.shards import map_shards
+from dpg.tables.table import write
+from dpg.tables.value import PredictionError
 from stages.common import entrypoint
 from stages.common.execution import leave_reasons, run_stage
 from stages.common.scope import Cell, tables
@@ -30,7 +31,7 @@ def main(env: str, algorithm: str) -> None:
         (out,) = stage.outputs
         work = lambda shard: shard.num_pairs  # noqa: E731
         results = map_shards(value.measure, shards, stage.context, progress=progress, work=work)
-        table = write_table(list(chain.from_iterable(results)), out / "value.csv", value.PredictionError)
+        table = write(PredictionError, list(chain.from_iterable(results)), out)
         leave_reasons(f"value {cell}", [reason], out)
         for (split, target), group in table.groupby(["split", "target"]):
             for column in ("mean_relative_error", "explained_variance"):

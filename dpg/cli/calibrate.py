@@ -13,7 +13,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from dpg.probes.known_answers.verdicts import Check
+    from dpg.tables.calibrate import Check
 
 EPILOG = """
 Examples:

@@ -130,11 +130,13 @@ def measure(wanted: "Survey", snapshot: "agents.Snapshot", output: Path) -> "pd.
 
     from dpg.probes import alignment, evaluation
     from dpg.probes.survey import explore
-    from dpg.runtime.outputs import claim, write_table
+    from dpg.runtime.outputs import claim
     from dpg.runtime.progress import Progress
     from dpg.runtime.schema import Statistics
     from dpg.runtime.shard_cache import open_shard_cache
     from dpg.runtime.shards import map_shards, open_context
+    from dpg.tables.landscape import Alignment
+    from dpg.tables.table import write
 
     statistics = Statistics(confidence=0.95, resample="estimates", resamples=1000)
     modules = snapshot.recipe.common.modules
@@ -153,24 +155,25 @@ def measure(wanted: "Survey", snapshot: "agents.Snapshot", output: Path) -> "pd.
             rows, arrays = alignment.tabulate(found, statistics)
             (folder,) = claimed.drafts
             folder.mkdir()
-            tables = {name: write_table(some, folder / name) for name, some in rows.items()}
+            tables = {kind: write(kind, some, folder) for kind, some in rows.items()}
             (folder / "arrays.safetensors").write_bytes(save(arrays))
             draw(tables, folder)
             claimed.publish()
-    return tables["alignment.csv"]
+    return tables[Alignment]
 
 
-def draw(tables: "dict[str, pd.DataFrame]", folder: Path) -> None:
+def draw(tables: "dict[type, pd.DataFrame]", folder: Path) -> None:
     """The figures of one snapshot, and the page."""
     from dpg.report import style
     from dpg.report.figures import concentration, interactive, landscape
     from dpg.report.tables import distinct, select
+    from dpg.tables.landscape import LandscapePoint, Resolution, SubsampledPoint
 
-    points = tables["landscape.csv"]
+    points = tables[LandscapePoint]
     figures: dict[str, Any] = {"cut": landscape.draw_cut(points)}
     for pairs in distinct(points, "update_pairs"):
         figures[f"landscape_N{pairs}"] = landscape.draw_surfaces(select(points, update_pairs=pairs))
-        fewer = (select(tables[name], update_pairs=pairs) for name in ("concentration.csv", "resolution.csv"))
+        fewer = (select(tables[kind], update_pairs=pairs) for kind in (SubsampledPoint, Resolution))
         figures[f"concentration_N{pairs}"] = concentration.draw(*fewer)
     for name, figure in figures.items():
         style.save(figure, folder, name, ["png"], dpi=200)

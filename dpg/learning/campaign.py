@@ -11,10 +11,10 @@ from dpg.agent.population import Population
 from dpg.agent.recipe import Recipe
 from dpg.envs.make import make_vector
 from dpg.learning import training
-from dpg.learning.training import Record
 from dpg.runtime.progress import Progress
 from dpg.runtime.schema import Params
 from dpg.runtime.shards import ExecutionContext, map_shards
+from dpg.tables.training import Record
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Training as a generator: one record an iteration. Who listens (tables, tracking, progress) is not its business."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -17,27 +17,11 @@ from dpg.runtime.errors import UserError
 from dpg.runtime.seeding import Seed
 from dpg.streams.advantages import return_so_far
 from dpg.streams.rollout import Streams, collect, episode_returns
+from dpg.tables.training import Record
 
 
 class DivergenceError(UserError):
     """An agent's training has gone where it cannot come back from; the message names agent and iteration."""
-
-
-@dataclass(frozen=True)
-class Record:
-    """What one agent's iteration was like. One row of `history.csv`."""
-
-    agent: int
-    iteration: int
-    pairs: int
-    mean_return: float
-    mean_length: float
-    num_episodes: int
-    objective: float
-    kl: float
-    entropy: float
-    value_loss: float
-    explained_variance: float
 
 
 def agent_seed(recipe: Recipe, agent: int) -> Seed:

@@ -21,9 +21,7 @@ from dpg.agent.snapshot import Snapshot
 from dpg.envs.examine import check_tasks
 from dpg.envs.make import make_vector, time_limit
 from dpg.learning import campaign
-from dpg.learning.training import Record
 from dpg.probes import (
-    alignment,
     baselines,
     evaluation,
     gain_tables,
@@ -43,6 +41,15 @@ from dpg.runtime.schema import AlgorithmName, Params
 from dpg.runtime.seeding import Seed
 from dpg.streams import measurable
 from dpg.streams.advantages import horizon
+from dpg.tables.baselines import AgentsDifference, BaselineCosine, BaselineDifference
+from dpg.tables.checkpoint import Evaluation
+from dpg.tables.gradient import AgentsSimilarity, Noise, Similarity
+from dpg.tables.landscape import Alignment, LandscapePoint, Resolution, SubsampledPoint
+from dpg.tables.training import Record
+from dpg.tables.true_value import FitEpoch, FitQuality, StateErrors, StateValue
+from dpg.tables.update_gain import AgentsGain, SnapshotGain, UpdateGain
+from dpg.tables.update_step import UpdateAgreement
+from dpg.tables.value import PredictionError
 
 FLOAT = 8  # bytes
 PATIENCES = 2.5  # epochs of a fit, in the epochs that it waits for a gain: between 10 and 22 of 60 for Hopper
@@ -316,7 +323,7 @@ def checkpoint(cell: Cell) -> StageWork:
         rounds=((_episodes(len(shards), episodes * length, min(episodes, MAX_ENVS)),),),
         held_bytes=len(shards) // 2 * cell.snapshot_bytes,
         scratch_bytes=len(shards) * episodes * 2 * FLOAT,
-        output_bytes=copies * cell.snapshot_bytes + policies + _table(evaluation.Evaluation, len(shards)),
+        output_bytes=copies * cell.snapshot_bytes + policies + _table(Evaluation, len(shards)),
     )
 
 
@@ -339,9 +346,9 @@ def gradients(cell: Cell) -> StageWork:
         held_bytes=len(snapshots) * cell.snapshot_bytes
         + one_sum * ((budget.repeats + 1) * len(budget.sizes) + 3 * (groups + 1) + 2 * max(sent)),
         scratch_bytes=alike * sum(sent) * one_sum,
-        output_bytes=_table(gradient.Similarity, rows * len(snapshots))
-        + _table(gradient.Agreement, rows * len(cell.studied))
-        + _table(gradient.Noise, len(snapshots)),
+        output_bytes=_table(Similarity, rows * len(snapshots))
+        + _table(AgentsSimilarity, rows * len(cell.studied))
+        + _table(Noise, len(snapshots)),
     )
 
 
@@ -386,7 +393,7 @@ def update_steps(cell: Cell) -> StageWork:
         # Steps and means of all the updates from one snapshot, and what their comparison takes in passing.
         held_bytes=len(snapshots) * cell.snapshot_bytes + 3 * (policies + means) * FLOAT + obs * FLOAT,
         scratch_bytes=len(snapshots) * (policies + obs) * FLOAT // 2,
-        output_bytes=_table(update_step.Agreement, len(snapshots)),
+        output_bytes=_table(UpdateAgreement, len(snapshots)),
     )
 
 
@@ -428,9 +435,9 @@ def update_gains(cell: Cell) -> StageWork:
         # The updated policies of all snapshots, until the last episodes are planned.
         held_bytes=count * (cell.snapshot_bytes + 2 * policies.nbytes),
         scratch_bytes=count * (policies.nbytes + sum(shard.num_episodes for shard in episodes) * 2 * FLOAT),
-        output_bytes=_table(gain_tables.UpdateGain, count * updates)
-        + _table(gain_tables.SnapshotGain, count * rows)
-        + _table(gain_tables.AgentsGain, len(cell.studied) * rows),
+        output_bytes=_table(UpdateGain, count * updates)
+        + _table(SnapshotGain, count * rows)
+        + _table(AgentsGain, len(cell.studied) * rows),
     )
 
 
@@ -442,7 +449,7 @@ def values(cell: Cell) -> StageWork:
     steps = (1 + math.ceil(budget.heldout_pairs // timesteps / STREAMS_AT_ONCE)) * length
     pairs = shards[0].num_pairs
     work = {"step": steps, "pair": pairs, "prepare": 2 * pairs, "value": 1, "value_pair": timesteps}
-    table = _table(value.PredictionError, 4 * len(shards))
+    table = _table(PredictionError, 4 * len(shards))
     return cell.work(
         "value",
         pairs=sum(shard.num_pairs for shard in shards),
@@ -495,10 +502,10 @@ def true_values(cell: Cell) -> StageWork:
         held_bytes=count * (cell.snapshot_bytes + values),
         scratch_bytes=count * (values + budget.states * (cell.task.obs_dim + 3 * budget.rollouts) * FLOAT),
         output_bytes=count * values
-        + _table(true_value.Quality, count)
-        + _table(true_value.Epoch, count * epochs)
-        + _table(states.StateValue, count * budget.states)
-        + _table(states.Opinion, 2 * count),
+        + _table(FitQuality, count)
+        + _table(FitEpoch, count * epochs)
+        + _table(StateValue, count * budget.states)
+        + _table(StateErrors, 2 * count),
     )
 
 
@@ -518,9 +525,9 @@ def baseline_estimates(cell: Cell) -> StageWork:
         held_bytes=len(snapshots) * (cell.snapshot_bytes + vector.nbytes)
         + one_sum * (2 * budget.repeats * len(budget.sizes) + 2 * max(sent)),
         scratch_bytes=alike * sum(sent) * one_sum,
-        output_bytes=_table(baselines.Comparison, rows * len(snapshots))
-        + _table(baselines.Difference, rows * len(snapshots))
-        + _table(baselines.Gain, rows * len(cell.studied)),
+        output_bytes=_table(BaselineCosine, rows * len(snapshots))
+        + _table(BaselineDifference, rows * len(snapshots))
+        + _table(AgentsDifference, rows * len(cell.studied)),
     )
 
 
@@ -565,10 +572,10 @@ def landscapes(cell: Cell) -> StageWork:
         held_bytes=len(snapshots) * cell.snapshot_bytes + directions + 2 * trajectories,
         scratch_bytes=directions + count * trajectories,
         output_bytes=directions
-        + _table(alignment.Point, count * points)
-        + _table(alignment.FewerPairs, count * points * budgets)
-        + _table(alignment.Resolution, count * budgets)
-        + _table(alignment.Alignment, count),
+        + _table(LandscapePoint, count * points)
+        + _table(SubsampledPoint, count * points * budgets)
+        + _table(Resolution, count * budgets)
+        + _table(Alignment, count),
     )
 
 

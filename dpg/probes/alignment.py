@@ -6,7 +6,6 @@ difference between two points is that of the trajectories' own differences where
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,131 +17,21 @@ from dpg.numerics.statistics import Interval, on_fishers_scale, rank_correlation
 from dpg.probes.landscape import PlaneShard
 from dpg.probes.survey import Landscape, Survey
 from dpg.runtime.schema import Statistics
+from dpg.tables.landscape import Alignment, LandscapePoint, Resolution, SubsampledPoint
 
 
-@dataclass(frozen=True)
-class Point:
-    """One row of `landscape.csv`: a grid point. `step` and `random` are the coordinates a and b.
-
-    `reward` is the mean raw return of `trajectories` whole episodes (`pairs` pairs) and `reward_se` its standard error.
-    The update that spans the plane is made from `update_pairs` pairs, with `update_trajectories` complete episodes.
-    """
-
-    env: str
-    algorithm: str
-    agent: int
-    iteration: int
-    update_pairs: int
-    update_trajectories: int
-    step: float
-    random: float
-    step_norm: float
-    random_norm: float
-    surrogate: float
-    reward: float
-    reward_se: float
-    trajectories: int
-    pairs: int
-    common_random_numbers: bool
-
-
-@dataclass(frozen=True)
-class FewerPairs:
-    """One row of `concentration.csv`: the reward of a grid point from the first trajectories alone."""
-
-    env: str
-    algorithm: str
-    agent: int
-    iteration: int
-    update_pairs: int
-    budget_pairs: int
-    step: float
-    random: float
-    reward: float
-    reward_se: float
-    trajectories: int
-    pairs: int
-
-
-@dataclass(frozen=True)
-class Resolution:
-    """One row of `resolution.csv`: what a landscape shows from `trajectories` a point (`pairs`, in the mean).
-
-    A pair of grid points (there are `point_pairs`) is resolved if it differs by more than the half width of its
-    difference's confidence interval. `shared_` is of points that share initial states and action noise, as they were
-    measured, and blank where they do not; `own_` is what is to be expected of points that share nothing, as the
-    policies that a trainer compares. Of neighbours on the grid, `neighbour_std` is the root mean square difference that
-    was found, `noise_std` what sampling contributes to a difference, and `noise_share` the ratio of the squares, with
-    own noise of what would be found: near 1, what looks rugged is noise.
-    """
-
-    env: str
-    algorithm: str
-    agent: int
-    iteration: int
-    update_pairs: int
-    budget_pairs: int
-    trajectories: int
-    pairs: float
-    reward_se: float
-    point_pairs: int
-    own_resolved_share: float
-    shared_resolved_share: float
-    neighbour_std: float
-    own_noise_std: float
-    shared_noise_std: float
-    own_noise_share: float
-    shared_noise_share: float
-
-
-@dataclass(frozen=True)
-class Alignment:
-    """One row of `alignment.csv`: surrogate and reward of a landscape together.
-
-    Rank correlations (Spearman) over the grid's `points`, and over those along the step (b = 0). `gain` is what one
-    full step (a = 1, b = 0) adds to the reward of the snapshot, `surrogate_gain` to the surrogate. Intervals rest on
-    the `trajectories` of a point.
-    """
-
-    env: str
-    algorithm: str
-    agent: int
-    iteration: int
-    update_pairs: int
-    update_trajectories: int
-    step_norm: float
-    points: int
-    step_points: int
-    trajectories: int
-    pairs: int
-    grid_correlation: float
-    grid_correlation_low: float
-    grid_correlation_high: float
-    step_correlation: float
-    step_correlation_low: float
-    step_correlation_high: float
-    surrogate_gain: float
-    snapshot_reward: float
-    full_step_reward: float
-    gain: float
-    gain_low: float
-    gain_high: float
-
-
-def tabulate(landscapes: Iterable[Landscape], statistics: Statistics) -> tuple[dict[str, list[Any]], dict[str, Any]]:
-    """The rows of every table by the name of its file, and the arrays behind them by theirs.
+def tabulate(landscapes: Iterable[Landscape], statistics: Statistics) -> tuple[dict[type, list[Any]], dict[str, Any]]:
+    """The rows of every table by their type, and the arrays behind them by the name of their file.
 
     Landscapes are taken one at a time: their trajectories are not held together.
     """
-    tables: dict[str, list[Any]] = {
-        name: [] for name in ("landscape.csv", "concentration.csv", "resolution.csv", "alignment.csv")
-    }
+    tables: dict[type, list[Any]] = {row: [] for row in (LandscapePoint, SubsampledPoint, Resolution, Alignment)}
     arrays: dict[str, Any] = {}
     for landscape in landscapes:
-        tables["landscape.csv"] += points(landscape)
-        tables["concentration.csv"] += concentration(landscape)
-        tables["resolution.csv"] += resolutions(landscape, statistics.confidence)
-        tables["alignment.csv"].append(align(landscape, statistics))
+        tables[LandscapePoint] += points(landscape)
+        tables[SubsampledPoint] += concentration(landscape)
+        tables[Resolution] += resolutions(landscape, statistics.confidence)
+        tables[Alignment].append(align(landscape, statistics))
         arrays |= arrays_of(landscape)
     return tables, arrays
 
@@ -157,13 +46,13 @@ def arrays_of(landscape: Landscape) -> dict[str, Any]:
     return common | {f"{name}.{part}": array for part, array in found.items()}
 
 
-def points(landscape: Landscape) -> list[Point]:
+def points(landscape: Landscape) -> list[LandscapePoint]:
     """The rows of the grid, from all trajectories."""
     grid, plane, shard = landscape.survey.grid, landscape.plane, landscape.shard
     errors = standard_error(landscape.episodes.return_)
     pairs = landscape.episodes.length.sum(axis=1)
     return [
-        Point(
+        LandscapePoint(
             **_owner(shard),
             update_trajectories=plane.trajectories,
             step=float(a),
@@ -181,15 +70,15 @@ def points(landscape: Landscape) -> list[Point]:
     ]
 
 
-def concentration(landscape: Landscape) -> list[FewerPairs]:
+def concentration(landscape: Landscape) -> list[SubsampledPoint]:
     """The rows of the grid for every budget of pairs."""
-    rows: list[FewerPairs] = []
+    rows: list[SubsampledPoint] = []
     for budget, count in zip(landscape.survey.pair_budgets, landscape.trajectories, strict=True):
         returns = landscape.episodes.return_[:, :count]
         lengths = landscape.episodes.length[:, :count].sum(axis=1)
         means, errors = returns.mean(axis=1), standard_error(returns)
         rows += [
-            FewerPairs(
+            SubsampledPoint(
                 **_owner(landscape.shard),
                 budget_pairs=budget,
                 step=float(a),

@@ -28,6 +28,7 @@ from dpg.runtime.budgets import BaselinesBudget
 from dpg.runtime.schema import Common, Statistics
 from dpg.runtime.seeding import Seed
 from dpg.streams.rollout import Streams
+from dpg.tables.baselines import AgentsDifference, BaselineCosine, BaselineDifference
 
 BASELINES = ("true value", "value net", "zero")
 WAYS = ("gae", "returns")
@@ -63,69 +64,6 @@ class Shard:
 
     def __str__(self) -> str:
         return str(self.streams)
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """One row of `baselines.csv`: how well estimates of one size from one snapshot agree, with one baseline.
-
-    `low` and `high` come from resampling the `repeats` estimates; `pairs` and `trajectories` are those of one.
-    """
-
-    env: str
-    algorithm: str
-    agent: int
-    iteration: int
-    baseline: str
-    advantage: str
-    pairs: int
-    trajectories: float
-    repeats: int
-    cosine: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class Difference:
-    """One row of `differences.csv`: the mean pairwise cosine with `baseline` less that with `other`, same streams.
-
-    The interval is paired: over the estimates, for both at once.
-    """
-
-    env: str
-    algorithm: str
-    agent: int
-    iteration: int
-    baseline: str
-    other: str
-    advantage: str
-    pairs: int
-    repeats: int
-    difference: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class Gain:
-    """One row of `agents.csv`: the mean of `Difference.difference` over the agents of a cell.
-
-    `low` and `high` come from resampling agents, and within each its estimates, for both baselines at once.
-    """
-
-    env: str
-    algorithm: str
-    iteration: int
-    baseline: str
-    other: str
-    advantage: str
-    pairs: int
-    agents: int
-    repeats: int
-    difference: float
-    low: float
-    high: float
 
 
 def plan(
@@ -220,22 +158,24 @@ def _collected(snapshot: Snapshot, estimates: Sequence[Sequence[Sums]]) -> Colle
     return Collected(snapshot, tuple(int(pairs) for pairs in first[0].pairs), trajectories, cosines)
 
 
-def tabulate(collected: Collected, statistics: Statistics, seed: int) -> tuple[list[Comparison], list[Difference]]:
+def tabulate(
+    collected: Collected, statistics: Statistics, seed: int
+) -> tuple[list[BaselineCosine], list[BaselineDifference]]:
     """The rows of one snapshot. An estimate whose advantages do not vary has no direction: its cosines are blank."""
     snapshot = collected.snapshot
     cell = (snapshot.recipe.env_id, snapshot.recipe.algorithm, snapshot.agent, snapshot.iteration)
     rng = (probe_seed(seed, "baselines", snapshot) / "bootstrap").generator()
     settings = (statistics.confidence, statistics.resamples, rng)
-    comparisons: list[Comparison] = []
-    differences: list[Difference] = []
+    comparisons: list[BaselineCosine] = []
+    differences: list[BaselineDifference] = []
     for index, pairs in enumerate(collected.sizes):
         trajectories = float(collected.trajectories[index])
         for variant, cosines in collected.cosines.items():
             interval = pairwise_interval(cosines[index], *settings, cosine=True)
-            comparisons.append(Comparison(*cell, *variant, pairs, trajectories, collected.repeats, *interval))
+            comparisons.append(BaselineCosine(*cell, *variant, pairs, trajectories, collected.repeats, *interval))
         for names, gap in _differences(collected, index).items():
             interval = pairwise_interval(gap, *settings)
-            differences.append(Difference(*cell, *names, pairs, collected.repeats, *interval))
+            differences.append(BaselineDifference(*cell, *names, pairs, collected.repeats, *interval))
     return comparisons, differences
 
 
@@ -249,9 +189,9 @@ def _differences(collected: Collected, index: int) -> dict[tuple[str, str, str],
     }
 
 
-def over_agents(found: Sequence[Collected], statistics: Statistics, seed: int) -> list[Gain]:
+def over_agents(found: Sequence[Collected], statistics: Statistics, seed: int) -> list[AgentsDifference]:
     """The differences over all agents, by iteration and size."""
-    rows: list[Gain] = []
+    rows: list[AgentsDifference] = []
     for iteration in sorted({each.snapshot.iteration for each in found}):
         agents = [each for each in found if each.snapshot.iteration == iteration]
         recipe = agents[0].snapshot.recipe
@@ -265,5 +205,5 @@ def over_agents(found: Sequence[Collected], statistics: Statistics, seed: int) -
                 known = sum(bool(np.isfinite(sample.point)) for sample in samples)
                 repeats = sum(each.repeats for each in agents)
                 cell = (recipe.env_id, recipe.algorithm, iteration)
-                rows.append(Gain(*cell, *names, pairs, known, repeats, *interval))
+                rows.append(AgentsDifference(*cell, *names, pairs, known, repeats, *interval))
     return rows

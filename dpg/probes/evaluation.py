@@ -11,6 +11,7 @@ from dpg.probes.collection import fresh_episodes, probe_seed
 from dpg.runtime.schema import Statistics
 from dpg.runtime.seeding import Seed
 from dpg.streams.episodes import Episodes
+from dpg.tables.checkpoint import Evaluation
 
 
 @dataclass(frozen=True)
@@ -26,23 +27,6 @@ class Shard:
     def node(self) -> Seed:
         """The root of everything random in the shard."""
         return probe_seed(self.seed, "evaluation", self.snapshot) / self.actions
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """One row of `evaluation.csv`: raw undiscounted returns of whole episodes; intervals are over episodes."""
-
-    env: str
-    algorithm: str
-    agent: int
-    iteration: int
-    actions: str
-    episodes: int
-    pairs: int
-    mean_return: float
-    low: float
-    high: float
-    mean_length: float
 
 
 def plan(snapshots: Sequence[Snapshot], num_episodes: int, seed: int) -> list[Shard]:

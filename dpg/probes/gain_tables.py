@@ -5,7 +5,6 @@ so that the spread over updates holds that over episodes.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
@@ -16,75 +15,7 @@ from dpg.numerics.statistics import Interval, Sample, all_but_one, nested_interv
 from dpg.probes.update_gain import Gains
 from dpg.runtime.schema import Statistics
 from dpg.runtime.seeding import Seed
-
-
-@dataclass(frozen=True)
-class UpdateGain:
-    """One row of `update_gain.csv`: what one whole update from `update_pairs` pairs gains.
-
-    Surrogate gains are on the update's own batch, with `trajectories` complete episodes, and on a held-out one of as
-    many pairs. `reward_gain` is the mean difference of `episodes` whole episodes that the policies before and after
-    run from the same seeds, `pairs` pairs in all; `reward_gain_se` is its standard error.
-    """
-
-    env: str
-    algorithm: str
-    agent: int
-    iteration: int
-    update_pairs: int
-    update: int
-    trajectories: int
-    step_norm: float
-    own_surrogate_gain: float
-    heldout_surrogate_gain: float
-    episodes: int
-    pairs: int
-    snapshot_return: float
-    reward_gain: float
-    reward_gain_se: float
-
-
-@dataclass(frozen=True)
-class SnapshotGain:
-    """One row of `snapshots.csv`: the mean of a quantity over `updates` updates from one snapshot.
-
-    `quantity` is one of `QUANTITIES`. `unmoved` updates left the policy where it was. The interval resamples
-    updates.
-    """
-
-    env: str
-    algorithm: str
-    agent: int
-    iteration: int
-    update_pairs: int
-    quantity: str
-    updates: int
-    unmoved: int
-    episodes: int
-    mean: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class AgentsGain:
-    """One row of `agents.csv`: the mean of a quantity over `agents` agents that have it.
-
-    The interval resamples agents, then each one's updates. `updates` counts those of all agents.
-    """
-
-    env: str
-    algorithm: str
-    iteration: int
-    update_pairs: int
-    quantity: str
-    agents: int
-    updates: int
-    episodes: int
-    mean: float
-    low: float
-    high: float
-
+from dpg.tables.update_gain import AgentsGain, SnapshotGain, UpdateGain
 
 Quantity = Callable[[Gains], Sample]
 
@@ -139,13 +70,13 @@ def of_ratio(part: Float[np.ndarray, " K"], whole: Float[np.ndarray, " K"]) -> S
     return Sample(point, point - (units - 1) * (without - without.mean()))
 
 
-def tabulate(gains: Iterable[Gains], statistics: Statistics, seed: int) -> dict[str, list[Any]]:
-    """The rows of every table, by the name of its file."""
+def tabulate(gains: Iterable[Gains], statistics: Statistics, seed: int) -> dict[type, list[Any]]:
+    """The rows of every table, by their type."""
     found = list(gains)
     return {
-        "update_gain.csv": [row for each in found for row in updates(each)],
-        "snapshots.csv": [row for each in found for row in snapshot_means(each, statistics, seed)],
-        "agents.csv": list(agents_means(found, statistics, seed)),
+        UpdateGain: [row for each in found for row in updates(each)],
+        SnapshotGain: [row for each in found for row in snapshot_means(each, statistics, seed)],
+        AgentsGain: list(agents_means(found, statistics, seed)),
     }
 
 

@@ -20,6 +20,7 @@ from dpg.runtime.budgets import GradientBudget
 from dpg.runtime.schema import Statistics
 from dpg.runtime.seeding import Seed
 from dpg.streams.rollout import Streams
+from dpg.tables.gradient import AgentsSimilarity, Noise, Similarity
 
 # Of the true gradient's streams: enough for an interval by leaving one out, and few enough to hold the sums of each.
 GROUPS = 20
@@ -230,83 +231,6 @@ def cosines(collected: Collected) -> list[Cosines]:
     return found
 
 
-@dataclass(frozen=True)
-class Similarity:
-    """One row of `similarity.csv`: estimates of one size from one snapshot, against each other or the true gradient.
-
-    `pairs` and `trajectories` (complete episodes, mean) are those of one estimate. `repeats` estimates have a direction
-    and `undirected` have none; `low` and `high` rest on the former.
-    """
-
-    env: str
-    algorithm: str
-    agent: int
-    iteration: int
-    against: str
-    pairs: int
-    trajectories: float
-    repeats: int
-    undirected: int
-    cosine: float
-    low: float
-    high: float
-    corrected_cosine: float
-    share_nonpositive: float
-    random_floor: float
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """One row of `agents.csv`: the mean cosine over the agents of a cell, at one iteration and size.
-
-    `low` and `high` come from resampling agents, and within each its estimates.
-    """
-
-    env: str
-    algorithm: str
-    iteration: int
-    against: str
-    pairs: int
-    trajectories: float
-    agents: int
-    repeats: int
-    cosine: float
-    low: float
-    high: float
-    share_nonpositive: float
-
-
-@dataclass(frozen=True)
-class Noise:
-    """One row of `noise.csv`: the true gradient of one snapshot, its quality, and the noise of estimates around it.
-
-    `gradient_squared` and `trace` are unbiased estimates of |g|^2 and of the trace of the covariance of one pair's
-    gradient, streams being the independent unit; `noise_scale_pairs` is their ratio (arXiv:1812.06162, eq. 2.8), NaN
-    where the estimate of |g|^2 is not positive: the noise hides the gradient. `noise_scale_high` is NaN where |g|^2
-    cannot be told from zero: the scale is then more than `noise_scale_low`. `signal_to_noise` is |g|^2 over the
-    expected squared error of an estimate from T pairs; it may come out negative, as |g|^2 may. The `*_pairs_for_090`
-    are the pairs at which the mean cosine reaches 0.9; NaN: more than `largest_pairs`.
-    """
-
-    env: str
-    algorithm: str
-    agent: int
-    iteration: int
-    true_pairs: int
-    true_trajectories: int
-    split_half_cosine: float
-    reliability: float
-    gradient_squared: float
-    trace: float
-    noise_scale_pairs: float
-    noise_scale_low: float
-    noise_scale_high: float
-    signal_to_noise: float
-    pairwise_pairs_for_090: float
-    true_pairs_for_090: float
-    largest_pairs: int
-
-
 def tabulate(
     collected: Collected, found: Sequence[Cosines], statistics: Statistics, seed: int
 ) -> tuple[list[Similarity], Noise]:
@@ -360,9 +284,9 @@ def tabulate(
 
 def over_agents(
     found: Sequence[tuple[Snapshot, Sequence[Cosines]]], statistics: Statistics, seed: int
-) -> list[Agreement]:
+) -> list[AgentsSimilarity]:
     """The rows over all agents, by iteration and in the order of `cosines`."""
-    rows: list[Agreement] = []
+    rows: list[AgentsSimilarity] = []
     for iteration in sorted({snapshot.iteration for snapshot, _ in found}):
         of_iteration = [(snapshot, each) for snapshot, each in found if snapshot.iteration == iteration]
         recipe = of_iteration[0][0].recipe
@@ -371,7 +295,7 @@ def over_agents(
         for same in zip(*(each for _, each in of_iteration), strict=True):
             samples = [each.sample(statistics.resample) for each in same]
             interval = nested_interval(samples, statistics.confidence, statistics.resamples, rng)
-            row = Agreement(
+            row = AgentsSimilarity(
                 env=recipe.env_id,
                 algorithm=recipe.algorithm,
                 iteration=iteration,

@@ -27,6 +27,7 @@ from dpg.runtime.seeding import Seed
 from dpg.streams import advantages
 from dpg.streams.episodes import EpisodeQueue
 from dpg.streams.rollout import collect
+from dpg.tables.true_value import StateErrors, StateValue
 
 MAX_ENVS = 16
 
@@ -184,66 +185,12 @@ def rollouts(
     return return_, length, cut
 
 
-@dataclass(frozen=True)
-class StateValue:
-    """One row of `states.csv`: a state, the mean return of rollouts from it, and what two nets say.
-
-    `elapsed` counts the pairs of its episode before it, `pairs` those of all rollouts, and `cut` the rollouts that ran
-    into the horizon. `rollout_se` is the standard error of `rollout_mean`. Where a task cannot be put into a state,
-    there are no rollouts and no mean.
-    """
-
-    env: str
-    algorithm: str
-    agent: int
-    iteration: int
-    state: int
-    elapsed: int
-    rollouts: int
-    pairs: int
-    cut: int
-    rollout_mean: float
-    rollout_se: float
-    value_net: float
-    true_value: float
-
-
-@dataclass(frozen=True)
-class Opinion:
-    """One row of `opinion.csv`: one net against the rollouts from the states of one snapshot.
-
-    The rollouts' own noise is taken off: `relative_error` is the root mean square of the net's error over that of the
-    true values, `explained_variance` the share of the true values' variance over states that the net explains. `low`
-    and `high` resample the states. NaN where the noise hides the values.
-
-    `squared_error` and `squared_value` are the unbiased means over states of (V - v)^2 and v^2, whose root ratio the
-    error is. The first may be negative, for a net that is right. Errors of several snapshots are averaged by averaging
-    these two.
-    """
-
-    env: str
-    algorithm: str
-    agent: int
-    iteration: int
-    net: str
-    states: int
-    rollouts: int
-    relative_error: float
-    relative_error_low: float
-    relative_error_high: float
-    squared_error: float
-    squared_value: float
-    explained_variance: float
-    explained_variance_low: float
-    explained_variance_high: float
-
-
 def tabulate(
     shard: Shard,
     found: Found,
     nets: dict[str, Float[np.ndarray, " S"]],
     statistics: Statistics,
-) -> tuple[list[StateValue], list[Opinion]]:
+) -> tuple[list[StateValue], list[StateErrors]]:
     """The rows of one snapshot; `nets` are the two nets' values at its states, `value net` and `true value`."""
     snapshot = shard.snapshot
     cell = (snapshot.recipe.env_id, snapshot.recipe.algorithm, snapshot.agent, snapshot.iteration)
@@ -266,13 +213,13 @@ def tabulate(
         for index in range(shard.states)
     ]
     rng = (probe_seed(shard.seed, "states", snapshot) / "bootstrap").generator()
-    opinions: list[Opinion] = []
+    opinions: list[StateErrors] = []
     for name, values in nets.items():
         measures = (squared_relative_error, explained_variance)
         relative, explained = (_interval(each, values, mean, error, statistics, rng) for each in measures)
         squares = float(squared_error(values, mean, error)), float(squared_value(mean, error))
         opinions.append(
-            Opinion(*cell, name, shard.states if count else 0, count, *root(relative), *squares, *explained)
+            StateErrors(*cell, name, shard.states if count else 0, count, *root(relative), *squares, *explained)
         )
     return rows, opinions
 

@@ -29,6 +29,7 @@ from dpg.probes.value import explained_variance, known_returns, long_streams, re
 from dpg.runtime.schema import TrueValue
 from dpg.runtime.seeding import Seed
 from dpg.streams.measurable import MIN_PAIRS, heldout_streams, true_values
+from dpg.tables.true_value import FitEpoch, FitQuality
 
 MIN_STREAMS = 3  # to fit, to stop by, and to hold out
 AT_ONCE = 65_536  # pairs that are predicted together
@@ -68,52 +69,12 @@ class Shard:
 
 
 @dataclass(frozen=True)
-class Epoch:
-    """One row of `loss.csv`: mean squared errors of V*, in standardised units, after an epoch of its fit.
-
-    `train_loss` is that on the pairs that are fitted, `stopping_loss` on the stopping streams.
-    """
-
-    env: str
-    algorithm: str
-    agent: int
-    iteration: int
-    epoch: int
-    train_loss: float
-    stopping_loss: float
-
-
-@dataclass(frozen=True)
-class Quality:
-    """One row of `fit.csv`: how well V* predicts held-out returns, beside the snapshot's own value net.
-
-    `pairs` are those whose return is known: of the streams that are fitted, of the stopping and of the held-out ones.
-    """
-
-    env: str
-    algorithm: str
-    agent: int
-    iteration: int
-    pairs: int
-    trajectories: int
-    stopping_pairs: int
-    heldout_pairs: int
-    heldout_trajectories: int
-    epochs: int
-    best_epoch: int
-    explained_variance: float
-    value_net_explained_variance: float
-    median_relative_error: float
-    value_net_median_relative_error: float
-
-
-@dataclass(frozen=True)
 class Fitted:
     """V* of one snapshot as a vector in the layout of its value net, with how it was come by."""
 
     value: Float[np.ndarray, " D"]
-    epochs: list[Epoch]
-    quality: Quality
+    epochs: list[FitEpoch]
+    quality: FitQuality
 
 
 @dataclass(frozen=True)
@@ -180,7 +141,7 @@ def fit(shard: Shard, data: Data, stopping: Data, heldout: Data, node: Seed) -> 
     vector = best = initial(snapshot, node)
     adam = Adam(AdamState.zeros(1, layout.size), np.array([shard.fit.lr]), ADAM_EPS)
     rng = (node / "minibatches").generator()
-    epochs: list[Epoch] = []
+    epochs: list[FitEpoch] = []
     best_epoch, best_loss = 0, float("inf")
     cell = (snapshot.recipe.env_id, snapshot.recipe.algorithm, snapshot.agent, snapshot.iteration)
     for epoch in range(1, shard.fit.max_epochs + 1):
@@ -190,7 +151,7 @@ def fit(shard: Shard, data: Data, stopping: Data, heldout: Data, node: Seed) -> 
             float(np.mean((predict(architecture, vector[0].numpy(), part.obs) - (part.returns - mean) / std) ** 2))
             for part in (data, stopping)
         ]
-        epochs.append(Epoch(*cell, epoch, *losses))
+        epochs.append(FitEpoch(*cell, epoch, *losses))
         if losses[1] < best_loss:
             best, best_epoch, best_loss = vector, epoch, losses[1]
         elif epoch - best_epoch >= shard.fit.patience:
@@ -248,7 +209,7 @@ def unstandardized(layout: Layout, value: Float[np.ndarray, " D"], mean: float, 
 
 def quality(
     snapshot: Snapshot, value: Float[np.ndarray, " D"], sets: tuple[Data, Data, Data], epochs: int, best_epoch: int
-) -> Quality:
+) -> FitQuality:
     """V* and the snapshot's own value net on the last of the three sets: fitted, stopping, held-out."""
     data, stopping, heldout = sets
     architecture = snapshot.state.architecture
@@ -256,7 +217,7 @@ def quality(
     size = np.abs(heldout.returns)
     relative = [np.abs(each - heldout.returns)[size > 0] / size[size > 0] for each in (fitted, own)]
     medians = [float(np.median(each)) if len(each) else float("nan") for each in relative]
-    return Quality(
+    return FitQuality(
         env=snapshot.recipe.env_id,
         algorithm=snapshot.recipe.algorithm,
         agent=snapshot.agent,

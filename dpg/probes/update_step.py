@@ -19,6 +19,7 @@ from dpg.numerics.statistics import pairwise_interval
 from dpg.numerics.vectors import cosine_matrix
 from dpg.probes.collection import STREAMS_AT_ONCE, fresh_streams, probe_seed
 from dpg.runtime.schema import Statistics
+from dpg.tables.update_step import UpdateAgreement
 
 
 @dataclass(frozen=True)
@@ -48,32 +49,6 @@ class Updates:
     policy: Float[np.ndarray, "U D"]
     episodes: Int[np.ndarray, " U"]
     obs: Float[np.ndarray, "B O"]
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """One row of `update_step.csv`: how far `updates` whole updates from one snapshot agree.
-
-    Each is made from `pairs` pairs, with `trajectories` complete episodes on average. `cosine` is the mean pairwise
-    cosine of the steps, of the updates that moved; `kl` the mean pairwise KL between the updated policies, in nats,
-    over states that the snapshot's policy visits. Updates are the intervals' unit. `step_norm` is a step's mean length.
-    """
-
-    env: str
-    algorithm: str
-    agent: int
-    iteration: int
-    updates: int
-    unmoved: int
-    pairs: int
-    trajectories: float
-    cosine: float
-    cosine_low: float
-    cosine_high: float
-    kl: float
-    kl_low: float
-    kl_high: float
-    step_norm: float
 
 
 def plan(
@@ -115,7 +90,7 @@ def gather(shards: Sequence[Shard], results: Iterable[Updates]) -> Iterator[tupl
             parts = []
 
 
-def tabulate(snapshot: Snapshot, updates: Updates, statistics: Statistics, seed: int) -> Agreement:
+def tabulate(snapshot: Snapshot, updates: Updates, statistics: Statistics, seed: int) -> UpdateAgreement:
     """The row of one snapshot."""
     recipe = snapshot.recipe
     rng = (probe_seed(seed, "update_step", snapshot) / "bootstrap").generator()
@@ -125,7 +100,7 @@ def tabulate(snapshot: Snapshot, updates: Updates, statistics: Statistics, seed:
     settings = (statistics.confidence, statistics.resamples, rng)
     cosine = pairwise_interval(cosine_matrix(steps[moved]), *settings, cosine=True)
     kl = pairwise_interval(pairwise_kl(snapshot, updates), *settings)
-    return Agreement(
+    return UpdateAgreement(
         env=recipe.env_id,
         algorithm=recipe.algorithm,
         agent=snapshot.agent,

@@ -27,6 +27,7 @@ from dpg.probes.collection import fresh_streams, probe_seed
 from dpg.runtime.seeding import Seed
 from dpg.streams import advantages, measurable
 from dpg.streams.rollout import Streams
+from dpg.tables.value import PredictionError
 
 TRIM = 0.05
 # Targets this small beside their deviation make a relative error explode; their share is reported.
@@ -46,42 +47,6 @@ class Shard:
         """Pairs that the shard collects."""
         streams = 1 + self.heldout_pairs // self.snapshot.recipe.common.timesteps
         return streams * recorded_pairs(self.snapshot)
-
-
-@dataclass(frozen=True)
-class PredictionError:
-    """One row of `value.csv`: the errors of one snapshot's updated value net on one split against one target.
-
-    `pairs` are those whose target is known, `trajectories` the complete episodes among the pairs that were scored.
-    Relative errors are |V - y| / |y|.
-
-    `release_error` is the error of the net by the release's formula for the target, over `release_pairs` pairs: all but
-    those after which an episode ended. The last three are of `returns` alone, NaN and 0 for `gae`. `hindsight_error`
-    is what that formula gives for the discounted return itself as the prediction, over those `hindsight_pairs` of the
-    pairs whose return is known. What this predictor loses is what the formula cuts off, and no fault of a net.
-    `release_error_known` is the error of the net over the same pairs. Where time limits bootstrap, returns close before
-    one are not known, and just these lose most: then `hindsight_error` is too low for all pairs, and is to be
-    compared with `release_error_known`.
-    """
-
-    env: str
-    algorithm: str
-    agent: int
-    iteration: int
-    split: str
-    target: str
-    pairs: int
-    trajectories: int
-    mean_relative_error: float
-    trimmed_relative_error: float
-    median_relative_error: float
-    near_zero_share: float
-    explained_variance: float
-    release_error: float
-    release_pairs: int
-    release_error_known: float
-    hindsight_error: float
-    hindsight_pairs: int
 
 
 def unmeasurable(snapshot: Snapshot) -> str:

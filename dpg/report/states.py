@@ -1,4 +1,4 @@
-"""Errors of nets at states that were set in the simulator, over agents: `true_value/opinion.csv`."""
+"""Errors of nets at states that were set in the simulator, over agents: `true_value/state_errors.csv`."""
 
 from collections.abc import Sequence
 

@@ -34,7 +34,7 @@ SOURCES = {
     "fits": ("true_value", "fit.csv"),
     "losses": ("true_value", "loss.csv"),
     "states": ("true_value", "states.csv"),
-    "opinions": ("true_value", "opinion.csv"),
+    "opinions": ("true_value", "state_errors.csv"),
     "baselines": ("baselines", "baselines.csv"),
     "differences": ("baselines", "differences.csv"),
     "gains": ("baselines", "agents.csv"),

@@ -1,7 +1,7 @@
 """What the stages that train have in common: parameters for MLflow, and histories as tables and metrics."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,11 @@ from pydantic import BaseModel
 
 from dpg import tracking
 from dpg.agent.recipe import Recipe
-from dpg.learning.training import DivergenceError, Record
-from dpg.runtime.outputs import write_table
+from dpg.learning.training import DivergenceError
 from dpg.runtime.schema import Params
+from dpg.tables.table import table_of, write
+from dpg.tables.training import Record
 
-CELL = ("env", "algorithm")
 IDENTITY = {"agent", "iteration", "pairs"}
 
 
@@ -29,14 +29,12 @@ def logged(params: Params, recipe: Recipe, budget: BaseModel) -> dict[str, Any]:
     }
 
 
-def write_history(
-    rows: Sequence[tuple[Mapping[str, Any], Record]], tables: Path, key: Sequence[str] = CELL
-) -> pd.DataFrame:
-    """Write `history.csv`: each record after its key, by those, agent and iteration."""
-    columns = [*key, *(field.name for field in fields(Record))]
+def write_history(kind: type, rows: Sequence[tuple[Mapping[str, Any], Record]], tables: Path) -> pd.DataFrame:
+    """Write a history of the declared kind: each record after its key, sorted by key, agent and iteration."""
+    columns = [column.name for column in table_of(kind).columns]
     table = pd.DataFrame([{**key, **asdict(record)} for key, record in rows], columns=columns)
-    order = [*key, "agent", "iteration"]
-    return write_table(table.sort_values(order, kind="stable"), tables / "history.csv")
+    order = columns[: columns.index("iteration") + 1]
+    return write(kind, table.sort_values(order, kind="stable"), tables)
 
 
 def diverged(error: DivergenceError) -> str:

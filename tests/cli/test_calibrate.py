@@ -5,7 +5,7 @@ import io
 from rich.console import Console
 
 from dpg.cli import calibrate
-from dpg.probes.known_answers.verdicts import Check
+from dpg.tables.calibrate import Check
 
 SOUND = Check("cosine", truth=1.0, estimate=1.1, standard_error=0.1, z=1.0, passed=True, broken=False)
 REJECTED = Check("gamma dropped", truth=1.0, estimate=9.0, standard_error=0.1, z=80.0, passed=False, broken=True)

@@ -13,10 +13,11 @@ from dpg.agent.population import Population, stack
 from dpg.agent.recipe import Recipe
 from dpg.agent.snapshot import Snapshot
 from dpg.envs.make import make_vector
-from dpg.learning.training import DivergenceError, Record, agent_seed, begin, iteration_seed, train, update_normalizers
+from dpg.learning.training import DivergenceError, agent_seed, begin, iteration_seed, train, update_normalizers
 from dpg.learning.update import learning_rate
 from dpg.streams.advantages import return_so_far
 from dpg.streams.rollout import collect
+from dpg.tables.training import Record
 
 
 def run(recipe: Recipe, agents: list[int], until: int, start: Population | None = None):

@@ -7,12 +7,16 @@ from dataclasses import fields
 import pytest
 from ruamel.yaml import YAML
 
-from dpg.learning.training import Record
-from dpg.probes import alignment, baselines, gain_tables, states, true_value, update_step
-from dpg.probes.evaluation import Evaluation
-from dpg.probes.gradient import Agreement, Noise, Similarity
-from dpg.probes.value import PredictionError
 from dpg.report.claims.rules import RULES
+from dpg.tables.baselines import AgentsDifference, BaselineCosine, BaselineDifference
+from dpg.tables.checkpoint import Evaluation
+from dpg.tables.gradient import AgentsSimilarity, Noise, Similarity
+from dpg.tables.landscape import Alignment, LandscapePoint, Resolution, SubsampledPoint
+from dpg.tables.training import Record
+from dpg.tables.true_value import FitEpoch, FitQuality, StateErrors, StateValue
+from dpg.tables.update_gain import AgentsGain, SnapshotGain, UpdateGain
+from dpg.tables.update_step import UpdateAgreement
+from dpg.tables.value import PredictionError
 from tests.pipeline.project import ROOT, shell
 
 TABLES = {
@@ -21,24 +25,24 @@ TABLES = {
     "regimes/history.csv": Record,
     "checkpoint/evaluation.csv": Evaluation,
     "gradient/similarity.csv": Similarity,
-    "gradient/agents.csv": Agreement,
+    "gradient/agents.csv": AgentsSimilarity,
     "gradient/noise.csv": Noise,
-    "update_step/update_step.csv": update_step.Agreement,
-    "update_gain/update_gain.csv": gain_tables.UpdateGain,
-    "update_gain/snapshots.csv": gain_tables.SnapshotGain,
-    "update_gain/agents.csv": gain_tables.AgentsGain,
+    "update_step/update_step.csv": UpdateAgreement,
+    "update_gain/update_gain.csv": UpdateGain,
+    "update_gain/snapshots.csv": SnapshotGain,
+    "update_gain/agents.csv": AgentsGain,
     "value/value.csv": PredictionError,
-    "true_value/fit.csv": true_value.Quality,
-    "true_value/loss.csv": true_value.Epoch,
-    "true_value/states.csv": states.StateValue,
-    "true_value/opinion.csv": states.Opinion,
-    "baselines/baselines.csv": baselines.Comparison,
-    "baselines/differences.csv": baselines.Difference,
-    "baselines/agents.csv": baselines.Gain,
-    "landscape/landscape.csv": alignment.Point,
-    "landscape/concentration.csv": alignment.FewerPairs,
-    "landscape/resolution.csv": alignment.Resolution,
-    "landscape/alignment.csv": alignment.Alignment,
+    "true_value/fit.csv": FitQuality,
+    "true_value/loss.csv": FitEpoch,
+    "true_value/states.csv": StateValue,
+    "true_value/state_errors.csv": StateErrors,
+    "baselines/baselines.csv": BaselineCosine,
+    "baselines/differences.csv": BaselineDifference,
+    "baselines/agents.csv": AgentsDifference,
+    "landscape/landscape.csv": LandscapePoint,
+    "landscape/concentration.csv": SubsampledPoint,
+    "landscape/resolution.csv": Resolution,
+    "landscape/alignment.csv": Alignment,
 }
 PAGES = [path.relative_to(ROOT) for path in (*ROOT.glob("*.md"), *sorted((ROOT / "docs").glob("**/*.md")))]
 # What a row belongs to, beyond the cell.

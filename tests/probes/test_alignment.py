@@ -12,6 +12,7 @@ from dpg.probes.landscape import Grid, Plane, PlaneShard
 from dpg.probes.survey import Landscape, Survey
 from dpg.runtime.schema import Statistics
 from dpg.streams.episodes import Episodes
+from dpg.tables.landscape import Alignment, LandscapePoint, Resolution, SubsampledPoint
 
 GRID = Grid((0.0, 2.0), (0.0, 1.0), (5, 3))
 STATISTICS = Statistics(confidence=0.95, resample="estimates", resamples=300)
@@ -213,10 +214,10 @@ def test_tables_and_arrays_of_several_landscapes(make, snapshot):
     other = replace(first, shard=replace(first.shard, update_pairs=4000))
     rows, arrays = alignment.tabulate([first, other], STATISTICS)
     assert {name: len(some) for name, some in rows.items()} == {
-        "landscape.csv": 30,
-        "concentration.csv": 60,
-        "resolution.csv": 4,
-        "alignment.csv": 2,
+        LandscapePoint: 30,
+        SubsampledPoint: 60,
+        Resolution: 4,
+        Alignment: 2,
     }
     name = "agent00-iteration00000"
     assert set(arrays) == {"points", f"{name}.random"} | {

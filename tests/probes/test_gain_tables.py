@@ -10,6 +10,7 @@ from dpg.numerics.statistics import nested_interval, of_values
 from dpg.probes import gain_tables
 from dpg.probes.update_gain import Gains
 from dpg.runtime.schema import Statistics
+from dpg.tables.update_gain import AgentsGain, SnapshotGain, UpdateGain
 
 STATISTICS = Statistics(confidence=0.95, resample="estimates", resamples=200)
 
@@ -72,7 +73,7 @@ def test_means_over_agents_are_means_of_theirs(make):
         make([[10, 10]] * 2, [[11, 11]] * 2, own=[1, 1], heldout=[1, 0], agent=0),
         make([[1000, 1000]] * 2, [[990, 990], [1010, 1010]], own=[0.1, 0.1], heldout=[0, 0], agent=1),
     ]
-    rows = gain_tables.tabulate(agents, STATISTICS, 0)["agents.csv"]
+    rows = gain_tables.tabulate(agents, STATISTICS, 0)[AgentsGain]
     assert means(rows)["relative reward"] == pytest.approx((10 + 0) / 2)
     assert means(rows)["confirmed share"] == pytest.approx((0.5 + 0) / 2)
     assert means(rows)["lowering share"] == 0.25
@@ -85,11 +86,11 @@ def test_checkpoints_and_regimes_are_kept_apart(make, snapshot):
     some = [one, replace(one, update_pairs=4000), replace(one, snapshot=late, after=one.after + 1)]
     tables = gain_tables.tabulate(some, STATISTICS, 0)
     assert {name: len(rows) for name, rows in tables.items()} == {
-        "update_gain.csv": 6,
-        "snapshots.csv": 3 * 6,
-        "agents.csv": 3 * 6,
+        UpdateGain: 6,
+        SnapshotGain: 3 * 6,
+        AgentsGain: 3 * 6,
     }
-    found = {(row.iteration, row.update_pairs): row.mean for row in tables["agents.csv"] if row.quantity == "reward"}
+    found = {(row.iteration, row.update_pairs): row.mean for row in tables[AgentsGain] if row.quantity == "reward"}
     assert found == {(0, 2000): 1, (0, 4000): 1, (7, 2000): 2}
 
 

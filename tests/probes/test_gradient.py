@@ -9,6 +9,7 @@ from dpg.learning import training
 from dpg.probes import gradient
 from dpg.probes.stream_sums import Products, Sums
 from dpg.runtime.budgets import GradientBudget
+from dpg.tables.gradient import Similarity
 
 BUDGET = GradientBudget(repeats=3, sizes=(16, 64, 128, 256), true_pairs=512)
 
@@ -177,11 +178,9 @@ def test_a_zero_gradient_is_reported_not_a_silent_number(snapshot, params):
 
 
 def test_pairs_for_a_cosine_are_interpolated_in_log_pairs(snapshot):
-    def row(pairs: int, cosine: float) -> gradient.Similarity:
+    def row(pairs: int, cosine: float) -> Similarity:
         unused = float("nan")
-        return gradient.Similarity(
-            "e", "a", 0, 0, "true", pairs, unused, 3, 0, cosine, unused, unused, unused, unused, unused
-        )
+        return Similarity("e", "a", 0, 0, "true", pairs, unused, 3, 0, cosine, unused, unused, unused, unused, unused)
 
     find = gradient._pairs_for
     assert find([row(100, 0.8), row(10_000, 1.0)], "true", 0.9) == pytest.approx(1000)

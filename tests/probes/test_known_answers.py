@@ -16,7 +16,7 @@ from dpg.agent.acting import Actor
 from dpg.envs.linear_quadratic import TASK
 from dpg.learning.batch import values
 from dpg.probes import calibration, gradient, value
-from dpg.probes.known_answers import closed_forms, forms, measurements, noise, verdicts
+from dpg.probes.known_answers import closed_forms, forms, measurements, noise
 from dpg.probes.known_answers.agents import (
     GAMMA,
     closed_loop,
@@ -28,6 +28,7 @@ from dpg.probes.known_answers.agents import (
 )
 from dpg.probes.known_answers.closed_forms import ClosedLoop
 from dpg.streams import advantages
+from dpg.tables.calibrate import Check
 
 ROOT = Path(__file__).parents[2]
 
@@ -56,11 +57,11 @@ def test_the_agents_gradient_is_the_chain_rules():
 
 
 @pytest.fixture(scope="module")
-def checks() -> list[verdicts.Check]:
+def checks() -> list[Check]:
     """A whole calibration, by the command: checking every shape would take five times as long."""
     command = [sys.executable, "-W", "error", "-m", "dpg.cli", "calibrate", "--json"]
     done = subprocess.run(command, check=True, capture_output=True, encoding="utf-8", cwd=ROOT)
-    return [verdicts.Check(**row) for row in json.loads(done.stdout)]
+    return [Check(**row) for row in json.loads(done.stdout)]
 
 
 def test_every_estimator_agrees_with_its_closed_form(checks):

@@ -8,13 +8,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dpg.learning.training import Record
-from dpg.probes import alignment, baselines, gain_tables, states, true_value, update_step
-from dpg.probes.evaluation import Evaluation
-from dpg.probes.gradient import Agreement, Noise, Similarity
-from dpg.probes.value import PredictionError
 from dpg.report.tables import SOURCES, TASK_SOURCES, Tables
 from dpg.runtime.schema import Statistics
+from dpg.tables.baselines import AgentsDifference, BaselineCosine, BaselineDifference
+from dpg.tables.checkpoint import Evaluation
+from dpg.tables.gradient import AgentsSimilarity, Noise, Similarity
+from dpg.tables.landscape import Alignment, LandscapePoint, Resolution, SubsampledPoint
+from dpg.tables.training import Record
+from dpg.tables.true_value import FitEpoch, FitQuality, StateErrors, StateValue
+from dpg.tables.update_gain import AgentsGain, SnapshotGain, UpdateGain
+from dpg.tables.update_step import UpdateAgreement
+from dpg.tables.value import PredictionError
 
 T = 200
 ENV = "Hopper-v4"
@@ -30,8 +34,8 @@ TRAJECTORIES = 7  # behind the reward of a point of the landscape: Student's t h
 
 def row(kind, **values):
     """A row of `kind`, every field that is not named being one."""
-    blank = {"int": 1, "float": 1.0, "str": "", "bool": True}
-    defaults = {field.name: blank[getattr(field.type, "__name__", str(field.type))] for field in fields(kind)}
+    blank = {int: 1, float: 1.0, str: "", bool: True}
+    defaults = {field.name: blank[field.type.__origin__] for field in fields(kind)}
     return asdict(kind(**(defaults | values)))
 
 
@@ -79,7 +83,7 @@ def agreement(cell: dict) -> pd.DataFrame:
     """The means of `similarity` over agents."""
     table = similarity(cell)
     means = table.groupby(["iteration", "against", "pairs"], as_index=False)[["cosine", "low", "high"]].mean()
-    blank = row(Agreement, **cell, agents=AGENTS, repeats=10 * AGENTS)
+    blank = row(AgentsSimilarity, **cell, agents=AGENTS, repeats=10 * AGENTS)
     return pd.DataFrame([blank | mean for mean in means.to_dict("records")])
 
 
@@ -88,7 +92,7 @@ def updates(cell: dict) -> pd.DataFrame:
     return pd.DataFrame(
         [
             row(
-                update_step.Agreement,
+                UpdateAgreement,
                 **cell,
                 agent=k,
                 iteration=i,
@@ -106,7 +110,7 @@ def update_gains(cell: dict) -> pd.DataFrame:
     """Two updates of five episodes from every snapshot and regime, all alike."""
     return pd.DataFrame(
         [
-            row(gain_tables.UpdateGain, **cell, agent=k, iteration=i, update_pairs=pairs, update=update, episodes=5)
+            row(UpdateGain, **cell, agent=k, iteration=i, update_pairs=pairs, update=update, episodes=5)
             for k in range(AGENTS)
             for i in ITERATIONS
             for pairs in REGIMES
@@ -130,7 +134,7 @@ def mean_gains(kind, cell: dict, agents: range) -> pd.DataFrame:
     """What `GAINED` says, give or take a tenth; of agent k, k hundredths of it more."""
     rows = []
     for k in agents:
-        own = {"agent": k, "unmoved": 0} if kind is gain_tables.SnapshotGain else {"agents": AGENTS}
+        own = {"agent": k, "unmoved": 0} if kind is SnapshotGain else {"agents": AGENTS}
         for at, i in enumerate(ITERATIONS):
             for pairs in REGIMES:
                 for quantity, means in GAINED.items():
@@ -168,7 +172,7 @@ def fits(cell: dict) -> pd.DataFrame:
     return pd.DataFrame(
         [
             row(
-                true_value.Quality,
+                FitQuality,
                 **cell,
                 agent=k,
                 iteration=i,
@@ -191,7 +195,7 @@ def losses(cell: dict) -> pd.DataFrame:
     return pd.DataFrame(
         [
             row(
-                true_value.Epoch,
+                FitEpoch,
                 **cell,
                 agent=k,
                 iteration=i,
@@ -211,7 +215,7 @@ def visited(cell: dict) -> pd.DataFrame:
     return pd.DataFrame(
         [
             row(
-                states.StateValue,
+                StateValue,
                 **cell,
                 agent=k,
                 iteration=i,
@@ -234,7 +238,7 @@ def opinions(cell: dict) -> pd.DataFrame:
     return pd.DataFrame(
         [
             row(
-                states.Opinion,
+                StateErrors,
                 **cell,
                 agent=k,
                 iteration=i,
@@ -264,7 +268,7 @@ def compared(cell: dict) -> pd.DataFrame:
                     for pairs in SIZES:
                         cosine = share * (slope * pairs / 1000 + k / 10)
                         where = {"agent": k, "iteration": i, "baseline": baseline, "advantage": way, "pairs": pairs}
-                        rows.append(row(baselines.Comparison, **cell, **where, cosine=cosine, repeats=8))
+                        rows.append(row(BaselineCosine, **cell, **where, cosine=cosine, repeats=8))
     return pd.DataFrame(rows)
 
 
@@ -272,7 +276,7 @@ def contrasted(kind, cell: dict, agents: range) -> pd.DataFrame:
     """The differences of `compared`, the same for every agent, and ends 0.05 away."""
     rows = []
     for where in ({"agent": k, "iteration": i} for k in agents for i in ITERATIONS):
-        own = where if kind is baselines.Difference else {"iteration": where["iteration"], "agents": AGENTS}
+        own = where if kind is BaselineDifference else {"iteration": where["iteration"], "agents": AGENTS}
         for one, other in combinations(SLOPES, 2):
             for way, share in (("gae", 1.0), ("returns", 0.5)):
                 for pairs in SIZES:
@@ -294,7 +298,7 @@ def landscape(cell: dict) -> pd.DataFrame:
                     where = {"agent": 0, "iteration": i, "step": a, "random": b, "update_pairs": pairs}
                     numbers = {"surrogate": surrogate, "reward": 50 + sign * surrogate**3, "reward_se": 2.0 + a}
                     numbers["trajectories"] = TRAJECTORIES
-                    rows.append(row(alignment.Point, **cell, **where, **numbers))
+                    rows.append(row(LandscapePoint, **cell, **where, **numbers))
     return pd.DataFrame(rows)
 
 
@@ -305,7 +309,7 @@ def concentration(cell: dict) -> pd.DataFrame:
     for budget in BUDGETS:
         odd = np.arange(len(table)) % 2 if budget < BUDGETS[-1] else 0
         parts.append(table.assign(budget_pairs=budget, trajectories=budget // 50, reward=table["reward"] + 30 * odd))
-    columns = [field.name for field in fields(alignment.FewerPairs)]
+    columns = [field.name for field in fields(SubsampledPoint)]
     return pd.concat(parts, ignore_index=True)[columns]
 
 
@@ -317,7 +321,7 @@ def resolution(cell: dict) -> pd.DataFrame:
     return pd.DataFrame(
         [
             row(
-                alignment.Resolution,
+                Resolution,
                 **cell,
                 agent=0,
                 iteration=i,
@@ -347,7 +351,7 @@ def aligned(cell: dict) -> pd.DataFrame:
             }
             gains = {"gain": 2 * sign, "gain_low": 2 * sign - 1, "gain_high": 2 * sign + 1}
             where = {"agent": 0, "iteration": i, "update_pairs": pairs}
-            rows.append(row(alignment.Alignment, **cell, **where, **numbers, **gains))
+            rows.append(row(Alignment, **cell, **where, **numbers, **gains))
     return pd.DataFrame(rows)
 
 
@@ -388,12 +392,8 @@ def make_tables(envs=(ENV,), algorithms=("ppo",)) -> Tables:
         agreement=pd.concat([agreement(cell) for cell in cells], ignore_index=True),
         updates=pd.concat([updates(cell) for cell in cells], ignore_index=True),
         update_gains=pd.concat([update_gains(cell) for cell in cells], ignore_index=True),
-        snapshot_gains=pd.concat(
-            [mean_gains(gain_tables.SnapshotGain, cell, range(AGENTS)) for cell in cells], ignore_index=True
-        ),
-        agent_gains=pd.concat(
-            [mean_gains(gain_tables.AgentsGain, cell, range(1)) for cell in cells], ignore_index=True
-        ),
+        snapshot_gains=pd.concat([mean_gains(SnapshotGain, cell, range(AGENTS)) for cell in cells], ignore_index=True),
+        agent_gains=pd.concat([mean_gains(AgentsGain, cell, range(1)) for cell in cells], ignore_index=True),
         value=pd.concat([value(cell) for cell in cells], ignore_index=True),
         fits=pd.concat([fits(cell) for cell in cells], ignore_index=True),
         losses=pd.concat([losses(cell) for cell in cells], ignore_index=True),
@@ -401,9 +401,9 @@ def make_tables(envs=(ENV,), algorithms=("ppo",)) -> Tables:
         opinions=pd.concat([opinions(cell) for cell in cells], ignore_index=True),
         baselines=pd.concat([compared(cell) for cell in cells], ignore_index=True),
         differences=pd.concat(
-            [contrasted(baselines.Difference, cell, range(AGENTS)) for cell in cells], ignore_index=True
+            [contrasted(BaselineDifference, cell, range(AGENTS)) for cell in cells], ignore_index=True
         ),
-        gains=pd.concat([contrasted(baselines.Gain, cell, range(1)) for cell in cells], ignore_index=True),
+        gains=pd.concat([contrasted(AgentsDifference, cell, range(1)) for cell in cells], ignore_index=True),
         landscape=pd.concat([landscape(cell) for cell in cells], ignore_index=True),
         concentration=pd.concat([concentration(cell) for cell in cells], ignore_index=True),
         resolution=pd.concat([resolution(cell) for cell in cells], ignore_index=True),

@@ -25,12 +25,12 @@ from dpg.agent.population import Population
 from dpg.agent.recipe import Recipe
 from dpg.agent.snapshot import Snapshot
 from dpg.learning import campaign
-from dpg.learning.training import Record
 from dpg.probes.landscape import Plane
 from dpg.probes.stream_sums import Products, Sums
-from dpg.probes.value import PredictionError
 from dpg.runtime.serialization import SerializationError, digest, from_bytes, to_bytes
 from dpg.streams.episodes import Episodes
+from dpg.tables.training import Record
+from dpg.tables.value import PredictionError
 
 FLOATS = ("float16", "float32", "float64")
 INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")

@@ -1,7 +1,7 @@
 """What the stages that train have in common."""
 
-from dpg.learning.training import Record
 from dpg.runtime.outputs import read_table
+from dpg.tables.training import History, Record
 from stages.common.training import write_history
 
 
@@ -10,8 +10,13 @@ def record(agent: int, iteration: int) -> Record:
 
 
 def test_histories_are_sorted_by_owner_agent_and_iteration(tmp_path):
-    rows = [({"env": env}, record(agent, i)) for i in (0, 1) for agent in (1, 0) for env in ("B-v0", "A-v0")]
-    write_history(rows, tmp_path)
+    rows = [
+        ({"env": env, "algorithm": "ppo"}, record(agent, i))
+        for i in (0, 1)
+        for agent in (1, 0)
+        for env in ("B-v0", "A-v0")
+    ]
+    write_history(History, rows, tmp_path)
     table = read_table(tmp_path / "history.csv")
     keys = list(zip(table["env"], table["agent"], table["iteration"], strict=True))
     assert keys == sorted(keys)

@@ -121,7 +121,7 @@ def test_tables_of_what_is_not_measured_have_their_columns_and_the_others_their_
     empty = {
         str(path.relative_to("data/tables")) for path in Path("data/tables").rglob("*.csv") if pd.read_csv(path).empty
     }
-    stages = {"value": ["value"], "true_value": ["fit", "loss", "states", "opinion"]}
+    stages = {"value": ["value"], "true_value": ["fit", "loss", "states", "state_errors"]}
     stages |= {"baselines": ["baselines", "differences", "agents"]}
     expected = {f"{stage}/{ENV}/ppo/{name}.csv" for stage, names in stages.items() for name in names}
     assert empty == expected | {f"regimes/{ENV}/history.csv"}

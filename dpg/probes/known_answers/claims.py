@@ -4,11 +4,12 @@ import numpy as np
 import pandas as pd
 
 from dpg.numerics.statistics import Interval
-from dpg.probes.known_answers.verdicts import Check, predicted_check
+from dpg.probes.known_answers.verdicts import predicted_check
 from dpg.report.claims.cells import inequality
 from dpg.report.claims.verdicts import Part, Verdict
 from dpg.runtime.schema import Statistics
 from dpg.runtime.seeding import Seed
+from dpg.tables.calibrate import Check
 
 EDGE, SPREAD = 0.5, 0.15  # such as those of cosines at T pairs
 AGENTS = 4

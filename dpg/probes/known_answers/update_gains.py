@@ -10,9 +10,10 @@ from dpg.probes import update_gain
 from dpg.probes.known_answers import closed_forms
 from dpg.probes.known_answers.agents import KnownAgent, known_agent, linear_policy
 from dpg.probes.known_answers.closed_forms import ClosedLoop
-from dpg.probes.known_answers.verdicts import Check, scalar_check
+from dpg.probes.known_answers.verdicts import scalar_check
 from dpg.probes.update_gain import Updates
 from dpg.runtime.budgets import UpdateGainBudget
+from dpg.tables.calibrate import Check
 
 TIMESTEPS = 50
 # Along short steps the surrogate is linear; long ones change the return by more than their episodes' noise.

@@ -1,33 +1,16 @@
 """Checks of an estimator against a known answer: a truth, an estimate, its standard error, and a verdict."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float
 from scipy import special, stats
 
 from dpg.numerics.statistics import standard_error
+from dpg.tables.calibrate import Check
 
 # A sound estimator passes this limit with probability 6.3e-5, on either side; one of fifty does with 0.3 %.
 Z_LIMIT = 4.0
-
-
-@dataclass(frozen=True)
-class Check:
-    """One row of the calibration. `z` is the normal score of the estimate's distance; `broken` is on purpose."""
-
-    name: str
-    truth: float
-    estimate: float
-    standard_error: float
-    z: float
-    passed: bool
-    broken: bool
-
-    @property
-    def as_expected(self) -> bool:
-        """A sound estimator passes, a broken one is rejected."""
-        return self.passed != self.broken
 
 
 def scalar_check(name: str, truth: float, values: Float[np.ndarray, " G"], *, broken: bool = False) -> Check:

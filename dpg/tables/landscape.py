@@ -1,0 +1,142 @@
+"""Tables of `landscape`."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from dpg.tables.table import AgentSnapshot, Section, table
+
+_UpdatePairs = Annotated[int, "pairs", "behind the update whose step spans the plane"]
+_UpdateTrajectories = Annotated[int, "episodes", "complete episodes in the update's batch"]
+_Coordinate = Annotated[
+    float,
+    "-",
+    "coordinates a and b: theta = theta_i + a · (whole update step) + b · (random direction)",
+]
+_Norm = Annotated[float, "-", "lengths of the two directions in parameter space"]
+_BudgetPairs = Annotated[int, "pairs", "meant for a point; the largest budget is all that was collected"]
+_NoiseStd = Annotated[
+    float,
+    "reward",
+    "what sampling alone contributes to a difference of neighbours: of independent points, and of points as they were "
+    "measured",
+]
+_NoiseShare = Annotated[
+    float,
+    "-",
+    "the share of that in the neighbours' mean squared difference, as independent points would have it, and as it was "
+    "found: near 1, what looks rugged is noise; near 0, it is relief",
+]
+_GridCorrelation = Annotated[
+    float, "-", "rank correlation (Spearman) of surrogate and reward over the grid, and its interval"
+]
+_StepCorrelation = Annotated[float, "-", "the same along the step; blank where the surrogate is constant"]
+_Gain = Annotated[float, "reward", "what the full step adds to the reward, and its interval"]
+
+
+@table("landscape/landscape.csv", Section.LANDSCAPES, per="studied snapshot, batch size of the update and grid point")
+@dataclass(frozen=True)
+class LandscapePoint(AgentSnapshot):
+    """Surrogate and reward at a point of the plane.
+
+    The directions, the coordinates of the points, and surrogate and reward at each are also in
+    `data/landscape/<env>/<algorithm>/directions.safetensors`, by snapshot and batch size. A grid without the full step
+    (1, 0) has it measured in addition: it is the last point there, and in no row here.
+    """
+
+    update_pairs: _UpdatePairs
+    update_trajectories: _UpdateTrajectories
+    step: _Coordinate
+    random: _Coordinate
+    step_norm: _Norm
+    random_norm: _Norm
+    surrogate: Annotated[float, "-", "what the algorithm maximises, on the update's batch"]
+    reward: Annotated[float, "reward", "mean raw return of whole episodes"]
+    reward_se: Annotated[float, "reward", "its standard error"]
+    trajectories: Annotated[int, "episodes", "behind `reward`"]
+    pairs: Annotated[int, "pairs", "behind `reward`"]
+    common_random_numbers: Annotated[bool, "-", "whether all points share their initial states and action noise"]
+
+
+@table(
+    "landscape/concentration.csv",
+    Section.LANDSCAPES,
+    per="studied snapshot, batch size of the update, budget of pairs and grid point",
+)
+@dataclass(frozen=True)
+class SubsampledPoint(AgentSnapshot):
+    """The reward of a point from fewer trajectories: the first ones of the same collection."""
+
+    update_pairs: _UpdatePairs
+    budget_pairs: _BudgetPairs
+    step: _Coordinate
+    random: _Coordinate
+    reward: Annotated[float, "reward", "mean return of the first episodes"]
+    reward_se: Annotated[float, "reward", "its standard error"]
+    trajectories: Annotated[int, "episodes", "behind `reward`"]
+    pairs: Annotated[int, "pairs", "behind `reward`"]
+
+
+@table(
+    "landscape/resolution.csv",
+    Section.LANDSCAPES,
+    per="studied snapshot, batch size of the update and budget of pairs",
+)
+@dataclass(frozen=True)
+class Resolution(AgentSnapshot):
+    """How much of a landscape is relief, and how much noise.
+
+    With common random numbers the error of a difference is that of the trajectories' own differences (`shared`).
+    Policies that a trainer compares meet states and noise of their own, and the claims ask what can be told of those
+    (`own`): their differences have the sum of both points' errors, and scatter accordingly. Without common random
+    numbers the columns `shared` are blank.
+    """
+
+    update_pairs: _UpdatePairs
+    budget_pairs: _BudgetPairs
+    trajectories: Annotated[int, "episodes", "behind a point"]
+    pairs: Annotated[float, "pairs", "behind a point, mean over points"]
+    reward_se: Annotated[float, "reward", "median standard error of a point"]
+    point_pairs: Annotated[int, "pairs of points", "of the grid"]
+    own_resolved_share: Annotated[
+        float,
+        "-",
+        "share of pairs of points that would differ by more than the half width of their difference's interval, were "
+        "points measured independently; of equal points, 5 % would",
+    ]
+    shared_resolved_share: Annotated[
+        float, "-", "share of pairs of points that do, as they were measured, with common random numbers"
+    ]
+    neighbour_std: Annotated[float, "reward", "root mean square difference between neighbours on the grid"]
+    own_noise_std: _NoiseStd
+    shared_noise_std: _NoiseStd
+    own_noise_share: _NoiseShare
+    shared_noise_share: _NoiseShare
+
+
+@table("landscape/alignment.csv", Section.LANDSCAPES, per="studied snapshot and batch size of the update")
+@dataclass(frozen=True)
+class Alignment(AgentSnapshot):
+    """Surrogate and reward of a landscape together.
+
+    Intervals are over trajectories, with common random numbers the same ones at all points.
+    """
+
+    update_pairs: _UpdatePairs
+    update_trajectories: _UpdateTrajectories
+    step_norm: Annotated[float, "-", "length of the update step"]
+    points: Annotated[int, "points", "of the grid"]
+    step_points: Annotated[int, "points", "of these, along the step (b = 0)"]
+    trajectories: Annotated[int, "episodes", "behind the reward of a point"]
+    pairs: Annotated[int, "pairs", "of all points together"]
+    grid_correlation: _GridCorrelation
+    grid_correlation_low: _GridCorrelation
+    grid_correlation_high: _GridCorrelation
+    step_correlation: _StepCorrelation
+    step_correlation_low: _StepCorrelation
+    step_correlation_high: _StepCorrelation
+    surrogate_gain: Annotated[float, "-", "what one full step (a = 1, b = 0) adds to the surrogate"]
+    snapshot_reward: Annotated[float, "reward", "mean return of the snapshot"]
+    full_step_reward: Annotated[float, "reward", "mean return after the full step"]
+    gain: _Gain
+    gain_low: _Gain
+    gain_high: _Gain

@@ -1,0 +1,150 @@
+"""How a table is declared: a dataclass is its row, and the annotations are its columns with their units.
+
+    @table("gradient/noise.csv", Section.GRADIENTS, per="studied snapshot")
+    @dataclass(frozen=True)
+    class Noise(AgentSnapshot):
+        \"\"\"The true gradient of a snapshot, and its quality.\"\"\"
+
+        true_pairs: Annotated[int, "pairs", "behind the true gradient"]
+
+A declaration in a module of `dpg.tables` is all that a table needs: stages write it with `write`, `dpg.tables.catalog`
+finds it, `dpg.tables.experiment` reads and validates it, the report shows it in its section, and `docs/tables.md`
+describes it.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, fields
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import pandas as pd
+
+from dpg.runtime.outputs import write_table
+
+Row = TypeVar("Row", bound=type)
+
+
+class Section(StrEnum):
+    """Sections of the report, in the order of the paper's text."""
+
+    GRADIENTS = "Gradient estimates"
+    VALUES = "Value prediction"
+    LANDSCAPES = "Optimization landscapes"
+    REWARDS = "Rewards"
+    FURTHER = "Further figures"
+
+
+class Scope(StrEnum):
+    """What one file of a table covers."""
+
+    CELL = "cell"  # a task and an algorithm
+    TASK = "task"
+    PIPELINE = "pipeline"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: its type, its unit (`-` for none), and what it means."""
+
+    name: str
+    type: type
+    unit: str
+    meaning: str
+
+    def accepts(self, values: "pd.Series[Any]") -> bool:
+        """Whether values that were read are of the column's type; a blank number is NaN."""
+        dtype = values.dtype
+        if self.type is bool:
+            return pd.api.types.is_bool_dtype(dtype)
+        if self.type is str:
+            return pd.api.types.is_string_dtype(dtype) or bool(values.isna().all())
+        whole = pd.api.types.is_integer_dtype(dtype)
+        return whole if self.type is int else whole or pd.api.types.is_float_dtype(dtype)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A declared table. There is one row for each `per`."""
+
+    row: type
+    stage: str
+    file: str
+    section: Section
+    per: str
+    scope: Scope
+
+    @property
+    def name(self) -> str:
+        """Stage and file, as users name it."""
+        return f"{self.stage}/{self.file}"
+
+    @property
+    def columns(self) -> list[Column]:
+        """The columns in their order."""
+        return [
+            Column(each.name, each.type.__origin__, *each.type.__metadata__)  # pyright: ignore
+            for each in fields(self.row)
+        ]
+
+    def problem(self, frame: pd.DataFrame) -> str:
+        """What is wrong with the columns of a table that was read, in words; empty if nothing is. More are allowed."""
+        if missing := [column.name for column in self.columns if column.name not in frame]:
+            return f"has no column{'s' if len(missing) > 1 else ''} {', '.join(missing)}"
+        if frame.empty:
+            return ""
+        wrong = [column for column in self.columns if not column.accepts(frame[column.name])]
+        return "; ".join(f"column {each.name} must be of type {each.type.__name__}" for each in wrong)
+
+
+def table(name: str, section: Section, *, per: str, scope: Scope = Scope.CELL) -> Callable[[Row], Row]:
+    """Declare a dataclass, every field `Annotated[type, unit, meaning]`, to be the row of the table `stage/file`."""
+    stage, _, file = name.partition("/")
+
+    def declare(row: Row) -> Row:
+        row.__table__ = Table(row, stage, file, section, per, scope)  # pyright: ignore
+        return row
+
+    return declare
+
+
+def is_table(row: object) -> bool:
+    """Whether something is a row type that is declared as a table itself, not by a base."""
+    return isinstance(row, type) and "__table__" in vars(row)
+
+
+def table_of(row: type) -> Table:
+    """The declaration of a row type."""
+    return vars(row)["__table__"]
+
+
+def write(row: type, rows: Sequence[Any] | pd.DataFrame, folder: Path) -> pd.DataFrame:
+    """Write a table of a stage into its folder, and return it: rows of the declared type, or a frame of its columns.
+
+    Raises:
+        ValueError: a frame has other columns than are declared.
+    """
+    declared = table_of(row)
+    names = [column.name for column in declared.columns]
+    frame = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame([asdict(each) for each in rows], columns=names)
+    if list(frame) != names:
+        raise ValueError(
+            f"{declared.name}: columns {', '.join(map(str, frame))} are not the declared {', '.join(names)}"
+        )
+    return write_table(frame, folder / declared.file)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The columns that every row begins with."""
+
+    env: Annotated[str, "-", "the cell's task"]
+    algorithm: Annotated[str, "-", "the cell's algorithm"]
+
+
+@dataclass(frozen=True)
+class AgentSnapshot(Cell):
+    """The columns that name one snapshot of one agent."""
+
+    agent: Annotated[int, "-", "which of the cell's agents (seeds), from 0"]
+    iteration: Annotated[int, "-", "the snapshot: the iteration that starts from it"]
