@@ -10,17 +10,18 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import to_json
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_safetensors
 
-from dpg.agent.normalization import Moments
+from dpg.agent.normalization import EPSILON, Moments
 from dpg.agent.population import AdamState, Architecture, Population
 from dpg.agent.recipe import Recipe
+from dpg.agent.source import DESCRIPTIONS, PARTS, Part, Source
 from dpg.runtime.errors import UserError
 
 
@@ -28,29 +29,41 @@ class SnapshotError(UserError):
     """A file is not a usable snapshot; the message says what was expected and what was found."""
 
 
+class MissingPartError(UserError):
+    """A snapshot of an agent that was trained elsewhere lacks what a measurement needs."""
+
+
+Epsilon = Annotated[float, Field(ge=0, exclude_if=lambda epsilon: epsilon == EPSILON)]
+
+
 class Header(BaseModel):
-    """The JSON header of a snapshot's file."""
+    """The JSON header of a snapshot's file. Format 2 adds the source of agents that were trained elsewhere."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: Literal[1] = 1
+    format: Literal[1, 2] = 1
     agent: int
     iteration: int
     architecture: Architecture
     normalizers: tuple[str, ...] = ("obs", "return")
-    lacks: tuple[str, ...] = ()
+    lacks: tuple[Part, ...] = ()
     policy_adam_steps: int
     value_adam_steps: int
     recipe: Recipe
+    source: Annotated[Source | None, Field(exclude_if=lambda source: source is None)] = None
+    obs_epsilon: Epsilon = EPSILON
+    return_epsilon: Epsilon = EPSILON
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One agent between two iterations."""
+    """One agent between two iterations; `source` and `lacks` are those of one that was trained elsewhere."""
 
     agent: int
     recipe: Recipe
     state: Population
+    source: Source | None = None
+    lacks: tuple[Part, ...] = ()
 
     @property
     def iteration(self) -> int:
@@ -71,20 +84,40 @@ def filename(agent: int, iteration: int) -> str:
     return f"agent{agent:02d}-iteration{iteration:05d}.safetensors"
 
 
+def require(snapshot: Snapshot, purpose: str, *parts: Part) -> None:
+    """Refuse a snapshot that lacks one of the parts that a measurement needs.
+
+    Raises:
+        MissingPartError: the message names all parts that are missing.
+    """
+    missing = [DESCRIPTIONS[part] for part in PARTS if part in parts and part in snapshot.lacks]
+    if missing:
+        raise MissingPartError(f"{snapshot}: {purpose} needs {' and '.join(missing)}, which the agent came without")
+
+
 def save(snapshot: Snapshot, directory: Path) -> Path:
-    """Write a snapshot under its own name; the file appears whole or not at all."""
+    """Write a snapshot under its own name, as `write` does."""
+    return write(snapshot, directory / filename(snapshot.agent, snapshot.iteration))
+
+
+def write(snapshot: Snapshot, path: Path) -> Path:
+    """Write a snapshot; the file appears whole or not at all."""
     state = snapshot.state
     if state.size != 1:
         raise ValueError(f"a snapshot holds one agent, not {state.size}")
     header = Header(
+        format=1 if snapshot.source is None else 2,
         agent=snapshot.agent,
         iteration=snapshot.iteration,
         architecture=state.architecture,
         policy_adam_steps=state.policy_adam.steps,
         value_adam_steps=state.value_adam.steps,
         recipe=snapshot.recipe,
+        lacks=snapshot.lacks,
+        source=snapshot.source,
+        obs_epsilon=state.obs_moments.epsilon,
+        return_epsilon=state.return_moments.epsilon,
     )
-    path = directory / filename(snapshot.agent, snapshot.iteration)
     partial = path.with_suffix(".partial")
     try:
         partial.write_bytes(to_safetensors(_arrays(state), metadata={"dpg": _to_format_1(header)}))
@@ -121,11 +154,11 @@ def load(path: Path) -> Snapshot:
         value=arrays["value"],
         policy_adam=AdamState(arrays["policy_adam.first"], arrays["policy_adam.second"], header.policy_adam_steps),
         value_adam=AdamState(arrays["value_adam.first"], arrays["value_adam.second"], header.value_adam_steps),
-        obs_moments=_moments(arrays, "obs_moments"),
-        return_moments=_moments(arrays, "return_moments"),
+        obs_moments=_moments(arrays, "obs_moments", header.obs_epsilon),
+        return_moments=_moments(arrays, "return_moments", header.return_epsilon),
         iteration=header.iteration,
     )
-    return Snapshot(header.agent, header.recipe, state)
+    return Snapshot(header.agent, header.recipe, state, header.source, header.lacks)
 
 
 def _to_format_1(header: Header) -> str:
@@ -183,8 +216,8 @@ def _arrays(state: Population) -> dict[str, np.ndarray]:
     return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
 
 
-def _moments(arrays: dict[str, np.ndarray], name: str) -> Moments:
-    return Moments(arrays[f"{name}.count"], arrays[f"{name}.mean"], arrays[f"{name}.variance"])
+def _moments(arrays: dict[str, np.ndarray], name: str, epsilon: float) -> Moments:
+    return Moments(arrays[f"{name}.count"], arrays[f"{name}.mean"], arrays[f"{name}.variance"], epsilon)
 
 
 def _check_arrays(path: Path, arrays: dict[str, np.ndarray], architecture: Architecture) -> None:

@@ -16,12 +16,12 @@ from itertools import combinations, product
 import numpy as np
 from jaxtyping import Float
 
-from dpg.agent.snapshot import Snapshot
+from dpg.agent.snapshot import Snapshot, require
 from dpg.learning.batch import ValueEstimates, estimate_values
 from dpg.numerics.statistics import nested_interval, of_pairs, pairwise_interval
 from dpg.numerics.vectors import cosine_matrix
 from dpg.probes import gradient
-from dpg.probes.collection import STREAMS_AT_ONCE, probe_seed
+from dpg.probes.collection import GRADIENT_PARTS, STREAMS_AT_ONCE, probe_seed
 from dpg.probes.gradient import Part, by_size
 from dpg.probes.stream_sums import Scored, Sums
 from dpg.runtime.budgets import BaselinesBudget
@@ -72,6 +72,7 @@ def plan(
     """The shards of a probe, snapshot by snapshot."""
     shards: list[Shard] = []
     for snapshot, true_value in zip(snapshots, true_values, strict=True):
+        require(snapshot, "a gradient estimate", *GRADIENT_PARTS)
         needed = max(1, budget.sizes[-1] // snapshot.recipe.common.timesteps)
         sets = [Part("baselines", r, 0, needed, budget.sizes) for r in range(budget.repeats)]
         shards += [

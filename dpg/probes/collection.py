@@ -2,16 +2,26 @@
 
 from collections.abc import Sequence
 
+from gymnasium.vector import VectorEnv
+
 from dpg.agent.acting import Actor
+from dpg.agent.recipe import Recipe
 from dpg.agent.snapshot import Snapshot
-from dpg.envs.make import make_vector
+from dpg.agent.source import Part
+from dpg.envs.make import make_vector, time_limit
 from dpg.runtime.seeding import Seed
 from dpg.streams import episodes
+from dpg.streams.burn_in import Start, burn_in
 from dpg.streams.episodes import Episodes
 from dpg.streams.rollout import Streams, collect
 
 STREAMS_AT_ONCE = 8
+BURN_IN_PAIRS = 1000  # the longest burn-in in a task without a time limit
 MAX_ENVS = 16
+
+# What a snapshot needs for an estimate of its gradient, and for an update of its policy.
+GRADIENT_PARTS: tuple[Part, ...] = ("value_net", "return_normalizer")
+UPDATE_PARTS: tuple[Part, ...] = (*GRADIENT_PARTS, "policy_adam", "policy_update")
 
 
 def probe_seed(seed: int, probe: str, snapshot: Snapshot) -> Seed:
@@ -30,9 +40,24 @@ def fresh_streams(snapshot: Snapshot, seeds: Sequence[Seed], num_pairs: int | No
         group = seeds[first : first + STREAMS_AT_ONCE]
         envs = make_vector(recipe.env_id, len(group), recipe.common.modules)
         pairs = num_pairs or recipe.common.timesteps
-        parts.append(collect(actor, envs, group, pairs, clip_actions=recipe.common.clip_actions))
+        begun = start(snapshot, actor, envs, group)
+        parts.append(collect(actor, envs, group, pairs, clip_actions=recipe.common.clip_actions, start=begun))
         envs.close()
     return Streams.concatenate(parts)
+
+
+def batch_seeds(recipe: Recipe, seed: Seed) -> list[Seed]:
+    """The seeds of the streams of one training batch."""
+    return [seed] if recipe.num_envs == 1 else [seed / f"env={index}" for index in range(recipe.num_envs)]
+
+
+def start(snapshot: Snapshot, actor: Actor, envs: VectorEnv, seeds: Sequence[Seed]) -> Start | None:
+    """Where streams begin that continue from the last ones; None where training resets them."""
+    recipe = snapshot.recipe
+    if recipe.streams == "reset":
+        return None
+    longest = time_limit(recipe.env_id, recipe.common.modules) or BURN_IN_PAIRS
+    return burn_in(actor, envs, seeds, longest, clip_actions=recipe.common.clip_actions)
 
 
 def fresh_episodes(snapshot: Snapshot, seeds: Sequence[Seed], *, deterministic: bool) -> Episodes:

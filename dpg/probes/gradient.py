@@ -10,11 +10,11 @@ from itertools import pairwise
 import numpy as np
 from jaxtyping import Float
 
-from dpg.agent.snapshot import Snapshot
+from dpg.agent.snapshot import Snapshot, require
 from dpg.numerics.statistics import Sample, nested_interval, of_pairs, of_values, sample_interval
 from dpg.numerics.vectors import cosine, cosine_matrix
 from dpg.probes import stream_sums
-from dpg.probes.collection import STREAMS_AT_ONCE, fresh_streams, probe_seed
+from dpg.probes.collection import GRADIENT_PARTS, STREAMS_AT_ONCE, fresh_streams, probe_seed
 from dpg.probes.stream_sums import Products, Scored, Share, Sums, noise_scale, shares, spread, union
 from dpg.runtime.budgets import GradientBudget
 from dpg.runtime.schema import Statistics
@@ -68,6 +68,8 @@ def plan(
     snapshots: Sequence[Snapshot], budget: GradientBudget, seed: int, streams_per_shard: int = STREAMS_AT_ONCE
 ) -> list[Shard]:
     """The shards of a probe, snapshot by snapshot; all but a snapshot's last have `streams_per_shard` streams."""
+    for snapshot in snapshots:
+        require(snapshot, "a gradient estimate", *GRADIENT_PARTS)
     return [
         Shard(snapshot, parts, seed)
         for snapshot in snapshots

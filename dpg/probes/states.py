@@ -15,13 +15,13 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from dpg.agent.acting import Actor
-from dpg.agent.snapshot import Snapshot
+from dpg.agent.snapshot import Snapshot, require
 from dpg.envs.make import make_vector, park, reset_to, states
 from dpg.envs.stepping import step
 from dpg.learning.batch import scale_reward
 from dpg.numerics.ratios import ratio
 from dpg.numerics.statistics import Interval, bootstrap, root, standard_error
-from dpg.probes.collection import STREAMS_AT_ONCE, probe_seed
+from dpg.probes.collection import STREAMS_AT_ONCE, probe_seed, start
 from dpg.runtime.schema import Statistics
 from dpg.runtime.seeding import Seed
 from dpg.streams import advantages
@@ -79,6 +79,7 @@ class Found:
 def measure(shard: Shard) -> Found:
     """Draw states, and run on from each."""
     snapshot = shard.snapshot
+    require(snapshot, "a Monte Carlo check of values", "return_normalizer")
     node = probe_seed(shard.seed, "states", snapshot)
     visited = visit(snapshot, shard.states, node)
     seeds = [[node / f"state={s}" / f"rollout={r}" for r in range(shard.rollouts)] for s in range(shard.states)]
@@ -113,17 +114,21 @@ def _visit(snapshot: Snapshot, times: Int[np.ndarray, " S"], seeds: Sequence[See
         if t in times and (simulation := states(envs)) is not None:
             rows.update({int(index): simulation[index] for index in np.flatnonzero(times == t)})
 
+    actor = Actor.of(snapshot.state)
+    begun_at = start(snapshot, actor, envs, seeds)
     streams = collect(
-        Actor.of(snapshot.state),
+        actor,
         envs,
         seeds,
         int(times.max()) + 1,
         clip_actions=recipe.common.clip_actions,
         watch=watch,
+        start=begun_at,
     )
     envs.close()
+    before = np.zeros(len(times), np.int64) if begun_at is None else begun_at.elapsed
     ends = [np.flatnonzero(done[:t]) for done, t in zip(streams.done, times, strict=True)]
-    begun = np.array([end[-1] + 1 if len(end) else 0 for end in ends])
+    begun = np.array([end[-1] + 1 if len(end) else -already for end, already in zip(ends, before, strict=True)])
     simulation = np.stack([rows[index] for index in range(len(times))]) if rows else None
     return Visited(streams.obs[np.arange(len(times)), times], times - begun, simulation)
 

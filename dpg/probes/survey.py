@@ -12,7 +12,8 @@ from itertools import islice
 import numpy as np
 from jaxtyping import Float
 
-from dpg.agent.snapshot import Snapshot
+from dpg.agent.snapshot import Snapshot, require
+from dpg.probes.collection import UPDATE_PARTS
 from dpg.probes.landscape import Grid, Plane, PlaneShard, RewardShard, measure_plane, measure_rewards
 from dpg.runtime.progress import Progress
 from dpg.runtime.schema import Params
@@ -84,6 +85,8 @@ class Landscape:
 
 def plan_planes(survey: Survey, snapshots: Sequence[Snapshot]) -> list[list[PlaneShard]]:
     """For every snapshot a shard for each regime."""
+    for snapshot in snapshots:
+        require(snapshot, "a policy update", *UPDATE_PARTS)
     points = survey.grid.measured
     return [
         [PlaneShard(snapshot, points, pairs, survey.random_norm, survey.seed) for pairs in survey.update_pairs]

@@ -19,12 +19,12 @@ from torch import Tensor
 
 from dpg.agent import networks
 from dpg.agent.population import AdamState, Architecture
-from dpg.agent.snapshot import Snapshot
+from dpg.agent.snapshot import Snapshot, require
 from dpg.envs.make import time_limit
 from dpg.learning.adam import Adam
 from dpg.learning.objectives import value_slope
 from dpg.numerics.vectors import Layout
-from dpg.probes.collection import STREAMS_AT_ONCE, probe_seed
+from dpg.probes.collection import GRADIENT_PARTS, STREAMS_AT_ONCE, probe_seed
 from dpg.probes.value import explained_variance, known_returns, long_streams, recorded_pairs
 from dpg.runtime.schema import TrueValue
 from dpg.runtime.seeding import Seed
@@ -97,6 +97,7 @@ def measure(shard: Shard) -> Fitted | str:
 
     The reason, if too few returns are known in one of the three sets.
     """
+    require(shard.snapshot, "a fit of V*", *GRADIENT_PARTS)
     node = probe_seed(shard.seed, "true_value", shard.snapshot)
     seeds = [node / f"stream={index}" for index in range(shard.num_streams)]
     first, second = shard.num_heldout, 2 * shard.num_heldout

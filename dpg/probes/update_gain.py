@@ -17,11 +17,11 @@ from itertools import islice
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from dpg.agent.snapshot import Snapshot
+from dpg.agent.snapshot import Snapshot, require
 from dpg.envs.make import make_vector
 from dpg.learning.update import update_policy
 from dpg.probes.batches import fresh_batch, surrogate_gain
-from dpg.probes.collection import STREAMS_AT_ONCE, probe_seed
+from dpg.probes.collection import STREAMS_AT_ONCE, UPDATE_PARTS, probe_seed
 from dpg.runtime.budgets import UpdateGainBudget
 from dpg.runtime.progress import Progress
 from dpg.runtime.seeding import Seed
@@ -121,6 +121,8 @@ class Gains:
 
 def plan(snapshots: Sequence[Snapshot], budget: UpdateGainBudget, seed: int) -> list[list[list[UpdateShard]]]:
     """For every snapshot and regime the shards of its updates."""
+    for snapshot in snapshots:
+        require(snapshot, "a policy update", *UPDATE_PARTS)
 
     def regime(snapshot: Snapshot, pairs: int) -> list[UpdateShard]:
         at_once = max(1, min(STREAMS_AT_ONCE, PAIRS_PER_SHARD // (2 * pairs)))

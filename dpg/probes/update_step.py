@@ -12,12 +12,12 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from dpg.agent import gaussian, networks
-from dpg.agent.snapshot import Snapshot
+from dpg.agent.snapshot import Snapshot, require
 from dpg.learning.batch import prepare
 from dpg.learning.update import update_policy
 from dpg.numerics.statistics import pairwise_interval
 from dpg.numerics.vectors import cosine_matrix
-from dpg.probes.collection import STREAMS_AT_ONCE, fresh_streams, probe_seed
+from dpg.probes.collection import STREAMS_AT_ONCE, UPDATE_PARTS, batch_seeds, fresh_streams, probe_seed
 from dpg.runtime.schema import Statistics
 from dpg.tables.update_step import UpdateAgreement
 
@@ -33,8 +33,8 @@ class Shard:
 
     @property
     def num_streams(self) -> int:
-        """One for each update, and one for the states."""
-        return self.num_updates + (self.first_update == 0)
+        """Those of each update's batch, and one for the states."""
+        return self.num_updates * self.snapshot.recipe.num_envs + (self.first_update == 0)
 
     @property
     def num_pairs(self) -> int:
@@ -55,6 +55,8 @@ def plan(
     snapshots: Sequence[Snapshot], num_updates: int, seed: int, updates_per_shard: int = STREAMS_AT_ONCE
 ) -> list[Shard]:
     """The shards of a probe, snapshot by snapshot."""
+    for snapshot in snapshots:
+        require(snapshot, "a policy update", *UPDATE_PARTS)
     return [
         Shard(snapshot, first, min(updates_per_shard, num_updates - first), seed)
         for snapshot in snapshots
@@ -68,7 +70,7 @@ def measure(shard: Shard) -> Updates:
     state, recipe = snapshot.state, snapshot.recipe
     node = probe_seed(shard.seed, "update_step", snapshot)
     seeds = [node / f"update={shard.first_update + index}" for index in range(shard.num_updates)]
-    streams = fresh_streams(snapshot, [seed / "batch" for seed in seeds])
+    streams = fresh_streams(snapshot, [each for seed in seeds for each in batch_seeds(recipe, seed / "batch")])
     population = state.select(np.zeros(shard.num_updates, np.int64))
     batch = prepare(population, streams, recipe.common, recipe.config)
     updated = update_policy(population, batch, recipe, seeds)
@@ -76,7 +78,8 @@ def measure(shard: Shard) -> Updates:
     if shard.first_update == 0:
         visited = fresh_streams(snapshot, [node / "states"])
         obs = state.normalize_obs(visited.obs)[0]
-    return Updates(updated.policy, streams.num_episodes, obs)
+    episodes = streams.num_episodes.reshape(shard.num_updates, -1).sum(axis=1)
+    return Updates(updated.policy, episodes, obs)
 
 
 def gather(shards: Sequence[Shard], results: Iterable[Updates]) -> Iterator[tuple[Snapshot, Updates]]:
@@ -107,7 +110,7 @@ def tabulate(snapshot: Snapshot, updates: Updates, statistics: Statistics, seed:
         iteration=snapshot.iteration,
         updates=len(steps),
         unmoved=int((~moved).sum()),
-        pairs=recipe.common.timesteps,
+        pairs=recipe.batch_pairs,
         trajectories=float(updates.episodes.mean()),
         cosine=cosine.mean,
         cosine_low=cosine.low,

@@ -17,13 +17,13 @@ from jaxtyping import Bool, Float
 from scipy import stats
 
 from dpg.agent.population import Population
-from dpg.agent.snapshot import Snapshot
+from dpg.agent.snapshot import Snapshot, require
 from dpg.envs.make import time_limit
 from dpg.learning.batch import estimate_values, prepare, values
 from dpg.learning.training import iteration_seed
 from dpg.learning.update import update_value
 from dpg.probes import release_errors
-from dpg.probes.collection import fresh_streams, probe_seed
+from dpg.probes.collection import GRADIENT_PARTS, batch_seeds, fresh_streams, probe_seed
 from dpg.runtime.seeding import Seed
 from dpg.streams import advantages, measurable
 from dpg.streams.rollout import Streams
@@ -45,7 +45,8 @@ class Shard:
     @property
     def num_pairs(self) -> int:
         """Pairs that the shard collects."""
-        streams = 1 + self.heldout_pairs // self.snapshot.recipe.common.timesteps
+        recipe = self.snapshot.recipe
+        streams = recipe.num_envs + self.heldout_pairs // recipe.common.timesteps
         return streams * recorded_pairs(self.snapshot)
 
 
@@ -59,11 +60,12 @@ def unmeasurable(snapshot: Snapshot) -> str:
 def measure(shard: Shard) -> list[PredictionError]:
     """The rows of one snapshot."""
     snapshot = shard.snapshot
+    require(snapshot, "the value fit", *GRADIENT_PARTS, "value_adam", "value_update")
     recipe, state = snapshot.recipe, snapshot.state
     training_seed = iteration_seed(recipe, snapshot.agent, snapshot.iteration)
     node = probe_seed(shard.seed, "value", snapshot)
     heldout_seeds = [node / f"stream={k}" for k in range(shard.heldout_pairs // recipe.common.timesteps)]
-    train = long_streams(snapshot, [training_seed / "batch"])
+    train = long_streams(snapshot, batch_seeds(recipe, training_seed / "batch"))
     heldout = long_streams(snapshot, heldout_seeds)
     batch = prepare(state, train.head(recipe.common.timesteps), recipe.common, recipe.config)
     updated = update_value(state, batch, recipe, [training_seed])

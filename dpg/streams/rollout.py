@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Int
 from dpg.agent.acting import Actor
 from dpg.envs.stepping import begin, step
 from dpg.runtime.seeding import Seed
+from dpg.streams.burn_in import Start
 
 
 @dataclass(frozen=True)
@@ -84,10 +85,12 @@ def collect(
     *,
     clip_actions: bool,
     watch: Callable[[int], None] | None = None,
+    start: Start | None = None,
 ) -> Streams:
     """One stream of `num_pairs` pairs from every environment; environment k acts for member k // (N / P).
 
-    `watch(t)` is called before pair t, with the environments in the state of that pair.
+    `watch(t)` is called before pair t, with the environments in the state of that pair. With a `start` the streams
+    continue from where `burn_in` left the environments, instead of resetting them.
 
     Raises:
         EnvError: an action, an observation or a reward is not finite; the message names the stream and the step.
@@ -106,7 +109,7 @@ def collect(
     def locate(stream: int) -> tuple[int, Seed]:
         return t, seeds[stream]
 
-    obs = begin(envs, [(seed / "env").integer() for seed in seeds], locate)
+    obs = begin(envs, [(seed / "env").integer() for seed in seeds], locate) if start is None else start.obs
     record_obs = np.empty((num_streams, num_pairs, obs.shape[1]))
     record_action = np.empty((num_streams, num_pairs, *action_shape), np.float32)
     reward = np.empty((num_streams, num_pairs))

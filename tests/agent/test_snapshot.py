@@ -12,6 +12,7 @@ from safetensors.numpy import save_file
 from dpg.agent import normalization, snapshot
 from dpg.agent.recipe import Recipe
 from dpg.agent.snapshot import Snapshot, SnapshotError
+from dpg.agent.source import Source
 
 
 @pytest.fixture
@@ -208,3 +209,38 @@ def test_a_recipe_takes_the_algorithms_block_and_changes_of_the_common_one(param
     assert (recipe.config, recipe.iterations, recipe.seed) == (params.trpo, 7, params.seed)
     assert recipe.common.baseline == "none"
     assert recipe.common.model_copy(update={"baseline": "value"}) == params.common
+
+
+SOURCE = Source(files={"Hopper-v4.zip": "0" * 64}, library="Stable-Baselines3", version="2.0", algorithm="PPO")
+
+
+def test_a_snapshot_of_an_agent_from_elsewhere_keeps_its_source_and_what_it_lacks(one, tmp_path):
+    """Format 2, with the epsilons of another library's normalisers."""
+    state = replace(one.state, obs_moments=replace(one.state.obs_moments, epsilon=1e-5))
+    foreign = replace(one, state=state, source=SOURCE, lacks=("policy_adam",))
+    path = snapshot.save(foreign, tmp_path)
+    found = snapshot.load(path)
+    assert (found.source, found.lacks) == (SOURCE, ("policy_adam",))
+    assert_identical(found.state, state)
+    assert header_of(path)["format"] == 2
+
+
+def test_a_snapshot_of_our_own_leaves_no_trace_of_sources(one, tmp_path):
+    """The files of before, byte for byte: format 1, with no keys that it did not have."""
+    header = header_of(snapshot.save(one, tmp_path))
+    assert header["format"] == 1
+    assert not {"source", "obs_epsilon", "return_epsilon"} & set(header)
+
+
+def test_what_a_measurement_needs_and_an_agent_lacks_is_named_at_once(one):
+    foreign = replace(one, source=SOURCE, lacks=("value_net", "policy_adam"))
+    snapshot.require(foreign, "a value fit", "value_adam")
+    with pytest.raises(snapshot.MissingPartError, match="needs the value net and the state of the policy's optimizer"):
+        snapshot.require(foreign, "an update", "policy_adam", "value_net")
+
+
+@pytest.mark.parametrize("what", ["source", "lacks"])
+def test_a_source_or_part_that_is_not_known_is_refused(one, tmp_path, what):
+    path = snapshot.save(replace(one, source=SOURCE), tmp_path)
+    rewrite(path, header={what: ["a soul"]})
+    assert what in refusal(path)
