@@ -113,27 +113,6 @@ def _map_arrays(node: Node, function: Callable[[np.ndarray], np.ndarray]) -> Nod
     return replace(node, **changed)
 
 
-def stack(populations: list[Population]) -> Population:
-    """One population of the members of several, which must be of one architecture and at one iteration."""
-    first = populations[0]
-    for other in populations[1:]:
-        same = (first.architecture, first.iteration, first.policy_adam.steps, first.value_adam.steps)
-        if same != (other.architecture, other.iteration, other.policy_adam.steps, other.value_adam.steps):
-            raise ValueError("only agents of one architecture, at one iteration, form a population")
-    return _stack_arrays(populations)
-
-
-def _stack_arrays(nodes: list[Node]) -> Node:
-    changed: dict[str, Any] = {}
-    for field in fields(nodes[0]):
-        values = [getattr(node, field.name) for node in nodes]
-        if isinstance(values[0], np.ndarray):
-            changed[field.name] = np.concatenate(values, axis=0)
-        elif isinstance(values[0], AdamState | Moments):
-            changed[field.name] = _stack_arrays(values)
-    return replace(nodes[0], **changed)
-
-
 def initialize(architecture: Architecture, scheme: Init, seeds: list[Seed]) -> Population:
     """Agents before any experience, one for each seed.
 

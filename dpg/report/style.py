@@ -23,7 +23,6 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 WIDTH = 6.75  # inches: the full text width of a conference paper
-PANEL = 3.3  # inches: the most that one panel of a row takes
 NARROW = 4.2  # inches: a figure of one panel, with room for its title and legend
 
 INK = "#222222"

@@ -8,7 +8,7 @@ import pytest
 from dpg.agent import networks
 from dpg.agent.acting import Actor
 from dpg.agent.normalization import update
-from dpg.agent.population import Architecture, Population, initialize, stack
+from dpg.agent.population import Architecture, Population, initialize
 from dpg.runtime.seeding import Seed
 
 ARCHITECTURE = Architecture(3, 2, (8, 8), (8,), obs_clip=5.0)
@@ -74,30 +74,10 @@ def test_agents_start_with_unit_deviations_a_small_policy_output_and_no_steps_ta
     assert population.iteration == population.policy_adam.steps == population.value_adam.steps == 0
 
 
-def test_stacking_the_members_gives_the_population_back(population):
-    assert_same(stack([population.member(index) for index in range(3)]), population)
-    assert_same(stack([population.select(np.array([0, 1])), population.member(2)]), population)
-
-
 def test_selected_members_may_repeat_and_come_in_any_order(population):
     chosen = population.select(np.array([2, 0, 2]))
     for name, array in leaves(population).items():
         np.testing.assert_array_equal(leaves(chosen)[name], array[[2, 0, 2]], err_msg=name)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda p: replace(p, iteration=6),
-        lambda p: replace(p, architecture=replace(p.architecture, obs_clip=None)),
-        lambda p: replace(p, policy_adam=replace(p.policy_adam, steps=8)),
-        lambda p: replace(p, value_adam=replace(p.value_adam, steps=8)),
-    ],
-    ids=["iteration", "architecture", "policy steps", "value steps"],
-)
-def test_agents_that_do_not_share_what_a_population_shares_are_not_stacked(population, change):
-    with pytest.raises(ValueError, match="one architecture, at one iteration"):
-        stack([population, change(population)])
 
 
 def test_vectors_of_the_wrong_size_are_refused(population):

@@ -1,6 +1,6 @@
 """Training: what a record says, what an agent depends on, and going on from snapshots as if nothing had happened."""
 
-from dataclasses import fields, replace
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,7 @@ import pytest
 from dpg.agent import snapshot
 from dpg.agent.acting import Actor
 from dpg.agent.normalization import identity, update
-from dpg.agent.population import Population, stack
+from dpg.agent.population import Architecture, Population
 from dpg.agent.recipe import Recipe
 from dpg.agent.snapshot import Snapshot
 from dpg.envs.make import make_vector
@@ -43,6 +43,16 @@ def arrays_of(node: object, prefix: str = "") -> dict[str, np.ndarray]:
     return found
 
 
+def together(nodes):
+    """One population of several, or a part of one: arrays are joined along their axis of members."""
+    if isinstance(nodes[0], np.ndarray):
+        return np.concatenate(nodes)
+    if not is_dataclass(nodes[0]) or isinstance(nodes[0], Architecture):
+        return nodes[0]
+    joined = {field.name: together([getattr(node, field.name) for node in nodes]) for field in fields(nodes[0])}
+    return replace(nodes[0], **joined)
+
+
 @pytest.mark.parametrize("algorithm", ["ppo", "ppo_m", "trpo"])
 def test_going_on_from_snapshots_is_bit_for_bit_never_having_stopped(make_recipe, tmp_path: Path, algorithm):
     recipe = make_recipe(algorithm, iterations=4, config={"value_lr": 1e-3})
@@ -52,7 +62,7 @@ def test_going_on_from_snapshots_is_bit_for_bit_never_having_stopped(make_recipe
     for row, agent in enumerate([0, 3]):
         snapshot.save(Snapshot(agent, recipe, half.member(row)), tmp_path)
     loaded = [snapshot.load(tmp_path / snapshot.filename(agent, 2)) for agent in (0, 3)]
-    resumed, later = run(loaded[0].recipe, [0, 3], until=4, start=stack([one.state for one in loaded]))
+    resumed, later = run(loaded[0].recipe, [0, 3], until=4, start=together([one.state for one in loaded]))
 
     assert resumed.iteration == straight.iteration == 4
     assert resumed.policy_adam.steps == straight.policy_adam.steps

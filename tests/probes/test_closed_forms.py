@@ -16,6 +16,7 @@ from dpg.probes.known_answers.agents import GAE_LAMBDA, GAMMA, jacobian, known_a
 from dpg.probes.known_answers.closed_forms import ClosedLoop, LinearPolicy
 from dpg.probes.known_answers.forms import Gaussian
 from dpg.probes.stream_sums import Products, Sums, spread
+from tests.probes import exact_objective
 
 POLICY = LinearPolicy(np.array([[-0.3, -0.2, 0.1, 0.05], [0.1, -0.3, 0.2, -0.1]]), np.array([-0.7, -0.3]))
 LOOP = ClosedLoop(TASK, POLICY)
@@ -115,10 +116,10 @@ def finite_differences(function, at: np.ndarray, step: float = 1e-5) -> np.ndarr
 
 def test_the_gradient_of_the_objective_against_finite_differences():
     def objective(vector: np.ndarray) -> float:
-        return closed_forms.objective(ClosedLoop(TASK, LinearPolicy(**POLICY.layout.unflatten(vector))), GAMMA)
+        return exact_objective.objective(ClosedLoop(TASK, LinearPolicy(**POLICY.layout.unflatten(vector))), GAMMA)
 
     expected = finite_differences(objective, POLICY.layout.flatten({"mean": POLICY.mean, "log_std": POLICY.log_std}))
-    np.testing.assert_allclose(closed_forms.objective_gradient(LOOP, GAMMA), expected, rtol=1e-6)
+    np.testing.assert_allclose(exact_objective.objective_gradient(LOOP, GAMMA), expected, rtol=1e-6)
     # Without the weights gamma^t, as streams have it, it is another vector.
     true = closed_forms.value_function(LOOP, GAMMA)
     unweighted = closed_forms.stream_gradient(LOOP, true, GAMMA, 1.0, [200])

@@ -29,6 +29,7 @@ from dpg.probes.known_answers.agents import (
 from dpg.probes.known_answers.closed_forms import ClosedLoop
 from dpg.streams import advantages
 from dpg.tables.calibrate import Check
+from tests.probes import exact_objective
 
 ROOT = Path(__file__).parents[2]
 
@@ -47,11 +48,11 @@ def test_the_agents_gradient_is_the_chain_rules():
     state = known_agent("value net", 10).snapshot.state
 
     def objective(vector: np.ndarray) -> float:
-        return closed_forms.objective(ClosedLoop(TASK, linear_policy(state, vector)), GAMMA)
+        return exact_objective.objective(ClosedLoop(TASK, linear_policy(state, vector)), GAMMA)
 
     at, step = state.policy[0].astype(np.float64), 1e-5 * np.eye(10)
     expected = [(objective(at + unit) - objective(at - unit)) / 2e-5 for unit in step]
-    raw = closed_forms.objective_gradient(closed_loop(state), GAMMA)
+    raw = exact_objective.objective_gradient(closed_loop(state), GAMMA)
     np.testing.assert_allclose(jacobian(state).T @ raw, expected, rtol=1e-6)
     assert not np.allclose(raw, expected, rtol=0.1)
 

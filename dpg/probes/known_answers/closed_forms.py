@@ -183,19 +183,6 @@ def stream_gradient(
     return np.mean(terms, axis=0)
 
 
-def objective(loop: ClosedLoop, gamma: float) -> float:
-    """J = E V(s_0), the expected discounted return."""
-    return forms.expectation(value_function(loop, gamma), loop.initial)
-
-
-def objective_gradient(loop: ClosedLoop, gamma: float) -> Float[np.ndarray, " D"]:
-    """grad J = sum_t gamma^t E[grad log pi(a_t|s_t) A(s_t, a_t)]: pairs weighted by gamma^t, which no stream does."""
-    advantage = temporal_difference(loop, value_function(loop, gamma), gamma)
-    steps = int(np.ceil(np.log(1e-16) / np.log(gamma)))
-    terms = [gamma**t * score_expectation(loop, advantage, state) for t, state in enumerate(loop.marginals(steps))]
-    return np.sum(terms, axis=0)
-
-
 def episode_return(loop: ClosedLoop, steps: int) -> float:
     """The expected undiscounted return of an episode of `steps` steps."""
     reward = loop.over_actions(loop.reward)
