@@ -1,7 +1,7 @@
-"""Trees of dataclasses and arrays as bytes, and back: how results lie on disk. Nothing is pickled.
+"""Shard inputs and results as bytes, without pickle: reading a file runs no code of the file's choice.
 
-A tree's arrays are a safetensors file, and its structure is JSON in that file's metadata. Everything comes back as it
-was: types, dtypes, every bit of every number.
+Arrays form a safetensors file; the structure around them is JSON in its metadata. The round trip preserves types,
+dtypes and every bit of every number.
 """
 
 import hashlib
@@ -10,29 +10,30 @@ import math
 import struct
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from types import NoneType
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from safetensors.numpy import load, save
 
-LENGTH = 8  # bytes of the integer that says how long the safetensors header is
+HEADER = 8  # bytes at the start of a safetensors file: the length of its JSON header
 PLAIN = (NoneType, bool, int, float, str)
-SIZES = {"b": (1,), "i": (1, 2, 4, 8), "u": (1, 2, 4, 8), "f": (2, 4, 8)}  # bytes of the numbers that safetensors knows
+ITEM_SIZES = {"b": (1,), "i": (1, 2, 4, 8), "u": (1, 2, 4, 8), "f": (2, 4, 8)}  # bytes, by the kind of dtype
 
 
 class SerializationError(ValueError):
-    """A tree cannot be written, or bytes are not a tree."""
+    """A value cannot be serialized, or bytes cannot be deserialized."""
 
 
 def to_bytes(tree: Any) -> bytes:
-    """A tree of None, bools, numbers, strings, tuples, lists, dicts, arrays, dataclasses and pydantic models as bytes.
+    """Serialize None, bools, numbers, strings, tuples, lists, dicts, arrays, and records of these.
+
+    A record is a dataclass, a named tuple or a pydantic model.
 
     Raises:
-        SerializationError: something in it is of another kind.
+        SerializationError: the tree contains a value of another type.
     """
     structure, arrays = _flatten(tree)
     named = {str(index): array for index, array in enumerate(arrays)}
@@ -40,22 +41,22 @@ def to_bytes(tree: Any) -> bytes:
 
 
 def from_bytes(data: bytes) -> Any:
-    """The tree that `to_bytes` wrote. Its classes must have been imported: reading never imports anything.
+    """What `to_bytes` serialized. Nothing is imported: the classes of its records must be loaded already.
 
     Raises:
-        SerializationError: these are not the bytes of a tree, or its classes are unknown.
+        SerializationError: the bytes are damaged or foreign, or a class is not loaded.
     """
     try:
         arrays = load(data)
-        length = int.from_bytes(data[:LENGTH], "little")
-        structure = json.loads(json.loads(data[LENGTH : LENGTH + length])["__metadata__"]["tree"])
+        length = int.from_bytes(data[:HEADER], "little")
+        structure = json.loads(json.loads(data[HEADER : HEADER + length])["__metadata__"]["tree"])
         return _build(structure, arrays)
-    except Exception as error:  # a class may raise anything when its fields are not what it expects
-        raise SerializationError(f"not a tree: {error!r}") from error
+    except Exception as error:  # a record may raise anything when its fields are not what it expects
+        raise SerializationError(f"cannot be deserialized: {error!r}") from error
 
 
 def digest(tree: Any) -> str:
-    """A name for a tree's content: the same for equal trees alone.
+    """A hexadecimal digest of a tree's content: equal for equal trees only.
 
     Raises:
         SerializationError: as `to_bytes`.
@@ -68,40 +69,32 @@ def digest(tree: Any) -> str:
 
 
 def _flatten(tree: Any) -> tuple[Any, list[np.ndarray]]:
+    """A tree's structure as JSON, and its arrays, to which the structure refers by position."""
     arrays: list[np.ndarray] = []
 
     def array_of(kind: str, array: np.ndarray) -> dict[str, Any]:
-        if not array.dtype.isnative or array.dtype.itemsize not in SIZES.get(array.dtype.kind, ()):
-            raise SerializationError(f"an array of {array.dtype} cannot be kept")
+        if not array.dtype.isnative or array.dtype.itemsize not in ITEM_SIZES.get(array.dtype.kind, ()):
+            raise SerializationError(f"an array of {array.dtype} cannot be serialized")
         arrays.append(np.require(array, requirements="C"))
         return {kind: len(arrays) - 1, "dtype": str(array.dtype), "shape": list(array.shape)}
 
     def visit(node: Any) -> Any:  # noqa: PLR0911
-        kind = type(node)  # a subclass of int, dict or ndarray would come back as something else
-        match node:
-            case np.generic():
-                return array_of("scalar", np.asarray(node))
-            case _ if kind is np.ndarray:
-                return array_of("array", node)
-            case _ if kind is float and math.isnan(node):  # JSON has one NaN, without sign and payload
-                return {"nan": struct.pack("<d", node).hex()}
-            case _ if kind in PLAIN:
-                return node
-            case _ if kind is list:
-                return [visit(item) for item in node]
-            case _ if kind is dict:
-                return {"dict": [[visit(key), visit(value)] for key, value in node.items()]}
-            case _ if kind is tuple:
-                return {"tuple": [visit(item) for item in node]}
-            case tuple() if hasattr(node, "_fields"):
-                return {"type": _name(kind), "items": [visit(item) for item in node]}
-            case BaseModel():
-                return {"type": _name(kind), "json": _json(node)}
-            case _ if is_dataclass(node) and not isinstance(node, type):
-                values = {field.name: visit(getattr(node, field.name)) for field in fields(node)}
-                return {"type": _name(kind), "fields": values}
-            case _:
-                raise SerializationError(f"a {kind.__name__} cannot be kept")
+        kind = type(node)  # exact types: a subclass of int, dict or ndarray would come back as its base
+        if isinstance(node, np.generic):
+            return array_of("scalar", np.asarray(node))
+        if kind is np.ndarray:
+            return array_of("array", node)
+        if kind is float and math.isnan(node):  # JSON has a single NaN, without sign and payload
+            return {"nan": struct.pack("<d", node).hex()}
+        if kind in PLAIN:
+            return node
+        if kind is list:
+            return [visit(item) for item in node]
+        if kind is tuple:
+            return {"tuple": [visit(item) for item in node]}
+        if kind is dict:
+            return {"dict": [[visit(key), visit(value)] for key, value in node.items()]}
+        return {"record": _name(kind), "fields": {name: visit(getattr(node, name)) for name in _fields(kind)}}
 
     return visit(tree), arrays
 
@@ -109,59 +102,56 @@ def _flatten(tree: Any) -> tuple[Any, list[np.ndarray]]:
 def _build(node: Any, arrays: dict[str, np.ndarray]) -> Any:  # noqa: PLR0911
     build: Callable[[Any], Any] = lambda child: _build(child, arrays)  # noqa: E731
     match node:
+        case list():
+            return [build(item) for item in node]
         case {"array": index}:
             return arrays[str(index)]
         case {"scalar": index}:
             return arrays[str(index)][()]
         case {"nan": bits}:
             return struct.unpack("<d", bytes.fromhex(bits))[0]
-        case {"dict": items}:
-            return {build(key): build(value) for key, value in items}
         case {"tuple": items}:
             return tuple(map(build, items))
-        case {"type": name, "items": items}:
-            return _class(name)(*map(build, items))
-        case {"type": name, "json": text}:
-            return _class(name).model_validate_json(text)
-        case {"type": name, "fields": values}:
-            return _class(name)(**{key: build(value) for key, value in values.items()})
-        case list():
-            return [build(item) for item in node]
+        case {"dict": items}:
+            return {build(key): build(value) for key, value in items}
+        case {"record": name, "fields": values}:
+            cls = _find(name)
+            _fields(cls)
+            return cls(**{key: build(value) for key, value in values.items()})
         case _:
             return node
 
 
-def _json(model: BaseModel) -> str:
-    text = model.model_dump_json()
-    with suppress(ValidationError):
-        if type(model).model_validate_json(text) == model:
-            return text
-    raise SerializationError(f"a {type(model).__name__} does not come back from its JSON: {text[:200]}")
+def _fields(cls: Any) -> list[str]:
+    """The field names of a record's class.
+
+    Raises:
+        SerializationError: it is no record's class.
+    """
+    if isinstance(cls, type):
+        if issubclass(cls, BaseModel):
+            return list(cls.model_fields)
+        if is_dataclass(cls):
+            return [field.name for field in fields(cls)]
+        names = getattr(cls, "_fields", None)
+        if issubclass(cls, tuple) and names is not None:
+            return list(names)
+    raise SerializationError(f"{cls!r} is not a type that can be serialized")
 
 
 def _name(cls: type) -> str:
     name = f"{cls.__module__}:{cls.__qualname__}"
     if _find(name) is not cls:
         raise SerializationError(
-            f"{name} cannot be found again: only classes at the top of a module, or inside another, can"
+            f"{name} cannot be found again: a class must be at the top level of a module or a class"
         )
     return name
 
 
 def _find(name: str) -> Any:
-    """What is called so in the modules that are there; `getattr` on a module may import another."""
+    """The object of that name in the loaded modules, or None."""
     module, _, qualname = name.partition(":")
     found: Any = sys.modules.get(module)
     for part in qualname.split("."):
-        found = getattr(found, "__dict__", {}).get(part)
-    return found
-
-
-def _class(name: str) -> Any:
-    found = _find(name)
-    known = isinstance(found, type) and (
-        is_dataclass(found) or issubclass(found, BaseModel) or hasattr(found, "_fields")
-    )
-    if not known:
-        raise SerializationError(f"the class {name} is unknown")
+        found = getattr(found, "__dict__", {}).get(part)  # `getattr(found, part)` may import a module
     return found

@@ -88,6 +88,8 @@ def same(a: Any, b: Any) -> bool:
         return len(a) == len(b) and all(map(same, a, b))
     if isinstance(a, dict):
         return same(list(a.items()), list(b.items()))
+    if isinstance(a, BaseModel):
+        return same(dict(a), dict(b))
     if is_dataclass(a):
         return all(same(getattr(a, field.name), getattr(b, field.name)) for field in fields(a))
     return a == b
@@ -106,7 +108,7 @@ views = arrays.flatmap(
 )
 models = st.builds(
     Settings,
-    rate=st.floats(allow_nan=False, allow_infinity=False),
+    rate=st.floats(),
     names=st.lists(st.text(max_size=3), max_size=2).map(tuple),
     clip=st.none() | st.just(0.5),
 )
@@ -161,7 +163,7 @@ def test_a_nan_keeps_sign_and_payload(bits):
 
 
 def test_the_parts_of_a_dict_that_looks_like_our_own_structure_are_not_taken_for_it():
-    for tree in ({"array": 0}, {"type": "x:y", "fields": {}}, {"tuple": [1]}, {"dict": [[1, 2]]}, {"nan": "00"}):
+    for tree in ({"array": 0}, {"record": "x:y", "fields": {}}, {"tuple": [1]}, {"dict": [[1, 2]]}, {"nan": "00"}):
         assert same(come_back(tree), tree)
 
 
@@ -278,8 +280,6 @@ def local_class() -> Any:
         Colour.RED,
         Meters(1.0),
         OrderedDict(a=1),
-        Settings(rate=float("nan"), names=(), clip=None),
-        Settings.model_construct(rate=1.0, names=("a",), clip=float("inf")),
     ],
     ids=lambda tree: f"{type(tree).__name__}-{str(tree)[:20]}",
 )
@@ -327,20 +327,22 @@ HERE = f"{Leaf.__module__}:"
         {"dict": [[{"dict": []}, 1]]},
         {"tuple": None},
         {"nan": "00"},
-        {"type": 5, "items": []},
-        {"type": "", "items": []},
-        {"type": f"{HERE}Leaf", "items": [1, 2, 3]},
-        {"type": f"{HERE}Leaf", "fields": [1]},
-        {"type": f"{HERE}Leaf", "fields": {"other": 1}},
-        {"type": f"{HERE}Pair", "items": 5},
-        {"type": f"{HERE}Settings", "json": "{}"},
-        {"type": f"{HERE}Missing", "items": []},
-        {"type": f"{HERE}Outer", "items": []},
-        {"type": f"{HERE}local_class", "items": []},
-        {"type": "builtins:eval", "items": ["1"]},
-        {"type": "subprocess:Popen", "fields": {"args": "true"}},
+        {"record": 5, "fields": {}},
+        {"record": "", "fields": {}},
+        {"record": f"{HERE}Leaf", "fields": [1]},
+        {"record": f"{HERE}Leaf", "fields": {"name": "a"}},
+        {"record": f"{HERE}Leaf", "fields": {"other": 1}},
+        {"record": f"{HERE}Pair", "fields": 5},
+        {"record": f"{HERE}Settings", "fields": {}},
+        {"record": f"{HERE}Settings", "fields": {"rate": "x", "names": [], "clip": None}},
+        {"record": f"{HERE}Missing", "fields": {}},
+        {"record": f"{HERE}Outer", "fields": {}},
+        {"record": f"{HERE}local_class", "fields": {}},
+        {"record": "builtins:eval", "fields": {"source": "1"}},
+        {"record": "builtins:tuple", "fields": {}},
+        {"record": "subprocess:Popen", "fields": {"args": "true"}},
         {
-            "type": "dpg.agent.population:Population",
+            "record": "dpg.agent.population:Population",
             "fields": dict.fromkeys((field.name for field in fields(Population)), 1),
         },
     ],
@@ -373,9 +375,9 @@ import scipy
 for name in ("wave:Wave_read", "dpg.probes.landscape:Plane", "scipy:interpolate.BSpline"):
     before = set(sys.modules)
     try:
-        serialization.from_bytes(save({}, metadata={"tree": json.dumps({"type": name, "fields": {}})}))
+        serialization.from_bytes(save({}, metadata={"tree": json.dumps({"record": name, "fields": {}})}))
     except serialization.SerializationError as error:
-        assert "is unknown" in str(error), error
+        assert "not a type that can be serialized" in str(error), error
     else:
         raise SystemExit(f"{name} was built")
     assert set(sys.modules) == before, (name, set(sys.modules) - before)
