@@ -12,12 +12,12 @@ from dpg.report.claims import decisions
 from dpg.report.gallery import drawings
 from dpg.report.tables import load
 from dpg.runtime import config
-from dpg.runtime.outputs import replacing, write_table, write_whole
+from dpg.runtime.outputs import replacing, write_atomic, write_table
 from dpg.runtime.progress import Progress
 from dpg.runtime.schema import Params
 from stages.common import entrypoint
 from stages.common.execution import run_stage
-from stages.common.lineage import origins
+from stages.common.lineage import read_records
 from stages.common.scope import PipelineScope, tables_of
 
 REPORTS = Path("reports")
@@ -43,8 +43,8 @@ def main() -> None:
         captions = {drawing.name: drawing.caption for drawing in gallery}
         write_table(alignment.table(measured.alignment, statistics), figures / "landscape_alignment.csv")
         (figures / "captions.json").write_text(json.dumps(captions, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-        write_whole(decisions.to_json(claims), REPORTS / "claims.json")
-        write_whole(metrics.to_json(summary), REPORTS / "metrics.json")
+        write_atomic(decisions.to_json(claims), REPORTS / "claims.json")
+        write_atomic(metrics.to_json(summary), REPORTS / "metrics.json")
         with replacing(REPORTS / "curves.csv") as draft:
             table = write_table(metrics.curves(measured.history, statistics), draft)
         run.log_metrics(metrics.flat(summary), step=0)
@@ -54,7 +54,7 @@ def main() -> None:
         run.log_artifacts(figures, "figures")
         for name in ("metrics.json", "curves.csv"):
             run.log_file(REPORTS / name)
-        made = origins(params.envs, params.algorithms)
+        made = read_records(params.envs, params.algorithms)
         unknown = run.link(made)
     tell(made, unknown)
     print(FIGURES, file=sys.stderr)

@@ -10,10 +10,10 @@ from dpg.report.figures import interactive
 from dpg.report.page import records, render
 from dpg.report.tables import load
 from dpg.runtime import config
-from dpg.runtime.outputs import MissingOutputError, read_table, write_whole
+from dpg.runtime.outputs import MissingOutputError, read_table, write_atomic
 from dpg.runtime.schema import Params
 from stages.common import entrypoint
-from stages.common.lineage import paths
+from stages.common.lineage import record_paths
 from stages.common.scope import PipelineScope, record, tables_of
 
 REPORTS = Path("reports")
@@ -35,8 +35,8 @@ def main() -> None:
         records={each.name: each for each in all_records(params)},
         calibration=read_table(CALIBRATION) if CALIBRATION.exists() else None,
     )
-    write_whole(render.render(material), PAGE)
-    write_whole(interactive.page(material.tables.landscape), LANDSCAPES)
+    write_atomic(render.render(material), PAGE)
+    write_atomic(interactive.page(material.tables.landscape), LANDSCAPES)
     if run_id := material.records["figures"].run_id:
         tracking.attach(PAGE, run_id)
     print(PAGE.resolve(), file=sys.stderr)
@@ -56,7 +56,7 @@ def read_json(path: Path) -> Any:
 
 def all_records(params: Params) -> list[records.Record]:
     """The record of every stage whose tables the report shows, of the calibration and of the figures."""
-    found = paths(params.envs, params.algorithms)
+    found = record_paths(params.envs, params.algorithms)
     found |= {stage: record(stage, PipelineScope()) for stage in ("calibrate", "figures")}
     return [records.read(name, path) for name, path in found.items()]
 

@@ -8,8 +8,8 @@ import sys
 import typer
 
 from dpg.cli import calibrate, claims, doctor, landscape, plan, repro, show, ui, watch
+from dpg.runtime.console import configure_process
 from dpg.runtime.errors import UserError
-from dpg.runtime.surroundings import settle
 
 app = typer.Typer(
     name="dpg",
@@ -41,7 +41,7 @@ def dpg() -> None:
 
 def main() -> None:
     """Run the command line; what a user can mend is told in one clear message, with exit code 1."""
-    settle()
+    configure_process()
     try:
         app(prog_name="dpg")
     except UserError as error:

@@ -14,7 +14,7 @@ import psutil
 from dpg.cli import dag
 from dpg.cli.dag import Outputs, Pipeline
 from dpg.cli.walk import Outcome, State, walk
-from dpg.runtime.lifeline import SHELLS
+from dpg.runtime.parent_process import SHELLS
 
 # DVC closes every command with them; once for each stage, they would drown the stages' own lines.
 HINTS = (

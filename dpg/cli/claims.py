@@ -49,7 +49,7 @@ def claims(
     be had before a run as well, and how surely the rules decide.
     """
     from dpg.cli import claims_before
-    from dpg.runtime.surroundings import foreign_output
+    from dpg.runtime.console import stdout_to_stderr
 
     if before and characteristics:
         raise UserError("--before and --characteristics: give one of them")
@@ -62,7 +62,7 @@ def claims(
         typer.echo(json.dumps(simulated, indent=2) if as_json else claims_before.markdown(simulated), nl=as_json)
         return
     if before:
-        with foreign_output():  # a task's own module may print
+        with stdout_to_stderr():  # a task's own module may print
             found = claims_before.forecast(set_param or [])
     else:
         found = read(PATH)

@@ -12,8 +12,8 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from dpg.cli.check import Check, Level, worst
+from dpg.runtime.console import stdout_to_stderr
 from dpg.runtime.errors import UserError
-from dpg.runtime.surroundings import foreign_output
 
 STYLES = {Level.OK: "green", Level.WARNING: "yellow", Level.PROBLEM: "bold red"}
 EPILOG = """
@@ -32,7 +32,7 @@ def doctor(
     Nothing is changed. A warning leaves work possible; a problem does not, and makes the exit code 1.
     """
     out = Console(highlight=False)
-    with Console(stderr=True).status("looking"), foreign_output():
+    with Console(stderr=True).status("looking"), stdout_to_stderr():
         findings = [examine(check) for check in checks()]
     if as_json:
         typer.echo(json.dumps([dataclasses.asdict(finding) for finding in findings], indent=2))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dpg.cli.snapshots import Snapshot
-from dpg.runtime.surroundings import foreign_output
+from dpg.runtime.console import stdout_to_stderr
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,7 +73,7 @@ def landscape(
 
     budgets = (*sorted(set(fewer or [])), pairs)
     wanted = Survey(Grid(x_range, y_range, grid), regimes, budgets, random_norm, not own_noise, seed)
-    with foreign_output():
+    with stdout_to_stderr():
         table = measure(wanted, found, output)
     out = Console(highlight=False)
     out.print(summary(table))

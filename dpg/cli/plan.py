@@ -66,8 +66,8 @@ def make(project: Path, overrides: Sequence[str]) -> "Plan":
     from dpg.cli import dag, staleness
     from dpg.cli.overrides import apply
     from dpg.runtime import machine
+    from dpg.runtime.console import stdout_to_stderr
     from dpg.runtime.local_workers import num_jobs
-    from dpg.runtime.surroundings import foreign_output
 
     jobs = num_jobs()
     with staleness.replica(project) as folder:
@@ -77,7 +77,7 @@ def make(project: Path, overrides: Sequence[str]) -> "Plan":
             from dpg.planning import counts, forecast, rates, records
             from dpg.streams import measurable
 
-            with foreign_output():  # a task's own module may print
+            with stdout_to_stderr():  # a task's own module may print
                 tasks = counts.tasks_of(params)
             works = counts.stages(params, tasks)
             pipeline = answer()
@@ -85,7 +85,7 @@ def make(project: Path, overrides: Sequence[str]) -> "Plan":
     known = records.read(project, tasks) if to_run else {}
     new = [work for work in to_run if not (work.name in known and known[work.name].is_of(work, jobs))]
     began = time.monotonic()
-    with foreign_output():
+    with stdout_to_stderr():
         measured = rates.measure(params, _cells(new), _stages(new)) if new else None
     return forecast.Plan(
         scale=params.scale,

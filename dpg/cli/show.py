@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from dpg.cli.snapshots import Snapshot
-from dpg.runtime.surroundings import foreign_output
+from dpg.runtime.console import stdout_to_stderr
 
 if TYPE_CHECKING:
     from dpg.agent import snapshot
@@ -37,7 +37,7 @@ def show(
     from dpg import api
 
     ways = {"sampled": False, "deterministic": True} if episodes else {}
-    with foreign_output():
+    with stdout_to_stderr():
         policy = api.load_policy(path)
         returns = {name: api.evaluate(policy, episodes, seed, deterministic=way) for name, way in ways.items()}
     if as_json:

@@ -7,9 +7,9 @@ import typer
 from rich.console import Console
 
 from dpg.cli.snapshots import Snapshot
+from dpg.runtime.console import stdout_to_stderr
 from dpg.runtime.errors import UserError
 from dpg.runtime.ids import file_name
-from dpg.runtime.surroundings import foreign_output
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,12 +47,12 @@ def watch(
     from dpg import api
     from dpg.runtime.outputs import replacing
 
-    with foreign_output():
+    with stdout_to_stderr():
         policy = api.load_policy(path)
     agent = policy.snapshot
     target = output or Path(f"{file_name(agent.recipe.env_id)}-{agent.recipe.algorithm}-{path.stem}.gif")
     _check(target)
-    with Console(stderr=True).status("drawing"), foreign_output():
+    with Console(stderr=True).status("drawing"), stdout_to_stderr():
         frames, rate, length, return_ = film(policy, seconds, seed, deterministic=deterministic)
         with replacing(target) as draft:
             write(frames, rate, draft)

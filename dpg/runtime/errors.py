@@ -1,5 +1,5 @@
-"""The base of all errors that a user can mend."""
+"""The base class of errors that a user can fix."""
 
 
 class UserError(Exception):
-    """Something is wrong that a user can mend; the message is written for them. Edges print it without a traceback."""
+    """An error that the user can fix. Commands and stages print its message without a traceback."""

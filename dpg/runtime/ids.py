@@ -1,11 +1,11 @@
-"""Gymnasium's ids, `[namespace/]name[-vN]`, where they name files and where tasks are compared across versions.
+"""Gymnasium's ids, `[namespace/]name[-vN]`, in file names and across versions.
 
-Folders and DVC stages are named by an id as it stands: a namespace is a folder above its tasks.
+Folders and DVC stages use an id unchanged: a namespace is a folder above its tasks.
 """
 
 import re
 
-# Stands for the slash in names of files. No id has it, so that names tell ids apart; URLs and shells leave it alone.
+# Replaces the slash in file names. No id contains it, so names stay unique; URLs and shells leave it alone.
 SLASH = "~"
 
 

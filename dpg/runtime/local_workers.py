@@ -13,7 +13,7 @@ import loky
 import psutil
 from loky.backend import resource_tracker as loky_tracker
 
-from dpg.runtime import lifeline
+from dpg.runtime import parent_process
 from dpg.runtime.errors import UserError
 from dpg.runtime.workers import TaskResult, Workers, WorkersLostError, run_task
 
@@ -105,7 +105,7 @@ def _start_worker(parent: int) -> None:
     stage = psutil.Process().parent()
     if stage is None or stage.pid != parent:
         os._exit(1)
-    lifeline.when_ended(stage, lambda: os._exit(1))
+    parent_process.on_exit(stage, lambda: os._exit(1))
 
 
 def _first_line(error: BaseException) -> str:

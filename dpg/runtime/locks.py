@@ -1,4 +1,4 @@
-"""Folders that processes hold by a lock on a file in them, which the system releases when its process ends."""
+"""Folders that processes lock by a file inside, which the system releases when the process ends."""
 
 import errno
 import fcntl
@@ -9,44 +9,44 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 
 LOCK = "in-use"
-SHARED, ALONE = fcntl.LOCK_SH, fcntl.LOCK_EX
-ENTRIES = 100  # tries to enter a folder that others remove
+SHARED, EXCLUSIVE = fcntl.LOCK_SH, fcntl.LOCK_EX
+MAX_ATTEMPTS = 100  # at a folder that other processes keep removing
 
 
-def enter(directory: Path, how: int, waiting: Callable[[], AbstractContextManager[object]] = nullcontext) -> int:
-    """Hold a folder, made where it is missing, `SHARED` with others or `ALONE`, until the lock returned is closed.
+def lock_folder(directory: Path, mode: int, waiting: Callable[[], AbstractContextManager[object]] = nullcontext) -> int:
+    """Lock a folder, created if missing, in `SHARED` or `EXCLUSIVE` mode until the returned descriptor is closed.
 
-    Where another holds it, `waiting` is around the time until it may be held.
+    `waiting` is entered while another process holds the lock.
     """
-    for tries_left in reversed(range(ENTRIES)):
+    for attempts_left in reversed(range(MAX_ATTEMPTS)):
         try:
             directory.mkdir(parents=True, exist_ok=True)
             lock = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT)
-        except (FileNotFoundError, FileExistsError):  # it was removed while we were at it
-            if not tries_left:
+        except (FileNotFoundError, FileExistsError):  # another process has just removed it
+            if not attempts_left:
                 raise
             continue
         try:
             with nullcontext() if is_free(lock) else waiting():
-                fcntl.flock(lock, how)
+                fcntl.flock(lock, mode)
             if is_named(lock, directory / LOCK):
                 return lock
         except BaseException:
             os.close(lock)
             raise
         os.close(lock)
-    raise FileNotFoundError(errno.ENOENT, "others remove it again and again", str(directory))
+    raise FileNotFoundError(errno.ENOENT, "other processes keep removing it", str(directory))
 
 
-def hold(path: Path) -> int:
-    """A lock on a file, held alone until it is closed."""
+def lock_file(path: Path) -> int:
+    """Lock a file exclusively until the returned descriptor is closed."""
     lock = os.open(path, os.O_RDWR)
     fcntl.flock(lock, fcntl.LOCK_EX)
     return lock
 
 
 def is_free(lock: int) -> bool:
-    """Whether nobody else holds the lock; it is held alone, if so, until it is closed."""
+    """Whether no other process holds the lock; if so, take it exclusively."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -55,7 +55,7 @@ def is_free(lock: int) -> bool:
 
 
 def is_named(file: int, path: Path) -> bool:
-    """Whether an open file has that name, and not lost it meanwhile."""
+    """Whether an open file still has that name."""
     try:
         return os.path.samestat(os.fstat(file), path.stat())
     except FileNotFoundError:
@@ -63,7 +63,7 @@ def is_named(file: int, path: Path) -> bool:
 
 
 def clear(directory: Path) -> None:
-    """Remove everything in a folder but its lock."""
+    """Remove everything in a folder except its lock."""
     for path in directory.iterdir():
         if path.name == LOCK:
             continue
@@ -74,12 +74,12 @@ def clear(directory: Path) -> None:
 
 
 def discard(directory: Path, lock: int) -> None:
-    """Remove a folder whose lock we hold alone; what cannot be removed stays.
+    """Remove a folder whose lock this process holds exclusively; files that cannot be removed stay.
 
-    The lock goes last: until then newcomers wait for it, and then they begin with a fresh folder.
+    The lock goes last: until then other processes wait for it, and then they start with a new folder.
     """
     with suppress(OSError):
-        if is_named(lock, directory / LOCK):  # else another removed it, and what lies there now is a third one's
+        if is_named(lock, directory / LOCK):  # otherwise the folder there now belongs to another process
             clear(directory)
             (directory / LOCK).unlink()
             directory.rmdir()

@@ -1,4 +1,4 @@
-"""Progress that a person can read: a bar with rate and time left on a terminal, plain lines elsewhere."""
+"""Progress on standard error: a bar on a terminal, plain lines elsewhere."""
 
 import sys
 import time
@@ -11,7 +11,7 @@ LINE_INTERVAL_S = 10.0
 
 
 class Progress:
-    """Counts work done against `total`, in `unit`s, on standard error."""
+    """Shows completed work out of `total`, in `unit`s."""
 
     def __init__(self, description: str, total: int, unit: str = "pairs") -> None:
         self.unit = unit
@@ -27,7 +27,7 @@ class Progress:
         )
 
     def advance(self, amount: int, *, resumed: bool = False) -> None:
-        """`amount` more units are done; `resumed`: by an earlier run, so that they say nothing about the rate."""
+        """Count `amount` more units; `resumed` units come from an earlier run and do not count towards the rate."""
         self._done += amount
         if resumed:
             self._resumed += amount

@@ -1,4 +1,4 @@
-"""Where the project lies."""
+"""The project's folder, and importing the user's modules from it."""
 
 import os
 import sys
@@ -6,19 +6,19 @@ from pathlib import Path
 
 
 def root() -> Path:
-    """The project's root; in an experiment that DVC runs in a temporary copy, the original's."""
+    """The project's root; for an experiment in DVC's temporary copy, the root of the original."""
     return Path(os.environ.get("DVC_ROOT", ".")).resolve()
 
 
 def snapshots(folder: Path) -> list[Path]:
-    """Every snapshot that a project in this folder holds, by path."""
+    """Every snapshot of the project in this folder, sorted by path."""
     return sorted(folder.glob("data/**/agent*-iteration*.safetensors"))
 
 
 def make_importable(folder: Path | None = None) -> None:
-    """Let a user's own modules be imported from a folder; by default from where we are, then from the project's root.
+    """Make the user's own modules importable from a folder (default: the current one), then from the project's root.
 
-    `python -m` does so by itself; a command, a notebook or a worker does not.
+    `python -m` does this by itself; commands, notebooks and workers do not.
     """
     here = str((folder or Path.cwd()).resolve())
     if here not in sys.path:
@@ -28,5 +28,5 @@ def make_importable(folder: Path | None = None) -> None:
 
 
 def around(path: Path) -> Path | None:
-    """The project that a file lies in: the nearest folder above it that has a `params.yaml`."""
+    """The project that contains a file: the nearest folder above it with a `params.yaml`."""
     return next((folder for folder in path.resolve().parents if (folder / "params.yaml").is_file()), None)

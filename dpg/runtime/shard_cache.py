@@ -1,12 +1,12 @@
-"""Finished shards of stages that have not ended: what a killed run goes on from.
+"""The cache of finished shards, from which an interrupted run of a stage resumes.
 
-They lie in `.scratch/<stage>/<cell>/<key>/` under the project's root, where the key is a digest of parameters and code,
-and each file is named by the function and the content of the shard that it is the result of. So nothing is taken up
-that another experiment, other code or other data left: it has another name. A file is written under another name first,
-and carries a digest of its content that is checked when it is read.
+A stage's cache is `.scratch/<stage>/<cell>/<key>/` under the project's root, where the key is a digest of parameters
+and code. Each file is named by the shard's function and a digest of its inputs, so that results of other experiments,
+code or data are never reused. Files are written under another name first, and carry a digest that is checked on
+reading.
 
-The folder goes when its stage has published. What killed runs leave is bounded: beyond `DPG_SCRATCH_GB` (default 20)
-the oldest that are not in use are removed, and where that is not enough, results are no longer kept.
+A cache is removed once its stage has published. Leftovers of killed runs are bounded: beyond `DPG_SCRATCH_GB` (default
+20) the oldest unused ones are removed, and if that is not enough, results are no longer cached.
 """
 
 import hashlib
@@ -25,25 +25,25 @@ from dpg.runtime.errors import UserError
 from dpg.runtime.locks import LOCK
 
 DIGEST = 32  # bytes
-LOOKS = 5  # at whether a folder is in use; whoever lists folders uses each for a moment
+UNUSED_CHECKS = 5  # of a folder's lock, which processes that list the folders hold for a moment
 SUFFIX = ".shard"
 DEFAULT_LIMIT_GB = 20.0
 
 
 class ShardCacheError(UserError):
-    """Finished shards cannot be kept; the message says why and what to do."""
+    """Finished shards cannot be cached; the message says why and what to do."""
 
 
 def root() -> Path:
-    """The scratch folder of the project; it may not be there."""
+    """The scratch folder of the project, which may not exist."""
     return project.root() / ".scratch"
 
 
 def limit_bytes() -> int:
-    """The most that the scratch folder is to hold: `DPG_SCRATCH_GB` (1 GB is 1e9 bytes).
+    """The maximum size of the scratch folder: `DPG_SCRATCH_GB` (1 GB is 1e9 bytes).
 
     Raises:
-        UserError: it is not a number, or negative.
+        UserError: `DPG_SCRATCH_GB` is negative or no number.
     """
     text = os.environ.get("DPG_SCRATCH_GB", str(DEFAULT_LIMIT_GB))
     try:
@@ -57,7 +57,7 @@ def limit_bytes() -> int:
 
 @dataclass(frozen=True)
 class Leftover:
-    """The folder of one execution of a stage: finished shards that have not been published."""
+    """The cache of a stage that has not published."""
 
     path: Path
     num_results: int
@@ -67,45 +67,45 @@ class Leftover:
 
 
 def leftovers() -> list[Leftover]:
-    """What lies in the scratch folder, the oldest first."""
+    """The caches in the scratch folder, oldest first."""
     found: list[Leftover] = []
-    for directory, _, files in os.walk(root()):  # folders that go meanwhile are no error to it
+    for directory, _, files in os.walk(root()):  # it tolerates folders that vanish meanwhile
         if LOCK in files:
-            with suppress(OSError):  # it was published meanwhile, or is another user's
+            with suppress(OSError):  # just published, or another user's
                 found.append(_inspect(Path(directory)))
     return sorted(found, key=lambda leftover: leftover.modified)
 
 
 class ShardCache:
-    """The finished shards of one execution of a stage."""
+    """The cache of one stage of one cell."""
 
     def __init__(self, directory: Path, limit: int) -> None:
         self.directory = directory
         self._limit = limit
-        self._metadata_locks: list[int] = []  # locks on what it has left
+        self._metadata_locks: list[int] = []
         self._room = self._make_room(0)
         self._full = False
 
     @property
     def num_results(self) -> int:
-        """Results that are kept."""
+        """The number of cached results."""
         return sum(1 for _ in self.directory.glob(f"*{SUFFIX}"))
 
     @property
     def num_bytes(self) -> int:
-        """Bytes of the results that are kept."""
+        """The size of the cached results."""
         return sum(path.stat().st_size for path in self.directory.glob(f"*{SUFFIX}"))
 
     @staticmethod
     def key(function: Callable[..., Any], shard: Any) -> str:
-        """The name of `function(shard)`."""
+        """The cache key of `function(shard)`."""
         return f"{function.__module__}.{function.__qualname__}-{serialization.digest(shard)}"
 
     def __contains__(self, key: str) -> bool:
         return self._path(key).exists()
 
     def get(self, key: str) -> Any:
-        """The result of that name; a file that is not whole, or not of that name, is removed.
+        """The result with this key; a damaged file is removed.
 
         Raises:
             KeyError: there is none.
@@ -119,15 +119,15 @@ class ShardCache:
             raise KeyError(key) from None
         except (OSError, serialization.SerializationError):
             pass
-        print(f"warning: {path} is damaged: its shard is done again", file=sys.stderr, flush=True)
+        print(f"warning: {path} is damaged: its shard is computed again", file=sys.stderr, flush=True)
         path.unlink(missing_ok=True)
         raise KeyError(key)
 
     def put(self, key: str, result: Any) -> None:
-        """Keep a result, if there is room.
+        """Cache a result, if there is room.
 
         Raises:
-            ShardCacheError: it cannot be written.
+            ShardCacheError: the file cannot be written.
         """
         if self._full:
             return
@@ -136,31 +136,34 @@ class ShardCache:
         if needed > self._room:
             self._room = self._make_room(needed)
         if needed > self._room:
-            print("warning: DPG_SCRATCH_GB is reached: what follows is lost if this run is killed", file=sys.stderr)
+            print(
+                "warning: DPG_SCRATCH_GB is reached: shards that finish from now on are lost if this run is killed",
+                file=sys.stderr,
+            )
             self._full = True
             return
         self._room -= needed
         self._write(self._path(key), _digest(key, payload) + payload)
 
     def read_metadata(self, name: str) -> str | None:
-        """The line that the last execution at this work left here; None if there is none, or it has not ended."""
+        """What an earlier run wrote under this name; None if there is none, or that run has not ended."""
         with suppress(OSError), (self.directory / name).open("r+", encoding="utf-8") as file:
             return file.read() if locks.is_free(file.fileno()) else None
         return None
 
     def write_metadata(self, name: str, text: str) -> None:
-        """Leave a line for an execution that goes on from here when this one has ended."""
+        """Write a line for a later run that resumes from this cache."""
         self._write(self.directory / name, text.encode(), hold=True)
 
     def close(self) -> None:
-        """What was left is that of an execution that has ended."""
+        """Release the metadata to later runs."""
         for lock in self._metadata_locks:
             os.close(lock)
 
     def _make_room(self, needed: int) -> int:
-        """Bytes that there is room for, after what others left was removed if it leaves too little."""
+        """Free bytes, after removing unused leftovers where `needed` would not fit."""
         own = self.num_bytes
-        return self._limit - own - _bound(self._limit - own - needed, self.directory)
+        return self._limit - own - _bound_leftovers(self._limit - own - needed, self.directory)
 
     def _path(self, key: str) -> Path:
         return self.directory / f"{key}{SUFFIX}"
@@ -170,30 +173,30 @@ class ShardCache:
         try:
             partial.write_bytes(data)
             if hold:
-                self._metadata_locks.append(locks.hold(partial))
+                self._metadata_locks.append(locks.lock_file(partial))
             os.replace(partial, path)
         except OSError as error:
             with suppress(OSError):
                 partial.unlink()
-            raise ShardCacheError(_cannot_keep(self.directory, error)) from error
+            raise ShardCacheError(_write_error(self.directory, error)) from error
 
 
 @contextmanager
 def open_shard_cache(
     stage: str, cell: str, inputs: Mapping[str, Any], modules: tuple[str, ...] = ()
 ) -> Generator[ShardCache]:
-    """The scratch folder of a stage of a cell, with these inputs (JSON), run by this code.
+    """The cache of a stage of a cell, for these inputs (JSON) and the present code.
 
-    It is removed when the block ends well, unless another process is at the same work; else it stays.
+    It is removed when the block succeeds, unless another process uses it; otherwise it stays.
 
     Raises:
-        ShardCacheError: the folder cannot be made.
+        ShardCacheError: the folder cannot be created.
     """
     directory = _directory(stage, cell, inputs, modules)
     limit = limit_bytes()
     with _in_use(directory) as lock, closing(ShardCache(directory, limit)) as cache:
         yield cache
-        for _ in range(LOOKS):
+        for _ in range(UNUSED_CHECKS):
             if locks.is_free(lock):
                 _discard(directory, lock)
                 break
@@ -202,10 +205,10 @@ def open_shard_cache(
 
 @contextmanager
 def pin(stage: str, cell: str, inputs: Mapping[str, Any], modules: tuple[str, ...] = ()) -> Generator[None]:
-    """In the block, whoever is at the same work leaves its scratch folder when it ends well.
+    """In the block, another process that succeeds at the same work does not remove the cache.
 
     Raises:
-        ShardCacheError: the folder cannot be made.
+        ShardCacheError: the folder cannot be created.
     """
     with _in_use(_directory(stage, cell, inputs, modules)):
         yield
@@ -218,19 +221,19 @@ def _directory(stage: str, cell: str, inputs: Mapping[str, Any], modules: tuple[
 
 @contextmanager
 def _in_use(directory: Path) -> Generator[int]:
-    """A lock on the folder, which is made where it is missing."""
+    """A shared lock on the folder, which is created if missing."""
     try:
-        lock = locks.enter(directory, locks.SHARED)
+        lock = locks.lock_folder(directory, locks.SHARED)
     except OSError as error:
-        raise ShardCacheError(_cannot_keep(directory, error)) from error
+        raise ShardCacheError(_write_error(directory, error)) from error
     try:
         yield lock
     finally:
         os.close(lock)
 
 
-def _bound(limit: int, ours: Path) -> int:
-    """Remove what others left, the oldest first, until they take at most `limit`; return what they take."""
+def _bound_leftovers(limit: int, ours: Path) -> int:
+    """Remove unused leftovers, oldest first, until at most `limit` bytes remain; return the bytes that remain."""
     others = [leftover for leftover in leftovers() if leftover.path != ours]
     total = sum(leftover.num_bytes for leftover in others)
     for leftover in others:
@@ -240,7 +243,7 @@ def _bound(limit: int, ours: Path) -> int:
 
 
 def _remove(directory: Path) -> bool:
-    """Remove a folder, unless it is in use; it stays locked until it is gone, so that nobody begins to use it."""
+    """Remove a folder unless it is in use; the lock is held until it is gone, so that no process starts to use it."""
     with suppress(OSError):
         lock = os.open(directory / LOCK, os.O_RDWR)
         try:
@@ -262,7 +265,7 @@ def _inspect(directory: Path) -> Leftover:
 
 
 def _discard(directory: Path, lock: int) -> None:
-    """Remove a folder whose lock we hold alone, and the folders above it that are empty then."""
+    """Remove a folder whose lock this process holds exclusively, and parents that are empty then."""
     locks.discard(directory, lock)
     with suppress(OSError):
         while (directory := directory.parent) != root().parent:
@@ -273,8 +276,8 @@ def _digest(key: str, payload: bytes) -> bytes:
     return hashlib.blake2b(key.encode() + b"\0" + payload, digest_size=DIGEST).digest()
 
 
-def _cannot_keep(directory: Path, error: OSError) -> str:
+def _write_error(directory: Path, error: OSError) -> str:
     return (
-        f"finished work cannot be kept in {directory}: {error.strerror or error}. "
-        "Make room, or make the folder writable, and run the same command again: it goes on from what is kept"
+        f"finished shards cannot be cached in {directory}: {error.strerror or error}. "
+        "Free disk space or make the folder writable, and run the same command again: it resumes from the shards there"
     )

@@ -1,4 +1,4 @@
-"""Where a stage meets the command line, and whatever ends it."""
+"""The command line of a stage: errors, signals and exit codes."""
 
 import errno
 import gc
@@ -15,33 +15,34 @@ from typing import Any
 import psutil
 import typer
 
-from dpg.runtime import lifeline
+from dpg.runtime import parent_process
+from dpg.runtime.console import configure_process
 from dpg.runtime.errors import UserError
-from dpg.runtime.surroundings import settle
 
-# What the system refuses for a reason that a user can mend.
-NO_ROOM = {errno.ENOSPC: "make room", errno.EDQUOT: "make room", errno.EROFS: "make it writable"}
-NOT_ALLOWED = {errno.EACCES: "make it writable", errno.EPERM: "make it writable"}
+# Errors of the operating system that a user can fix, and how.
+HINTS = dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "free disk space") | dict.fromkeys(
+    (errno.EROFS, errno.EACCES, errno.EPERM), "make it writable"
+)
 INTERRUPTED = 130
-STOPPED = "stopped before the end; nothing was published"
+STOPPED = "interrupted; nothing was published"
 STOP_TIMEOUT_S = 5.0
 
 
 def run(main: Callable[..., Any]) -> None:
-    """Run a stage; what a user can mend is told in one clear message, with exit code 1, and Ctrl-C ends with 130."""
-    settle()
+    """Run a stage: an error that the user can fix prints one message and exits with 1, Ctrl-C and SIGTERM with 130."""
+    configure_process()
     signal.signal(signal.SIGTERM, _interrupt)
 
     @wraps(main)
     def guarded(*args: Any, **kwargs: Any) -> None:
         try:
-            if dvc := lifeline.runner():
-                lifeline.when_ended(dvc, _end)
+            if dvc := parent_process.find_dvc():
+                parent_process.on_exit(dvc, _stop)
             main(*args, **kwargs)
         except UserError as error:
             _fail(str(error), 1)
         except OSError as error:
-            hint = (NO_ROOM | NOT_ALLOWED).get(error.errno or 0)
+            hint = HINTS.get(error.errno or 0)
             if hint is None:
                 raise
             _fail(f"{error.filename or 'a file'}: {error.strerror}; {hint} and run the same command again", 1)
@@ -51,7 +52,7 @@ def run(main: Callable[..., Any]) -> None:
     try:
         typer.run(guarded)
     finally:
-        gc.freeze()  # else the interpreter, at its exit, looks through all that was imported, for a second or more
+        gc.freeze()  # otherwise the exiting interpreter traverses all imported modules, for a second or more
 
 
 def _fail(message: str, code: int) -> None:
@@ -60,15 +61,12 @@ def _fail(message: str, code: int) -> None:
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001
-    # Schedulers end a job so: it is to end as cleanly as by Ctrl-C.
+    # Batch schedulers send SIGTERM; treat it as Ctrl-C.
     raise KeyboardInterrupt
 
 
-def _end() -> None:
-    """End this stage as by Ctrl-C; by force where that takes long, in a call that does not heed signals or a cleanup.
-
-    Nobody would take its outputs, and the same command may be given again.
-    """
+def _stop() -> None:
+    """Stop this stage as Ctrl-C would, then by force: a call may ignore signals, and clean-up may take long."""
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(STOP_TIMEOUT_S)
     for process in psutil.Process().children(recursive=True):

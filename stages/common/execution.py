@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from dpg import tracking
 from dpg.mlflow_store import shown, tracking_uri
 from dpg.runtime.machine import peak_memory
-from dpg.runtime.outputs import claim, write_reasons, write_whole
+from dpg.runtime.outputs import claim, write_atomic, write_reasons
 from dpg.runtime.shard_cache import ShardCache, open_shard_cache, pin
 from dpg.runtime.shards import ExecutionContext, open_context, run_shards
 from stages.common.scope import Scope, record
@@ -104,7 +104,7 @@ def run_stage(
         run.log_metrics({f"system/{name}": value for name, value in asdict(cost).items()}, step=0)
         made_by = {"run_id": run.id, "tracking_uri": shown(tracking_uri()), "provenance": tracking.provenance()}
         entry = made_by | {"lost_messages": run.all_lost, "cost": asdict(cost)}
-        write_whole(json.dumps(entry, indent=2) + "\n", record(stage, scope))
+        write_atomic(json.dumps(entry, indent=2) + "\n", record(stage, scope))
 
 
 def leave_reasons(title: str, reasons: Iterable[str], *folders: Path) -> None:

@@ -1,7 +1,7 @@
-"""Which MLflow runs made what the last stages read, whether they ran just now or DVC served them from its cache.
+"""Which MLflow runs made the inputs of the last stages, whether they ran just now or came from DVC's cache.
 
-Each stage leaves its run's id beside its results, as an output of its own: it comes out of the cache, and out of a
-remote, together with them. Nothing that is computed depends on it.
+Each stage records its run's id as an output of its own, which a cache or a remote restores along with its results.
+No computed number depends on it.
 """
 
 import json
@@ -14,8 +14,8 @@ from dpg.report.tables import SOURCES, TASK_SOURCES
 from stages.common.scope import Cell, Scope, TaskScope, record
 
 
-def paths(envs: Sequence[str], algorithms: Sequence[str]) -> dict[str, Path]:
-    """Where the stages that tables come from leave their records, by the stage's name in DVC."""
+def record_paths(envs: Sequence[str], algorithms: Sequence[str]) -> dict[str, Path]:
+    """The record of every stage that writes tables, by the stage's name in DVC."""
     scopes: list[tuple[str, str, Scope]] = [
         (stage, f"{env}-{algorithm}", Cell(env, algorithm))
         for stage in _stages(SOURCES)
@@ -25,9 +25,9 @@ def paths(envs: Sequence[str], algorithms: Sequence[str]) -> dict[str, Path]:
     return {f"{stage}@{name}": record(stage, scope) for stage, name, scope in scopes}
 
 
-def origins(envs: Sequence[str], algorithms: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """The records of all stages of all cells, by the stage's name in DVC; those that are not there are left out."""
-    found = paths(envs, algorithms)
+def read_records(envs: Sequence[str], algorithms: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """The existing records of all stages, by the stage's name in DVC."""
+    found = record_paths(envs, algorithms)
     return {name: json.loads(path.read_text(encoding="utf-8")) for name, path in found.items() if path.exists()}
 
 

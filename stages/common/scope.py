@@ -1,4 +1,4 @@
-"""What a stage is about, and where its files lie: a cell of the pipeline, a task, or the whole."""
+"""The scope of a stage (a cell, a task, or the whole pipeline) and the paths that follow from it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,33 +9,33 @@ DATA = Path("data")
 
 @runtime_checkable
 class Scope(Protocol):
-    """What one execution of a stage is about."""
+    """What one execution of a stage covers."""
 
     @property
     def tags(self) -> dict[str, str]:
-        """Its name as MLflow tags."""
+        """MLflow tags that identify it."""
         ...
 
     @property
     def subdir(self) -> Path:
-        """Its folder within a stage's."""
+        """Its folder within a stage's folder."""
         ...
 
 
 def tables(stage: str, scope: Scope) -> Path:
-    """The tables that a stage writes."""
+    """The folder of the tables that a stage writes."""
     return DATA / "tables" / stage / scope.subdir
 
 
 def record(stage: str, scope: Scope) -> Path:
-    """Where a stage leaves the id of its MLflow run, and what it took."""
+    """The file with a stage's MLflow run and cost."""
     path = DATA / "runs" / stage / scope.subdir
     return path.with_name(f"{path.name}.json")
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One environment and one algorithm; seeds are the population inside it."""
+    """One environment and one algorithm; its agents are one population."""
 
     env: str
     algorithm: str
@@ -52,26 +52,26 @@ class Cell:
 
     @property
     def studied(self) -> Path:
-        """The snapshots that gradients and landscapes are measured at."""
+        """The snapshots at which gradients and landscapes are measured."""
         return DATA / "checkpoint" / self.subdir / "studied"
 
     @property
     def curve(self) -> Path:
-        """The snapshots that curves over training are measured at."""
+        """The snapshots at which curves over training are measured."""
         return DATA / "checkpoint" / self.subdir / "curve"
 
     @property
     def policies(self) -> Path:
-        """The agents' final policies, for use elsewhere."""
+        """The agents' exported final policies."""
         return DATA / "policies" / self.subdir
 
     def arrays(self, stage: str) -> Path:
-        """The arrays that a stage writes."""
+        """The folder of the arrays that a stage writes."""
         return DATA / stage / self.subdir
 
     @property
     def tags(self) -> dict[str, str]:
-        """The cell as MLflow tags."""
+        """MLflow tags of the cell."""
         return {"env": self.env, "algorithm": self.algorithm}
 
     def __str__(self) -> str:
@@ -80,7 +80,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class TaskScope:
-    """One environment, on which one algorithm is trained in many ways."""
+    """One environment, for a stage that trains one algorithm in many configurations."""
 
     env: str
     algorithm: str
@@ -92,7 +92,7 @@ class TaskScope:
 
     @property
     def tags(self) -> dict[str, str]:
-        """The task as MLflow tags."""
+        """MLflow tags of the task."""
         return {"env": self.env, "algorithm": self.algorithm}
 
     def __str__(self) -> str:
@@ -115,5 +115,5 @@ class PipelineScope:
 
 
 def tables_of(env: str, algorithm: str | None, stage: str) -> Path:
-    """Where a stage left the tables of a cell, or of a task where `algorithm` is None."""
+    """The folder of a stage's tables for a cell, or for a task where `algorithm` is None."""
     return tables(stage, TaskScope(env, "ppo") if algorithm is None else Cell(env, algorithm))

@@ -16,9 +16,9 @@ from dpg.runtime.outputs import (
     read_reasons,
     read_table,
     replacing,
+    write_atomic,
     write_reasons,
     write_table,
-    write_whole,
 )
 
 
@@ -63,16 +63,16 @@ ORPHAN = """
 import os, sys
 from pathlib import Path
 from dpg.runtime.errors import UserError
-from dpg.runtime.outputs import write_whole
+from dpg.runtime.outputs import write_atomic
 
 parent = os.getppid()
-write_whole("", Path("before"))
+write_atomic("", Path("before"))
 print("at work", flush=True)
 sys.stdin.readline()  # which nobody writes
 while os.getppid() == parent:
     pass
 try:
-    write_whole("", Path("after"))
+    write_atomic("", Path("after"))
 except UserError as error:
     Path("told").write_text(str(error))
 """
@@ -120,7 +120,7 @@ def test_directories_appear_together_and_nothing_else_is_left(tmp_path):
 
 def test_what_is_not_published_leaves_what_was_there_and_nothing_else(tmp_path):
     target = tmp_path / "target"
-    write_whole("old", target)
+    write_atomic("old", target)
     with pytest.raises(RuntimeError), replacing(target) as draft:
         draft.write_text("half of the new", encoding="utf-8")
         raise RuntimeError

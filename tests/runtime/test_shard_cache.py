@@ -175,7 +175,7 @@ def test_a_file_that_is_not_what_its_name_says_is_told_removed_and_done_again(da
     with suppress(StoppedError), open_shard_cache("train", "Hopper-v4/ppo", {}) as kept:
         with pytest.raises(KeyError):
             kept.get(key)
-        assert f"{path} is damaged: its shard is done again" in capsys.readouterr().err
+        assert f"{path} is damaged: its shard is computed again" in capsys.readouterr().err
         assert not path.exists()
         assert kept.num_results == 1
         kept.put(key, measure(shard(1)))
@@ -451,9 +451,9 @@ assert leftovers() == []
     ended = on_a_small_disk(tmp_path, [sys.executable, "-c", PREAMBLE + script])
     assert ended.returncode == 0, ended.stderr
     (line,) = ended.stdout.splitlines()
-    assert f"finished work cannot be kept in {tmp_path}/.scratch/train/Hopper-v4/ppo/" in line
+    assert f"finished shards cannot be cached in {tmp_path}/.scratch/train/Hopper-v4/ppo/" in line
     assert "No space left on device" in line
-    assert "Make room" in line
+    assert "Free disk space" in line
     assert "run the same command again" in line
 
 
@@ -487,7 +487,7 @@ assert leftovers() == []
     lines = ended.stdout.splitlines()
     assert len(lines) == 2
     for line in lines:
-        assert f"finished work cannot be kept in {tmp_path}/.scratch/train/Hopper-v4/ppo/" in line
+        assert f"finished shards cannot be cached in {tmp_path}/.scratch/train/Hopper-v4/ppo/" in line
         assert "Read-only file system" in line
         assert "make the folder writable, and run the same command again" in line
 
@@ -504,7 +504,7 @@ def test_a_folder_without_permission_ends_in_a_message(project):
 
 def test_a_file_in_the_folders_place_ends_in_a_message(project):
     (project / ".scratch").write_text("", encoding="utf-8")
-    with pytest.raises(shard_cache.ShardCacheError, match="cannot be kept"), open_shard_cache("train", "a", {}):
+    with pytest.raises(shard_cache.ShardCacheError, match="cannot be cached"), open_shard_cache("train", "a", {}):
         pass
 
 

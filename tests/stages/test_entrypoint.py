@@ -99,7 +99,7 @@ def test_a_stage_that_is_interrupted_cleans_up_says_so_and_ends_with_130(environ
     process.send_signal(how)
     _, stderr = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 130
-    assert stderr == "error: stopped before the end; nothing was published\n"
+    assert stderr == "error: interrupted; nothing was published\n"
     assert (environment / "cleaned").exists()
 
 
@@ -108,7 +108,7 @@ def test_a_full_disk_is_one_clear_line(on_a_small_disk, tmp_path):
     assert ended.returncode == 1
     (line,) = ended.stderr.splitlines()
     assert line.startswith("error: ")
-    assert line.endswith("No space left on device; make room and run the same command again")
+    assert line.endswith("No space left on device; free disk space and run the same command again")
 
 
 def test_a_read_only_disk_is_one_clear_line_that_names_the_file(on_a_small_disk, tmp_path):
@@ -155,9 +155,7 @@ def test_a_stage_whose_dvc_was_killed_ends_by_itself(environment):
         parent.wait()
         stage.wait(TIMEOUT_S)
         assert (environment / "cleaned").exists()
-        assert (environment / "stderr").read_text(
-            encoding="utf-8"
-        ) == "error: stopped before the end; nothing was published\n"
+        assert (environment / "stderr").read_text(encoding="utf-8") == "error: interrupted; nothing was published\n"
     finally:
         end(parent, stage)
 
@@ -180,9 +178,7 @@ def test_a_stage_ends_with_its_dvc_also_in_a_call_that_heeds_no_signal(environme
     try:
         parent.kill()
         stage.wait(TIMEOUT_S)
-        assert (environment / "stderr").read_text(
-            encoding="utf-8"
-        ) == "error: stopped before the end; nothing was published\n"
+        assert (environment / "stderr").read_text(encoding="utf-8") == "error: interrupted; nothing was published\n"
     finally:
         end(parent, stage)
 

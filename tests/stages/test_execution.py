@@ -83,7 +83,7 @@ def test_a_stage_that_is_interrupted_says_so_and_ends_with_130(stopped, name):
     assert ending.run.info.status == "KILLED"
     assert f"\n{ending.kept} finished shards" in ending.stderr
     assert ending.stderr.count("error: ") == 1
-    assert "\nerror: stopped before the end; nothing was published\n" in ending.stderr
+    assert "\nerror: interrupted; nothing was published\n" in ending.stderr
     assert "Traceback" not in ending.stderr
 
 

@@ -3,7 +3,7 @@
 import json
 
 from dpg.tracking import flatten
-from stages.common.lineage import origins
+from stages.common.lineage import read_records
 from stages.common.scope import Cell, TaskScope, record
 from stages.figures import in_use, tell
 
@@ -20,7 +20,7 @@ def test_records_are_found_by_the_names_that_dvc_gives_stages(tmp_path, monkeypa
     leave("train", Cell("Hopper-v4", "ppo"), run_id="a")
     leave("train", Cell("Hopper-v4", "trpo"), run_id="b")
     leave("regimes", TaskScope("Hopper-v4", "ppo"), run_id="c")
-    found = origins(["Hopper-v4"], ["ppo"])
+    found = read_records(["Hopper-v4"], ["ppo"])
     assert {name: each["run_id"] for name, each in found.items()} == {
         "train@Hopper-v4-ppo": "a",
         "regimes@Hopper-v4": "c",

@@ -8,7 +8,7 @@ import threading
 import psutil
 import pytest
 
-from dpg.runtime import lifeline
+from dpg.runtime import parent_process
 
 TIMEOUT_S = 300.0  # seconds for anything to happen
 
@@ -24,9 +24,9 @@ def process():
 @pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="this system tells nobody")
 def test_the_end_is_an_event(process, monkeypatch):
     """Where looking now and then is too late; also where nobody has waited for the process yet."""
-    monkeypatch.setattr(lifeline, "POLL_INTERVAL_S", 2 * TIMEOUT_S)
+    monkeypatch.setattr(parent_process, "POLL_INTERVAL_S", 2 * TIMEOUT_S)
     told = threading.Event()
-    lifeline.when_ended(psutil.Process(process.pid), told.set)
+    parent_process.on_exit(psutil.Process(process.pid), told.set)
     process.kill()
     assert told.wait(TIMEOUT_S)
 
@@ -34,7 +34,7 @@ def test_the_end_is_an_event(process, monkeypatch):
 def test_where_the_system_does_not_tell_the_end_is_seen(process, monkeypatch):
     monkeypatch.delattr(os, "pidfd_open", raising=False)
     told = threading.Event()
-    lifeline.when_ended(psutil.Process(process.pid), told.set)
+    parent_process.on_exit(psutil.Process(process.pid), told.set)
     process.kill()
     assert told.wait(TIMEOUT_S)
 
@@ -44,18 +44,18 @@ def test_a_process_that_has_ended_already_is_told_of(process):
     process.kill()
     process.wait()
     told = threading.Event()
-    lifeline.when_ended(ended, told.set)
+    parent_process.on_exit(ended, told.set)
     assert told.wait(TIMEOUT_S)
 
 
 def test_who_is_not_run_by_dvc_has_no_runner(monkeypatch):
     monkeypatch.delenv("DVC_STAGE", raising=False)
-    assert lifeline.runner() is None
+    assert parent_process.find_dvc() is None
 
 
 def test_the_runner_is_the_process_above_the_shell(monkeypatch):
     """Whatever its name: DVC can be used from a program."""
     monkeypatch.setenv("DVC_STAGE", "train")
-    script = "from dpg.runtime import lifeline; print(lifeline.runner().pid)"
+    script = "from dpg.runtime import parent_process; print(parent_process.find_dvc().pid)"
     told = subprocess.check_output(["sh", "-c", f"{sys.executable} -c '{script}'; true"], encoding="utf-8")
     assert int(told) == os.getpid()

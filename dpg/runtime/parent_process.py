@@ -1,4 +1,4 @@
-"""Processes that end with the one that they work for: a stage with its DVC, a worker with its stage."""
+"""Processes that end together with their parent: a stage with its DVC, a worker with its stage."""
 
 import os
 import select
@@ -11,27 +11,27 @@ import psutil
 
 from dpg.runtime.errors import UserError
 
-# DVC runs commands in the user's shell, which may stay between the two.
+# DVC runs commands in the user's shell, which may remain as a process in between.
 SHELLS = ("sh", "ash", "dash", "bash", "zsh", "fish", "ksh", "mksh", "csh", "tcsh")
 POLL_INTERVAL_S = 0.5
 
 
 class OrphanError(UserError):
-    """The DVC that ran this process has ended: nobody would take its outputs, and another may run it again."""
+    """The DVC that started this process has ended: nobody would record its outputs."""
 
 
-def runner() -> psutil.Process | None:
-    """The process that runs this one as a stage: DVC, or a program that uses it. None where no DVC runs it.
+def find_dvc() -> psutil.Process | None:
+    """The process that runs this one as a stage: DVC, or a program that uses it. None outside of DVC.
 
-    DVC shares its process group with the commands that it runs; whoever adopts them after its end does not.
+    DVC shares its process group with its commands; a process that adopts them after its end does not.
 
     Raises:
-        OrphanError: it has ended.
+        OrphanError: DVC has ended.
     """
     if "DVC_STAGE" not in os.environ:
         return None
     for process in psutil.Process().parents():
-        with suppress(psutil.NoSuchProcess, ProcessLookupError):  # it ended meanwhile
+        with suppress(psutil.NoSuchProcess, ProcessLookupError):  # it has just ended
             if process.name() not in SHELLS and os.getpgid(process.pid) == os.getpgrp():
                 return process
     raise OrphanError(
@@ -40,21 +40,21 @@ def runner() -> psutil.Process | None:
     )
 
 
-def when_ended(process: psutil.Process, then: Callable[[], None]) -> None:
-    """Call `then`, in a thread, as soon as a process has ended."""
+def on_exit(process: psutil.Process, callback: Callable[[], None]) -> None:
+    """Call `callback` in a thread as soon as a process has ended."""
 
     def watch() -> None:
         _wait(process)
-        then()
+        callback()
 
     threading.Thread(target=watch, daemon=True).start()
 
 
 def _wait(process: psutil.Process) -> None:
-    with suppress(AttributeError, OSError):  # not on Linux, not allowed, or it has ended
+    with suppress(AttributeError, OSError):  # not Linux, not allowed, or already ended
         handle = os.pidfd_open(process.pid)
         try:
-            if _is_alive(process):  # else its number may be another's by now
+            if _is_alive(process):  # otherwise the system may have reused its number
                 poll = select.poll()
                 poll.register(handle, select.POLLIN)
                 poll.poll()
@@ -65,8 +65,8 @@ def _wait(process: psutil.Process) -> None:
 
 
 def _is_alive(process: psutil.Process) -> bool:
-    """Whether it runs; a zombie, whom nobody has waited for, does not."""
+    """Whether a process runs; a zombie does not."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:  # it ended between the two questions
+    except psutil.NoSuchProcess:  # it ended between the two calls
         return False
