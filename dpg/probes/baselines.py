@@ -1,17 +1,17 @@
-"""What a baseline buys: agreement of gradient estimates with three of them, on the same streams (paper, fig. 5, 15).
+"""What a baseline buys: agreement of gradient estimates with each of three baselines on the same streams (fig. 5, 15).
 
 The baselines b(s) of eq. 9 are the agent's value net, the true value function V* (`dpg.probes.true_value`) and zero.
-The advantage is formed in two ways. `gae` puts the value function inside GAE; with zero it is the discounted return of
-what was recorded, as the paper says. `returns` takes the discounted return for Q and subtracts b(s), so that only the
-baseline differs: where an episode was truncated or cut, Q goes on with V*(s) whatever the baseline.
+The advantage has two forms. `gae` uses the value function inside GAE; with zero this is the discounted return of the
+recorded rewards, as in the paper. `returns` subtracts b(s) from the discounted return Q, so that only the baseline
+differs: Q bootstraps with V*(s) where an episode was truncated or cut, for every baseline.
 
-The scores are the same for all: they differ in the weights alone, and one backward pass serves them.
+All variants share the scores and differ in the weights alone, so that one backward pass serves them.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from itertools import combinations, product
+from itertools import combinations, groupby, product
 
 import numpy as np
 from jaxtyping import Float
@@ -20,10 +20,11 @@ from dpg.agent.snapshot import Snapshot, require
 from dpg.learning.batch import ValueEstimates, estimate_values
 from dpg.numerics.statistics import nested_interval, of_pairs, pairwise_interval
 from dpg.numerics.vectors import cosine_matrix
-from dpg.probes import gradient
-from dpg.probes.collection import GRADIENT_PARTS, STREAMS_AT_ONCE, probe_seed
-from dpg.probes.gradient import Part, by_size
-from dpg.probes.stream_sums import Scored, Sums
+from dpg.probes import stream_blocks
+from dpg.probes.collection import GRADIENT_PARTS, STREAMS_AT_ONCE, Rows, by_snapshot, identity, probe_seed
+from dpg.probes.gradient_sums import GradientSums
+from dpg.probes.stream_blocks import StreamBlock, StreamShard
+from dpg.probes.stream_scores import StreamScores
 from dpg.runtime.budgets import BaselinesBudget
 from dpg.runtime.schema import Common, Statistics
 from dpg.runtime.seeding import Seed
@@ -32,7 +33,7 @@ from dpg.tables.baselines import AgentsDifference, BaselineCosine, BaselineDiffe
 
 BASELINES = ("true value", "value net", "zero")
 WAYS = ("gae", "returns")
-# Baseline, and how the advantage is formed.
+# Baseline, and form of the advantage.
 VARIANTS: tuple[tuple[str, str], ...] = tuple(product(BASELINES, WAYS))
 
 
@@ -45,17 +46,22 @@ class ReturnsMinusBaseline(ValueEstimates):
     def advantage(
         self, common: Common, pairs: int | None = None, streams: slice = slice(None)
     ) -> Float[np.ndarray, "M n"]:
-        """Of the first `pairs` pairs of some streams, as if they had been cut there."""
+        """Of the first `pairs` pairs of some streams, cut there."""
         cut = (streams, slice(pairs))
         return super().advantage(common, pairs, streams) + self.value[cut] - self.baseline[cut]
 
 
 @dataclass(frozen=True)
-class Shard:
+class BaselineShard:
     """Some streams from one snapshot, and its V* as a vector in the layout of its value net."""
 
-    streams: gradient.Shard
+    streams: StreamShard
     true_value: Float[np.ndarray, " D"]
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The snapshot that is measured."""
+        return self.streams.snapshot
 
     @property
     def num_pairs(self) -> int:
@@ -68,33 +74,34 @@ class Shard:
 
 def plan(
     snapshots: Sequence[Snapshot], true_values: Sequence[Float[np.ndarray, " D"]], budget: BaselinesBudget, seed: int
-) -> list[Shard]:
-    """The shards of a probe, snapshot by snapshot."""
-    shards: list[Shard] = []
+) -> list[BaselineShard]:
+    """The streams of all estimates."""
+    shards: list[BaselineShard] = []
     for snapshot, true_value in zip(snapshots, true_values, strict=True):
         require(snapshot, "a gradient estimate", *GRADIENT_PARTS)
         needed = max(1, budget.sizes[-1] // snapshot.recipe.common.timesteps)
-        sets = [Part("baselines", r, 0, needed, budget.sizes) for r in range(budget.repeats)]
-        shards += [
-            Shard(gradient.Shard(snapshot, parts, seed), true_value) for parts in gradient.pack(sets, STREAMS_AT_ONCE)
-        ]
+        sets = [StreamBlock("baselines", r, 0, needed, budget.sizes) for r in range(budget.repeats)]
+        packed = stream_blocks.pack(snapshot, sets, seed, STREAMS_AT_ONCE)
+        shards += [BaselineShard(streams, true_value) for streams in packed]
     return shards
 
 
-def measure(shard: Shard) -> list[list[Sums]]:
-    """Collect a shard's streams; the statistics of each part's distinct shares, with each of `VARIANTS`."""
-    return reduce(shard, gradient.streams_of(shard.streams))
+def measure(shard: BaselineShard) -> list[list[GradientSums]]:
+    """Collect the streams of a shard; the sums of each block's distinct prefixes, in each of `VARIANTS`."""
+    return reduce(shard, stream_blocks.collect(shard.streams))
 
 
-def reduce(shard: Shard, streams: Streams, variants: Sequence[tuple[str, str]] = VARIANTS) -> list[list[Sums]]:
-    """The statistics of each part with each variant, from all the streams of the shard: scores are made once."""
-    snapshot = shard.streams.snapshot
-    seen = value_estimates(snapshot, streams, shard.true_value, variants)
-    scored = Scored.of(snapshot, streams, seen[0])
+def reduce(
+    shard: BaselineShard, streams: Streams, variants: Sequence[tuple[str, str]] = VARIANTS
+) -> list[list[GradientSums]]:
+    """The sums of each block in each variant; the scores are computed once."""
+    snapshot = shard.snapshot
+    estimates = value_estimates(snapshot, streams, shard.true_value, variants)
+    scores = StreamScores.of(snapshot, streams, estimates[0])
     by_variant = [
-        [sums for sums, _ in gradient.reduce(shard.streams, replace(scored, estimates=each))] for each in seen
+        [sums for sums, _ in stream_blocks.reduce(shard.streams, replace(scores, estimates=each))] for each in estimates
     ]
-    return [list(of_part) for of_part in zip(*by_variant, strict=True)]
+    return [list(of_block) for of_block in zip(*by_variant, strict=True)]
 
 
 def value_estimates(
@@ -103,7 +110,7 @@ def value_estimates(
     true_value: Float[np.ndarray, " D"],
     variants: Sequence[tuple[str, str]] = VARIANTS,
 ) -> list[ValueEstimates]:
-    """The streams as each variant sees them."""
+    """The value estimates of the streams in each variant."""
     recipe, state = snapshot.recipe, snapshot.state
 
     @cache
@@ -120,8 +127,8 @@ def value_estimates(
 
 
 @dataclass(frozen=True)
-class Collected:
-    """Of one snapshot: cosines among its R estimates, for each of `VARIANTS` and size; complete episodes by size."""
+class BaselineCosines:
+    """The cosines (K, R, R) with each other of R estimates of K sizes from one snapshot, in each variant."""
 
     snapshot: Snapshot
     sizes: tuple[int, ...]
@@ -133,78 +140,80 @@ class Collected:
         """R."""
         return self.cosines[VARIANTS[0]].shape[-1]
 
-
-def gather(shards: Sequence[Shard], results: Iterable[list[list[Sums]]]) -> Iterator[Collected]:
-    """Pool the results of shards, in their order, snapshot by snapshot; only one snapshot's sums are held."""
-    sets: dict[int, list[Sums]] = {}
-    for position, (shard, result) in enumerate(zip(shards, results, strict=True)):
-        snapshot = shard.streams.snapshot
-        for part, by_variant in zip(shard.streams.parts, result, strict=True):
-            mine = [by_size(part, sums, snapshot.recipe.common.timesteps) for sums in by_variant]
-            before = sets.get(part.set_index)
-            sets[part.set_index] = [a + b for a, b in zip(before, mine, strict=True)] if before else mine
-        if position + 1 == len(shards) or shards[position + 1].streams.snapshot is not snapshot:
-            yield _collected(snapshot, list(sets.values()))
-            sets = {}
+    def differences(self, index: int) -> dict[tuple[str, str, str], Float[np.ndarray, "R R"]]:
+        """By baseline, other and form: the differences of the cosines of one size."""
+        return {
+            (one, other, way): self.cosines[one, way][index] - self.cosines[other, way][index]
+            for way in WAYS
+            for one, other in combinations(BASELINES, 2)
+        }
 
 
-def _collected(snapshot: Snapshot, estimates: Sequence[Sequence[Sums]]) -> Collected:
-    gradients = [[sums.gradient() for sums in by_variant] for by_variant in estimates]
-    cosines = {
-        variant: cosine_matrix(np.stack([one[index] for one in gradients], axis=1))
-        for index, variant in enumerate(VARIANTS)
-    }
-    first = [by_variant[0] for by_variant in estimates]
-    trajectories = np.mean([sums.episodes for sums in first], axis=0)
-    return Collected(snapshot, tuple(int(pairs) for pairs in first[0].pairs), trajectories, cosines)
+def gather(shards: Sequence[BaselineShard], results: Iterable[list[list[GradientSums]]]) -> Iterator[BaselineCosines]:
+    """Pool the results snapshot by snapshot, holding the sums of one at a time."""
+    for snapshot, found in by_snapshot(shards, results):
+        timesteps = snapshot.recipe.common.timesteps
+        sets: dict[int, list[GradientSums]] = {}
+        for shard, result in found:
+            for block, by_variant in zip(shard.streams.blocks, result, strict=True):
+                own = [block.by_size(sums, timesteps) for sums in by_variant]
+                before = sets.get(block.set_index)
+                sets[block.set_index] = [a + b for a, b in zip(before, own, strict=True)] if before else own
+        estimates = list(sets.values())
+        gradients = [[sums.gradient() for sums in by_variant] for by_variant in estimates]
+        cosines = {
+            variant: cosine_matrix(np.stack([one[index] for one in gradients], axis=1))
+            for index, variant in enumerate(VARIANTS)
+        }
+        first = [by_variant[0] for by_variant in estimates]
+        trajectories = np.mean([sums.episodes for sums in first], axis=0)
+        yield BaselineCosines(snapshot, tuple(int(pairs) for pairs in first[0].pairs), trajectories, cosines)
 
 
-def tabulate(
-    collected: Collected, statistics: Statistics, seed: int
-) -> tuple[list[BaselineCosine], list[BaselineDifference]]:
-    """The rows of one snapshot. An estimate whose advantages do not vary has no direction: its cosines are blank."""
-    snapshot = collected.snapshot
-    cell = (snapshot.recipe.env_id, snapshot.recipe.algorithm, snapshot.agent, snapshot.iteration)
-    rng = (probe_seed(seed, "baselines", snapshot) / "bootstrap").generator()
+def tabulate(found: Iterable[BaselineCosines], statistics: Statistics, seed: int) -> Rows:
+    """The cosines and their differences at every snapshot and over agents.
+
+    Estimates whose advantages do not vary have no direction: their cosines are NaN.
+    """
+    kept = list(found)
+    rows: Rows = {BaselineCosine: [], BaselineDifference: [], AgentsDifference: []}
+    for each in kept:
+        for row in _of_snapshot(each, statistics, seed):
+            rows[type(row)].append(row)
+    rows[AgentsDifference] += _over_agents(kept, statistics, seed)
+    return rows
+
+
+def _of_snapshot(found: BaselineCosines, statistics: Statistics, seed: int) -> Iterator[BaselineCosine | BaselineDifference]:
+    rng = (probe_seed(seed, "baselines", found.snapshot) / "bootstrap").generator()
     settings = (statistics.confidence, statistics.resamples, rng)
-    comparisons: list[BaselineCosine] = []
-    differences: list[BaselineDifference] = []
-    for index, pairs in enumerate(collected.sizes):
-        trajectories = float(collected.trajectories[index])
-        for variant, cosines in collected.cosines.items():
+    key = identity(found.snapshot).values()
+    for index, pairs in enumerate(found.sizes):
+        trajectories = float(found.trajectories[index])
+        for variant, cosines in found.cosines.items():
             interval = pairwise_interval(cosines[index], *settings, cosine=True)
-            comparisons.append(BaselineCosine(*cell, *variant, pairs, trajectories, collected.repeats, *interval))
-        for names, gap in _differences(collected, index).items():
+            yield BaselineCosine(*key, *variant, pairs, trajectories, found.repeats, *interval)
+        for names, gap in found.differences(index).items():
             interval = pairwise_interval(gap, *settings)
-            differences.append(BaselineDifference(*cell, *names, pairs, collected.repeats, *interval))
-    return comparisons, differences
+            yield BaselineDifference(*key, *names, pairs, found.repeats, *interval)
 
 
-def _differences(collected: Collected, index: int) -> dict[tuple[str, str, str], Float[np.ndarray, "R R"]]:
-    """Baseline, other, way: the differences of the cosines of one size, estimate by estimate."""
-    cosines = collected.cosines
-    return {
-        (one, other, way): cosines[one, way][index] - cosines[other, way][index]
-        for way in WAYS
-        for one, other in combinations(BASELINES, 2)
-    }
-
-
-def over_agents(found: Sequence[Collected], statistics: Statistics, seed: int) -> list[AgentsDifference]:
+def _over_agents(found: Sequence[BaselineCosines], statistics: Statistics, seed: int) -> Iterator[AgentsDifference]:
     """The differences over all agents, by iteration and size."""
-    rows: list[AgentsDifference] = []
-    for iteration in sorted({each.snapshot.iteration for each in found}):
-        agents = [each for each in found if each.snapshot.iteration == iteration]
+
+    def iteration_of(each: BaselineCosines) -> int:
+        return each.snapshot.iteration
+
+    for iteration, group in groupby(sorted(found, key=iteration_of), iteration_of):
+        agents = list(group)
         recipe = agents[0].snapshot.recipe
         node = Seed(seed) / "baselines" / recipe.env_id / recipe.algorithm / "agents" / f"iteration={iteration}"
         rng = (node / "bootstrap").generator()
         for index, pairs in enumerate(agents[0].sizes):
-            by_agent = [_differences(each, index) for each in agents]
+            by_agent = [each.differences(index) for each in agents]
             for names in by_agent[0]:
                 samples = [of_pairs(gaps[names]) for gaps in by_agent]
                 interval = nested_interval(samples, statistics.confidence, statistics.resamples, rng)
                 known = sum(bool(np.isfinite(sample.point)) for sample in samples)
                 repeats = sum(each.repeats for each in agents)
-                cell = (recipe.env_id, recipe.algorithm, iteration)
-                rows.append(AgentsDifference(*cell, *names, pairs, known, repeats, *interval))
-    return rows
+                yield AgentsDifference(recipe.env_id, recipe.algorithm, iteration, *names, pairs, known, repeats, *interval)

@@ -1,6 +1,8 @@
-"""Fresh streams and episodes from a snapshot, as training would have collected them: what probes measure on."""
+"""What probes share: fresh streams and episodes from a snapshot, and results grouped by snapshot."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, groupby
+from typing import Any, Protocol, TypeVar
 
 from gymnasium.vector import VectorEnv
 
@@ -22,6 +24,41 @@ MAX_ENVS = 16
 # What a snapshot needs for an estimate of its gradient, and for an update of its policy.
 GRADIENT_PARTS: tuple[Part, ...] = ("value_net", "return_normalizer")
 UPDATE_PARTS: tuple[Part, ...] = (*GRADIENT_PARTS, "policy_adam", "policy_update")
+
+Shard = TypeVar("Shard", bound="OfSnapshot")
+Result = TypeVar("Result")
+# The rows of a probe's tables by their declared types (`dpg.tables`), with an entry for every table.
+Rows = dict[type, list[Any]]
+
+
+class OfSnapshot(Protocol):
+    """A shard of a probe's work: it belongs to one snapshot."""
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The snapshot that is measured."""
+        ...
+
+
+def by_snapshot(
+    shards: Sequence[Shard], results: Iterable[Result]
+) -> Iterator[tuple[Snapshot, Iterator[tuple[Shard, Result]]]]:
+    """Each snapshot with its shards and their results, which are taken one at a time."""
+    pairs = zip(shards, results, strict=True)
+    for _, group in groupby(pairs, lambda pair: id(pair[0].snapshot)):
+        shard, result = next(group)
+        yield shard.snapshot, chain([(shard, result)], group)  # noqa: B031 (one group goes on, it is not begun again)
+
+
+def identity(snapshot: Snapshot) -> dict[str, Any]:
+    """The columns that identify a snapshot in a table."""
+    recipe = snapshot.recipe
+    return {
+        "env": recipe.env_id,
+        "algorithm": recipe.algorithm,
+        "agent": snapshot.agent,
+        "iteration": snapshot.iteration,
+    }
 
 
 def probe_seed(seed: int, probe: str, snapshot: Snapshot) -> Seed:

@@ -3,12 +3,9 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from dpg.tables.table import AgentSnapshot, Cell, Section, table
+from dpg.tables.table import AgentSnapshot, Section, table
 
 _Cosine = Annotated[float, "-", "mean cosine and its interval, over the estimates (jackknife of a mean over pairs)"]
-_AgentsCosine = Annotated[
-    float, "-", "mean over agents; the interval resamples agents, and within each agent its estimates"
-]
 _Scale = Annotated[
     float,
     "pairs",
@@ -41,23 +38,6 @@ class Similarity(AgentSnapshot):
         "-",
         "1/√D: the size of one cosine of two random vectors in D parameters; a mean over n pairs has 1/√(n D)",
     ]
-
-
-@table("gradient/agents.csv", Section.GRADIENTS, per="studied iteration, sample size and comparison")
-@dataclass(frozen=True)
-class AgentsSimilarity(Cell):
-    """The mean of `gradient/similarity.csv` over agents."""
-
-    iteration: Annotated[int, "-", "the studied iteration"]
-    against: _Against
-    pairs: Annotated[int, "pairs", "behind one estimate"]
-    trajectories: Annotated[float, "episodes", "complete episodes in these pairs, mean over estimates and agents"]
-    agents: Annotated[int, "agents", "with a cosine"]
-    repeats: Annotated[int, "estimates", "with a direction, of all agents together"]
-    cosine: _AgentsCosine
-    low: _AgentsCosine
-    high: _AgentsCosine
-    share_nonpositive: Annotated[float, "-", "share of all agents' cosines that are zero or negative"]
 
 
 @table("gradient/noise.csv", Section.GRADIENTS, per="studied snapshot")
