@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from benchmarks.agents import params, snapshot
 from benchmarks.harness import Cores, Row
-from dpg.probes import baselines, gradient
+from dpg.probes import baselines, stream_blocks
 from dpg.streams.rollout import Streams
 
 ENV_IDS = ("Hopper-v4", "Humanoid-v4")
@@ -28,9 +28,9 @@ class BaselinesCase:
         agent = snapshot(self.env_id, self.iterations)
         budget = params().scales.paper.baselines
         shard = baselines.plan([agent], [agent.state.value[0]], budget, agent.recipe.seed + core)[0]
-        streams = gradient.streams_of(shard.streams)
+        streams = stream_blocks.collect(shard.streams)
         return {
-            "probe": lambda: _reduce(shard, gradient.streams_of(shard.streams), ONE),
+            "probe": lambda: _reduce(shard, stream_blocks.collect(shard.streams), ONE),
             "reduction": lambda: _reduce(shard, streams, ONE),
             "one more baseline": lambda: _reduce(shard, streams, MORE),
         }
@@ -47,6 +47,6 @@ def measure(cores: Cores, *, quick: bool) -> Iterator[Row]:
         yield race.row(name, "probe with it", "probe", OVER_WITHOUT)
 
 
-def _reduce(shard: baselines.Shard, streams: Streams, variants: tuple[tuple[str, str], ...]) -> int:
+def _reduce(shard: baselines.BaselineShard, streams: Streams, variants: tuple[tuple[str, str], ...]) -> int:
     baselines.reduce(shard, streams, variants)
     return shard.num_pairs

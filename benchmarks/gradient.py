@@ -7,9 +7,9 @@ import numpy as np
 
 from benchmarks.agents import params, snapshot
 from benchmarks.harness import Cores, Row
-from dpg.probes import gradient
-from dpg.probes.gradient import Shard
-from dpg.probes.stream_sums import Scored
+from dpg.probes import gradient, stream_blocks
+from dpg.probes.stream_blocks import StreamShard
+from dpg.probes.stream_scores import StreamScores
 from dpg.streams.rollout import Streams
 
 ENV_IDS = ("Hopper-v4", "Humanoid-v4")
@@ -34,8 +34,8 @@ class GradientCase:
         shard = gradient.plan([agent], params().scales.paper.gradient, agent.recipe.seed + core)[0]
         # Below T as well, where a size takes sums of its own.
         extra = agent.recipe.common.timesteps * 3 // 4
-        parts = [replace(part, sizes=tuple(sorted({*part.sizes, extra}))) for part in shard.parts]
-        more = replace(shard, parts=tuple(parts))
+        blocks = [replace(block, sizes=tuple(sorted({*block.sizes, extra}))) for block in shard.blocks]
+        more = replace(shard, blocks=tuple(blocks))
         _check(shard)
         streams = _rollout(shard)
         return {
@@ -64,24 +64,24 @@ def measure(cores: Cores, *, quick: bool) -> Iterator[Row]:
             yield scaling.row(f"{name}, {cores.count} cores / 1 core", "all cores", "one core", OVER_ONE_CORE)
 
 
-def _measure(shard: Shard) -> int:
+def _measure(shard: StreamShard) -> int:
     gradient.measure(shard)
     return shard.num_pairs
 
 
-def _reduce(shard: Shard, streams: Streams) -> int:
-    gradient.reduce(shard, Scored.of(shard.snapshot, streams))
+def _reduce(shard: StreamShard, streams: Streams) -> int:
+    stream_blocks.reduce(shard, StreamScores.of(shard.snapshot, streams))
     return shard.num_pairs
 
 
-def _rollout(shard: Shard) -> Streams:
+def _rollout(shard: StreamShard) -> Streams:
     """The streams that `gradient.measure` collects."""
-    return gradient.streams_of(shard)
+    return stream_blocks.collect(shard)
 
 
-def _check(shard: Shard) -> None:
-    whole = replace(shard.parts[0], num_streams=1, sizes=(shard.snapshot.recipe.common.timesteps,))
-    one = replace(shard, parts=(whole,))
+def _check(shard: StreamShard) -> None:
+    whole = replace(shard.blocks[0], num_streams=1, sizes=(shard.snapshot.recipe.common.timesteps,))
+    one = replace(shard, blocks=(whole,))
     ((sums, _),) = gradient.measure(one)
     if not np.array_equal(sums.episodes, _rollout(one).num_episodes):
         raise RuntimeError(f"{shard.snapshot.recipe.env_id}: the bare rollout does not collect the probe's streams")

@@ -20,6 +20,7 @@ from benchmarks.harness import Cores, Lap, Row, Skipped, Timing, race
 from benchmarks.machine import lacking
 from dpg.learning import campaign
 from dpg.probes import gradient
+from dpg.probes.stream_blocks import StreamShard
 from dpg.runtime.budgets import GradientBudget
 from dpg.runtime.local_workers import LocalProcesses
 from dpg.runtime.progress import Progress
@@ -68,14 +69,14 @@ def measure(cores: Cores, *, quick: bool) -> Iterator[Row | Skipped]:
         yield laps.row(f"{training}, {TWO} / {ONE}", TWO, ONE, OVER_ONE)
 
 
-def _shards(number: int) -> list[gradient.Shard]:
+def _shards(number: int) -> list[StreamShard]:
     agent = snapshot(ENV_ID, 1)
     pairs = STREAMS * agent.recipe.common.timesteps
     budget = GradientBudget(repeats=max(3, number), sizes=(pairs,), true_pairs=2 * pairs)
     return gradient.plan([agent], budget, agent.recipe.seed, STREAMS)[:number]
 
 
-def _collect(shards: Sequence[gradient.Shard], context: ExecutionContext) -> int:
+def _collect(shards: Sequence[StreamShard], context: ExecutionContext) -> int:
     results = map_shards(gradient.measure, shards, context, progress=Silent(), work=lambda shard: shard.num_pairs)
     return sum(shard.num_pairs for shard, _ in zip(shards, results, strict=True))
 

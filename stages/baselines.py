@@ -1,55 +1,38 @@
 """Measure what baselines buy at the studied snapshots of one cell (paper, fig. 5, 15)."""
 
+from operator import attrgetter
+
 from safetensors.numpy import load_file
 
 from dpg.agent.snapshot import load_all
 from dpg.probes import baselines
 from dpg.runtime import config
 from dpg.runtime.outputs import read_reasons
-from dpg.runtime.progress import Progress
-from dpg.runtime.shards import map_shards
-from dpg.tables.baselines import AgentsDifference, BaselineCosine, BaselineDifference
-from dpg.tables.table import write
+from dpg.tables.baselines import BaselineCosine
+from dpg.tables.table import write_all
 from stages.common import entrypoint
-from stages.common.execution import leave_reasons, run_stage
+from stages.common.execution import run_stage
 from stages.common.scope import Cell, tables
 
 
 def main(env: str, algorithm: str) -> None:
     """Measure one cell."""
-    cell = Cell(env, algorithm)
-    params = config.load()
-    budget = params.budget.baselines
+    cell, params = Cell(env, algorithm), config.load()
+    budget, statistics = params.budget.baselines, params.statistics
     studied = load_all(cell.studied)
     common = studied[0].recipe.common
-    fitted, reasons = (
-        load_file(cell.arrays("true_value") / "values.safetensors"),
-        read_reasons(cell.arrays("true_value")),
-    )
+    fits = cell.arrays("true_value")
+    fitted, reasons = load_file(fits / "values.safetensors"), read_reasons(fits)
     snapshots = [snapshot for snapshot in studied if snapshot.name in fitted]
-    true_values = [fitted[snapshot.name] for snapshot in snapshots]
-    shards = baselines.plan(snapshots, true_values, budget, params.seed)
-    logged = {"seed": params.seed, "baselines": budget.model_dump(), "statistics": params.statistics.model_dump()}
-    with (
-        run_stage("baselines", cell, logged, tables("baselines", cell), modules=common.modules) as stage,
-        Progress(f"baselines {cell}", sum(shard.num_pairs for shard in shards)) as progress,
-    ):
+    shards = baselines.plan(snapshots, [fitted[snapshot.name] for snapshot in snapshots], budget, params.seed)
+    logged = {"seed": params.seed, "baselines": budget, "statistics": statistics}
+    with run_stage("baselines", cell, logged, tables("baselines", cell), modules=common.modules) as stage:
         (out,) = stage.outputs
-        work = lambda shard: shard.num_pairs  # noqa: E731
-        results = map_shards(baselines.measure, shards, stage.context, progress=progress, work=work)
-        comparisons, differences, found = [], [], []
-        for collected in baselines.gather(shards, results):
-            rows, gaps = baselines.tabulate(collected, params.statistics, params.seed)
-            comparisons += rows
-            differences += gaps
-            found.append(collected)
-        table = write(BaselineCosine, comparisons, out)
-        write(BaselineDifference, differences, out)
-        gains = baselines.over_agents(found, params.statistics, params.seed)
-        write(AgentsDifference, gains, out)
-        leave_reasons(f"baselines {cell}", reasons, out)
-        at_t = table[table["pairs"] == common.timesteps]
-        for (baseline, way), group in at_t.groupby(["baseline", "advantage"]):
+        results = stage.map(baselines.measure, shards, attrgetter("num_pairs"))
+        rows = baselines.tabulate(baselines.gather(shards, results), statistics, params.seed)
+        table = write_all(rows, out)[BaselineCosine]
+        stage.leave_reasons(reasons, out)
+        for (baseline, way), group in table[table["pairs"] == common.timesteps].groupby(["baseline", "advantage"]):
             metric = f"baselines.{way}_{str(baseline).replace(' ', '_')}_cosine"
             stage.run.log_curve(metric, group, "cosine", common.timesteps)
         stage.run.log_artifacts(out, "tables")

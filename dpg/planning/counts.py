@@ -35,6 +35,7 @@ from dpg.probes import (
 )
 from dpg.probes.collection import MAX_ENVS, STREAMS_AT_ONCE
 from dpg.probes.landscape import Plane
+from dpg.probes.stream_blocks import StreamShard
 from dpg.probes.survey import Survey, plan_planes, plan_rewards
 from dpg.runtime.budgets import nearest
 from dpg.runtime.schema import AlgorithmName, Params
@@ -43,7 +44,7 @@ from dpg.streams import measurable
 from dpg.streams.advantages import horizon
 from dpg.tables.baselines import AgentsDifference, BaselineCosine, BaselineDifference
 from dpg.tables.checkpoint import Evaluation
-from dpg.tables.gradient import AgentsSimilarity, Noise, Similarity
+from dpg.tables.gradient import Noise, Similarity
 from dpg.tables.landscape import Alignment, LandscapePoint, Resolution, SubsampledPoint
 from dpg.tables.training import Record
 from dpg.tables.true_value import FitEpoch, FitQuality, StateErrors, StateValue
@@ -337,7 +338,7 @@ def gradients(cell: Cell) -> StageWork:
     shards, alike = gradient.plan(snapshots[:1], budget, cell.params.seed), len(snapshots)
     one_sum = (4 + 2 * cell.parameters[0]) * FLOAT
     sent = _sums_sent(shards)
-    groups = len({(part.set_index, part.group) for shard in shards for part in shard.parts if part.role == "true"})
+    groups = len({(part.set_index, part.group) for shard in shards for part in shard.blocks if part.role == "true"})
     rows = 2 * len(budget.sizes)
     return cell.work(
         "gradient",
@@ -346,13 +347,11 @@ def gradients(cell: Cell) -> StageWork:
         held_bytes=len(snapshots) * cell.snapshot_bytes
         + one_sum * ((budget.repeats + 1) * len(budget.sizes) + 3 * (groups + 1) + 2 * max(sent)),
         scratch_bytes=alike * sum(sent) * one_sum,
-        output_bytes=_table(Similarity, rows * len(snapshots))
-        + _table(AgentsSimilarity, rows * len(cell.studied))
-        + _table(Noise, len(snapshots)),
+        output_bytes=_table(Similarity, rows * len(snapshots)) + _table(Noise, len(snapshots)),
     )
 
 
-def _estimates(shards: Sequence[gradient.Shard], alike: int, kind: str) -> tuple[Load, ...]:
+def _estimates(shards: Sequence[StreamShard], alike: int, kind: str) -> tuple[Load, ...]:
     """The shards of one of so many snapshots that are alike, equal ones together."""
     steps = shards[0].snapshot.recipe.common.timesteps
     return tuple(
@@ -361,11 +360,11 @@ def _estimates(shards: Sequence[gradient.Shard], alike: int, kind: str) -> tuple
     )
 
 
-def _sums_sent(shards: Sequence[gradient.Shard]) -> list[int]:
+def _sums_sent(shards: Sequence[StreamShard]) -> list[int]:
     """The sums that each shard sends to its stage; products of a part of the true gradient are as large as two."""
     timesteps = shards[0].snapshot.recipe.common.timesteps
     return [
-        sum(len(part.distinct_shares(timesteps)) + 2 * (part.role == "true") for part in shard.parts)
+        sum(len(part.distinct_prefixes(timesteps)) + 2 * (part.role == "true") for part in shard.blocks)
         for shard in shards
     ]
 

@@ -24,8 +24,9 @@ from dpg.learning.batch import prepare
 from dpg.learning.update import update_policy, update_value
 from dpg.planning.counts import Cell, tasks_of
 from dpg.planning.rates import Process, Rates, Reply, Request
-from dpg.probes import baselines, gradient, landscape, true_value
-from dpg.probes.stream_sums import Scored
+from dpg.probes import baselines, landscape, stream_blocks, true_value
+from dpg.probes.stream_blocks import StreamBlock, StreamShard
+from dpg.probes.stream_scores import StreamScores
 from dpg.runtime.errors import UserError
 from dpg.runtime.machine import peak_memory
 from dpg.runtime.seeding import Seed
@@ -77,8 +78,8 @@ def learning(cell: Cell, streams: Streams) -> Rates:
     batch = prepare(state, sized[FEW], recipe.common, recipe.config)
     normal = {pairs: some.obs.reshape(pairs, -1).astype(np.float32) for pairs, some in sized.items()}
 
-    def shard(pairs: int) -> gradient.Shard:
-        return gradient.Shard(_of_length(agent, pairs // WIDTH), (gradient.Part("", 0, 0, WIDTH, (pairs,)),), 0)
+    def shard(pairs: int) -> StreamShard:
+        return StreamShard(_of_length(agent, pairs // WIDTH), (StreamBlock("", 0, 0, WIDTH, (pairs,)),), 0)
 
     def look(pairs: int) -> int:
         prepare(state, sized[pairs], recipe.common, recipe.config)
@@ -86,11 +87,11 @@ def learning(cell: Cell, streams: Streams) -> Rates:
 
     def score(pairs: int) -> int:
         asked = shard(pairs)
-        gradient.reduce(asked, Scored.of(asked.snapshot, sized[pairs]))
+        stream_blocks.reduce(asked, StreamScores.of(asked.snapshot, sized[pairs]))
         return pairs
 
     def compare(pairs: int) -> int:
-        baselines.reduce(baselines.Shard(shard(pairs), state.value[0]), sized[pairs])
+        baselines.reduce(baselines.BaselineShard(shard(pairs), state.value[0]), sized[pairs])
         return pairs
 
     def fit(pairs: int) -> int:

@@ -184,7 +184,9 @@ def tabulate(found: Iterable[BaselineCosines], statistics: Statistics, seed: int
     return rows
 
 
-def _of_snapshot(found: BaselineCosines, statistics: Statistics, seed: int) -> Iterator[BaselineCosine | BaselineDifference]:
+def _of_snapshot(
+    found: BaselineCosines, statistics: Statistics, seed: int
+) -> Iterator[BaselineCosine | BaselineDifference]:
     rng = (probe_seed(seed, "baselines", found.snapshot) / "bootstrap").generator()
     settings = (statistics.confidence, statistics.resamples, rng)
     key = identity(found.snapshot).values()
@@ -216,4 +218,6 @@ def _over_agents(found: Sequence[BaselineCosines], statistics: Statistics, seed:
                 interval = nested_interval(samples, statistics.confidence, statistics.resamples, rng)
                 known = sum(bool(np.isfinite(sample.point)) for sample in samples)
                 repeats = sum(each.repeats for each in agents)
-                yield AgentsDifference(recipe.env_id, recipe.algorithm, iteration, *names, pairs, known, repeats, *interval)
+                yield AgentsDifference(
+                    recipe.env_id, recipe.algorithm, iteration, *names, pairs, known, repeats, *interval
+                )

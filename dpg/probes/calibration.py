@@ -19,6 +19,7 @@ from dpg.envs.stepping import step
 from dpg.numerics.statistics import of_pairs
 from dpg.numerics.vectors import cosine, cosine_matrix
 from dpg.probes import baselines, evaluation, landscape, states, value
+from dpg.probes.gradient_sums import GradientMoments, gradient_noise, pool, pseudo_values
 from dpg.probes.known_answers import closed_forms, forms, measurements
 from dpg.probes.known_answers.agents import GAMMA, KnownAgent, known_agent, linear_policy, tangent, value_net
 from dpg.probes.known_answers.claims import claim_checks
@@ -33,7 +34,6 @@ from dpg.probes.known_answers.verdicts import (
     scalar_check,
     vector_checks,
 )
-from dpg.probes.stream_sums import Part, pseudo_values, spread, union
 from dpg.runtime.budgets import BaselinesBudget
 from dpg.runtime.seeding import Seed
 from dpg.streams import advantages
@@ -48,7 +48,7 @@ MIN_STREAMS = 16384
 STATES = ((0.0, 0.0, 0.0), (2.0, -1.0, 1.0), (-1.5, 2.0, -2.0))
 
 
-Measure = Callable[[KnownAgent, Streams], Part]
+Measure = Callable[[KnownAgent, Streams], GradientMoments]
 
 
 @dataclass(frozen=True)
@@ -137,15 +137,15 @@ def noise_checks(sets: list[Streams]) -> list[Check]:
     return checks
 
 
-def log_noise(part: Part) -> Float[np.ndarray, " 2"]:
+def log_noise(part: GradientMoments) -> Float[np.ndarray, " 2"]:
     """Logarithms of the trace of one pair's covariance, and of the noise scale in pairs."""
-    found = spread(*part)
+    found = gradient_noise(*part)
     positive = min(found.trace, found.gradient_squared) > 0
     log_trace, log_squared = np.log([found.trace, found.gradient_squared]) if positive else (np.nan, np.nan)
     return np.array([log_trace, log_trace - log_squared]) + np.log(pairs_of_unit(part))
 
 
-def log_error(part: Part) -> Float[np.ndarray, " 1"]:
+def log_error(part: GradientMoments) -> Float[np.ndarray, " 1"]:
     """The logarithm of the standard error of the mean advantage, from one pair."""
     sums, products = part
     means = sums.advantage / products.streams
@@ -153,7 +153,7 @@ def log_error(part: Part) -> Float[np.ndarray, " 1"]:
     return np.log(variance / pairs_of_unit(part)) / 2
 
 
-def pairs_of_unit(part: Part) -> float:
+def pairs_of_unit(part: GradientMoments) -> float:
     """Pairs of what is taken for an independent stream."""
     sums, products = part
     return float(sums.pairs[0]) / products.streams
@@ -181,10 +181,10 @@ def unit_checks(sets: list[Streams]) -> list[Check]:
     return checks + cosine_error_checks(noise, [measurements.sound(net, streams) for streams in sets])
 
 
-def cosine_error_checks(noise: StreamNoise, parts: list[Part]) -> list[Check]:
+def cosine_error_checks(noise: StreamNoise, parts: list[GradientMoments]) -> list[Check]:
     """The variance of a mean pairwise cosine, by the units of its interval, against the predicted one."""
     pooled = SETS_POOLED[0]
-    estimates = [union(parts[first : first + pooled]) for first in range(0, len(parts) + 1 - pooled, pooled)]
+    estimates = [pool(parts[first : first + pooled]) for first in range(0, len(parts) + 1 - pooled, pooled)]
     count = len(estimates)
     truth = expected_cosines(noise, estimates[0][1].streams, count).among_std ** 2
     similarity = cosine_matrix(np.stack([gradient_of(part) for part in estimates]))
@@ -210,7 +210,7 @@ def cosine_checks(sets: list[Streams]) -> list[Check]:
     parts = [measurements.sound(agent, streams) for streams in sets]
     checks: list[Check] = []
     for pooled in SETS_POOLED:
-        estimates = [union(parts[first : first + pooled]) for first in range(0, len(parts) + 1 - pooled, pooled)]
+        estimates = [pool(parts[first : first + pooled]) for first in range(0, len(parts) + 1 - pooled, pooled)]
         expected = expected_cosines(noise, estimates[0][1].streams, len(estimates))
         pairs = f"{int(estimates[0][0].pairs[0])} pairs"
         gradients = np.stack([gradient_of(part) for part in estimates])

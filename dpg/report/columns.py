@@ -11,7 +11,6 @@ COLUMNS = {
     "similarity": "env algorithm agent iteration against pairs trajectories repeats cosine low high corrected_cosine "
     "share_nonpositive random_floor",
     "noise": "env algorithm agent iteration true_pairs reliability",
-    "agreement": "env algorithm iteration against pairs agents cosine low high",
     "updates": "env algorithm agent iteration updates unmoved pairs trajectories cosine kl",
     "update_gains": "env algorithm agent iteration update_pairs update trajectories own_surrogate_gain "
     "heldout_surrogate_gain episodes pairs snapshot_return reward_gain reward_gain_se",

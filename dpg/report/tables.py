@@ -25,7 +25,6 @@ SOURCES = {
     "evaluation": ("checkpoint", "evaluation.csv"),
     "similarity": ("gradient", "similarity.csv"),
     "noise": ("gradient", "noise.csv"),
-    "agreement": ("gradient", "agents.csv"),
     "updates": ("update_step", "update_step.csv"),
     "update_gains": ("update_gain", "update_gain.csv"),
     "snapshot_gains": ("update_gain", "snapshots.csv"),
@@ -72,7 +71,6 @@ class Tables:
     evaluation: pd.DataFrame
     similarity: pd.DataFrame
     noise: pd.DataFrame
-    agreement: pd.DataFrame
     updates: pd.DataFrame
     update_gains: pd.DataFrame
     snapshot_gains: pd.DataFrame

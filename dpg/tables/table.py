@@ -12,7 +12,7 @@ finds it, `dpg.tables.experiment` reads and validates it, the report shows it in
 describes it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from pathlib import Path
@@ -132,6 +132,11 @@ def write(row: type, rows: Sequence[Any] | pd.DataFrame, folder: Path) -> pd.Dat
             f"{declared.name}: columns {', '.join(map(str, frame))} are not the declared {', '.join(names)}"
         )
     return write_table(frame, folder / declared.file)
+
+
+def write_all(rows: Mapping[type, Sequence[Any]], folder: Path) -> dict[type, pd.DataFrame]:
+    """Write the tables of a stage into its folder, and return them by row type."""
+    return {row: write(row, some, folder) for row, some in rows.items()}
 
 
 @dataclass(frozen=True)

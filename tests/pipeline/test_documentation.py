@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 from dpg.report.claims.rules import RULES
 from dpg.tables.baselines import AgentsDifference, BaselineCosine, BaselineDifference
 from dpg.tables.checkpoint import Evaluation
-from dpg.tables.gradient import AgentsSimilarity, Noise, Similarity
+from dpg.tables.gradient import Noise, Similarity
 from dpg.tables.landscape import Alignment, LandscapePoint, Resolution, SubsampledPoint
 from dpg.tables.training import Record
 from dpg.tables.true_value import FitEpoch, FitQuality, StateErrors, StateValue
@@ -25,7 +25,6 @@ TABLES = {
     "regimes/history.csv": Record,
     "checkpoint/evaluation.csv": Evaluation,
     "gradient/similarity.csv": Similarity,
-    "gradient/agents.csv": AgentsSimilarity,
     "gradient/noise.csv": Noise,
     "update_step/update_step.csv": UpdateAgreement,
     "update_gain/update_gain.csv": UpdateGain,
@@ -49,7 +48,6 @@ PAGES = [path.relative_to(ROOT) for path in (*ROOT.glob("*.md"), *sorted((ROOT /
 FURTHER = {"regimes/history.csv": {"timesteps", "lr"}}
 # Tables over agents lack that column, and say so in their first line.
 LACKING = {
-    "gradient/agents.csv": {"agent"},
     "update_gain/agents.csv": {"agent"},
     "baselines/agents.csv": {"agent"},
 }

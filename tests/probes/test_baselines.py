@@ -9,8 +9,8 @@ from dpg.agent.snapshot import Snapshot
 from dpg.envs.make import make_vector
 from dpg.learning import training
 from dpg.learning.batch import values
-from dpg.probes import baselines, gradient
-from dpg.probes.stream_sums import reduce_estimates
+from dpg.probes import baselines, stream_blocks
+from dpg.probes.stream_scores import StreamScores, prefixes
 from dpg.runtime.budgets import BaselinesBudget
 from dpg.streams import advantages
 
@@ -37,7 +37,7 @@ def shards(snapshot, true_value):
 
 
 @pytest.fixture(scope="module")
-def collected(shards) -> baselines.Collected:
+def collected(shards) -> baselines.BaselineCosines:
     (found,) = baselines.gather(shards, map(baselines.measure, shards))
     return found
 
@@ -86,18 +86,18 @@ def test_heads_of_streams_are_cut_as_streams(snapshot, true_value, make_streams)
 
 def test_one_pass_gives_what_a_pass_for_each_would(snapshot, shards):
     shard = shards[0]
-    streams = gradient.streams_of(shard.streams)
+    streams = stream_blocks.collect(shard.streams)
     found = baselines.reduce(shard, streams)
-    assert len(shard.streams.parts) == 4
+    assert len(shard.streams.blocks) == 4
     for index, estimates in enumerate(baselines.value_estimates(snapshot, streams, shard.true_value)):
-        expected, _ = reduce_estimates(snapshot, streams, estimates, (64, 128, 256))
+        expected = StreamScores.of(snapshot, streams, estimates).sums(prefixes((64, 128, 256), 128, 0, 8))
         by_part = [part[index] for part in found]
         np.testing.assert_allclose(sum(part.weighted_score[-1] for part in by_part[:1]), expected.weighted_score[-1])
         assert by_part[0].pairs.tolist() == [64, 128, 256]
 
 
 def test_streams_are_those_of_no_other_probe(shards):
-    seeds = [str(seed) for shard in shards for seed in gradient.seeds_of(shard.streams)]
+    seeds = [str(seed) for shard in shards for seed in shard.streams.seeds]
     assert len(set(seeds)) == len(seeds) == 4 * 2
     assert all("baselines" in seed for seed in seeds)
 
@@ -111,7 +111,7 @@ def test_how_streams_are_cut_into_shards_does_not_matter(snapshot, true_value, c
         np.testing.assert_allclose(found.cosines[variant], cosines, atol=1e-6)
 
 
-def known(snapshot, agent: int, seed: int) -> baselines.Collected:
+def known(snapshot, agent: int, seed: int) -> baselines.BaselineCosines:
     """Ten estimates at one size: V* sees the same gradient with little noise, the net with more, zero with most."""
     rng = np.random.default_rng(seed)
     noise = rng.normal(size=(10, 6))
@@ -120,13 +120,13 @@ def known(snapshot, agent: int, seed: int) -> baselines.Collected:
         vectors = np.eye(6)[0] + size * noise
         unit = vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
         cosines |= {(name, way): (unit @ unit.T)[None] for way in baselines.WAYS}
-    return baselines.Collected(replace(snapshot, agent=agent), (100,), np.array([5.0]), cosines)
+    return baselines.BaselineCosines(replace(snapshot, agent=agent), (100,), np.array([5.0]), cosines)
 
 
 def test_differences_are_paired(snapshot, params):
     """All three see the same noise: their differences are known better than if estimates were resampled apart."""
     given = known(snapshot, 0, seed=1)
-    rows, gaps = baselines.tabulate(given, params.statistics, seed=0)
+    rows, gaps, _ = baselines.tabulate([given], params.statistics, seed=0).values()
     cosine = {(row.baseline, row.advantage): row for row in rows}
     for gap in gaps:
         one, other = cosine[gap.baseline, gap.advantage], cosine[gap.other, gap.advantage]
@@ -143,10 +143,9 @@ def test_differences_are_paired(snapshot, params):
 
 def test_over_agents_both_agents_and_estimates_are_resampled(snapshot, params):
     given = [known(snapshot, agent, seed=agent) for agent in range(4)]
-    rows = baselines.over_agents(given, params.statistics, seed=0)
-    means = [baselines.tabulate(each, params.statistics, seed=0)[1] for each in given]
+    _, gaps, rows = baselines.tabulate(given, params.statistics, seed=0).values()
     for index, row in enumerate(rows):
-        assert row.difference == pytest.approx(np.mean([gaps[index].difference for gaps in means]))
+        assert row.difference == pytest.approx(np.mean([gap.difference for gap in gaps[index :: len(rows)]]))
         assert row.low < row.difference < row.high
         assert (row.agents, row.repeats) == (4, 40)
 
@@ -155,7 +154,7 @@ def test_an_estimate_without_a_direction_leaves_its_cosines_blank(snapshot, para
     given = known(snapshot, 0, seed=1)
     given.cosines["zero", "gae"][0, 3] = np.nan
     given.cosines["zero", "gae"][0, :, 3] = np.nan
-    rows, gaps = baselines.tabulate(given, params.statistics, seed=0)
+    rows, gaps, _ = baselines.tabulate([given], params.statistics, seed=0).values()
     blank = [(row.baseline, row.advantage) for row in rows if np.isnan(row.cosine)]
     assert blank == [("zero", "gae")]
     assert sum(np.isnan(gap.difference) for gap in gaps) == 2

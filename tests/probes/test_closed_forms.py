@@ -11,11 +11,11 @@ import pytest
 from scipy import stats
 
 from dpg.envs.linear_quadratic import TASK
+from dpg.probes.gradient_sums import GradientSums, GramSums, gradient_noise
 from dpg.probes.known_answers import closed_forms, forms, noise
 from dpg.probes.known_answers.agents import GAE_LAMBDA, GAMMA, jacobian, known_agent
 from dpg.probes.known_answers.closed_forms import ClosedLoop, LinearPolicy
 from dpg.probes.known_answers.forms import Gaussian
-from dpg.probes.stream_sums import Products, Sums, spread
 from tests.probes import exact_objective
 
 POLICY = LinearPolicy(np.array([[-0.3, -0.2, 0.1, 0.05], [0.1, -0.3, 0.2, -0.1]]), np.array([-0.7, -0.3]))
@@ -183,7 +183,7 @@ def test_scores_and_advantages_of_streams_against_a_plain_simulation(baseline):
             assert np.all(np.abs(found.mean(axis=0) - truth) < 4 * error)
 
 
-def simulated_sums(policy: LinearPolicy, form: np.ndarray, gae_lambda: float, pairs: int, count: int) -> Sums:
+def simulated_sums(policy: LinearPolicy, form: np.ndarray, gae_lambda: float, pairs: int, count: int) -> GradientSums:
     """The sums of `count` streams of `pairs` pairs, an entry a stream, from the plain simulation."""
     states, eps, reward, last = simulate(policy, initial_states(count, 10), pairs)
     v = forms.evaluate(form, np.concatenate([states, last[:, None]], axis=1))
@@ -195,7 +195,7 @@ def simulated_sums(policy: LinearPolicy, form: np.ndarray, gae_lambda: float, pa
     extended = np.concatenate([states, np.ones((count, pairs, 1))], axis=2)
     mean_score = (eps / np.exp(policy.log_std))[..., None] * extended[:, :, None]
     score = np.concatenate([mean_score.reshape(count, pairs, -1), eps**2 - 1], axis=2)
-    return Sums(
+    return GradientSums(
         np.full(count, float(pairs)),
         np.zeros(count),
         advantage.sum(axis=1),
@@ -205,9 +205,9 @@ def simulated_sums(policy: LinearPolicy, form: np.ndarray, gae_lambda: float, pa
     )
 
 
-def pooled(each: Sums, streams: int) -> Sums:
+def pooled(each: GradientSums, streams: int) -> GradientSums:
     """An entry for every `streams` streams."""
-    return Sums(*(part.reshape(-1, streams, *part.shape[1:]).sum(axis=1) for part in each))
+    return GradientSums(*(part.reshape(-1, streams, *part.shape[1:]).sum(axis=1) for part in each))
 
 
 @pytest.mark.parametrize("baseline", ["true", "net", "none"])
@@ -253,7 +253,7 @@ def test_the_trace_of_long_streams_is_what_pooled_gradients_vary_by():
     for index in range(100):
         own = each.rows(range(40 * index, 40 * (index + 1)))
         total = unions.rows([index])
-        found.append(spread(total, Products.of(own)).trace)
+        found.append(gradient_noise(total, GramSums.of(own)).trace)
         x = (own.weighted_score - total.mean[0] * own.score) / (100 * total.std[0])
         fixed.append(float(((x - x.mean(axis=0)) ** 2).sum()) / 39)
     assert np.mean(found) == pytest.approx(brute, rel=0.15)

@@ -7,9 +7,9 @@ from dpg.agent.snapshot import Snapshot
 from dpg.envs.make import make_vector
 from dpg.learning import training
 from dpg.probes import gradient
-from dpg.probes.stream_sums import Products, Sums
+from dpg.probes.gradient_sums import GradientSums, GramSums
 from dpg.runtime.budgets import GradientBudget
-from dpg.tables.gradient import Similarity
+from dpg.tables.gradient import Noise, Similarity
 
 BUDGET = GradientBudget(repeats=3, sizes=(16, 64, 128, 256), true_pairs=512)
 
@@ -23,8 +23,8 @@ def snapshot(make_recipe):
 
 def test_sets_are_disjoint_and_as_large_as_asked(snapshot):
     shards = gradient.plan([snapshot], BUDGET, seed=0, streams_per_shard=1)
-    parts = [part for shard in shards for part in shard.parts]
-    streams = [seed for shard in shards for seed in gradient.seeds_of(shard)]
+    parts = [part for shard in shards for part in shard.blocks]
+    streams = [seed for shard in shards for seed in shard.seeds]
     assert len(set(streams)) == len(streams) == len(shards)
     pairs = {role: sum(128 * part.num_streams for part in parts if part.role == role) for role in ("estimate", "true")}
     assert pairs == {"estimate": 3 * 256, "true": 512}
@@ -35,8 +35,8 @@ def test_shards_are_full_and_hold_the_same_streams_however_they_are_cut(snapshot
         return gradient.plan([snapshot], BUDGET, 0, streams_per_shard)
 
     assert [shard.num_pairs // 128 for shard in cut(3)] == [3, 3, 3, 1]
-    everything = [seed for shard in cut(1) for seed in gradient.seeds_of(shard)]
-    assert [seed for shard in cut(3) for seed in gradient.seeds_of(shard)] == everything
+    everything = [seed for shard in cut(1) for seed in shard.seeds]
+    assert [seed for shard in cut(3) for seed in shard.seeds] == everything
 
 
 def test_a_shard_sends_one_sum_for_all_sizes_that_take_the_same_streams(snapshot):
@@ -70,7 +70,7 @@ def test_the_true_gradient_is_kept_in_groups_of_streams(snapshot):
     budget = BUDGET.model_copy(update={"true_pairs": 50 * 128})
     for streams_per_shard in (4, 64):
         shards = gradient.plan([snapshot], budget, 0, streams_per_shard)
-        parts = [part for shard in shards for part in shard.parts if part.role == "true"]
+        parts = [part for shard in shards for part in shard.blocks if part.role == "true"]
         numbers = [(p.set_index, p.first_stream + index) for p in parts for index in range(p.num_streams)]
         assert numbers == [(half, stream) for half in range(2) for stream in range(25)]
         sizes = dict.fromkeys([(p.set_index, p.group) for p in parts], 0)
@@ -81,8 +81,10 @@ def test_the_true_gradient_is_kept_in_groups_of_streams(snapshot):
     assert [products.streams for _, products in collected.groups] == list(sizes.values())
 
 
-def tabulated(collected, params):
-    return gradient.tabulate(collected, gradient.cosines(collected), params.statistics, seed=0)
+def tabulated(collected, params, **changes):
+    rows = gradient.tabulate([collected], params.statistics.model_copy(update=changes), seed=0)
+    (noise,) = rows[Noise]
+    return rows[Similarity], noise
 
 
 def collected(snapshot, estimates, halves, squared_norms=4.0):
@@ -92,9 +94,9 @@ def collected(snapshot, estimates, halves, squared_norms=4.0):
         """Sums whose gradients are these vectors: mu = 0 and sigma = 1 over 100 pairs."""
         vectors = np.array(vectors, float)
         hundred = np.full(len(vectors), 100.0)
-        return Sums(hundred, hundred / 10, 0 * hundred, hundred, 0 * vectors, 100 * vectors)
+        return GradientSums(hundred, hundred / 10, 0 * hundred, hundred, 0 * vectors, 100 * vectors)
 
-    return gradient.Collected(
+    return gradient.EstimateSet(
         snapshot,
         (100,),
         [sums([v]) for v in estimates],
@@ -106,7 +108,7 @@ def products(mean, squared_norms):
     """Of two streams of 50 pairs with mu = 0 and sigma = 1: sum A^2 = 50 in each, so that q = 1."""
     mixed = np.zeros((2, 2, 2))
     mixed[1, 0] = 50 * 100 * np.array(mean)
-    return Products(2, 50.0**2 * squared_norms * np.diag([1.0, 0.0]), np.diag([0.0, 5000.0]), mixed)
+    return GramSums(2, 50.0**2 * squared_norms * np.diag([1.0, 0.0]), np.diag([0.0, 5000.0]), mixed)
 
 
 def test_cosines_between_known_vectors(snapshot, params):
@@ -143,28 +145,10 @@ def test_the_papers_interval_resamples_cosines_and_is_narrower(snapshot, params)
     given = collected(snapshot, rng.normal((1, 0), 1, (10, 2)), [(1, 0), (1, 0)])
 
     def width(resample: str) -> float:
-        statistics = params.statistics.model_copy(update={"resample": resample})
-        (row, _), _ = gradient.tabulate(given, gradient.cosines(given), statistics, seed=0)
+        (row, _), _ = tabulated(given, params, resample=resample)
         return row.high - row.low
 
     assert width("cosines") < 0.7 * width("estimates")
-
-
-def test_over_agents_both_agents_and_estimates_are_resampled(snapshot, params):
-    """Two agents whose estimates agree within and differ between them, and one agent alone."""
-    rng = np.random.default_rng(1)
-    other = Snapshot(1, snapshot.recipe, snapshot.state)
-    near = collected(snapshot, rng.normal((1, 0), 0.1, (6, 2)), [(1, 0), (1, 0)])
-    far = collected(other, rng.normal((0, 1), 0.1, (6, 2)), [(1, 0), (1, 0)])
-    found = [(given.snapshot, gradient.cosines(given)) for given in (near, far)]
-    each_other, true = gradient.over_agents(found, params.statistics, seed=0)
-    assert (true.agents, true.repeats, true.trajectories) == (2, 12, 10.0)
-    assert true.cosine == pytest.approx(0.5, abs=0.1)
-    assert true.high - true.low > 0.9  # agents at 0 and 1
-    assert each_other.high - each_other.low < 0.3
-    _, alone = gradient.over_agents(found[:1], params.statistics, seed=0)
-    assert alone.agents == 1
-    assert 0 < alone.high - alone.low < 0.1
 
 
 def test_a_zero_gradient_is_reported_not_a_silent_number(snapshot, params):

@@ -12,7 +12,7 @@ from dpg.report.tables import SOURCES, TASK_SOURCES, Tables
 from dpg.runtime.schema import Statistics
 from dpg.tables.baselines import AgentsDifference, BaselineCosine, BaselineDifference
 from dpg.tables.checkpoint import Evaluation
-from dpg.tables.gradient import AgentsSimilarity, Noise, Similarity
+from dpg.tables.gradient import Noise, Similarity
 from dpg.tables.landscape import Alignment, LandscapePoint, Resolution, SubsampledPoint
 from dpg.tables.training import Record
 from dpg.tables.true_value import FitEpoch, FitQuality, StateErrors, StateValue
@@ -77,14 +77,6 @@ def similarity(cell: dict) -> pd.DataFrame:
                     where = {"agent": k, "iteration": i, "against": against, "pairs": pairs, "repeats": 10}
                     rows.append(row(Similarity, **cell, **where, **numbers, trajectories=pairs / 20))
     return pd.DataFrame(rows)
-
-
-def agreement(cell: dict) -> pd.DataFrame:
-    """The means of `similarity` over agents."""
-    table = similarity(cell)
-    means = table.groupby(["iteration", "against", "pairs"], as_index=False)[["cosine", "low", "high"]].mean()
-    blank = row(AgentsSimilarity, **cell, agents=AGENTS, repeats=10 * AGENTS)
-    return pd.DataFrame([blank | mean for mean in means.to_dict("records")])
 
 
 def updates(cell: dict) -> pd.DataFrame:
@@ -389,7 +381,6 @@ def make_tables(envs=(ENV,), algorithms=("ppo",)) -> Tables:
         evaluation=pd.concat([evaluation(cell) for cell in cells], ignore_index=True),
         similarity=pd.concat([similarity(cell) for cell in cells], ignore_index=True),
         noise=pd.DataFrame(noise),
-        agreement=pd.concat([agreement(cell) for cell in cells], ignore_index=True),
         updates=pd.concat([updates(cell) for cell in cells], ignore_index=True),
         update_gains=pd.concat([update_gains(cell) for cell in cells], ignore_index=True),
         snapshot_gains=pd.concat([mean_gains(SnapshotGain, cell, range(AGENTS)) for cell in cells], ignore_index=True),

@@ -25,8 +25,8 @@ from dpg.agent.population import Population
 from dpg.agent.recipe import Recipe
 from dpg.agent.snapshot import Snapshot
 from dpg.learning import campaign
+from dpg.probes.gradient_sums import GradientSums, GramSums
 from dpg.probes.landscape import Plane
-from dpg.probes.stream_sums import Products, Sums
 from dpg.runtime.serialization import SerializationError, digest, from_bytes, to_bytes
 from dpg.streams.episodes import Episodes
 from dpg.tables.training import Record
@@ -170,7 +170,7 @@ def test_the_parts_of_a_dict_that_looks_like_our_own_structure_are_not_taken_for
 def results(make_recipe: Callable[..., Recipe], make_population: Callable[..., Any]) -> list[Any]:
     """One result of every function whose shards are kept."""
     rng = np.random.default_rng(0)
-    sums = Sums(*(rng.standard_normal(3) for _ in range(4)), *(rng.standard_normal((3, 5)) for _ in range(2)))
+    sums = GradientSums(*(rng.standard_normal(3) for _ in range(4)), *(rng.standard_normal((3, 5)) for _ in range(2)))
     recipe = make_recipe("trpo")
     state = replace(make_population(2), iteration=3)
     group = campaign.Group(recipe, (0, 1), (1e-4, 3e-4))
@@ -196,7 +196,7 @@ def results(make_recipe: Callable[..., Recipe], make_population: Callable[..., A
         0,
     )
     return [
-        (sums, Products(3, np.eye(2), np.ones((2, 2)) / 3, np.zeros((2, 2, 3)))),
+        (sums, GramSums(3, np.eye(2), np.ones((2, 2)) / 3, np.zeros((2, 2, 3)))),
         Episodes(rng.standard_normal((2, 3)), np.arange(6).reshape(2, 3)),
         Plane(rng.standard_normal(4), rng.standard_normal(4), 3, rng.standard_normal(6)),
         [error, replace(error, split="heldout")],

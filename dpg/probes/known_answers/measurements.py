@@ -11,10 +11,12 @@ import numpy as np
 from jaxtyping import Float
 
 from dpg.learning.batch import assemble
-from dpg.probes import gradient
+from dpg.probes import stream_blocks
+from dpg.probes.gradient_sums import GradientMoments, GradientSums, GramSums
 from dpg.probes.known_answers import forms
 from dpg.probes.known_answers.agents import KnownAgent
-from dpg.probes.stream_sums import Part, Products, Scored, Share, Sums
+from dpg.probes.stream_blocks import StreamShard
+from dpg.probes.stream_scores import StreamPrefix, StreamScores
 from dpg.streams.rollout import Streams
 
 
@@ -24,43 +26,43 @@ def collect(agent: KnownAgent, sets: int, streams_per_set: int, seed: int) -> li
     Agents of one policy and one T share them, whatever their baseline.
     """
     pairs = streams_per_set * agent.timesteps
-    parts = [gradient.Part("estimate", index, 0, streams_per_set, (pairs,)) for index in range(sets)]
-    return [gradient.streams_of(gradient.Shard(agent.snapshot, (part,), seed)) for part in parts]
+    blocks = [StreamBlock("estimate", index, 0, streams_per_set, (pairs,)) for index in range(sets)]
+    return [stream_blocks.collect(StreamShard(agent.snapshot, (block,), seed)) for block in blocks]
 
 
-def sound(agent: KnownAgent, streams: Streams) -> Part:
+def sound(agent: KnownAgent, streams: Streams) -> GradientMoments:
     """The probe's own reduction, of all the streams."""
-    return scored(agent, streams).reduce([Share(*streams.reward.shape)])
+    return scored(agent, streams).moments([StreamPrefix(*streams.reward.shape)])
 
 
-def scored(agent: KnownAgent, streams: Streams) -> Scored:
+def scored(agent: KnownAgent, streams: Streams) -> StreamScores:
     """The probe's own, with the true value function in place of the net where the agent asks for it."""
     if not agent.exact:
-        return Scored.of(agent.snapshot, streams)
+        return StreamScores.of(agent.snapshot, streams)
     value, end_value = (forms.evaluate(agent.value, obs) for obs in (streams.obs, streams.end_obs))
-    return Scored.of(
+    return StreamScores.of(
         agent.snapshot,
         streams,
         assemble(streams, streams.reward, value, end_value, agent.snapshot.recipe.common),
     )
 
 
-def gradient_of(part: Part) -> Float[np.ndarray, " D"]:
+def gradient_of(part: GradientMoments) -> Float[np.ndarray, " D"]:
     """The estimate from a union."""
     return part[0].gradient()[0]
 
 
-def without_gamma(agent: KnownAgent, streams: Streams) -> Part:
+def without_gamma(agent: KnownAgent, streams: Streams) -> GradientMoments:
     """Broken: the discount is dropped from temporal differences and advantages."""
     return sound(with_common(agent, gamma=1.0), streams)
 
 
-def ending_at_time_limits(agent: KnownAgent, streams: Streams) -> Part:
+def ending_at_time_limits(agent: KnownAgent, streams: Streams) -> GradientMoments:
     """Broken: a truncated episode counts as terminated, so that nothing is bootstrapped there."""
     return sound(with_common(agent, time_limit="terminal"), streams)
 
 
-def without_log_std(agent: KnownAgent, streams: Streams) -> Part:
+def without_log_std(agent: KnownAgent, streams: Streams) -> GradientMoments:
     """Broken: the score has no component for log_std."""
     sums, products = sound(agent, streams)
     layout = agent.snapshot.state.architecture.policy_layout
@@ -70,10 +72,10 @@ def without_log_std(agent: KnownAgent, streams: Streams) -> Part:
 
 def mean_of_normalized(agent: KnownAgent, streams: Streams) -> Float[np.ndarray, " D"]:
     """Broken: not a union's gradient but the mean of its streams', each normalised by its own mean and deviation."""
-    return scored(agent, streams).whole().gradient().mean(axis=0)
+    return scored(agent, streams).per_stream().gradient().mean(axis=0)
 
 
-def pairs_as_streams(agent: KnownAgent, streams: Streams) -> Part:
+def pairs_as_streams(agent: KnownAgent, streams: Streams) -> GradientMoments:
     """Broken: every pair counts as a stream, as if it were independent of the others of its stream."""
     found = scored(agent, streams)
     advantage = found.estimates.advantage(found.common).reshape(-1, 1)
@@ -84,7 +86,7 @@ def pairs_as_streams(agent: KnownAgent, streams: Streams) -> Part:
         errors=[apart(error) for error in found.score.errors],
         log_std=apart(found.score.log_std),
     )
-    each = Sums(
+    each = GradientSums(
         pairs=np.ones(len(advantage)),
         episodes=np.zeros(len(advantage)),
         advantage=advantage[:, 0],
@@ -92,7 +94,7 @@ def pairs_as_streams(agent: KnownAgent, streams: Streams) -> Part:
         score=score.sum(np.ones_like(advantage)),
         weighted_score=score.sum(advantage),
     )
-    return Sums(*(part.sum(axis=0, keepdims=True) for part in each)), Products.of(each)
+    return GradientSums(*(part.sum(axis=0, keepdims=True) for part in each)), GramSums.of(each)
 
 
 def with_common(agent: KnownAgent, **changes: Any) -> KnownAgent:

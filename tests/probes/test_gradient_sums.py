@@ -8,16 +8,16 @@ from dpg.agent import gaussian, networks
 from dpg.agent.snapshot import Snapshot
 from dpg.learning.batch import estimate_values
 from dpg.numerics.vectors import cosine
-from dpg.probes.stream_sums import (
-    Part,
-    Products,
-    Sums,
+from dpg.probes.gradient_sums import (
+    GradientMoments,
+    GradientSums,
+    GramSums,
     all_but_each,
+    gradient_noise,
     noise_scale,
-    reduce_streams,
-    spread,
-    union,
+    pool,
 )
+from dpg.probes.stream_scores import StreamScores, prefixes
 from dpg.streams.rollout import Streams
 
 
@@ -30,6 +30,12 @@ def snapshot(make_population, make_recipe):
 @pytest.fixture
 def streams(make_streams):
     return make_streams(3, 12, terminated=((0, 4), (2, 9)), truncated=((1, 6),))
+
+
+def reduce_streams(snapshot: Snapshot, streams: Streams, sizes: tuple[int, ...], first_stream: int = 0):
+    """What estimates of each size make of these streams, which begin with `first_stream` of their set."""
+    num_streams, timesteps = streams.reward.shape
+    return StreamScores.of(snapshot, streams).moments(prefixes(sizes, timesteps, first_stream, num_streams))
 
 
 def surrogate_gradient(snapshot: Snapshot, parts: list[Streams]) -> np.ndarray:
@@ -71,13 +77,13 @@ def test_shards_of_the_streams_add_up(snapshot, streams):
     whole, whole_products = reduce_streams(snapshot, streams, (5, 12, 36))
     parts = [reduce_streams(snapshot, stream(streams, index), (5, 12, 36), first_stream=index) for index in range(3)]
     total = parts[0][0] + parts[1][0] + parts[2][0]
-    for name, ours, theirs in zip(Sums._fields, total, whole, strict=True):
+    for name, ours, theirs in zip(GradientSums._fields, total, whole, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5, err_msg=name)
     products = parts[0][1] + parts[1][1] + parts[2][1]
-    for name, ours, theirs in zip(Products._fields, products, whole_products, strict=True):
+    for name, ours, theirs in zip(GramSums._fields, products, whole_products, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5, err_msg=name)
     without = all_but_each(parts)[0]
-    for ours, theirs in zip((*without[0], *without[1]), (*union(parts[1:])[0], *union(parts[1:])[1]), strict=True):
+    for ours, theirs in zip((*without[0], *without[1]), (*pool(parts[1:])[0], *pool(parts[1:])[1]), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-9)
 
 
@@ -95,9 +101,9 @@ def test_averaging_normalized_streams_is_not_the_estimate(snapshot, streams):
 
 
 def test_advantages_that_do_not_vary_give_a_zero_gradient():
-    flat = Sums(*(np.array([value]) for value in (4.0, 1.0, 8.0, 16.0)), np.ones((1, 3)), 2 * np.ones((1, 3)))
+    flat = GradientSums(*(np.array([value]) for value in (4.0, 1.0, 8.0, 16.0)), np.ones((1, 3)), 2 * np.ones((1, 3)))
     np.testing.assert_array_equal(flat.gradient(), np.zeros((1, 3)))
-    assert np.isnan(spread(flat, Products(2, np.ones((2, 2)), np.ones((2, 2)), np.ones((2, 2, 3))))).all()
+    assert np.isnan(gradient_noise(flat, GramSums(2, np.ones((2, 2)), np.ones((2, 2)), np.ones((2, 2, 3))))).all()
 
 
 def test_spread_is_unbiased_on_gradients_with_known_moments():
@@ -109,7 +115,7 @@ def test_spread_is_unbiased_on_gradients_with_known_moments():
     dimensions, streams, pairs = 30, 8, 10
     truth = np.zeros(dimensions)
     truth[0] = 2.0
-    found = [spread(*part_of(truth + rng.standard_normal((streams, dimensions)), pairs)) for _ in range(400)]
+    found = [gradient_noise(*part_of(truth + rng.standard_normal((streams, dimensions)), pairs)) for _ in range(400)]
     squared, trace, _ = np.array(found).T
     for values, expected in ((squared, 4.0), (trace, 30.0)):
         assert abs(values.mean() - expected) < 4 * values.std() / np.sqrt(len(values))
@@ -118,10 +124,10 @@ def test_spread_is_unbiased_on_gradients_with_known_moments():
     assert biased.mean() - 4.0 > 10 * biased.std() / np.sqrt(len(biased))
 
 
-def part_of(gradients: np.ndarray, pairs: int = 10) -> Part:
+def part_of(gradients: np.ndarray, pairs: int = 10) -> GradientMoments:
     """Streams of these gradients, with mu = 0 and sigma = 1 in each, so that a stream's gradient is G / n."""
     count = len(gradients)
-    each = Sums(
+    each = GradientSums(
         np.full(count, float(pairs)),
         np.zeros(count),
         np.zeros(count),
@@ -129,7 +135,7 @@ def part_of(gradients: np.ndarray, pairs: int = 10) -> Part:
         np.zeros_like(gradients),
         pairs * gradients,
     )
-    return Sums(*(column.sum(axis=0, keepdims=True) for column in each)), Products.of(each)
+    return GradientSums(*(column.sum(axis=0, keepdims=True) for column in each)), GramSums.of(each)
 
 
 def test_the_trace_is_that_of_each_streams_influence(snapshot, streams):
@@ -139,13 +145,13 @@ def test_the_trace_is_that_of_each_streams_influence(snapshot, streams):
     own = (each.weighted_score - mu * each.score) / (12 * sigma)
     q = (each.advantage_squared - 2 * mu * each.advantage + 12 * mu**2) / (12 * sigma**2)
     psi = own - g - g * (q[:, None] - 1) / 2
-    assert spread(sums, products).trace == pytest.approx((psi**2).sum() / 2)
+    assert gradient_noise(sums, products).trace == pytest.approx((psi**2).sum() / 2)
     assert ((own - g) ** 2).sum() / 2 != pytest.approx((psi**2).sum() / 2, rel=0.01)
 
 
-def single_sums(snapshot: Snapshot, streams: Streams) -> Sums:
+def single_sums(snapshot: Snapshot, streams: Streams) -> GradientSums:
     parts = [reduce_streams(snapshot, stream(streams, index), (12,))[0] for index in range(3)]
-    return Sums(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+    return GradientSums(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 
 @pytest.mark.parametrize("signal", [0.0, 1.0, 16.0])
