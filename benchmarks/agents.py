@@ -7,7 +7,7 @@ from dpg.agent.recipe import Recipe
 from dpg.agent.snapshot import Snapshot
 from dpg.learning.campaign import Group, Shard, run_shard
 from dpg.runtime import config
-from dpg.runtime.schema import AlgorithmName, Params
+from dpg.runtime.schema import Params
 
 PARAMS = Path(__file__).parent.parent / "params.yaml"
 
@@ -18,10 +18,10 @@ def params() -> Params:
     return config.load(PARAMS)
 
 
-def recipe(env_id: str, algorithm: AlgorithmName) -> Recipe:
+def recipe(env_id: str, algorithm: str) -> Recipe:
     """How agents are trained at the paper's scale."""
     found = params()
-    iterations = found.scales.paper.train.iterations
+    iterations = found.scales["paper"].train.iterations
     return Recipe(
         env_id=env_id,
         algorithm=algorithm,

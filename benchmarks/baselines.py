@@ -26,7 +26,7 @@ class BaselinesCase:
     def contenders(self, core: int) -> dict[str, Callable[[], int]]:
         """`probe`, with one baseline; `reduction`, what it does to the streams; and that with `one more baseline`."""
         agent = snapshot(self.env_id, self.iterations)
-        budget = params().scales.paper.baselines
+        budget = params().scales["paper"].baselines
         shard = baselines.plan([agent], [agent.state.value[0]], budget, agent.recipe.seed + core)[0]
         streams = stream_blocks.collect(shard.streams)
         return {

@@ -31,7 +31,7 @@ class GradientCase:
         agent = snapshot(self.env_id, self.iterations)
         # The first shard of an estimate holds the stream whose heads are the sizes below T.
         # Every core has one of the same shape, with streams of its own.
-        shard = gradient.plan([agent], params().scales.paper.gradient, agent.recipe.seed + core)[0]
+        shard = gradient.plan([agent], params().scales["paper"].gradient, agent.recipe.seed + core)[0]
         # Below T as well, where a size takes sums of its own.
         extra = agent.recipe.common.timesteps * 3 // 4
         blocks = [replace(block, sizes=tuple(sorted({*block.sizes, extra}))) for block in shard.blocks]

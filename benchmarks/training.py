@@ -24,15 +24,16 @@ from benchmarks.peers import RawReplay
 from dpg.agent.acting import Actor
 from dpg.agent.population import Population
 from dpg.agent.recipe import Recipe
+from dpg.algorithms.ppo import PPOConfig
+from dpg.algorithms.trpo import TRPOConfig
 from dpg.envs.make import make_vector
 from dpg.learning.campaign import Group, Shard, run_shard
-from dpg.runtime.schema import PPO, TRPO, AlgorithmName
 from dpg.runtime.seeding import Seed
 from dpg.streams.rollout import collect
 
 AGENTS_A_CORE = 4
 # The least that ours should reach over Stable-Baselines3, and PPO over raw mj_step.
-OVER_PEER: dict[tuple[str, AlgorithmName], float] = {
+OVER_PEER: dict[tuple[str, str], float] = {
     ("Hopper-v4", "ppo"): 5.0,
     ("Hopper-v4", "trpo"): 4.0,
     ("Humanoid-v4", "ppo"): 2.5,
@@ -47,7 +48,7 @@ class TrainingCase:
     """One task and algorithm; `with_peer` where Stable-Baselines3 is installed."""
 
     env_id: str
-    algorithm: AlgorithmName
+    algorithm: str
     with_peer: bool
 
     @property
@@ -133,7 +134,7 @@ class StableBaselines:
                 clip_reward=algorithm.reward_clip or unbounded,
                 gamma=common.gamma,
             )
-            make = _trpo if isinstance(algorithm, TRPO) else _ppo
+            make = _trpo if isinstance(algorithm, TRPOConfig) else _ppo
             self._model = make(algorithm, envs, self._rate(settings), _shared(settings) | {"seed": seed})
 
     def run(self) -> int:
@@ -144,7 +145,7 @@ class StableBaselines:
     def _rate(self, settings: Recipe) -> Callable[[float], float]:
         """The learning rate, from the pairs seen: `learn` takes each call for a whole training."""
         algorithm = settings.config
-        base = algorithm.lr if isinstance(algorithm, PPO) else algorithm.value_lr
+        base = algorithm.lr if isinstance(algorithm, PPOConfig) else algorithm.value_lr
         total = settings.iterations * settings.common.timesteps
         if not algorithm.anneal:
             return lambda _: base
@@ -170,7 +171,7 @@ def _shared(settings: Recipe) -> dict[str, Any]:
     }
 
 
-def _ppo(config: PPO, envs: Any, rate: Callable[[float], float], shared: dict[str, Any]) -> Any:
+def _ppo(config: PPOConfig, envs: Any, rate: Callable[[float], float], shared: dict[str, Any]) -> Any:
     import stable_baselines3
 
     same = (config.epochs, config.minibatches, config.lr) == (
@@ -193,7 +194,7 @@ def _ppo(config: PPO, envs: Any, rate: Callable[[float], float], shared: dict[st
     )
 
 
-def _trpo(config: TRPO, envs: Any, rate: Callable[[float], float], shared: dict[str, Any]) -> Any:
+def _trpo(config: TRPOConfig, envs: Any, rate: Callable[[float], float], shared: dict[str, Any]) -> Any:
     import sb3_contrib
 
     return sb3_contrib.TRPO(

@@ -7,7 +7,6 @@ from dpg.learning import campaign
 from dpg.learning.training import DivergenceError
 from dpg.runtime import config
 from dpg.runtime.progress import Progress
-from dpg.runtime.schema import AlgorithmName
 from dpg.streams import measurable
 from dpg.tables.training import AblationHistory, Record
 from stages.common import entrypoint
@@ -16,7 +15,7 @@ from stages.common.scope import Cell, tables
 from stages.common.training import diverged, log_means, logged, write_history
 
 
-def main(env: str, algorithm: AlgorithmName) -> None:
+def main(env: str, algorithm: str) -> None:
     """Train one cell with b = 0, on the budget of its training with the value net."""
     cell = Cell(env, algorithm)
     params = config.load()
@@ -30,7 +29,7 @@ def main(env: str, algorithm: AlgorithmName) -> None:
             cell,
             logged(params, recipe, budget),
             tables("ablation", cell),
-            modules=params.common.modules,
+            modules=recipe.modules,
         ) as stage,
         Progress(f"ablation {cell}", sum(group.num_pairs for group in groups)) as progress,
     ):

@@ -26,7 +26,7 @@ def main(env: str, algorithm: str) -> None:
     snapshots = [snapshot for snapshot in studied if snapshot.name in fitted]
     shards = baselines.plan(snapshots, [fitted[snapshot.name] for snapshot in snapshots], budget, params.seed)
     logged = {"seed": params.seed, "baselines": budget, "statistics": statistics}
-    with run_stage("baselines", cell, logged, tables("baselines", cell), modules=common.modules) as stage:
+    with run_stage("baselines", cell, logged, tables("baselines", cell), modules=studied[0].recipe.modules) as stage:
         (out,) = stage.outputs
         results = stage.map(baselines.measure, shards, attrgetter("num_pairs"))
         rows = baselines.tabulate(baselines.gather(shards, results), statistics, params.seed)

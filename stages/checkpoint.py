@@ -42,7 +42,7 @@ def main(env: str, algorithm: str) -> None:
             cell.curve,
             cell.policies,
             tables("checkpoint", cell),
-            modules=recipe.common.modules,
+            modules=recipe.modules,
         ) as stage,
         Progress(f"checkpoint {cell}", len(shards) * budget.eval_episodes, "episodes") as progress,
     ):

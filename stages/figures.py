@@ -62,7 +62,7 @@ def main() -> None:
 
 def in_use(params: Params) -> dict[str, Any]:
     """The parameters of the whole experiment: this run stands for it. What nothing of it uses is left out."""
-    unused = {"ppo_m", "trpo"} - set(params.algorithms)
+    unused = params.blocks.keys() - {*params.algorithms, params.regimes.algorithm}
     return params.model_dump(exclude={"scales", *unused}) | {"scales": {params.scale: params.budget.model_dump()}}
 
 

@@ -20,7 +20,7 @@ def main(env: str, algorithm: str) -> None:
     common = snapshots[0].recipe.common
     shards = gradient.plan(snapshots, budget, params.seed)
     logged = {"seed": params.seed, "gradient": budget, "statistics": statistics}
-    with run_stage("gradient", cell, logged, tables("gradient", cell), modules=common.modules) as stage:
+    with run_stage("gradient", cell, logged, tables("gradient", cell), modules=snapshots[0].recipe.modules) as stage:
         (out,) = stage.outputs
         results = stage.map(gradient.measure, shards, attrgetter("num_pairs"))
         rows = gradient.tabulate(gradient.gather(shards, results), statistics, params.seed)

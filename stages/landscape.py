@@ -35,7 +35,7 @@ def main(env: str, algorithm: str) -> None:
         logged,
         cell.arrays("landscape"),
         tables("landscape", cell),
-        modules=common.modules,
+        modules=snapshots[0].recipe.modules,
     ) as stage:
         arrays, out = stage.outputs
         found = explore(Survey.of(params), snapshots, lengths, stage.context, f"landscape {cell}")

@@ -1,4 +1,4 @@
-"""Train PPO agents over sample sizes and learning rates, with equal total pairs (paper, fig. 3)."""
+"""Train agents of one algorithm over sample sizes and learning rates, with equal total pairs (paper, fig. 3)."""
 
 from dpg.learning import campaign
 from dpg.learning.training import DivergenceError
@@ -17,14 +17,15 @@ def main(env: str) -> None:
     budget = params.budget.regimes
     groups = campaign.regimes(params, env)
     every = campaign.every_tenth(groups)
-    task = TaskScope(env, "ppo")
+    recipe = groups[0].recipe
+    task = TaskScope(env, recipe.algorithm)
     with (
         run_stage(
             "regimes",
             task,
-            logged(params, groups[0].recipe, budget) | {"ppo": params.ppo.model_dump(exclude={"lr"})},
+            logged(params, recipe, budget) | {recipe.algorithm: recipe.config.model_dump(exclude={"lr"})},
             tables("regimes", task),
-            modules=params.common.modules,
+            modules=recipe.modules,
         ) as stage,
         Progress(f"regimes {env}", sum(group.num_pairs for group in groups)) as progress,
     ):

@@ -8,7 +8,6 @@ from dpg.agent.snapshot import Snapshot
 from dpg.learning import campaign
 from dpg.runtime import config
 from dpg.runtime.progress import Progress
-from dpg.runtime.schema import AlgorithmName
 from dpg.tables.training import History, Record
 from stages.common import entrypoint
 from stages.common.execution import run_stage
@@ -16,7 +15,7 @@ from stages.common.scope import Cell, tables
 from stages.common.training import log_agents, logged, write_history
 
 
-def main(env: str, algorithm: AlgorithmName) -> None:
+def main(env: str, algorithm: str) -> None:
     """Train one cell."""
     cell = Cell(env, algorithm)
     params = config.load()
@@ -30,7 +29,7 @@ def main(env: str, algorithm: AlgorithmName) -> None:
             logged(params, recipe, budget),
             cell.snapshots,
             tables("train", cell),
-            modules=params.common.modules,
+            modules=recipe.modules,
         ) as stage,
         Progress(f"train {cell}", sum(group.num_pairs for group in groups)) as progress,
     ):

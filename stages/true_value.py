@@ -22,7 +22,8 @@ def main(env: str, algorithm: str) -> None:
     budget, fit = params.budget.true_value, params.true_value
     snapshots = load_all(cell.studied)
     reason = true_value.unmeasurable(snapshots[0], budget.pairs)
-    common = snapshots[0].recipe.common
+    recipe = snapshots[0].recipe
+    common = recipe.common
     shards = [] if reason else [true_value.Shard(each, budget.pairs, fit, params.seed) for each in snapshots]
     logged = {
         "seed": params.seed,
@@ -30,7 +31,12 @@ def main(env: str, algorithm: str) -> None:
         "statistics": params.statistics.model_dump(),
     }
     with run_stage(
-        "true_value", cell, logged, cell.arrays("true_value"), tables("true_value", cell), modules=common.modules
+        "true_value",
+        cell,
+        logged,
+        cell.arrays("true_value"),
+        tables("true_value", cell),
+        modules=recipe.modules,
     ) as stage:
         arrays, out = stage.outputs
         with Progress(f"true_value {cell}, fits", sum(shard.num_pairs for shard in shards)) as progress:

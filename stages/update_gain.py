@@ -16,13 +16,14 @@ def main(env: str, algorithm: str) -> None:
     params = config.load()
     budget = params.budget.update_gain
     snapshots = load_all(cell.studied)
-    common = snapshots[0].recipe.common
+    recipe = snapshots[0].recipe
+    common = recipe.common
     logged = {
         "seed": params.seed,
         "update_gain": budget.model_dump(),
         "statistics": params.statistics.model_dump(),
     }
-    with run_stage("update_gain", cell, logged, tables("update_gain", cell), modules=common.modules) as stage:
+    with run_stage("update_gain", cell, logged, tables("update_gain", cell), modules=recipe.modules) as stage:
         (out,) = stage.outputs
         found = update_gain.explore(snapshots, budget, params.seed, stage.context, f"update_gain {cell}")
         rows = gain_tables.tabulate(found, params.statistics, params.seed)

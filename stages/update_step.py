@@ -18,7 +18,8 @@ def main(env: str, algorithm: str) -> None:
     params = config.load()
     budget = params.budget.update_step
     snapshots = load_all(cell.curve)
-    common = snapshots[0].recipe.common
+    recipe = snapshots[0].recipe
+    common = recipe.common
     shards = update_step.plan(snapshots, budget.updates, params.seed)
     logged = {
         "seed": params.seed,
@@ -26,7 +27,7 @@ def main(env: str, algorithm: str) -> None:
         "statistics": params.statistics.model_dump(),
     }
     with (
-        run_stage("update_step", cell, logged, tables("update_step", cell), modules=common.modules) as stage,
+        run_stage("update_step", cell, logged, tables("update_step", cell), modules=recipe.modules) as stage,
         Progress(f"update_step {cell}", sum(shard.num_pairs for shard in shards)) as progress,
     ):
         (out,) = stage.outputs

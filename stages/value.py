@@ -25,7 +25,7 @@ def main(env: str, algorithm: str) -> None:
     shards = [] if reason else [value.Shard(snapshot, heldout_pairs, params.seed) for snapshot in snapshots]
     logged = {"seed": params.seed, "value": params.budget.value.model_dump()}
     with (
-        run_stage("value", cell, logged, tables("value", cell), modules=common.modules) as stage,
+        run_stage("value", cell, logged, tables("value", cell), modules=snapshots[0].recipe.modules) as stage,
         Progress(f"value {cell}", sum(shard.num_pairs for shard in shards)) as progress,
     ):
         (out,) = stage.outputs

@@ -1,7 +1,7 @@
 """A population of agents: the state of P agents that differ in seed, on a leading axis."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, Self, TypeVar
 
@@ -54,7 +54,10 @@ class AdamState:
 
 @dataclass(frozen=True)
 class Population:
-    """P agents between two iterations: all that their next iteration depends on, beside configuration and seeds."""
+    """P agents between two iterations: all that their next iteration depends on but configuration and seeds.
+
+    `algorithm_state` is the training algorithm's own: arrays by name, one row an agent.
+    """
 
     architecture: Architecture
     policy: Float[np.ndarray, "P D"]
@@ -64,13 +67,15 @@ class Population:
     obs_moments: Moments
     return_moments: Moments
     iteration: int
+    algorithm_state: dict[str, np.ndarray] = field(default_factory=dict[str, np.ndarray])
 
     def __post_init__(self) -> None:
         expected = (self.architecture.policy_layout.size, self.architecture.value_layout.size)
         found = (self.policy.shape[-1], self.value.shape[-1])
         if expected != found:
             raise ValueError(f"policy and value vectors must have sizes {expected}, not {found}")
-        members = {len(self.policy), len(self.value), len(self.obs_moments.mean), len(self.return_moments.mean)}
+        parts = (self.policy, self.value, self.obs_moments.mean, self.return_moments.mean)
+        members = {array.shape[:1] for array in (*parts, *self.algorithm_state.values())}
         if len(members) != 1:
             raise ValueError(f"parts of a population disagree on its size: {sorted(members)}")
 
@@ -102,14 +107,16 @@ Node = TypeVar("Node", Population, AdamState, Moments)
 def _map_arrays(node: Node, function: Callable[[np.ndarray], np.ndarray]) -> Node:
     """`function` on every array of a tree of dataclasses."""
     changed: dict[str, Any] = {}
-    for field in fields(node):
-        value = getattr(node, field.name)
+    for part in fields(node):
+        value = getattr(node, part.name)
         if isinstance(value, np.ndarray):
-            changed[field.name] = function(value)
+            changed[part.name] = function(value)
         elif isinstance(value, AdamState):  # noqa: SIM114 (the type checker wants one type at a time)
-            changed[field.name] = _map_arrays(value, function)
+            changed[part.name] = _map_arrays(value, function)
         elif isinstance(value, Moments):
-            changed[field.name] = _map_arrays(value, function)
+            changed[part.name] = _map_arrays(value, function)
+        elif isinstance(value, dict):
+            changed[part.name] = {name: function(array) for name, array in value.items()}
     return replace(node, **changed)
 
 

@@ -2,28 +2,44 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, field_validator
 
-from dpg.runtime.schema import PPO, TRPO, AlgorithmName, Common, Params
+from dpg.runtime import registry
+from dpg.runtime.schema import AlgorithmConfig, Common, Params
 
 
 class Recipe(BaseModel):
     """How an agent is trained: all that the probes need in order to redo an iteration from its snapshot.
 
     A batch has `num_envs` streams of `common.timesteps` pairs. Each is reset when the iteration starts, or with
-    `continue` goes on from where the last one ended, as most libraries have it.
+    `continue` goes on from where the last one ended, as most libraries have it. The configuration is the algorithm's
+    own, or its fields as a mapping.
+
+    Raises:
+        AlgorithmError: there is no such algorithm, or the configuration belongs to another one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     env_id: str
-    algorithm: AlgorithmName
+    algorithm: str
     common: Common
-    config: PPO | TRPO
+    config: SerializeAsAny[AlgorithmConfig]
     iterations: int
     seed: int
     num_envs: Annotated[int, Field(ge=1, exclude_if=lambda num_envs: num_envs == 1)] = 1
     streams: Annotated[Literal["reset", "continue"], Field(exclude_if=lambda streams: streams == "reset")] = "reset"
+
+    @field_validator("config", mode="wrap")
+    @classmethod
+    def _is_the_algorithms_own(cls, value: Any, _: Any, info: Any) -> AlgorithmConfig:
+        if not {"algorithm", "common"} <= info.data.keys():
+            raise ValueError("cannot be checked: algorithm or common is wrong")
+        algorithm = registry.find(info.data["algorithm"], info.data["common"].modules)
+        if isinstance(value, AlgorithmConfig):
+            algorithm.check(value)
+            return value
+        return algorithm.config_type.model_validate(value)
 
     @property
     def batch_pairs(self) -> int:
@@ -31,7 +47,7 @@ class Recipe(BaseModel):
         return self.num_envs * self.common.timesteps
 
     @classmethod
-    def of(cls, params: Params, env: str, algorithm: AlgorithmName, iterations: int, **changes: Any) -> "Recipe":
+    def of(cls, params: Params, env: str, algorithm: str, iterations: int, **changes: Any) -> "Recipe":
         """How a cell is trained; `changes` replace values of `common`."""
         return cls(
             env_id=env,
@@ -41,3 +57,9 @@ class Recipe(BaseModel):
             iterations=iterations,
             seed=params.seed,
         )
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """The user's own modules that training depends on: those of `common`, and the algorithm's."""
+        own = registry.locate(self.algorithm, self.common.modules)
+        return tuple(dict.fromkeys([*self.common.modules, *([] if own.built_in else [own.module])]))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import to_json
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_safetensors
@@ -22,7 +22,12 @@ from dpg.agent.normalization import EPSILON, Moments
 from dpg.agent.population import AdamState, Architecture, Population
 from dpg.agent.recipe import Recipe
 from dpg.agent.source import DESCRIPTIONS, PARTS, Part, Source
+from dpg.runtime import registry
 from dpg.runtime.errors import UserError
+from dpg.runtime.modules import ModuleError
+from dpg.runtime.registry import AlgorithmError
+
+STATE = "algorithm_state."  # before the names of the arrays that are an algorithm's own
 
 
 class SnapshotError(UserError):
@@ -37,7 +42,11 @@ Epsilon = Annotated[float, Field(ge=0, exclude_if=lambda epsilon: epsilon == EPS
 
 
 class Header(BaseModel):
-    """The JSON header of a snapshot's file. Format 2 adds the source of agents that were trained elsewhere."""
+    """The JSON header of a snapshot's file.
+
+    Format 2 adds the source of agents that were trained elsewhere, the module of an algorithm that is none of ours, and
+    the names of the arrays that are an algorithm's own state. An agent that needs none of them is written in format 1.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -51,6 +60,8 @@ class Header(BaseModel):
     value_adam_steps: int
     recipe: Recipe
     source: Annotated[Source | None, Field(exclude_if=lambda source: source is None)] = None
+    algorithm_module: Annotated[str | None, Field(exclude_if=lambda module: module is None)] = None
+    algorithm_state: Annotated[tuple[str, ...], Field(exclude_if=lambda names: not names)] = ()
     obs_epsilon: Epsilon = EPSILON
     return_epsilon: Epsilon = EPSILON
 
@@ -105,8 +116,9 @@ def write(snapshot: Snapshot, path: Path) -> Path:
     state = snapshot.state
     if state.size != 1:
         raise ValueError(f"a snapshot holds one agent, not {state.size}")
+    origin = registry.locate(snapshot.recipe.algorithm, snapshot.recipe.common.modules)
     header = Header(
-        format=1 if snapshot.source is None else 2,
+        format=1 if snapshot.source is None and origin.built_in and not state.algorithm_state else 2,
         agent=snapshot.agent,
         iteration=snapshot.iteration,
         architecture=state.architecture,
@@ -115,12 +127,14 @@ def write(snapshot: Snapshot, path: Path) -> Path:
         recipe=snapshot.recipe,
         lacks=snapshot.lacks,
         source=snapshot.source,
+        algorithm_module=None if origin.built_in else origin.module,
+        algorithm_state=tuple(sorted(state.algorithm_state)),
         obs_epsilon=state.obs_moments.epsilon,
         return_epsilon=state.return_moments.epsilon,
     )
     partial = path.with_suffix(".partial")
     try:
-        partial.write_bytes(to_safetensors(_arrays(state), metadata={"dpg": _to_format_1(header)}))
+        partial.write_bytes(to_safetensors(_arrays(state), metadata={"dpg": _to_json(header)}))
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
@@ -143,11 +157,8 @@ def load(path: Path) -> Snapshot:
         raise SnapshotError(f"{path}: not a whole safetensors file ({error})") from None
     if "dpg" not in metadata:
         raise SnapshotError(f"{path}: a dpg header is expected in the metadata; found {sorted(metadata)}")
-    try:
-        header = Header.model_validate_json(_from_format_1(metadata["dpg"]))
-    except ValidationError as error:
-        raise SnapshotError(f"{path}: the header is not what this version expects: {error}") from None
-    _check_arrays(path, arrays, header.architecture)
+    header = _header(path, metadata["dpg"])
+    _check_arrays(path, arrays, header)
     state = Population(
         architecture=header.architecture,
         policy=arrays["policy"],
@@ -157,24 +168,38 @@ def load(path: Path) -> Snapshot:
         obs_moments=_moments(arrays, "obs_moments", header.obs_epsilon),
         return_moments=_moments(arrays, "return_moments", header.return_epsilon),
         iteration=header.iteration,
+        algorithm_state={name: arrays[f"{STATE}{name}"] for name in header.algorithm_state},
     )
     return Snapshot(header.agent, header.recipe, state, header.source, header.lacks)
 
 
-def _to_format_1(header: Header) -> str:
-    # Format 1 calls the recipe's `common.modules` by their former name.
+def _to_json(header: Header) -> str:
+    # Files call the recipe's `common.modules` by their former name.
     return to_json(_with_common_key(header.model_dump(mode="json"), "modules", "env_modules")).decode()
 
 
-def _from_format_1(text: str) -> str:
+def _header(path: Path, text: str) -> Header:
+    """The header in a file's metadata.
+
+    Raises:
+        SnapshotError: it is of another format, or its algorithm is not known here.
+    """
+    module = None
     try:
-        return json.dumps(_with_common_key(json.loads(text), "env_modules", "modules"))
-    except (json.JSONDecodeError, AttributeError, KeyError, TypeError):
-        return text  # the reader of headers says what is wrong
+        raw = json.loads(text)
+        module = raw.get("algorithm_module")
+        return Header.model_validate_json(json.dumps(_with_common_key(raw, "env_modules", "modules")))
+    except (AlgorithmError, ModuleError) as error:
+        hint = f"; this agent's is in the module {module}: install it, or put it beside params.yaml" if module else ""
+        raise SnapshotError(f"{path}: {error}{hint}") from None
+    except (ValueError, AttributeError, KeyError, TypeError) as error:  # errors of JSON and of pydantic are ValueErrors
+        raise SnapshotError(f"{path}: the header is not what this version expects: {error!r}") from None
 
 
 def _with_common_key(header: dict[str, Any], old: str, new: str) -> dict[str, Any]:
     """The header with one key of `recipe.common` under another name, in its place."""
+    if "common" not in header.get("recipe", {}):
+        return header
     common = {new if key == old else key: value for key, value in header["recipe"]["common"].items()}
     return header | {"recipe": header["recipe"] | {"common": common}}
 
@@ -213,6 +238,7 @@ def _arrays(state: Population) -> dict[str, np.ndarray]:
     for name, moments in (("obs_moments", state.obs_moments), ("return_moments", state.return_moments)):
         for part in ("count", "mean", "variance"):
             arrays[f"{name}.{part}"] = getattr(moments, part)
+    arrays |= {f"{STATE}{name}": array for name, array in state.algorithm_state.items()}
     return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
 
 
@@ -220,7 +246,8 @@ def _moments(arrays: dict[str, np.ndarray], name: str, epsilon: float) -> Moment
     return Moments(arrays[f"{name}.count"], arrays[f"{name}.mean"], arrays[f"{name}.variance"], epsilon)
 
 
-def _check_arrays(path: Path, arrays: dict[str, np.ndarray], architecture: Architecture) -> None:
+def _check_arrays(path: Path, arrays: dict[str, np.ndarray], header: Header) -> None:
+    architecture = header.architecture
     policy = ((1, architecture.policy_layout.size), "float32")
     value = ((1, architecture.value_layout.size), "float32")
     expected: dict[str, tuple[tuple[int, ...], str]] = {
@@ -231,6 +258,9 @@ def _check_arrays(path: Path, arrays: dict[str, np.ndarray], architecture: Archi
         expected[f"{name}.count"] = ((1,), "float64")
         expected |= {f"{name}.{part}": ((1, features), "float64") for part in ("mean", "variance")}
     found = {name: (array.shape, str(array.dtype)) for name, array in arrays.items()}
+    for name in (f"{STATE}{name}" for name in header.algorithm_state):  # whose shape the algorithm knows
+        shape, dtype = found.get(name, ((), "any"))
+        expected[name] = ((1, *shape[1:]), dtype)
     if found != expected:
         wrong = sorted(name for name in expected | found if expected.get(name) != found.get(name))
         details = "; ".join(f"{name}: {expected.get(name)} expected, {found.get(name)} found" for name in wrong)

@@ -15,9 +15,10 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from jaxtyping import UInt8
 
 from dpg.envs.errors import EnvError
-from dpg.envs.make import cause, import_modules
+from dpg.envs.make import cause
 from dpg.envs.stepping import name_of
 from dpg.envs.tasks import TASKS
+from dpg.runtime import modules as own
 
 MODE = "rgb_array"
 DEFAULT_RATE = 30  # steps a second, of tasks that do not say
@@ -57,7 +58,7 @@ def make_rendered(env_id: str, modules: Sequence[str] = ()) -> SyncVectorEnv:
     Raises:
         EnvError: the task cannot be made, or has no pictures.
     """
-    import_modules(modules)
+    own.load(modules)
     try:
         spec = gym.spec(env_id)
         plain = gym.make(spec, disable_env_checker=True)

@@ -13,7 +13,7 @@ from gymnasium.spaces import Box
 from gymnasium.vector import SyncVectorEnv, VectorEnv
 
 from dpg.envs.errors import EnvError
-from dpg.envs.make import cause, import_modules, make_vector
+from dpg.envs.make import cause, make_vector
 from dpg.envs.stepping import REMEDY, begin, name_of, step
 from dpg.runtime.config import mistakes
 from dpg.runtime.schema import Params
@@ -26,14 +26,10 @@ def check_tasks(params: Params) -> None:
     """Examine every task of `params.yaml`.
 
     Raises:
-        ConfigError: one line for each task that cannot be used, or for the module that cannot be imported.
+        ConfigError: one line for each task that cannot be used.
     """
     modules = params.common.modules
     found: list[str] = []
-    try:
-        import_modules(modules)
-    except EnvError as error:
-        raise mistakes("params.yaml", [str(error)]) from error
     for index, env_id in enumerate(params.envs):
         try:
             examine(env_id, modules)

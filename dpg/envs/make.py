@@ -6,10 +6,8 @@ depends on the simulator.
 """
 
 import difflib
-import importlib
 import sys
 from collections.abc import Sequence
-from contextlib import redirect_stdout
 from typing import Protocol, runtime_checkable
 
 import gymnasium as gym
@@ -21,7 +19,7 @@ from jaxtyping import Bool, Float, Int
 from dpg.envs import linear_quadratic
 from dpg.envs.errors import EnvError
 from dpg.envs.tasks import TASKS
-from dpg.runtime import project
+from dpg.runtime import modules as own
 
 MAX_ALTERNATIVES = 5  # other ids to try when one cannot be made
 
@@ -52,9 +50,10 @@ def make_vector(env_id: str, num_envs: int, modules: Sequence[str] = ()) -> Vect
     `modules` are imported first: they may register tasks.
 
     Raises:
-        EnvError: a module cannot be imported, the task cannot be made, or its spaces are not flat Boxes.
+        ModuleError: a module cannot be imported.
+        EnvError: the task cannot be made, or its spaces are not flat Boxes.
     """
-    import_modules(modules)
+    own.load(modules)
     if env_id in TASKS:
         # Imported late: the other tasks do not need MuJoCo.
         from dpg.envs.mujoco_batch import MujocoBatchVectorEnv
@@ -141,25 +140,6 @@ def action_space_of(env_id: str, modules: Sequence[str] = ()) -> Box:
     return space
 
 
-def import_modules(modules: Sequence[str]) -> None:
-    """Import modules that register tasks with Gymnasium: installed ones, or files next to `params.yaml`.
-
-    Raises:
-        EnvError: one cannot be imported.
-    """
-    if modules:
-        project.make_importable()
-    for module in modules:
-        try:
-            with redirect_stdout(sys.stderr):  # standard output is the command's
-                importlib.import_module(module)
-        except (Exception, SystemExit) as error:  # a module may raise anything
-            top = module.partition(".")[0]
-            missing = isinstance(error, ModuleNotFoundError) and error.name == top
-            hint = f"; put {top}.py beside params.yaml, or install it" if missing else ""
-            raise EnvError(f"common.modules = {module!r} cannot be imported: {cause(error)}{hint}") from error
-
-
 def reset(
     envs: VectorEnv, seeds: Sequence[int | None], mask: Bool[np.ndarray, " E"] | None = None
 ) -> Float[np.ndarray, "E O"]:
@@ -174,7 +154,7 @@ def reset(
 
 def time_limit(env_id: str, modules: Sequence[str] = ()) -> int | None:
     """Pairs after which a task truncates an episode; None if it never does."""
-    import_modules(modules)
+    own.load(modules)
     return gym.spec(env_id).max_episode_steps
 
 

@@ -5,11 +5,10 @@ value, for snapshots, and members with different rates side by side. The arithme
 """
 
 import numpy as np
-import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from dpg.agent.population import AdamState
+from dpg.numerics.pytorch import Tensor, torch
 
 BETA1, BETA2 = 0.9, 0.999
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass, fields, replace
 from typing import Self
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
 
 from dpg.agent import gaussian, networks, normalization
 from dpg.agent.population import Population
+from dpg.learning.objectives import normalize
+from dpg.numerics.pytorch import Tensor, torch
 from dpg.runtime.schema import AlgorithmConfig, Common
 from dpg.streams import advantages
 from dpg.streams.rollout import Streams
@@ -132,6 +132,10 @@ class Batch:
         for first in range(0, self.obs.shape[1], pairs_at_once):
             cut = {name: getattr(self, name)[:, first : first + pairs_at_once] for name in PER_PAIR}
             yield type(self)(**cut, old_log_std=self.old_log_std)
+
+    def normalized(self) -> Self:
+        """The batch with its advantages normalised, for each agent (paper, eq. 15)."""
+        return replace(self, advantage=normalize(self.advantage))
 
     @classmethod
     def concatenate(cls, batches: Sequence[Self]) -> Self:

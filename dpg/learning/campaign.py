@@ -81,13 +81,13 @@ def groups_of(recipe: Recipe, num_agents: int, group_size: int, rates: Sequence[
 
 
 def regimes(params: Params, env: str) -> list[Group]:
-    """PPO at every sample size, its rates as members, with equal total pairs (paper, fig. 3)."""
-    budget = params.budget.regimes
+    """An algorithm at every sample size, its rates as members, with equal total pairs (paper, fig. 3)."""
+    budget, algorithm = params.budget.regimes, params.regimes.algorithm
     return [
         group
         for timesteps in budget.timesteps
         for group in groups_of(
-            Recipe.of(params, env, "ppo", budget.total_pairs // timesteps, timesteps=timesteps),
+            Recipe.of(params, env, algorithm, budget.total_pairs // timesteps, timesteps=timesteps),
             budget.agents,
             budget.group_size,
             budget.rates,

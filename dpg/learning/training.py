@@ -4,15 +4,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
-import torch
 from gymnasium.vector import VectorEnv
 
 from dpg.agent import gaussian, normalization
 from dpg.agent.acting import Actor
 from dpg.agent.population import Architecture, Population, initialize
 from dpg.agent.recipe import Recipe
+from dpg.learning import algorithm
 from dpg.learning.batch import Batch, distribution, prepare, values
 from dpg.learning.update import objective, update_policy, update_value
+from dpg.numerics.pytorch import torch
 from dpg.runtime.errors import UserError
 from dpg.runtime.seeding import Seed
 from dpg.streams.advantages import return_so_far
@@ -54,7 +55,8 @@ def begin(recipe: Recipe, envs: VectorEnv, agents: list[int]) -> Population:
         recipe.common.timesteps,
         clip_actions=recipe.common.clip_actions,
     )
-    return update_normalizers(population, warm_up, recipe)
+    state = algorithm.of(recipe).initial_state(population, recipe.config)
+    return update_normalizers(replace(population, algorithm_state=state), warm_up, recipe)
 
 
 def update_normalizers(population: Population, streams: Streams, recipe: Recipe) -> Population:

@@ -3,20 +3,18 @@
 from dataclasses import replace
 
 import numpy as np
-import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from dpg.agent import networks
 from dpg.agent.population import Population
 from dpg.learning.adam import Adam
 from dpg.learning.batch import Batch
 from dpg.learning.objectives import clipped_value_loss, clipped_value_slope, value_loss, value_slope
+from dpg.numerics.pytorch import Tensor, torch
 from dpg.runtime.schema import AlgorithmConfig
 from dpg.runtime.seeding import Seed
 
 
-@torch.inference_mode()
 def fit(
     population: Population, batch: Batch, config: AlgorithmConfig, lr: Float[np.ndarray, " P"], seeds: list[Seed]
 ) -> Population:
@@ -24,9 +22,10 @@ def fit(
     adam = Adam(population.value_adam, lr, config.adam_eps)
     rngs = [(seed / "value").generator() for seed in seeds]
     phi = torch.from_numpy(population.value)
-    for _ in range(config.value_epochs):
-        for minibatch in batch.minibatches(rngs, config.value_minibatches):
-            phi = adam.descend(phi, gradient(population, phi, minibatch, config))
+    with torch.inference_mode():
+        for _ in range(config.value_epochs):
+            for minibatch in batch.minibatches(rngs, config.value_minibatches):
+                phi = adam.descend(phi, gradient(population, phi, minibatch, config))
     return replace(population, value=phi.numpy(), value_adam=adam.state)
 
 

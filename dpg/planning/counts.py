@@ -38,7 +38,7 @@ from dpg.probes.landscape import Plane
 from dpg.probes.stream_blocks import StreamShard
 from dpg.probes.survey import Survey, plan_planes, plan_rewards
 from dpg.runtime.budgets import nearest
-from dpg.runtime.schema import AlgorithmName, Params
+from dpg.runtime.schema import Params
 from dpg.runtime.seeding import Seed
 from dpg.streams import measurable
 from dpg.streams.advantages import horizon
@@ -91,8 +91,8 @@ class StageWork:
 
     stage: str
     env: str | None = None
-    algorithm: AlgorithmName | None = None
-    trained_as: AlgorithmName | None = None
+    algorithm: str | None = None
+    trained_as: str | None = None
     pairs: int = 0
     episodes: int = 0
     approximate: bool = False
@@ -109,7 +109,7 @@ class StageWork:
         return f"{self.stage}@{'-'.join(cell)}" if cell else self.stage
 
     @property
-    def cell(self) -> tuple[str, AlgorithmName] | None:
+    def cell(self) -> tuple[str, str] | None:
         """The task and algorithm whose rates are those of its shards; None if it has no shards of theirs."""
         algorithm = self.algorithm or self.trained_as
         return (self.env, algorithm) if self.env and algorithm else None
@@ -162,7 +162,7 @@ class Cell:
 
     params: Params
     task: Task
-    algorithm: AlgorithmName
+    algorithm: str
 
     @cached_property
     def recipe(self) -> Recipe:

@@ -17,18 +17,20 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Annotated
 
 import loky
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, SerializeAsAny
 
+from dpg.runtime import config
 from dpg.runtime.errors import UserError
 from dpg.runtime.local_workers import ONE_THREAD
-from dpg.runtime.schema import AlgorithmName, Params
+from dpg.runtime.schema import Params
 
 MOST_TASKS, MOST_CELLS = 6, 9  # that are measured; others take the rates of one that is
 DRAWN = ("figures", "report")
 
-CellName = tuple[str, AlgorithmName]
+CellName = tuple[str, str]
 
 
 class MeasuringError(UserError):
@@ -57,10 +59,14 @@ class Process(_Message):
     seconds: float
 
 
+def _parsed(value: object) -> Params:
+    return value if isinstance(value, Params) else config.parse(value)
+
+
 class Request(_Message):
     """What a process is to measure."""
 
-    params: Params
+    params: Annotated[SerializeAsAny[Params], BeforeValidator(_parsed)]
     cells: tuple[CellName, ...] = ()
     stages: tuple[str, ...] = ()
 

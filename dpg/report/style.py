@@ -22,6 +22,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
+from dpg.runtime import registry
+from dpg.runtime.registry import AlgorithmError
+
 WIDTH = 6.75  # inches: the full text width of a conference paper
 NARROW = 4.2  # inches: a figure of one panel, with room for its title and legend
 
@@ -103,20 +106,19 @@ class Look:
     dashes: tuple[int, tuple[float, ...]] | str
 
 
-# Paul Tol's high-contrast scheme: safe for colour-blind readers, and three clearly different greys.
-_LOOKS = {
-    "ppo": Look("PPO", "#004488", "o", "solid"),
-    "trpo": Look("TRPO", "#BB5566", "^", (0, (5.0, 1.5))),
-    "ppo_m": Look("PPO-M", "#DDAA33", "s", (0, (5.0, 1.2, 1.2, 1.2))),
-}
+# Paul Tol's schemes: safe for colour-blind readers.
 _OTHER = ("#000000", "#66CCEE", "#AA3377", "#228833")
 
 
-def look(algorithm: str) -> Look:
-    """The look of an algorithm; one without a look of its own gets one that follows from its name."""
-    if algorithm in _LOOKS:
-        return _LOOKS[algorithm]
-    return Look(algorithm, _OTHER[sum(algorithm.encode()) % len(_OTHER)], "D", (0, (1.5, 1.5)))
+def look(name: str) -> Look:
+    """The look of an algorithm, as its module says; a colour that it leaves open follows from its name."""
+    color = _OTHER[sum(name.encode()) % len(_OTHER)]
+    try:
+        algorithm = registry.find(name)
+    except AlgorithmError:  # of a table that was made elsewhere
+        return Look(name, color, "D", (0, (1.5, 1.5)))
+    dashes = (0, algorithm.dashes) if algorithm.dashes else "solid"
+    return Look(algorithm.label, algorithm.color or color, algorithm.marker, dashes)
 
 
 @contextmanager

@@ -5,16 +5,21 @@ one line for each mistake: the dotted name, the value, and what is allowed.
 """
 
 import difflib
+import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError, create_model
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from dpg.runtime import registry
 from dpg.runtime.errors import UserError
-from dpg.runtime.schema import Params
+from dpg.runtime.modules import ModuleError
+from dpg.runtime.registry import AlgorithmError
+from dpg.runtime.schema import Params, Regimes
 
 
 class ConfigError(UserError):
@@ -41,9 +46,44 @@ def load(path: str | Path = "params.yaml") -> Params:
 def parse(raw: object, source: str = "parameters") -> Params:
     """Check a mapping as `load` checks a file."""
     try:
-        return Params.model_validate(raw)
+        schema = _schema(raw)
+    except (ModuleError, AlgorithmError) as error:
+        raise mistakes(source, [str(error)]) from error
+    try:
+        return schema.model_validate(raw)
     except ValidationError as error:
-        raise mistakes(source, [_explain(details) for details in error.errors()]) from None
+        raise mistakes(source, [_explain(details, schema) for details in error.errors()]) from None
+
+
+def _schema(raw: object) -> type[Params]:
+    """`Params` with what a file can say: the names of its scales and of all algorithms, and the algorithms' blocks."""
+    if not isinstance(raw, dict):
+        return Params
+    common, regimes = (_section(raw, name) for name in ("common", "regimes"))
+    modules = _strings(common.get("modules"))
+    names = registry.known(modules)
+    used = {*_strings(raw.get("algorithms")), *_strings([regimes.get("algorithm")]), *_strings(list(raw))}
+    blocks = {name: registry.check_unique(name, modules).algorithm.config_type for name in names if name in used}
+    name: Any = Literal[tuple(names)]
+    metadata: list[Any] = Params.model_fields["algorithms"].metadata
+    fields: dict[str, Any] = {
+        "algorithms": Annotated[tuple[name, ...], *metadata],
+        "regimes": create_model("Regimes", __base__=Regimes, algorithm=(name, ...)),
+        **blocks,
+    }
+    if scales := _strings(list(_section(raw, "scales"))):
+        fields["scale"] = Literal[tuple(scales)]
+    required: dict[str, Any] = {key: (kind, ...) for key, kind in fields.items()}
+    return create_model("Params", __base__=Params, **required)
+
+
+def _section(raw: dict[Any, Any], name: str) -> dict[Any, Any]:
+    found = raw.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def _strings(values: object) -> list[str]:
+    return [value for value in values if isinstance(value, str)] if isinstance(values, list | tuple) else []
 
 
 def mistakes(source: str, lines: Sequence[str]) -> ConfigError:
@@ -52,7 +92,7 @@ def mistakes(source: str, lines: Sequence[str]) -> ConfigError:
     return ConfigError("\n  ".join([f"{source} has {count}:", *lines]))
 
 
-def _explain(error: ErrorDetails) -> str:
+def _explain(error: ErrorDetails, schema: type[Params]) -> str:
     """One mistake in a line: name, value, and what is allowed."""
     location = [str(part) for part in error["loc"] if not str(part).endswith("]")]
     name = ".".join(location)
@@ -62,11 +102,12 @@ def _explain(error: ErrorDetails) -> str:
         return f"{name}: is missing"
     if error["type"] == "mismatch":
         return f"{f'{name}.' if name else ''}{context['name']} = {context['value']}: {context['allowed']}"
-    return f"{name or 'params'} = {value!r}: {_allowed(error, location, value)}"
+    return f"{name or 'params'} = {value!r}: {_allowed(error, location, value, schema)}"
 
 
 # Parameters by their former names.
 RENAMED = {"common.env_modules": "common.modules"}
+OTHERS = "the module of another one goes into common.modules"
 # What belongs where a list or a section was given.
 _SINGLE = {
     "int_type": "one whole number",
@@ -76,15 +117,16 @@ _SINGLE = {
 }
 
 
-def _allowed(error: ErrorDetails, location: list[str], value: object) -> str:
+def _allowed(error: ErrorDetails, location: list[str], value: object, schema: type[Params]) -> str:
     context = error.get("ctx", {})
     match error["type"]:
         case "extra_forbidden":
-            return _unknown(location)
+            return _unknown(location, value, schema)
         case "literal_error":
-            return f"must be one of {context['expected']}"
-        case "model_type":
-            return f"must be a section of {', '.join(_fields_at(location))}"
+            return _not_among(context["expected"], location, value)
+        case "model_type" | "dict_type":
+            keys = ", ".join(_fields_at(location, schema))
+            return f"must be a section of {keys}" if keys else "must be a section"
         case "too_long":
             return f"must have {context['max_length']} items"
         case kind if kind in _SINGLE and isinstance(value, list | dict):
@@ -93,13 +135,22 @@ def _allowed(error: ErrorDetails, location: list[str], value: object) -> str:
             return _lower_first(error["msg"])
 
 
-def _unknown(location: list[str]) -> str:
+def _unknown(location: list[str], value: object, schema: type[Params]) -> str:
+    """An unknown key: a misspelt one, one that was renamed, or the block of an algorithm that is not known."""
     if renamed := RENAMED.get(".".join(location)):
         return f"is now called {renamed}"
-    siblings = _fields_at(location[:-1])
+    siblings = _fields_at(location[:-1], schema)
+    block = len(location) == 1 and isinstance(value, dict)
+    what = f"no such section, and no algorithm ({OTHERS})" if block else "no such parameter"
     close = difflib.get_close_matches(location[-1], siblings, n=1)
     hint = f"did you mean {'.'.join([*location[:-1], close[0]])}? " if close else ""
-    return f"no such parameter; {hint}allowed: {', '.join(siblings)}"
+    return f"{what}; {hint}allowed: {', '.join(siblings)}"
+
+
+def _not_among(expected: str, location: list[str], value: object) -> str:
+    close = registry.suggestion(value, re.findall(r"'([^']*)'", expected)) if isinstance(value, str) else ""
+    others = f" ({OTHERS})" if location[0] == "algorithms" or location == ["regimes", "algorithm"] else ""
+    return f"{close}must be one of {expected}{others}"
 
 
 def _lower_first(text: str) -> str:
@@ -107,10 +158,9 @@ def _lower_first(text: str) -> str:
     return text[:1].lower() + text[1:]
 
 
-def _fields_at(location: list[str]) -> list[str]:
-    model: type[BaseModel] = Params
+def _fields_at(location: list[str], schema: type[Params]) -> list[str]:
+    """The keys that a section may have; those of a mapping, such as scales, are any."""
+    found: Any = schema
     for part in location:
-        annotation = model.model_fields[part].annotation
-        assert isinstance(annotation, type) and issubclass(annotation, BaseModel)
-        model = annotation
-    return list(model.model_fields)
+        found = get_args(found)[1] if get_origin(found) is dict else found.model_fields[part].annotation
+    return [] if get_origin(found) is dict else list(found.model_fields)

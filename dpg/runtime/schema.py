@@ -1,15 +1,15 @@
 """The sections of `params.yaml` as frozen objects. `dpg.runtime.config` reads the file into them."""
 
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
 from dpg.runtime.budgets import Budget
+from dpg.runtime.errors import UserError
 from dpg.runtime.fields import (
     Count,
     Discount,
     EnvId,
-    Fraction,
     Hidden,
     NonNegative,
     Positive,
@@ -22,9 +22,9 @@ from dpg.runtime.fields import (
     mismatch,
 )
 
-AlgorithmName = Literal["ppo", "ppo_m", "trpo"]
-ScaleName = Literal["smoke", "laptop", "paper"]
+ScaleName = Annotated[str, Field(pattern=r"^[A-Za-z][\w-]*$")]
 FigureFormat = Literal["png", "pdf", "svg"]
+MINIBATCHES = ("minibatches", "value_minibatches")  # parameters that cut an iteration's pairs
 
 
 class Common(Section):
@@ -56,27 +56,6 @@ class AlgorithmConfig(Section):
     init: Literal["orthogonal", "xavier"]
     anneal: bool
     value_clip: Positive | None
-
-
-class PPO(AlgorithmConfig):
-    """Proximal policy optimisation, and PPO-M, which has the extras off (paper, Table 1)."""
-
-    lr: NonNegative
-    epochs: Count
-    minibatches: Count
-    clip_eps: Positive
-    entropy_coef: NonNegative
-
-
-class TRPO(AlgorithmConfig):
-    """Trust region policy optimisation (paper, Table 1)."""
-
-    max_kl: Positive
-    cg_steps: Count
-    cg_damping: NonNegative
-    fisher_fraction: Fraction
-    backtracks: Count
-    accept_ratio: Annotated[Real, Field(ge=0, lt=1)]
 
 
 class Statistics(Section):
@@ -117,18 +96,16 @@ class Figures(Section):
     dpi: Annotated[int, Field(ge=30, le=1200)]
 
 
-class Scales(Section):
-    """The three budgets."""
+class Regimes(Section):
+    """Which algorithm the sample regimes train (paper, fig. 3)."""
 
-    smoke: Budget
-    laptop: Budget
-    paper: Budget
+    algorithm: str
 
 
 class Params(Section):
-    """The whole of `params.yaml`."""
+    """The whole of `params.yaml`, but for the blocks of algorithms, which `config.parse` adds as further fields."""
 
-    scale: ScaleName
+    scale: str
     seed: Annotated[int, Field(ge=0)]
     envs: Annotated[
         tuple[EnvId, ...],
@@ -138,29 +115,39 @@ class Params(Section):
         Field(min_length=1),
     ]
     algorithms: Annotated[
-        tuple[AlgorithmName, ...],
+        tuple[str, ...],
         a_list("[ppo]"),
         AfterValidator(distinct),
         Field(min_length=1),
     ]
     common: Common
-    ppo: PPO
-    ppo_m: PPO
-    trpo: TRPO
+    regimes: Regimes
     statistics: Statistics
     true_value: TrueValue
     landscape: LandscapePlane
     figures: Figures
-    scales: Scales
+    scales: Annotated[dict[ScaleName, Budget], Field(min_length=1)]
 
     @property
     def budget(self) -> Budget:
         """The budget of the chosen scale."""
-        return getattr(self.scales, self.scale)
+        return self.scales[self.scale]
 
-    def algorithm(self, name: AlgorithmName) -> PPO | TRPO:
-        """The block of the algorithm called `name`."""
-        return getattr(self, name)
+    @property
+    def blocks(self) -> dict[str, AlgorithmConfig]:
+        """The block of each algorithm that has one, by its name."""
+        names = (name for name in type(self).model_fields if name not in Params.model_fields)
+        return {name: getattr(self, name) for name in names}
+
+    def algorithm(self, name: str) -> AlgorithmConfig:
+        """The block of the algorithm called `name`.
+
+        Raises:
+            UserError: there is none.
+        """
+        if name not in self.blocks:
+            raise UserError(f"params.yaml has no block of an algorithm {name!r}; it has {', '.join(self.blocks)}")
+        return self.blocks[name]
 
     @model_validator(mode="after")
     def _estimates_are_of_whole_streams(self) -> Self:
@@ -212,20 +199,28 @@ class Params(Section):
     @model_validator(mode="after")
     def _minibatches_hold_pairs(self) -> Self:
         timesteps = self.common.timesteps
-        for name in get_args(AlgorithmName):
-            block = getattr(self, name)
-            for key in ("minibatches", "value_minibatches"):
+        for name, block in self.blocks.items():
+            for key in MINIBATCHES:
                 if getattr(block, key, 1) > timesteps:
                     raise mismatch(
                         f"{name}.{key}", getattr(block, key), f"must be at most common.timesteps ({timesteps})"
                     )
-        fewest = self.budget.regimes.timesteps[0]
-        for key in ("minibatches", "value_minibatches"):
-            if getattr(self.ppo, key) > fewest:
+        return self
+
+    @model_validator(mode="after")
+    def _regimes_can_be_trained(self) -> Self:
+        name, timesteps = self.regimes.algorithm, self.budget.regimes.timesteps
+        block = self.algorithm(name)
+        if not hasattr(block, "lr"):
+            able = ", ".join(other for other, each in self.blocks.items() if hasattr(each, "lr"))
+            allowed = f"must be an algorithm with a learning rate (lr): {able or 'none has one'}"
+            raise mismatch("regimes.algorithm", name, allowed)
+        for key in MINIBATCHES:
+            if getattr(block, key, 1) > timesteps[0]:
                 raise mismatch(
                     f"scales.{self.scale}.regimes.timesteps",
-                    list(self.budget.regimes.timesteps),
-                    f"must each be at least ppo.{key} ({getattr(self.ppo, key)})",
+                    list(timesteps),
+                    f"must each be at least {name}.{key} ({getattr(block, key)})",
                 )
         return self
 

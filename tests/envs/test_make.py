@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from dpg.envs.make import EnvError, make_vector, reset
+from dpg.runtime.modules import ModuleError
 
 
 @pytest.mark.parametrize(
@@ -75,7 +76,7 @@ def test_a_module_of_ones_own_may_register_a_task(tmp_path, monkeypatch):
         make_vector("MyPendulum-v0", 1)
     make_vector("MyPendulum-v0", 2, ["my_tasks"]).close()
     for env_id in ("MyPendulum-v0", "Hopper-v4"):
-        with pytest.raises(EnvError, match=r"modules = 'no_such_module' cannot be imported"):
+        with pytest.raises(ModuleError, match=r"modules = 'no_such_module' cannot be imported"):
             make_vector(env_id, 1, ["no_such_module"])
 
 
@@ -93,5 +94,5 @@ def test_whatever_a_module_raises_is_said_in_one_line(tmp_path, monkeypatch, tex
     monkeypatch.setattr(sys, "path", [*sys.path])
     if text is not None:
         (tmp_path / "task_of_mine.py").write_text(text, encoding="utf-8")
-    with pytest.raises(EnvError, match=f"^common.modules = 'task_of_mine' cannot be imported: .*{said}"):
+    with pytest.raises(ModuleError, match=f"^common.modules = 'task_of_mine' cannot be imported: .*{said}"):
         make_vector("Hopper-v4", 1, ["task_of_mine"])

@@ -7,8 +7,6 @@ import grimp
 import pytest
 from ruamel.yaml import YAML
 
-from dpg.runtime.schema import PPO
-
 ROOT = Path(__file__).parents[2]
 STAGES = YAML(typ="safe", pure=True).load(ROOT / "dvc.yaml")["stages"]
 # Tracking is left out on purpose: it cannot change a result.
@@ -66,12 +64,6 @@ def test_package_files_import_nothing_of_ours():
     """So that a stage's dependencies are as narrow as its imports."""
     for path in [*ROOT.glob("dpg/**/__init__.py"), *ROOT.glob("stages/**/__init__.py")]:
         assert not re.search(r"(from|import) +(dpg|stages|\.)", path.read_text(encoding="utf-8")), path
-
-
-def test_regimes_read_all_of_ppo_but_its_rate():
-    """Their rates are their own: a change of ppo.lr is nothing to them."""
-    declared = {param.removeprefix("ppo.") for param in STAGES["regimes"]["params"] if param.startswith("ppo.")}
-    assert declared == set(PPO.model_fields) - {"lr"}
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -13,12 +13,13 @@ from dpg.agent.normalization import Moments
 from dpg.agent.population import AdamState, Architecture, Population
 from dpg.agent.recipe import Recipe
 from dpg.agent.snapshot import Snapshot
+from dpg.algorithms.ppo import PPOConfig
 from dpg.envs.linear_quadratic import ENV_ID, EPISODE_STEPS, TASK
 from dpg.probes.known_answers import closed_forms, forms
 from dpg.probes.known_answers.closed_forms import ClosedLoop, LinearPolicy
 from dpg.probes.known_answers.forms import Form
 from dpg.probes.known_answers.noise import StreamNoise, stack, stream_noise
-from dpg.runtime.schema import PPO, Common
+from dpg.runtime.schema import Common
 
 GAMMA = 0.95
 GAE_LAMBDA = 0.9
@@ -120,7 +121,7 @@ def _recipe(baseline: str, timesteps: int) -> Recipe:
         modules=(),
         divergence_kl=10.0,
     )
-    config = PPO(
+    config = PPOConfig(
         lr=1e-4,
         epochs=1,
         minibatches=1,

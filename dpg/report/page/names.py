@@ -2,12 +2,11 @@
 
 import re
 from dataclasses import dataclass
-from typing import get_args
 
 from dpg.runtime.ids import file_name
-from dpg.runtime.schema import AlgorithmName, Params
+from dpg.runtime.schema import Params
 
-_AFTER_TASK = rf"(?:_(?P<algorithm>{'|'.join(get_args(AlgorithmName))})(?:_(?P<rest>(?:agent|N)\d+(?:_N\d+)?))?)?"
+_REST = r"(?:_(?P<rest>(?:agent|N)\d+(?:_N\d+)?))?"
 
 
 @dataclass(frozen=True)
@@ -30,8 +29,11 @@ class Named:
 
 def parse(name: str, params: Params) -> Named:
     """Read a name, of the experiment's tasks."""
+    # The longest first: one algorithm's name may begin as another's.
+    algorithms = "|".join(sorted(params.algorithms, key=len, reverse=True))
+    after_task = rf"(?:_(?P<algorithm>{algorithms}){_REST})?"
     # The longest first: one task's name may end with another's.
     for env in sorted(params.envs, key=len, reverse=True):
-        if found := re.fullmatch(rf"(?P<words>.+?)_{re.escape(file_name(env))}{_AFTER_TASK}", name):
+        if found := re.fullmatch(rf"(?P<words>.+?)_{re.escape(file_name(env))}{after_task}", name):
             return Named(found["words"], env, found["algorithm"], found["rest"] or "")
     return Named(name, None, None, "")

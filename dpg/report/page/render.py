@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -22,7 +22,7 @@ from dpg.report.page.names import Named, parse
 from dpg.report.page.records import Record, machines, total
 from dpg.report.style import WIDTH, look
 from dpg.report.tables import SOURCES, TASK_SOURCES, Tables, distinct, final_returns, interval_over_agents, select
-from dpg.runtime.schema import AlgorithmName, Params
+from dpg.runtime.schema import Params
 
 LARGEST_SVG = 400_000  # bytes: beyond, a figure is embedded as PNG
 MOST_ROWS = 100  # of a table that is shown; the rest is in its file
@@ -184,7 +184,7 @@ def show(material: Material, name: str, tables: Sequence[str]) -> Shown:
     records = [
         record
         for record in material.records.values()
-        if record.name.split("@")[0] in stages and _of_figure(record.name, named)
+        if record.name.split("@")[0] in stages and _of_figure(record.name, named, material.params.algorithms)
     ]
     return Shown(
         name=name,
@@ -198,14 +198,14 @@ def show(material: Material, name: str, tables: Sequence[str]) -> Shown:
     )
 
 
-def _of_figure(stage: str, name: Named) -> bool:
+def _of_figure(stage: str, name: Named, algorithms: Sequence[str]) -> bool:
     """Whether a stage's cell is one that the figure shows."""
     cell = stage.partition("@")[2]
     if name.env is None:
         return True
     # No algorithm's name has a dash, and a task's may.
     task, _, algorithm = cell.rpartition("-")
-    if algorithm not in get_args(AlgorithmName):
+    if algorithm not in algorithms:
         task, algorithm = cell, None
     return task == name.env and name.algorithm in {None, algorithm}
 

@@ -1,44 +1,55 @@
 """Trust region policy optimisation (arXiv:1502.05477), as the paper trains it."""
 
 from dataclasses import replace
+from typing import Annotated
 
 import numpy as np
-import torch
 from jaxtyping import Float
-from torch import Tensor
+from pydantic import Field
 
 from dpg.agent import gaussian
 from dpg.agent.population import Population
+from dpg.learning.algorithm import Algorithm, Step, ascent
 from dpg.learning.batch import Batch, distribution
-from dpg.learning.objectives import normalize, surrogate_objective
+from dpg.learning.objectives import surrogate_objective
+from dpg.numerics.pytorch import Tensor, torch
 from dpg.numerics.vectors import conjugate_gradient, dot
-from dpg.runtime.schema import TRPO
+from dpg.runtime.fields import Count, Fraction, NonNegative, Positive, Real
+from dpg.runtime.schema import AlgorithmConfig
 from dpg.runtime.seeding import Seed
 
 
-def objective(population: Population, policy: Float[Tensor, "P D"], batch: Batch) -> Float[Tensor, " P"]:
-    """What TRPO maximises in its trust region: the surrogate (paper, eq. 14), advantages normalised over the batch."""
-    return surrogate(population, policy, replace(batch, advantage=normalize(batch.advantage)))
+class TRPOConfig(AlgorithmConfig):
+    """The block of TRPO (paper, Table 1)."""
+
+    max_kl: Positive
+    cg_steps: Count
+    cg_damping: NonNegative
+    fisher_fraction: Fraction
+    backtracks: Count
+    accept_ratio: Annotated[Real, Field(ge=0, lt=1)]
 
 
-def surrogate(population: Population, policy: Float[Tensor, "P D"], batch: Batch) -> Float[Tensor, " P"]:
-    """The objective of advantages as they stand: its mean over parts of a batch is that of the whole."""
+def surrogate(
+    population: Population, policy: Float[Tensor, "P D"], batch: Batch, config: TRPOConfig
+) -> Float[Tensor, " P"]:
+    """What TRPO maximises in its trust region: the surrogate (paper, eq. 14)."""
+    del config  # no parameter shapes it
     mean, log_std = distribution(population, policy, batch.obs)
     log_prob = gaussian.log_prob(mean, log_std, batch.action)
     return surrogate_objective(log_prob, batch.old_log_prob, batch.advantage)
 
 
-def update_policy(population: Population, batch: Batch, config: TRPO, seeds: list[Seed]) -> Population:
-    """The population after one natural gradient step with a line search: theta_i to theta_{i+1}.
+def update_policy(population: Population, batch: Batch, config: TRPOConfig, step: Step) -> Population:
+    """The population after one natural gradient step with a line search; advantages are normalised over the batch.
 
     x solves (F + damping I) x = g by conjugate gradient; the full step is sqrt(2 delta / x^T (F + damping I) x) x, and
-    is halved until it passes (`line_search`). `lr` is unused: the trust region sets the length.
+    is halved until it passes (`line_search`). There is no learning rate: the trust region sets the length.
     """
-    theta = torch.from_numpy(population.policy).requires_grad_()
-    value = objective(population, theta, batch)
-    (gradient,) = torch.autograd.grad(value.sum(), theta)
-    theta, value = theta.detach(), value.detach()
-    states = fisher_states(batch, config, seeds)
+    batch = batch.normalized()
+    theta = torch.from_numpy(population.policy)
+    value, gradient = ascent(surrogate, population, theta, batch, config)
+    states = fisher_states(batch, config, step.seeds)
 
     def damped_fisher(vector: Float[Tensor, "P D"]) -> Float[Tensor, "P D"]:
         return fisher_product(population, theta, states, vector) + config.cg_damping * vector
@@ -50,7 +61,7 @@ def update_policy(population: Population, batch: Batch, config: TRPO, seeds: lis
     return replace(population, policy=new.numpy())
 
 
-def fisher_states(batch: Batch, config: TRPO, seeds: list[Seed]) -> Batch:
+def fisher_states(batch: Batch, config: TRPOConfig, seeds: list[Seed]) -> Batch:
     """The share of an agent's states on which the Fisher matrix is estimated, drawn without replacement."""
     pairs = batch.obs.shape[1]
     count = max(1, round(config.fisher_fraction * pairs))
@@ -77,7 +88,7 @@ def line_search(
     gradient: Float[Tensor, "P D"],
     value: Float[Tensor, " P"],
     batch: Batch,
-    config: TRPO,
+    config: TRPOConfig,
 ) -> Float[Tensor, "P D"]:
     """The first of theta + full_step / 2^j that passes, for each agent; theta itself, exactly, when none does.
 
@@ -92,7 +103,7 @@ def line_search(
             candidate = theta + step
             mean, log_std = distribution(population, candidate, batch.obs)
             divergence = gaussian.kl(batch.old_mean, batch.old_log_std, mean, log_std).mean(-1)
-            gain = objective(population, candidate, batch) - value
+            gain = surrogate(population, candidate, batch, config) - value
             expected = dot(gradient, step)
             passes = (gain > 0) & (divergence <= config.max_kl) & (gain > config.accept_ratio * expected)
             accepted = searching & passes
@@ -101,3 +112,15 @@ def line_search(
             if not searching.any():
                 break
     return chosen
+
+
+ALGORITHM = Algorithm(
+    name="trpo",
+    label="TRPO",
+    color="#BB5566",
+    marker="^",
+    dashes=(5.0, 1.5),
+    config_type=TRPOConfig,
+    surrogate=surrogate,
+    update_policy=update_policy,
+)

@@ -9,11 +9,14 @@ from torch import Tensor
 
 from dpg.agent import gaussian, networks
 from dpg.agent.population import Population
-from dpg.learning import trpo
+from dpg.algorithms import trpo
+from dpg.learning.algorithm import Step
 from dpg.learning.batch import Batch, distribution, prepare
 from dpg.runtime.seeding import Seed
 
 SEEDS = [Seed(0) / "update" / agent for agent in range(2)]
+TRPO = trpo.TRPOConfig.model_construct()  # no parameter shapes the surrogate
+STEP = Step(SEEDS, np.full(2, np.nan), progress=0.0)
 
 
 @pytest.fixture(params=[(), (4,)], ids=["linear", "one hidden layer"])
@@ -63,7 +66,7 @@ def divergence(population: Population, policy: np.ndarray, batch: Batch) -> np.n
 
 def gradient_at(population: Population, batch: Batch) -> tuple[Tensor, Tensor]:
     theta = torch.from_numpy(population.policy).requires_grad_()
-    value = trpo.objective(population, theta, batch)
+    value = trpo.surrogate(population, theta, batch.normalized(), TRPO)
     (gradient,) = torch.autograd.grad(value.sum(), theta)
     return gradient, value.detach()
 
@@ -99,7 +102,7 @@ def test_the_step_is_the_natural_gradient_at_the_trust_regions_edge_halved_until
     options = {"cg_steps": 60, "cg_damping": 0.1, "fisher_fraction": 1.0, "max_kl": 1e-3}
     config = make_recipe("trpo", config=options).config
     gradient, _ = gradient_at(population, batch)
-    found = trpo.update_policy(population, batch, config, SEEDS)
+    found = trpo.update_policy(population, batch, config, STEP)
     for member in range(2):
         damped = fisher_matrix(population, batch, member) + 0.1 * np.eye(population.policy.shape[1])
         direction = np.linalg.solve(damped, gradient[member].numpy().astype(np.float64))
@@ -113,18 +116,18 @@ def test_the_step_is_the_natural_gradient_at_the_trust_regions_edge_halved_until
 @pytest.mark.parametrize("max_kl", [1e-3, 0.01, 0.1])
 def test_an_accepted_step_keeps_to_the_trust_region_and_raises_the_surrogate(population, batch, make_recipe, max_kl):
     config = make_recipe("trpo", config={"max_kl": max_kl, "fisher_fraction": 0.5}).config
-    found = trpo.update_policy(population, batch, config, SEEDS)
+    found = trpo.update_policy(population, batch, config, STEP)
     moved = divergence(population, found.policy, batch)
     assert np.all(moved <= max_kl * (1 + 1e-5))
     assert np.all(moved > 0.05 * max_kl)
     _, before = gradient_at(population, batch)
-    after = trpo.objective(population, torch.from_numpy(found.policy), batch)
+    after = trpo.surrogate(population, torch.from_numpy(found.policy), batch.normalized(), TRPO)
     assert (after > before).all()
 
 
 def test_when_no_step_passes_the_policy_is_restored_bit_for_bit(population, batch, make_recipe):
     impossible = make_recipe("trpo", config={"accept_ratio": 1e9}).config
-    found = trpo.update_policy(population, batch, impossible, SEEDS)
+    found = trpo.update_policy(population, batch, impossible, STEP)
     assert found.policy.tobytes() == population.policy.tobytes()
 
 
@@ -135,7 +138,7 @@ def test_each_agent_searches_for_itself(population, batch, make_recipe):
     gradient, value = gradient_at(population, batch)
     unit = gradient / gradient.norm(dim=-1, keepdim=True)
     step = torch.stack([-0.1 * unit[0], 3 * unit[1]])
-    found = trpo.line_search(population, theta, step, gradient, value, batch, config)
+    found = trpo.line_search(population, theta, step, gradient, value, batch.normalized(), config)
     assert found[0].numpy().tobytes() == theta[0].numpy().tobytes()
     taken = (found[1] - theta[1]).norm() / step[1].norm()
     halvings = -np.log2(taken.item())
@@ -144,7 +147,10 @@ def test_each_agent_searches_for_itself(population, batch, make_recipe):
     assert divergence(population, found.numpy(), batch)[1] <= config.max_kl
     # The first that passes: twice as far does not.
     twice = divergence(population, (theta + 2 * (found - theta)).numpy(), batch)[1]
-    assert twice > config.max_kl or trpo.objective(population, theta + 2 * (found - theta), batch)[1] < value[1]
+    assert (
+        twice > config.max_kl
+        or trpo.surrogate(population, theta + 2 * (found - theta), batch.normalized(), TRPO)[1] < value[1]
+    )
 
 
 def test_a_gain_too_small_for_its_slope_is_refused(population, batch, make_recipe):
@@ -153,19 +159,19 @@ def test_a_gain_too_small_for_its_slope_is_refused(population, batch, make_recip
     options = {"max_kl": 1e9, "backtracks": 1}
     gradient, value = gradient_at(population, batch)
     step = 0.2 * gradient / gradient.norm(dim=-1, keepdim=True)
-    gain = trpo.objective(population, theta + step, batch) - value
+    gain = trpo.surrogate(population, theta + step, batch.normalized(), TRPO) - value
     ratio = gain / (gradient * step).sum(-1)
     assert (gain > 0).all()
     for member in range(2):
         for accept, passes in ((0.99 * ratio[member].item(), True), (1.01 * ratio[member].item(), False)):
             config = make_recipe("trpo", config=options | {"accept_ratio": accept}).config
-            found = trpo.line_search(population, theta, step, gradient, value, batch, config)
+            found = trpo.line_search(population, theta, step, gradient, value, batch.normalized(), config)
             assert torch.equal(found[member], (theta + step)[member] if passes else theta[member])
 
 
 def test_advantages_that_do_not_vary_leave_the_policy_alone(population, batch, make_recipe):
     flat = replace(batch, advantage=torch.full_like(batch.advantage, 0.5))
-    found = trpo.update_policy(population, flat, make_recipe("trpo").config, SEEDS)
+    found = trpo.update_policy(population, flat, make_recipe("trpo").config, STEP)
     assert found.policy.tobytes() == population.policy.tobytes()
 
 
@@ -183,7 +189,9 @@ def test_the_fisher_matrix_is_estimated_on_the_share_of_states_that_is_asked_for
 
 def test_an_agents_update_does_not_depend_on_the_agent_beside_it(population, batch, make_recipe, of_member):
     config = make_recipe("trpo").config
-    together = trpo.update_policy(population, batch, config, SEEDS)
+    together = trpo.update_policy(population, batch, config, STEP)
     for member in range(2):
-        alone = trpo.update_policy(population.member(member), of_member(batch, member), config, [SEEDS[member]])
+        alone = trpo.update_policy(
+            population.member(member), of_member(batch, member), config, replace(STEP, seeds=[SEEDS[member]])
+        )
         np.testing.assert_allclose(together.policy[member], alone.policy[0], rtol=1e-3, atol=1e-5)

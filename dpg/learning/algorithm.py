@@ -1,0 +1,119 @@
+'''What an algorithm is: a configuration, a surrogate, a policy update, and state of its own if it has any.
+
+An algorithm is one module with a value `ALGORITHM`:
+
+    """The plain policy gradient: one Adam step up the surrogate a batch."""
+
+    class VanillaConfig(AlgorithmConfig):  # the block in params.yaml: the fields of AlgorithmConfig, and these
+        lr: NonNegative
+
+    def surrogate(population, policy, batch, config):
+        mean, log_std = distribution(population, policy, batch.obs)
+        return surrogate_objective(log_prob(mean, log_std, batch.action), batch.old_log_prob, batch.advantage)
+
+    def update_policy(population, batch, config, step):
+        theta = torch.from_numpy(population.policy)
+        _, gradient = ascent(surrogate, population, theta, batch.normalized(), config)
+        adam = Adam(population.policy_adam, step.lr, config.adam_eps)
+        return replace(population, policy=adam.descend(theta, -gradient).numpy(), policy_adam=adam.state)
+
+    ALGORITHM = Algorithm(
+        name="vanilla", label="Policy gradient", config_type=VanillaConfig,
+        surrogate=surrogate, update_policy=update_policy,
+    )
+
+`algorithms: [ppo, vanilla]` and a block `vanilla:` in `params.yaml` run it through the whole pipeline. The module lies
+
+- in the project: `dpg/algorithms/vanilla.py`, named after the algorithm. It is found by being there.
+- beside `params.yaml`: `common.modules: [vanilla]` names it. It may hold several algorithms, and register tasks.
+- in an installed package, which names it in its `pyproject.toml`:
+
+      [project.entry-points."dpg.algorithms"]
+      vanilla = "my_package.vanilla:ALGORITHM"
+
+A variant is the original with some parts replaced: `replace(ppo.ALGORITHM, name="my_ppo", surrogate=my_surrogate)`.
+Values of parameters are of the kinds in `dpg.runtime.fields`. A parameter called `lr` is the policy's learning rate:
+it is annealed where `anneal` says so, and the regimes vary it. Modules that import `torch` from `dpg.numerics.pytorch`
+keep the stages and commands quick that never learn.
+'''
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from dpg.agent.population import Population
+from dpg.agent.recipe import Recipe
+from dpg.learning.batch import Batch
+from dpg.numerics.pytorch import Tensor, torch
+from dpg.runtime import registry
+from dpg.runtime.registry import AlgorithmError, AlgorithmInfo
+from dpg.runtime.seeding import Seed
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one update depends on beside the population, the batch and the configuration.
+
+    `seeds` are the agents' own for this iteration, `lr` their policy learning rates, annealed already (NaN where the
+    configuration has none), and `progress` is the share of the training that lies behind, from 0 to below 1.
+    """
+
+    seeds: list[Seed]
+    lr: Float[np.ndarray, " P"]
+    progress: float
+
+
+# (population, policy, batch, config) -> (P,): what is maximised, at policy vectors (P, D) of any kind, on a batch of
+# the population's, advantages as they stand. It is differentiable in the policy vectors, and its mean over equal parts
+# of a batch is its value on the whole.
+Surrogate = Callable[[Population, Any, Batch, Any], Any]
+# (population, batch, config, step) -> the population after one policy update, theta_i to theta_{i+1}: with another
+# `policy`, and with other `policy_adam` and `algorithm_state` where it uses them. Advantages are not normalised.
+UpdatePolicy = Callable[[Population, Batch, Any, Step], Population]
+# (population, config) -> state of the algorithm's own before the first iteration: arrays by name, one row an agent.
+InitialState = Callable[[Population, Any], dict[str, np.ndarray]]
+
+
+def stateless(population: Population, config: Any) -> dict[str, np.ndarray]:  # noqa: ARG001
+    """No state beside the networks, Adam's moments and the normalisers."""
+    return {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Algorithm(AlgorithmInfo):
+    """An algorithm as a value: what it is called and configured by, and its parts as functions.
+
+    State of its own (`initial_state`) lies in `Population.algorithm_state`. `update_policy` returns it changed,
+    snapshots carry it, training continues from it bit for bit, and no measurement changes it.
+    """
+
+    surrogate: Surrogate
+    update_policy: UpdatePolicy
+    initial_state: InitialState = stateless
+
+
+def of(recipe: Recipe) -> Algorithm:
+    """The algorithm that a recipe names.
+
+    Raises:
+        AlgorithmError: it cannot be found or used, or the configuration belongs to another one.
+    """
+    found = registry.find(recipe.algorithm, recipe.common.modules)
+    if not isinstance(found, Algorithm):
+        raise AlgorithmError(f"{recipe.algorithm} must be a dpg.learning.algorithm.Algorithm, not a {type(found)}")
+    found.check(recipe.config)
+    return found
+
+
+def ascent(
+    surrogate: Surrogate, population: Population, policy: Float[Tensor, "P D"], batch: Batch, config: Any
+) -> tuple[Float[Tensor, " P"], Float[Tensor, "P D"]]:
+    """A surrogate's value and gradient in the policy vectors, by automatic differentiation."""
+    with torch.enable_grad():
+        theta = policy.detach().requires_grad_()
+        value = surrogate(population, theta, batch, config)
+        (gradient,) = torch.autograd.grad(value.sum(), theta)
+    return value.detach(), gradient

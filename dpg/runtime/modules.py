@@ -1,0 +1,42 @@
+"""Modules of the user's own: what `common.modules` names, installed or beside `params.yaml`."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from types import ModuleType
+
+from dpg.runtime import project
+from dpg.runtime.errors import UserError
+
+
+class ModuleError(UserError):
+    """A module cannot be imported; the message says why and what to do."""
+
+
+def load(modules: Sequence[str]) -> list[ModuleType]:
+    """Import the modules that `common.modules` names, for the tasks and algorithms in them.
+
+    Raises:
+        ModuleError: one cannot be imported.
+    """
+    if modules:
+        project.make_importable()
+    return [_load(module) for module in modules]
+
+
+def _load(module: str) -> ModuleType:
+    try:
+        with redirect_stdout(sys.stderr):  # standard output belongs to the command
+            return importlib.import_module(module)
+    except (Exception, SystemExit) as error:  # it runs code of its own
+        top = module.partition(".")[0]
+        missing = isinstance(error, ModuleNotFoundError) and error.name == top
+        hint = f"; put {top}.py beside params.yaml, or install it" if missing else ""
+        raise ModuleError(f"common.modules = {module!r} cannot be imported: {cause(error)}{hint}") from error
+
+
+def cause(error: BaseException) -> str:
+    """What went wrong, on one line, after the error's type."""
+    text = " ".join(str(error).split()).rstrip(".")
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,0 +1,194 @@
+"""Algorithms by name. How one is written: `dpg.learning.algorithm`.
+
+The algorithm called `my_ppo` is found
+
+1. in `dpg/algorithms/my_ppo.py`, by being there;
+2. in the modules that `common.modules` names, which are installed or lie beside `params.yaml`;
+3. by an entry point `my_ppo = "my_package.my_module:ALGORITHM"` of the group `dpg.algorithms` of an installed package.
+
+Modules are imported when one of their algorithms is asked for.
+"""
+
+import difflib
+import importlib
+import pkgutil
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
+
+from dpg.runtime import modules as own
+from dpg.runtime.errors import UserError
+from dpg.runtime.schema import AlgorithmConfig, Params
+
+BUILT_IN = "dpg.algorithms"  # the package, and the group of entry points
+
+
+class AlgorithmError(UserError):
+    """There is no such algorithm, or it cannot be used; the message says what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlgorithmInfo:
+    """What is known of an algorithm without learning anything.
+
+    `name` is that in `params.yaml`, in folders and in DVC's stages; `label` that in figures. `config_type` has the
+    parameters of its block. A `color` of None, and the rest of how its lines look, are chosen by the figures.
+    """
+
+    name: str
+    label: str
+    config_type: type[AlgorithmConfig]
+    color: str | None = None
+    marker: str = "D"
+    dashes: tuple[float, ...] = (1.5, 1.5)  # on, off, ...; empty: solid
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z]\w*", self.name, re.ASCII):
+            raise ValueError(f"an algorithm's name must be letters, digits and _, not {self.name!r}")
+        if hasattr(Params, self.name) or self.name in Params.model_fields:
+            raise ValueError(f"an algorithm cannot be called {self.name!r}: the parameters use that name")
+
+    @property
+    def has_learning_rate(self) -> bool:
+        """Whether its policy's learning rate is a parameter, `lr`: the regimes vary it."""
+        return "lr" in self.config_type.model_fields
+
+    def check(self, config: AlgorithmConfig) -> None:
+        """Refuse a configuration that belongs to another algorithm, a subclass of this one's included.
+
+        Raises:
+            AlgorithmError: it is not this algorithm's.
+        """
+        if type(config) is not self.config_type:
+            found, expected = (f"{each.__module__}.{each.__qualname__}" for each in (type(config), self.config_type))
+            raise AlgorithmError(f"a configuration of {self.name} must be a {expected}, not a {found}")
+
+
+@dataclass(frozen=True)
+class Registration:
+    """An algorithm, and the module that it comes from."""
+
+    algorithm: AlgorithmInfo
+    module: str
+    source: str  # as messages call it
+
+    @property
+    def built_in(self) -> bool:
+        """Whether it is one of the project's own."""
+        return self.module.startswith(f"{BUILT_IN}.")
+
+
+def find(name: str, modules: Sequence[str] = ()) -> AlgorithmInfo:
+    """The algorithm called `name`, where `modules` are those that `common.modules` names.
+
+    Raises:
+        AlgorithmError: there is none, several sources offer one, or its module cannot be used.
+    """
+    return locate(name, modules).algorithm
+
+
+def locate(name: str, modules: Sequence[str] = ()) -> Registration:
+    """The algorithm called `name` with its module. The built-in ones are found without a look at any other module.
+
+    Raises:
+        AlgorithmError: as `find`.
+    """
+    if name in built_in():
+        return _built_in(name)
+    return _only(name, list(_offers(name, modules)), modules)
+
+
+def check_unique(name: str, modules: Sequence[str] = ()) -> Registration:
+    """As `locate`, of all sources.
+
+    Raises:
+        AlgorithmError: as `find`; another source offers the name of a built-in algorithm.
+    """
+    return _only(name, list(_offers(name, modules)), modules)
+
+
+def built_in() -> list[str]:
+    """The names of the project's own algorithms, which are not imported."""
+    spec = find_spec(BUILT_IN)
+    assert spec is not None and spec.submodule_search_locations is not None
+    return sorted(module.name for module in pkgutil.iter_modules(spec.submodule_search_locations))
+
+
+def known(modules: Sequence[str] = ()) -> list[str]:
+    """The names of all algorithms. Of those, the ones in `modules` are imported.
+
+    Raises:
+        ModuleError: one of `modules` cannot be imported.
+    """
+    installed = (entry.name for entry in entry_points(group=BUILT_IN))
+    named = (algorithm.name for _, algorithm in _in_modules(modules))
+    return list(dict.fromkeys([*built_in(), *sorted(installed), *named]))
+
+
+def suggestion(name: str, names: Sequence[str]) -> str:
+    """`did you mean ppo? ` where a name is close to one of `names`."""
+    close = difflib.get_close_matches(name, names, n=1)
+    return f"did you mean {close[0]}? " if close else ""
+
+
+def _only(name: str, offers: Sequence[Registration], modules: Sequence[str]) -> Registration:
+    match offers:
+        case [one]:
+            return one
+        case []:
+            names = known(modules)
+            hint = f"{suggestion(name, names)}known: {', '.join(names)}; another one's module goes into common.modules"
+            raise AlgorithmError(f"there is no algorithm {name!r}; {hint}")
+        case _:
+            sources = " and ".join(each.source for each in offers)
+            raise AlgorithmError(f"{sources} both offer an algorithm {name!r}: rename one, or leave one out")
+
+
+def _offers(name: str, modules: Sequence[str]) -> Iterator[Registration]:
+    """Each source of an algorithm of that name; one algorithm by two doors comes once."""
+    found: list[Registration] = []
+    if name in built_in():
+        found.append(_built_in(name))
+    found += [_installed(entry) for entry in entry_points(group=BUILT_IN, name=name)]
+    found += [
+        Registration(algorithm, module, f"the module {module}")
+        for module, algorithm in _in_modules(modules)
+        if algorithm.name == name
+    ]
+    seen: set[int] = set()
+    for each in found:
+        if id(each.algorithm) not in seen:
+            yield each
+        seen.add(id(each.algorithm))
+
+
+def _built_in(name: str) -> Registration:
+    module = f"{BUILT_IN}.{name}"
+    algorithm = getattr(importlib.import_module(module), "ALGORITHM", None)
+    if not isinstance(algorithm, AlgorithmInfo) or algorithm.name != name:
+        raise AlgorithmError(f"{module} must hold the algorithm {name!r} as ALGORITHM, not {algorithm!r}")
+    return Registration(algorithm, module, module)
+
+
+def _installed(entry: EntryPoint) -> Registration:
+    package = entry.dist.name if entry.dist else entry.module
+    source = f"the package {package} ({entry.value})"
+    try:
+        algorithm: object = entry.load()
+    except (Exception, SystemExit) as error:  # it runs code of its own
+        raise AlgorithmError(f"{source} cannot be imported: {own.cause(error)}") from error
+    if not isinstance(algorithm, AlgorithmInfo) or algorithm.name != entry.name:
+        raise AlgorithmError(f"{source} must be the algorithm {entry.name!r}, not {algorithm!r}")
+    return Registration(algorithm, entry.module, source)
+
+
+def _in_modules(modules: Sequence[str]) -> list[tuple[str, AlgorithmInfo]]:
+    """The algorithms among the values of modules."""
+    return [
+        (name, value)
+        for name, module in zip(modules, own.load(modules), strict=True)
+        for value in vars(module).values()
+        if isinstance(value, AlgorithmInfo)
+    ]
