@@ -12,7 +12,7 @@ docs/tutorial.md goes through it. Paths are relative to the project's root; `pro
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -86,10 +86,33 @@ def load_policy(path: str | Path) -> Policy:
         SnapshotError: the file is not a usable snapshot.
         EnvError: its task is not installed.
     """
-    found = snapshot.load(Path(path))
     layout.make_importable(layout.around(Path(path)))
-    space = action_space_of(found.recipe.env_id, found.recipe.common.modules)
-    return Policy(found, Actor.of(found.state), space.low, space.high)
+    return policy_of(snapshot.load(Path(path)))
+
+
+def policy_of(agent: Snapshot) -> Policy:
+    """The agent of a snapshot that is already in memory.
+
+    Raises:
+        EnvError: its task is not installed.
+    """
+    space = action_space_of(agent.recipe.env_id, agent.recipe.common.modules)
+    return Policy(agent, Actor.of(agent.state), space.low, space.high)
+
+
+def import_agent(path: str | Path, env_id: str | None = None, **options: Any) -> Snapshot:
+    """An agent that another library trained, as a snapshot: what `dpg import` writes. No code of its files is run.
+
+    `options` are the fields of `dpg.importing.options.Options`. `dpg.agent.snapshot.write` keeps the snapshot.
+
+    Raises:
+        AgentImportError: the files are no agent of a known kind, are not whole, or do not fit the task.
+        EnvError: the task cannot be made.
+    """
+    from dpg.importing.options import Options
+    from dpg.importing.read import import_agent as read
+
+    return read(Path(path), Options(env_id=env_id, **options))
 
 
 def evaluate(policy: Policy, num_episodes: int = 10, seed: int = 0, *, deterministic: bool = False) -> Returns:

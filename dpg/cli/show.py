@@ -8,6 +8,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Column, Table
 
+from dpg.agent.source import DESCRIPTIONS
 from dpg.cli.snapshots import Snapshot
 from dpg.runtime.console import stdout_to_stderr
 
@@ -59,7 +60,7 @@ def facts(agent: "snapshot.Snapshot") -> dict[str, Any]:
         "agent": agent.agent,
         "iteration": agent.iteration,
         "iterations": recipe.iterations,
-        "pairs": agent.iteration * recipe.common.timesteps,
+        "pairs": agent.iteration * recipe.batch_pairs,
         "seed": recipe.seed,
         "policy_layers": [architecture.obs_dim, *architecture.policy_hidden, architecture.action_dim],
         "policy_parameters": architecture.policy_layout.size,
@@ -69,6 +70,11 @@ def facts(agent: "snapshot.Snapshot") -> dict[str, Any]:
             "common": recipe.common.model_dump(mode="json"),
             recipe.algorithm: recipe.config.model_dump(mode="json"),
         },
+        "activation": architecture.activation,
+        "num_envs": recipe.num_envs,
+        "streams": recipe.streams,
+        "source": agent.source and agent.source.model_dump(mode="json"),
+        "lacks": list(agent.lacks),
     }
 
 
@@ -81,9 +87,18 @@ def _facts_table(agent: "snapshot.Snapshot") -> Table:
     rows.add_row("iteration", f"{known['iteration']} of {known['iterations']}, after {known['pairs']:,} pairs")
     for net in ("policy", "value"):
         layers = "-".join(map(str, known[f"{net}_layers"]))
-        rows.add_row(net, f"{layers} tanh, {known[f'{net}_parameters']:,} parameters")
+        rows.add_row(net, f"{layers} {known['activation']}, {known[f'{net}_parameters']:,} parameters")
     for section, values in known["parameters"].items():
         rows.add_row(section, ", ".join(f"{name} {json.dumps(value)}" for name, value in values.items()))
+    if agent.source is not None:
+        rows.add_row(
+            "batch", f"{known['num_envs']} streams of {agent.recipe.common.timesteps:,} pairs ({known['streams']})"
+        )
+        rows.add_row("trained by", f"{agent.source} ({', '.join(agent.source.files)})")
+        for index, line in enumerate(agent.source.assumed):
+            rows.add_row("" if index else "assumed", line)
+        if agent.lacks:
+            rows.add_row("lacks", ", ".join(DESCRIPTIONS[part] for part in agent.lacks))
     return rows
 
 

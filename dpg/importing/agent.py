@@ -1,0 +1,218 @@
+"""An agent as a file has it, whatever the library, and the snapshot that it makes."""
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from pydantic import ValidationError
+
+from dpg.agent import normalization
+from dpg.agent.networks import Activation
+from dpg.agent.normalization import Moments
+from dpg.agent.population import AdamState, Architecture, Population
+from dpg.agent.recipe import Recipe
+from dpg.agent.snapshot import Snapshot
+from dpg.agent.source import Part, Source
+from dpg.importing.errors import AgentImportError
+from dpg.numerics.vectors import Layout
+
+Arrays = dict[str, np.ndarray]  # w0, b0, w1, ...: weights are (inputs, outputs)
+UPDATE_PARTS: tuple[Part, ...] = ("policy_adam", "value_adam", "policy_update", "value_update")
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """A normaliser of F features: (x - mean) / sqrt(variance + epsilon), clipped to +-`clip`."""
+
+    mean: Float[np.ndarray, " F"]
+    variance: Float[np.ndarray, " F"]
+    count: float
+    epsilon: float
+    clip: float | None
+
+    def moments(self) -> Moments:
+        """As a population of one agent has it."""
+        return Moments(np.array([self.count]), self.mean[None], self.variance[None], self.epsilon)
+
+
+@dataclass(frozen=True)
+class Adam:
+    """The moments of Adam for named arrays, and its steps."""
+
+    first: Arrays
+    second: Arrays
+    steps: int
+
+    def state(self, layout: Layout) -> AdamState:
+        """As a population of one agent has it."""
+        return AdamState(layout.flatten(self.first)[None], layout.flatten(self.second)[None], self.steps)
+
+
+@dataclass(frozen=True)
+class Training:
+    """How an agent was trained, as far as the laboratory can redo it.
+
+    A batch has `num_envs` streams of `timesteps` pairs; `pairs` have been seen of `total_pairs`. `update` holds the
+    fields of the configuration of `algorithm` that are known.
+    """
+
+    timesteps: int
+    gamma: float
+    gae_lambda: float
+    num_envs: int = 1
+    streams: str = "continue"
+    time_limit: str = "bootstrap"
+    clip_actions: bool = True
+    algorithm: str = "ppo"
+    update: dict[str, Any] = field(default_factory=dict)
+    pairs: int = 0
+    total_pairs: int = 0
+    seed: int = 0
+
+    @property
+    def batch_pairs(self) -> int:
+        """Pairs of a batch; at least one, whatever was given."""
+        return max(1, self.timesteps * self.num_envs)
+
+
+@dataclass(frozen=True)
+class ForeignAgent:
+    """What a reader found. `rewards_scaled` is what the file says of the value net's unit; None: it says nothing."""
+
+    source: Source
+    env_id: str
+    policy: Arrays
+    value: Arrays | None
+    activation: Activation
+    obs: Statistics | None
+    reward: Statistics | None
+    rewards_scaled: bool | None
+    training: Training
+    policy_adam: Adam | None = None
+    value_adam: Adam | None = None
+    lacks: tuple[Part, ...] = ()
+    action_bounds: tuple[np.ndarray, np.ndarray] | None = None
+
+    def assuming(self, *lines: str) -> "ForeignAgent":
+        """The same agent with more that is taken for granted."""
+        return replace(self, source=self.source.model_copy(update={"assumed": (*self.source.assumed, *lines)}))
+
+
+# What a configuration holds that no import can know or that the laboratory decides; readers replace what they know.
+_CONFIG: dict[str, Any] = {
+    "value_lr": 0.0,
+    "value_epochs": 0,
+    "value_minibatches": 1,
+    "adam_eps": 1e-5,
+    "reward_scaling": False,
+    "reward_clip": None,
+    "init": "orthogonal",
+    "anneal": False,
+    "value_clip": None,
+}
+_PPO: dict[str, Any] = {"lr": 0.0, "epochs": 1, "minibatches": 1, "clip_eps": 0.2, "entropy_coef": 0.0}
+_TRPO: dict[str, Any] = {
+    "max_kl": 0.01,
+    "cg_steps": 10,
+    "cg_damping": 0.1,
+    "fisher_fraction": 1.0,
+    "backtracks": 10,
+    "accept_ratio": 0.0,
+}
+NO_DIVERGENCE_KL = 1e6  # imported agents are not trained on
+
+
+def hidden(arrays: Arrays) -> tuple[int, ...]:
+    """The sizes of the hidden layers of a network."""
+    depth = sum(name.startswith("w") for name in arrays)
+    return tuple(arrays[f"w{index}"].shape[1] for index in range(depth - 1))
+
+
+def check_layers(arrays: Arrays, what: str) -> None:
+    """Refuse a network whose layers do not fit each other.
+
+    Raises:
+        AgentImportError: the message names the layer.
+    """
+    depth = sum(name.startswith("w") for name in arrays)
+    if not depth:
+        raise AgentImportError(f"{what}: no layer was found")
+    for index in range(depth):
+        if f"w{index}" not in arrays or f"b{index}" not in arrays:
+            raise AgentImportError(f"{what}: layer {index} lacks its weights or its biases")
+        weight, bias = arrays[f"w{index}"], arrays[f"b{index}"]
+        inputs = weight.shape[0] if index == 0 or weight.ndim != 2 else arrays[f"w{index - 1}"].shape[1]
+        if weight.ndim != 2 or bias.shape != weight.shape[1:] or weight.shape[0] != inputs:
+            raise AgentImportError(
+                f"{what}: layer {index} has weights {weight.shape} and biases {bias.shape} after {inputs} inputs"
+            )
+
+
+def snapshot_of(agent: ForeignAgent, modules: tuple[str, ...]) -> Snapshot:
+    """The snapshot, whose value net is taken to predict raw rewards.
+
+    Raises:
+        AgentImportError: a value of the recipe is not one that the laboratory takes.
+    """
+    value = agent.value or {"w0": np.zeros((len(agent.policy["w0"]), 1), np.float32), "b0": np.zeros(1, np.float32)}
+    architecture = Architecture(
+        obs_dim=len(agent.policy["w0"]),
+        action_dim=len(agent.policy["log_std"]),
+        policy_hidden=hidden(agent.policy),
+        value_hidden=hidden(value),
+        obs_clip=agent.obs.clip if agent.obs else None,
+        activation=agent.activation,
+    )
+    policy_layout, value_layout = architecture.policy_layout, architecture.value_layout
+    zeros = AdamState.zeros
+    training = agent.training
+    recipe = _recipe(agent, architecture, modules)
+    identity = replace(normalization.identity(1, architecture.obs_dim), epsilon=0.0)
+    state = Population(
+        architecture=architecture,
+        policy=policy_layout.flatten(agent.policy)[None].astype(np.float32),
+        value=value_layout.flatten(value)[None].astype(np.float32),
+        policy_adam=agent.policy_adam.state(policy_layout) if agent.policy_adam else zeros(1, policy_layout.size),
+        value_adam=agent.value_adam.state(value_layout) if agent.value_adam else zeros(1, value_layout.size),
+        obs_moments=agent.obs.moments() if agent.obs else identity,
+        return_moments=agent.reward.moments() if agent.reward else replace(normalization.identity(1, 1), epsilon=0.0),
+        iteration=training.pairs // training.batch_pairs,
+    )
+    lacks = agent.lacks if agent.value else (*agent.lacks, "value_net")
+    return Snapshot(0, recipe, state, agent.source, tuple(dict.fromkeys(lacks)))
+
+
+def _recipe(agent: ForeignAgent, architecture: Architecture, modules: tuple[str, ...]) -> Recipe:
+    training = agent.training
+    defaults = _TRPO if training.algorithm == "trpo" else _PPO
+    common = {
+        "timesteps": training.timesteps,
+        "gamma": training.gamma,
+        "gae_lambda": training.gae_lambda,
+        "policy_hidden": architecture.policy_hidden,
+        "value_hidden": architecture.value_hidden,
+        "time_limit": training.time_limit,
+        "clip_actions": training.clip_actions,
+        "baseline": "value",
+        "value_target": "gae",
+        "modules": modules,
+        "divergence_kl": NO_DIVERGENCE_KL,
+    }
+    recipe = {
+        "env_id": agent.env_id,
+        "algorithm": training.algorithm,
+        "common": common,
+        "config": _CONFIG | defaults | {"obs_clip": architecture.obs_clip} | training.update,
+        "iterations": max(1, math.ceil(max(training.total_pairs, training.pairs) / training.batch_pairs)),
+        "seed": training.seed,
+        "num_envs": training.num_envs,
+        "streams": training.streams,
+    }
+    try:
+        return Recipe.model_validate(recipe)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name, model = ".".join(map(str, first["loc"])), next(iter(agent.source.files))
+        raise AgentImportError(f"{model}: {name} = {first['input']!r:.60}: {first['msg']}") from None

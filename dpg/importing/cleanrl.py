@@ -1,0 +1,81 @@
+"""State dictionaries of CleanRL's agents for continuous actions: tensors alone, without settings or normalisers.
+
+CleanRL normalises with Gymnasium's wrappers, whose statistics are not in the file: they are given as an .npz with
+`mean`, `var` and, where rewards were scaled, `ret_var`.
+"""
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from dpg.agent.source import Source
+from dpg.importing import archive
+from dpg.importing.agent import UPDATE_PARTS, Arrays, ForeignAgent, Training, check_layers
+from dpg.importing.errors import AgentImportError
+from dpg.importing.normalizer import Normalizer
+
+SUFFIXES = (".cleanrl_model", ".pt", ".pth")
+HOW_TO_GIVE = (
+    "the statistics of its normaliser are not in the file: save those of the wrappers with "
+    "np.savez('normaliser.npz', mean=..., var=..., count=..., ret_var=...) and give --vecnormalize normaliser.npz, "
+    "or say --no-normaliser"
+)
+# What ppo_continuous_action.py has by default. It treats time limits as ends of episodes.
+TRAINING = Training(timesteps=2048, num_envs=1, gamma=0.99, gae_lambda=0.95, time_limit="terminal")
+TENSOR = re.compile(r"(critic|actor_mean)\.\d+\.(weight|bias)|actor_logstd")
+
+
+def read(path: Path, env_id: str, normalizer: Normalizer | None, *, scaled_rewards: bool) -> ForeignAgent:
+    """The agent in a state dictionary; `scaled_rewards` says whether the wrappers were there.
+
+    Raises:
+        UnsafeFileError: it names code.
+        AgentImportError: it is no such agent.
+    """
+    content = archive.read(path)
+    found = archive.tensors(content, str(path))
+    if foreign := sorted(str(name) for name in found if not TENSOR.fullmatch(str(name))):
+        raise AgentImportError(
+            f"{path}: tensors {', '.join(foreign[:3])}{', ...' if len(foreign) > 3 else ''}; actor_mean.*, "
+            "actor_logstd and critic.* are expected, as of ppo_continuous_action.py"
+        )
+    arrays = archive.weights(found, str(path))
+    if "actor_logstd" not in arrays:
+        raise AgentImportError(f"{path}: no actor_logstd; a Gaussian policy is expected")
+    policy, value = (_network(arrays, net, path) for net in ("actor_mean", "critic"))
+    log_std = arrays["actor_logstd"].reshape(-1)
+    if policy[f"b{len(policy) // 2 - 1}"].shape != log_std.shape:
+        raise AgentImportError(f"{path}: {len(log_std)} standard deviations do not fit the means")
+    return ForeignAgent(
+        source=Source(
+            files={path.name: archive.sha256(content)},
+            library="CleanRL",
+            version="",
+            algorithm="PPO",
+            assumed=(
+                "activation tanh, 2,048 pairs a batch, gamma 0.99, lambda 0.95: CleanRL's defaults where not given",
+                "time limits end episodes, as in CleanRL",
+            ),
+        ),
+        env_id=env_id,
+        policy=policy | {"log_std": log_std},
+        value=value,
+        activation="tanh",
+        obs=normalizer.obs if normalizer else None,
+        reward=normalizer.reward if normalizer else None,
+        rewards_scaled=scaled_rewards,
+        training=TRAINING,
+        lacks=UPDATE_PARTS,
+    )
+
+
+def _network(arrays: Arrays, name: str, path: Path) -> Arrays:
+    layers = sorted({int(key.split(".")[1]) for key in arrays if key.startswith(f"{name}.")})
+    net: Arrays = {}
+    for index, layer in enumerate(layers):
+        for letter, part in (("w", "weight"), ("b", "bias")):
+            if f"{name}.{layer}.{part}" in arrays:
+                net[f"{letter}{index}"] = np.ascontiguousarray(arrays[f"{name}.{layer}.{part}"].T)
+    check_layers(net, f"{path}: {name}")
+    return net

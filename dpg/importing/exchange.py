@@ -1,0 +1,137 @@
+"""The exchange file: arrays in safetensors, and JSON beside them that says what they are (docs/importing.md).
+
+`dpg.agent.export` writes it for the laboratory's agents, and `examples/export_agent.py` for any other.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load
+
+from dpg.agent.networks import Activation
+from dpg.agent.source import Source
+from dpg.importing import archive, normalizer
+from dpg.importing.agent import UPDATE_PARTS, Arrays, ForeignAgent, Statistics, Training, check_layers
+from dpg.importing.errors import AgentImportError
+
+SUFFIX = ".safetensors"
+
+
+class Description(BaseModel):
+    """The JSON of an exchange file. What only describes the file is not read."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    format: Literal[2]
+    env: str
+    activation: Activation
+    gamma: float
+    gae_lambda: float
+    timesteps: int
+    num_envs: int = 1
+    streams: Literal["reset", "continue"] = "continue"
+    time_limit: Literal["bootstrap", "terminal"] = "bootstrap"
+    clip_actions: bool = True
+    obs_clip: float | None = None
+    reward_clip: float | None = None
+    value_unit: Literal["raw", "scaled"] | None = None
+    algorithm: str = ""
+    library: str = ""
+    version: str = ""
+    pairs: Annotated[int, Field(ge=0)] = 0
+
+
+def read(path: Path, env_id: str | None) -> ForeignAgent:
+    """The agent of an exchange file, named by either of its two files.
+
+    Raises:
+        AgentImportError: a file is missing or not whole, or the arrays are not those of an agent.
+    """
+    content, text = (archive.read(path.with_suffix(suffix)) for suffix in (SUFFIX, ".json"))
+    about = describe(text, path.with_suffix(".json"))
+    source = str(path.with_suffix(SUFFIX))
+    try:
+        arrays = {name: np.asarray(array) for name, array in load(content).items()}
+    except (SafetensorError, KeyError, ValueError, TypeError) as error:
+        raise AgentImportError(f"{source}: not a whole safetensors file ({error})") from None
+    for name, array in arrays.items():
+        if array.dtype.kind != "f" or (not np.isfinite(array).all() and not name.startswith("action_")):
+            raise AgentImportError(f"{source}: {name} must hold finite real numbers")
+    policy = network(arrays, "", source)
+    value = network(arrays, "value_", source) if "value_w0" in arrays else None
+    log_std = arrays.get("log_std")
+    outputs = policy[f"b{len(policy) // 2 - 1}"].shape
+    if log_std is None or log_std.shape != outputs:
+        found = "missing" if log_std is None else f"of shape {log_std.shape}"
+        raise AgentImportError(f"{source}: log_std is {found}; {outputs} is expected, as many as means")
+    if value is not None and (len(value["w0"]) != len(policy["w0"]) or value[f"b{len(value) // 2 - 1}"].shape != (1,)):
+        raise AgentImportError(f"{source}: the value net must map {len(policy['w0'])} numbers to one")
+    if "obs_mean" in arrays and len(np.atleast_1d(arrays["obs_mean"])) != len(policy["w0"]):
+        raise AgentImportError(f"{source}: obs_mean must have {len(policy['w0'])} numbers, as many as observations")
+    digests = (archive.sha256(content), archive.sha256(text))
+    bounds = arrays.get("action_low"), arrays.get("action_high")
+    return ForeignAgent(
+        source=Source(
+            files={path.with_suffix(SUFFIX).name: digests[0], path.with_suffix(".json").name: digests[1]},
+            library=about.library or "an exchange file",
+            version=about.version,
+            algorithm=about.algorithm,
+            assumed=("its update cannot be redone: an exchange file has neither settings nor optimizer",),
+        ),
+        env_id=env_id or about.env,
+        policy=policy | {"log_std": log_std.astype(np.float32)},
+        value=value,
+        activation=about.activation,
+        obs=_statistics(arrays.get("obs_mean"), arrays.get("obs_std"), about.obs_clip, source),
+        reward=_statistics(np.zeros(1), arrays.get("return_std"), about.reward_clip, source),
+        rewards_scaled=None if about.value_unit is None else about.value_unit == "scaled",
+        training=Training(
+            timesteps=about.timesteps,
+            num_envs=about.num_envs,
+            gamma=about.gamma,
+            gae_lambda=about.gae_lambda,
+            streams=about.streams,
+            time_limit=about.time_limit,
+            clip_actions=about.clip_actions,
+            pairs=about.pairs,
+        ),
+        lacks=UPDATE_PARTS,
+        action_bounds=None if bounds[0] is None or bounds[1] is None else (bounds[0], bounds[1]),
+    )
+
+
+def describe(text: bytes, path: Path) -> Description:
+    """The description in the JSON.
+
+    Raises:
+        AgentImportError: a key is missing or has another value than those allowed.
+    """
+    archive.json_object(text, str(path))
+    try:
+        return Description.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"]))
+        raise AgentImportError(f"{path}: {name}: {first['msg']}; docs/importing.md says what is expected") from None
+
+
+def network(arrays: Arrays, prefix: str, source: str) -> Arrays:
+    """The network whose arrays begin with a prefix, in float32."""
+    net: Arrays = {}
+    for letter in ("w", "b"):
+        index = 0
+        while (name := f"{prefix}{letter}{index}") in arrays:
+            net[f"{letter}{index}"] = arrays[name].astype(np.float32)
+            index += 1
+    check_layers(net, f"{source}: the {'value' if prefix else 'policy'} network")
+    return net
+
+
+def _statistics(mean: np.ndarray | None, std: np.ndarray | None, clip: float | None, source: str) -> Statistics | None:
+    """A normaliser that is given by its standard deviations, as they divide."""
+    if mean is None or std is None:
+        return None
+    return normalizer.statistics(mean, np.square(std.astype(np.float64)), 0.0, 0.0, clip, source)

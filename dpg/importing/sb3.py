@@ -1,0 +1,210 @@
+"""Models of Stable-Baselines3 and sb3-contrib: PPO, TRPO and A2C with separate networks and a Gaussian policy.
+
+The zip's JSON is read without the pickles in it, and its tensors with PyTorch's `weights_only` reader.
+"""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from packaging.version import InvalidVersion, Version
+
+from dpg.agent.networks import Activation
+from dpg.agent.source import Part, Source
+from dpg.importing import archive, sb3_training
+from dpg.importing.agent import Adam, Arrays, ForeignAgent, Training, check_layers
+from dpg.importing.errors import AgentImportError
+from dpg.importing.normalizer import Normalizer
+
+LIBRARY = "Stable-Baselines3"
+ACTIVATIONS: dict[str, Activation] = {"Tanh": "tanh", "ReLU": "relu", "ELU": "elu"}
+# Time limits have bootstrapped since this version; before, they were treated as ends.
+FIRST_WITH_TIME_LIMITS = Version("1.3.1a2")
+NETWORK = re.compile(r"(log_std|(mlp_extractor\.(policy|value)_net\.\d+|action_net|value_net)\.(weight|bias))")
+
+
+def read(path: Path, env_id: str, config: dict[str, Any], normalizer: Normalizer | None) -> ForeignAgent:
+    """The agent in a model's zip; `config` are the hyperparameters of RL Zoo, if there are any.
+
+    Raises:
+        UnsafeFileError: its tensors name code.
+        AgentImportError: it is no such agent; the message says what was found.
+    """
+    content = archive.read(path)
+    members = archive.members(content, str(path))
+    if missing := {"data", "policy.pth"} - set(members):
+        raise AgentImportError(f"{path}: not a model of {LIBRARY}: {' and '.join(sorted(missing))} missing")
+    data = archive.json_object(members["data"], f"{path}: data")
+    algorithm = _algorithm(data, path)
+    tensors = archive.tensors(members["policy.pth"], f"{path}: policy.pth")
+    _check_policy(data, tensors, path)
+    arrays = archive.weights(tensors, f"{path}: policy.pth")
+    _check_spaces(data, arrays, path)
+    optimizer = members.get("policy.optimizer.pth")
+    state = archive.tensors(optimizer, f"{path}: policy.optimizer.pth") if optimizer else {}
+    settings = sb3_training.Settings(data, config, state, str(path))
+    training, lacks, assumed = sb3_training.training(algorithm, settings)
+    version = members.get("_stable_baselines3_version", b"").decode("ascii", "replace").strip()[:40]
+    training, lines = _with_time_limit(training, version)
+    assumed += lines
+    if normalizer and normalizer.gamma not in {None, training.gamma}:
+        assumed.append(f"rewards were scaled with gamma {normalizer.gamma:g}, returns discounted by {training.gamma:g}")
+    policy, value = networks(arrays, str(path))
+    moments = {} if lacks else _moments(algorithm, sb3_training.adam(state, arrays), data)
+    wanted: tuple[Part, ...] = ("value_adam",) if algorithm == "TRPO" else ("policy_adam", "value_adam")
+    return ForeignAgent(
+        source=Source(
+            files={path.name: archive.sha256(content)},
+            library=LIBRARY,
+            version=version,
+            algorithm=algorithm,
+            assumed=tuple(assumed),
+        ),
+        env_id=env_id,
+        policy=policy,
+        value=value,
+        activation=_activation(data, path),
+        obs=normalizer.obs if normalizer else None,
+        reward=normalizer.reward if normalizer else None,
+        rewards_scaled=normalizer.rewards_scaled if normalizer else False,
+        training=training,
+        policy_adam=moments.get("policy_adam"),
+        value_adam=moments.get("value_adam"),
+        lacks=lacks or tuple(part for part in wanted if part not in moments),
+        action_bounds=_bounds(data),
+    )
+
+
+def used_normalizer(path: Path) -> bool:
+    """Whether a model was trained with a normaliser: it then holds the last observation from before it."""
+    members = archive.members(archive.read(path), str(path))
+    return archive.json_object(members.get("data", b"{}"), f"{path}: data").get("_last_original_obs") is not None
+
+
+def _algorithm(data: dict[str, Any], path: Path) -> str:
+    if "cg_max_steps" in data:
+        return "TRPO"
+    if "n_epochs" in data and "clip_range" in data:
+        return "PPO"
+    if {"n_steps", "gae_lambda", "vf_coef"} <= set(data):
+        return "A2C"
+    kind = "an off-policy agent" if "buffer_size" in data else "another algorithm"
+    raise AgentImportError(f"{path}: {kind}; PPO, TRPO and A2C are read")
+
+
+def _check_policy(data: dict[str, Any], tensors: dict[Any, Any], path: Path) -> None:
+    """Refuse policies that are not two separate networks and a vector of log standard deviations."""
+    kwargs = _policy_kwargs(data)
+    log_std = tensors.get("log_std")
+    if data.get("use_sde") or (log_std is not None and getattr(log_std, "ndim", 1) != 1):
+        shape = "x".join(map(str, getattr(log_std, "shape", ())))
+        raise AgentImportError(
+            f"{path}: generalised state-dependent exploration: log_std is a {shape or 'missing'} matrix; "
+            "a vector with a number for each action is expected (use_sde=False)"
+        )
+    if kwargs.get("squash_output"):
+        raise AgentImportError(f"{path}: squashed actions (squash_output); an unsquashed Gaussian is expected")
+    extractor = str(kwargs.get("features_extractor_class", "FlattenExtractor"))
+    foreign = sorted(str(name) for name in tensors if not NETWORK.fullmatch(str(name)))
+    if foreign or "FlattenExtractor" not in extractor:
+        what = f"tensors {', '.join(foreign[:3])}{', ...' if len(foreign) > 3 else ''}" if foreign else extractor
+        raise AgentImportError(
+            f"{path}: {what}: a shared or learned feature extractor; separate networks for policy and value "
+            "on flat observations are expected (MlpPolicy)"
+        )
+    if log_std is None:
+        raise AgentImportError(f"{path}: no log_std: discrete actions; a Gaussian policy on a Box is expected")
+    policy_class = data.get("policy_class")
+    module = policy_class.get("__module__", "") if isinstance(policy_class, dict) else ""
+    if module and not str(module).startswith(("stable_baselines3.", "sb3_contrib.")):
+        raise AgentImportError(f"{path}: a policy class of {module}; one of {LIBRARY} is expected")
+
+
+def _policy_kwargs(data: dict[str, Any]) -> dict[str, Any]:
+    found = data.get("policy_kwargs")
+    return found if isinstance(found, dict) else {}
+
+
+def _check_spaces(data: dict[str, Any], arrays: Arrays, path: Path) -> None:
+    for name, size in (("observation", None), ("action", len(arrays["log_std"]))):
+        space = data.get(f"{name}_space")
+        kind = str(space.get(":type:", "")) if isinstance(space, dict) else ""
+        if not kind.endswith(".Box'>"):
+            raise AgentImportError(f"{path}: the {name} space is {kind or 'not stated'}; a Box of one axis is expected")
+        shape = space.get("_shape", space.get("shape")) if isinstance(space, dict) else None
+        if not isinstance(shape, list) or len(shape) != 1 or (size is not None and shape != [size]):
+            raise AgentImportError(f"{path}: the {name} space has the shape {shape}; one axis is expected")
+
+
+def _bounds(data: dict[str, Any]) -> tuple[np.ndarray, np.ndarray] | None:
+    """The bounds of actions, where the JSON has them as text and in full."""
+    texts = [str(data["action_space"].get(key, "")) for key in ("low", "high")]
+    try:
+        low, high = (np.array([float(each) for each in text.strip("[]").split()]) for text in texts)
+    except ValueError:
+        return None
+    return (low, high) if low.size and low.shape == high.shape else None
+
+
+def _activation(data: dict[str, Any], path: Path) -> Activation:
+    named = str(_policy_kwargs(data).get("activation_fn", "Tanh"))
+    name = named.rstrip("'>").rpartition(".")[2]
+    if name not in ACTIVATIONS:
+        raise AgentImportError(f"{path}: the activation {name}; {', '.join(ACTIVATIONS)} are read")
+    return ACTIVATIONS[name]
+
+
+def networks(arrays: Arrays, source: str) -> tuple[Arrays, Arrays]:
+    """Policy and value network by the laboratory's names, from tensors by those of the library."""
+    found: list[Arrays] = []
+    for net, head in (("policy", "action_net"), ("value", "value_net")):
+        prefix = f"mlp_extractor.{net}_net."
+        layers = sorted({int(name.split(".")[2]) for name in arrays if name.startswith(prefix)})
+        names = [*(f"{prefix}{layer}" for layer in layers), head]
+        net_arrays: Arrays = {}
+        for index, name in enumerate(names):
+            for letter, part in (("w", "weight"), ("b", "bias")):
+                if f"{name}.{part}" in arrays:
+                    net_arrays[f"{letter}{index}"] = np.ascontiguousarray(arrays[f"{name}.{part}"].T)
+        check_layers(net_arrays, f"{source}: the {net} network")
+        found.append(net_arrays)
+    policy, value = found
+    outputs = len(policy[f"b{len(policy) // 2 - 1}"])
+    if outputs != len(arrays["log_std"]) or len(value[f"b{len(value) // 2 - 1}"]) != 1:
+        raise AgentImportError(f"{source}: {outputs} means for {len(arrays['log_std'])} standard deviations")
+    if len(policy["w0"]) != len(value["w0"]):
+        inputs = f"{len(policy['w0'])} and {len(value['w0'])}"
+        raise AgentImportError(f"{source}: policy and value network see {inputs} numbers")
+    return policy | {"log_std": arrays["log_std"]}, value
+
+
+def _moments(algorithm: str, found: sb3_training.Moments | None, data: dict[str, Any]) -> dict[str, Adam]:
+    """The moments of both networks, as far as the optimiser has them.
+
+    Those of the value net belong to its loss times a coefficient, which is taken out.
+    """
+    coefficient = 1.0 if algorithm == "TRPO" else float(data.get("vf_coef") or 0.0)
+    if found is None:
+        return {}
+    first, second = (networks(each, "policy.optimizer.pth") for each in (found.first, found.second))
+    of_value = {name for name in found.first if "value_net" in name}
+    moments: dict[str, Adam] = {}
+    if found.known >= of_value and coefficient > 0:
+        own = [{name: array / coefficient for name, array in first[1].items()}]
+        own.append({name: array / coefficient**2 for name, array in second[1].items()})
+        moments["value_adam"] = Adam(own[0], own[1], found.steps)
+    if found.known >= set(found.first) - of_value:
+        moments["policy_adam"] = Adam(first[0], second[0], found.steps)
+    return moments
+
+
+def _with_time_limit(training: Training, version: str) -> tuple[Training, list[str]]:
+    try:
+        bootstraps = Version(version) >= FIRST_WITH_TIME_LIMITS
+    except InvalidVersion:
+        return training, ["time limits bootstrap: the version is not known"]
+    if bootstraps:
+        return training, []
+    return replace(training, time_limit="terminal"), [f"time limits end episodes, as in {LIBRARY} {version}"]

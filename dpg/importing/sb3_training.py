@@ -1,0 +1,187 @@
+"""How Stable-Baselines3 trained an agent: its settings in the laboratory's words, and the state of its optimiser."""
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from dpg.agent.source import Part
+from dpg.importing.agent import UPDATE_PARTS, Arrays, Training
+from dpg.importing.errors import AgentImportError
+
+DEFAULT_CLIP = 0.2
+LINEAR = re.compile(r"LinearSchedule\(start=([\d.e+-]+), end=([\d.e+-]+), end_fraction=([\d.e+-]+)\)")
+DEFAULT_RATES = {"PPO": 3e-4, "TRPO": 1e-3, "A2C": 7e-4}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The JSON of a model and, for what it only holds as a pickle, RL Zoo's hyperparameters and the optimiser."""
+
+    data: dict[str, Any]
+    config: dict[str, Any]
+    optimizer: dict[Any, Any]
+    source: str
+
+    def number(self, name: str, default: float | None = None) -> float:
+        """A number of the JSON.
+
+        Raises:
+            AgentImportError: it is missing, or something else.
+        """
+        found = self.data.get(name, default)
+        if isinstance(found, bool) or not isinstance(found, int | float) or not math.isfinite(found):
+            raise AgentImportError(f"{self.source}: {name} = {found!r:.60}: a number is expected")
+        return found
+
+    def whole(self, name: str, default: int | None = None) -> int:
+        """A whole number of the JSON."""
+        return int(self.number(name, default))
+
+    def scheduled(self, name: str) -> float | None:
+        """A schedule's value where training stopped; None if nothing readable holds it."""
+        found, left = self.data.get(name), max(0.0, self.number("_current_progress_remaining", 1.0))
+        if isinstance(found, int | float):
+            return float(found)
+        text = str(found.get("value_schedule", "")) if isinstance(found, dict) else ""
+        if constant := re.fullmatch(r"ConstantSchedule\(val=([\d.e+-]+)\)", text):
+            return float(constant[1])
+        if linear := LINEAR.fullmatch(text):
+            start, end, fraction = map(float, linear.groups())
+            return end if 1 - left > fraction else start + (1 - left) * (end - start) / fraction
+        zoo = self.config.get(name)
+        if isinstance(zoo, str) and (falling := re.fullmatch(r"lin_([\d.e+-]+)", zoo)):
+            return float(falling[1]) * left
+        return float(zoo) if isinstance(zoo, int | float) else None
+
+    def group(self, name: str) -> float | None:
+        """A setting of the optimiser."""
+        groups = self.optimizer.get("param_groups")
+        found = groups[0].get(name) if isinstance(groups, list) and groups and isinstance(groups[0], dict) else None
+        return float(found) if isinstance(found, int | float) else None
+
+
+def training(algorithm: str, settings: Settings) -> tuple[Training, tuple[Part, ...], list[str]]:
+    """How an agent was trained, the parts that are not known, and what is taken for granted.
+
+    Raises:
+        AgentImportError: a setting is missing, or not a number.
+    """
+    batch = settings.whole("n_steps") * settings.whole("n_envs")
+    describe = {"PPO": _ppo, "TRPO": _trpo, "A2C": _a2c}[algorithm]
+    update, assumed = describe(settings, batch)
+    seed = settings.data.get("seed")
+    found = Training(
+        timesteps=settings.whole("n_steps"),
+        num_envs=settings.whole("n_envs"),
+        gamma=settings.number("gamma"),
+        gae_lambda=settings.number("gae_lambda"),
+        algorithm="trpo" if algorithm == "TRPO" else "ppo",
+        update=update,
+        pairs=settings.whole("num_timesteps", 0),
+        total_pairs=settings.whole("_total_timesteps", 0),
+        seed=seed if isinstance(seed, int) and seed >= 0 else 0,
+    )
+    return found, UPDATE_PARTS if algorithm == "A2C" else (), assumed
+
+
+def _value_fit(settings: Settings, batch: int, algorithm: str, epochs: int) -> tuple[dict[str, Any], list[str]]:
+    rate = settings.group("lr")
+    rate = settings.scheduled("learning_rate") if rate is None else rate
+    default = DEFAULT_RATES[algorithm]
+    assumed = [] if rate is not None else [f"learning rate {default:g}: the file holds it as a pickle only"]
+    size = min(batch, max(1, settings.whole("batch_size", batch)))
+    eps = settings.group("eps")
+    return {
+        "value_lr": default if rate is None else rate,
+        "value_epochs": epochs,
+        "value_minibatches": math.ceil(batch / size),
+        "adam_eps": 1e-5 if eps is None else eps,
+    }, assumed
+
+
+def _ppo(settings: Settings, batch: int) -> tuple[dict[str, Any], list[str]]:
+    epochs = settings.whole("n_epochs")
+    fit, assumed = _value_fit(settings, batch, "PPO", epochs)
+    clip = settings.scheduled("clip_range")
+    if clip is None:
+        assumed.append(f"clip range {DEFAULT_CLIP:g}: the file holds it as a pickle only")
+    value_clip = None if settings.data.get("clip_range_vf") is None else settings.scheduled("clip_range_vf")
+    assumed.append("an update fits the value net first, with an optimizer of its own")
+    if norm := settings.number("max_grad_norm", 0.0):
+        assumed.append(f"gradients were clipped to a joint norm of {norm:g}: an update here does not clip them")
+    if (target := settings.data.get("target_kl")) is not None:
+        assumed.append(f"updates stopped at a KL of {target}: an update here takes all epochs")
+    if settings.data.get("normalize_advantage") is False:
+        assumed.append("advantages were not normalised: here they are")
+    return fit | {
+        "lr": fit["value_lr"],
+        "epochs": epochs,
+        "minibatches": fit["value_minibatches"],
+        "clip_eps": DEFAULT_CLIP if clip is None else clip,
+        "entropy_coef": settings.number("ent_coef", 0.0),
+        "value_clip": value_clip,
+    }, assumed
+
+
+def _trpo(settings: Settings, batch: int) -> tuple[dict[str, Any], list[str]]:
+    fit, assumed = _value_fit(settings, batch, "TRPO", settings.whole("n_critic_updates"))
+    shrinking = settings.number("line_search_shrinking_factor", 0.5)
+    if shrinking != 0.5:
+        assumed.append(f"the line search shrank steps by {shrinking:g}: here by 0.5")
+    return fit | {
+        "max_kl": settings.number("target_kl"),
+        "cg_steps": settings.whole("cg_max_steps"),
+        "cg_damping": settings.number("cg_damping"),
+        "fisher_fraction": 1 / max(1, settings.whole("sub_sampling_factor", 1)),
+        "backtracks": settings.whole("line_search_max_iter"),
+        "accept_ratio": 0.0,
+    }, assumed
+
+
+def _a2c(settings: Settings, batch: int) -> tuple[dict[str, Any], list[str]]:
+    fit, assumed = _value_fit(settings, batch, "A2C", 1)
+    return fit | {"lr": fit["value_lr"]}, [*assumed, "an update of A2C cannot be redone here"]
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Adam's moments of all parameters, zero for those that `known` does not name, and its steps."""
+
+    first: Arrays
+    second: Arrays
+    known: frozenset[str]
+    steps: int
+
+
+def adam(optimizer: dict[Any, Any], parameters: Arrays) -> Moments | None:
+    """The state of the optimiser, whose parameters are numbered in the order of the tensors; None if not Adam's.
+
+    Adam's own betas are expected, and neither decay nor AMSGrad.
+    """
+    groups, state = optimizer.get("param_groups"), optimizer.get("state")
+    group = groups[0] if isinstance(groups, list) and len(groups) == 1 else None
+    if not isinstance(group, dict) or not isinstance(state, dict):
+        return None
+    plain = tuple(group.get("betas", ())) == (0.9, 0.999) and not group.get("weight_decay") and not group.get("amsgrad")
+    if not plain or group.get("params") != list(range(len(parameters))):
+        return None
+    first, second = ({name: np.zeros_like(array) for name, array in parameters.items()} for _ in range(2))
+    steps: set[int] = set()
+    known: set[str] = set()
+    for index, (name, array) in enumerate(parameters.items()):
+        own = state.get(index)
+        if own is None:
+            continue
+        for target, key in ((first, "exp_avg"), (second, "exp_avg_sq")):
+            moment = own.get(key) if isinstance(own, dict) else None
+            if not isinstance(moment, torch.Tensor) or tuple(moment.shape) != array.shape:
+                return None
+            target[name] = moment.to(torch.float32).numpy().copy()
+        known.add(name)
+        steps.add(int(own.get("step", 0)))
+    finite = all(np.isfinite(each).all() for each in (*first.values(), *second.values()))
+    return Moments(first, second, frozenset(known), steps.pop()) if len(steps) == 1 and finite else None
