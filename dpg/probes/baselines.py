@@ -189,15 +189,35 @@ def _of_snapshot(
 ) -> Iterator[BaselineCosine | BaselineDifference]:
     rng = (probe_seed(seed, "baselines", found.snapshot) / "bootstrap").generator()
     settings = (statistics.confidence, statistics.resamples, rng)
-    key = identity(found.snapshot).values()
+    key = identity(found.snapshot)
     for index, pairs in enumerate(found.sizes):
         trajectories = float(found.trajectories[index])
         for variant, cosines in found.cosines.items():
             interval = pairwise_interval(cosines[index], *settings, cosine=True)
-            yield BaselineCosine(*key, *variant, pairs, trajectories, found.repeats, *interval)
+            yield BaselineCosine(
+                **key,
+                baseline=variant[0],
+                advantage=variant[1],
+                pairs=pairs,
+                trajectories=trajectories,
+                repeats=found.repeats,
+                cosine=interval.mean,
+                low=interval.low,
+                high=interval.high,
+            )
         for names, gap in found.differences(index).items():
             interval = pairwise_interval(gap, *settings)
-            yield BaselineDifference(*key, *names, pairs, found.repeats, *interval)
+            yield BaselineDifference(
+                **key,
+                baseline=names[0],
+                other=names[1],
+                advantage=names[2],
+                pairs=pairs,
+                repeats=found.repeats,
+                difference=interval.mean,
+                low=interval.low,
+                high=interval.high,
+            )
 
 
 def _over_agents(found: Sequence[BaselineCosines], statistics: Statistics, seed: int) -> Iterator[AgentsDifference]:

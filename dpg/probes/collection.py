@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, groupby
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from gymnasium.vector import VectorEnv
 
@@ -31,6 +31,7 @@ Result = TypeVar("Result")
 Rows = dict[type, list[Any]]
 
 
+@runtime_checkable
 class OfSnapshot(Protocol):
     """A shard of a probe's work: it belongs to one snapshot."""
 

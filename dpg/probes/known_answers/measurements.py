@@ -15,7 +15,7 @@ from dpg.probes import stream_blocks
 from dpg.probes.gradient_sums import GradientMoments, GradientSums, GramSums
 from dpg.probes.known_answers import forms
 from dpg.probes.known_answers.agents import KnownAgent
-from dpg.probes.stream_blocks import StreamShard
+from dpg.probes.stream_blocks import StreamBlock, StreamShard
 from dpg.probes.stream_scores import StreamPrefix, StreamScores
 from dpg.streams.rollout import Streams
 
