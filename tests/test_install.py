@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import wheels
 from tools.install import UV, uv_variables
 
 ROOT = Path(__file__).parents[1]
@@ -24,21 +25,11 @@ name = "tiny"
 version = "1.0"
 """
 BACKEND = """
-from zipfile import ZipFile
-
-FILES = {
-    "tiny.py": "",
-    "tiny-1.0.dist-info/METADATA": "Metadata-Version: 2.1\\nName: tiny\\nVersion: 1.0\\n",
-    "tiny-1.0.dist-info/WHEEL": "Wheel-Version: 1.0\\nGenerator: tiny\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n",
-    "tiny-1.0.dist-info/RECORD": "",
-}
+import shutil
 
 
 def build_editable(folder, config_settings=None, metadata_directory=None):
-    with ZipFile(f"{folder}/tiny-1.0-py3-none-any.whl", "w") as wheel:
-        for name, text in FILES.items():
-            wheel.writestr(name, text)
-    return "tiny-1.0-py3-none-any.whl"
+    return shutil.copy("tiny-1.0-py3-none-any.whl", folder).rpartition("/")[2]
 """
 
 
@@ -69,6 +60,7 @@ def project(folder: Path) -> Path:
     (folder / "requirements.lock").write_text("# nothing\n", encoding="utf-8")
     (folder / "pyproject.toml").write_text(PYPROJECT, encoding="utf-8")
     (folder / "backend.py").write_text(BACKEND, encoding="utf-8")
+    wheels.build(folder, "tiny", {"tiny.py": ""})
     venv.create(folder / ".venv", with_pip=True, symlinks=True)
     return folder / ".venv" / "bin" / "python"
 
