@@ -7,7 +7,7 @@ from dpg.agent.snapshot import filename, listing, load
 from dpg.envs.make import action_space_of
 from dpg.probes import evaluation
 from dpg.runtime import config
-from dpg.runtime.budgets import CheckpointBudget, nearest
+from dpg.runtime.budgets import CheckpointBudget
 from dpg.runtime.progress import Progress
 from dpg.runtime.shards import map_shards
 from dpg.tables.checkpoint import Evaluation
@@ -28,8 +28,8 @@ def main(env: str, algorithm: str) -> None:
     available = sorted({iteration for _, iteration in found if iteration < recipe.iterations})
     agents, last = sorted({agent for agent, _ in found}), max(iteration for _, iteration in found)
     action_space = action_space_of(recipe.env_id, recipe.common.modules)
-    studied = nearest(budget.fractions, available, recipe.iterations)
-    curve = [iteration for iteration in available if iteration % budget.curve_every == 0]
+    studied = budget.studied(available, recipe.iterations)
+    curve = budget.curve(available)
     snapshots = [load(cell.snapshots / filename(agent, iteration)) for agent in agents for iteration in studied]
     shards = evaluation.plan(snapshots, budget.eval_episodes, params.seed)
     logged = {"seed": params.seed, "checkpoint": budget.model_dump(), "statistics": params.statistics.model_dump()}

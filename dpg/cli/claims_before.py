@@ -23,14 +23,15 @@ def forecast(set_param: Sequence[str]) -> list[dict[str, Any]]:
     Raises:
         UserError: the parameters have mistakes, or a task cannot be made.
     """
-    from dpg.planning import counts
+    from dpg.planning import stages
+    from dpg.planning.cells import tasks_of
     from dpg.report.claims.outlook import outlooks
     from dpg.report.claims.rules import RULES
 
     params = overrides.read(PARAMS, set_param)
-    tasks = counts.tasks_of(params)
+    tasks = tasks_of(params)
     limits = {name: task.time_limit for name, task in tasks.items()}
-    before = sum(work.pairs for work in counts.stages(params, tasks))
+    before = sum(work.pairs for work in stages.stages(params, tasks))
     return [
         {
             "id": each.claim,
@@ -55,9 +56,10 @@ def unmeasured(params: "Params", limits: Mapping[str, int | None]) -> dict[str, 
 
 def num_pairs(params: "Params") -> int:
     """Of the whole pipeline, from nothing."""
-    from dpg.planning import counts
+    from dpg.planning import stages
+    from dpg.planning.cells import tasks_of
 
-    return sum(work.pairs for work in counts.stages(params, counts.tasks_of(params)))
+    return sum(work.pairs for work in stages.stages(params, tasks_of(params)))
 
 
 def _more_pairs(outlook: "Outlook", set_param: Sequence[str], before: int) -> int | None:

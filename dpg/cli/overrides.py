@@ -1,6 +1,5 @@
 """Parameters as `dvc exp run -S` would change them, checked as every run checks them."""
 
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,62 +16,45 @@ class OverrideError(UserError):
 
 
 def read(source: Path, overrides: Sequence[str], values: Mapping[str, Any] | None = None) -> Params:
-    """What `source` says with overrides, and then with `values` by dotted name.
+    """The parameters in `source` with overrides, and then with `values` by dotted name.
 
     Raises:
         OverrideError: an override is not `key=value`.
-        ConfigError: the parameters have mistakes; the message is the one that a run would give.
+        ConfigError: the parameters have mistakes; the message is that of a run.
     """
     if not (overrides or values) or not source.is_file():
         return config.load(source)
     raw: Any = YAML(typ="safe", pure=True).load(source)
-    for key, value in (*_parse(overrides), *(values or {}).items()):
+    for key, value in (*map(_parse, overrides), *(values or {}).items()):
         _set(raw, key.split("."), value)
     return config.parse(raw, source=str(source.name))
 
 
-def apply(source: Path, overrides: Sequence[str], target: Path) -> Params:
-    """Write `source` with the overrides to `target`, in the bytes that DVC would write, and return what it says.
-
-    Raises:
-        OverrideError: an override is not `key=value`.
-        ConfigError: the parameters have mistakes; the message is the one that a run would give.
-    """
-    params = read(source, overrides)
-    shutil.copyfile(source, target)
-    if overrides:
-        write(target, overrides)
-    return params
-
-
 def write(path: Path, overrides: Sequence[str]) -> None:
-    """Write overrides into a file, as DVC does."""
-    # Late: DVC's readers of overrides take half a second to import.
+    """Write overrides into a file, in the bytes that DVC would write."""
+    # DVC's readers of overrides take half a second to import.
     from dvc.utils.hydra import apply_overrides
 
     apply_overrides(path, list(overrides))
 
 
-def _parse(overrides: Sequence[str]) -> list[tuple[str, Any]]:
+def _parse(text: str) -> tuple[str, Any]:
     from dvc.utils.hydra import to_hydra_overrides
     from hydra.core.override_parser.types import Override
     from hydra.errors import OverrideParseException
 
-    found: list[tuple[str, Any]] = []
-    for text in overrides:
-        try:
-            (override,) = to_hydra_overrides([text])
-        except OverrideParseException:
-            raise OverrideError(f"-S {text!r}: must be key=value, such as ppo.lr=1e-4 or 'envs=[Hopper-v4]'") from None
-        assert isinstance(override, Override)
-        if override.is_sweep_override() or override.is_delete():
-            raise OverrideError(f"-S {text!r}: must give one value to one parameter")
-        found.append((override.key_or_group, override.value()))
-    return found
+    try:
+        (override,) = to_hydra_overrides([text])
+    except OverrideParseException:
+        raise OverrideError(f"-S {text!r}: must be key=value, such as ppo.lr=1e-4 or 'envs=[Hopper-v4]'") from None
+    assert isinstance(override, Override)
+    if override.is_sweep_override() or override.is_delete():
+        raise OverrideError(f"-S {text!r}: must give one value to one parameter")
+    return override.key_or_group, override.value()
 
 
 def _set(raw: Any, path: list[str], value: Any) -> None:
-    """Set a value at a dotted name; sections that are not there are made, and then told as mistakes."""
+    """Set a value at a dotted name; sections that do not exist are made, and reported as mistakes later."""
     *sections, last = path
     for section in sections:
         inner = raw.get(section)

@@ -1,14 +1,18 @@
 """`dpg plan`: what every stage would cost, before anything runs."""
 
+import json
+import os
+import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console
 
 if TYPE_CHECKING:
-    from dpg.planning.counts import StageWork
-    from dpg.planning.forecast import Forecast, Plan
+    from dpg.planning.forecast import Plan
 
 
 EPILOG = """
@@ -32,21 +36,15 @@ def plan(
     """Say what every stage would cost, before anything runs: pairs, time on this machine, memory and disk.
 
     DVC says what is stale. What depends on a stage that would run is counted as well: it may turn out not to run, if
-    its inputs come out as they are. Stages that DVC would take from its cache, or from its run cache, are cached.
+    its inputs do not change. Stages that DVC would take from its cache, or from its run cache, are cached.
 
-    Costs are those that earlier runs of the same work recorded on this machine; what there is no record of is measured,
-    for some 20 seconds at the most. Nothing of the project is changed.
+    Costs are those that earlier runs of the same work recorded on this machine. Without a record they are measured, for
+    some 20 seconds at most. Nothing in the project is changed.
     """
-    import sys
-
-    from rich.console import Console
-
     errors = Console(stderr=True)
     with errors.status("asking DVC what is stale, then measuring: some seconds"):
         found = make(Path.cwd(), set_param or [])
     if as_json:
-        import json
-
         sys.stdout.write(json.dumps(as_data(found), indent=2) + "\n")
         return
     from dpg.cli.plan_table import show
@@ -60,33 +58,32 @@ def make(project: Path, overrides: Sequence[str]) -> "Plan":
     Raises:
         UserError: the parameters have mistakes, there is no pipeline, or a task cannot be made.
     """
-    import os
-    import time
-
     from dpg.cli import dag, staleness
-    from dpg.cli.overrides import apply
+    from dpg.cli.overrides import read
     from dpg.runtime import machine
     from dpg.runtime.console import stdout_to_stderr
     from dpg.runtime.local_workers import num_jobs
 
     jobs = num_jobs()
-    with staleness.replica(project) as folder:
-        params = apply(project / "params.yaml", overrides, folder / "params.yaml")
-        with staleness.asked(project, folder) as answer:
-            # Late: the probes bring PyTorch, which takes as long as DVC does.
-            from dpg.planning import counts, forecast, rates, records
-            from dpg.streams import measurable
+    staleness.check_project(project)
+    params = read(project / "params.yaml", overrides)
+    with staleness.asked(project, overrides) as answer:
+        # While DVC is at work: the probes import PyTorch, which takes as long.
+        from dpg.planning import forecast, measuring, records, stages
+        from dpg.planning.cells import tasks_of
+        from dpg.streams import measurable
 
-            with stdout_to_stderr():  # a task's own module may print
-                tasks = counts.tasks_of(params)
-            works = counts.stages(params, tasks)
-            pipeline = answer()
+        with stdout_to_stderr():  # a task's own module may print
+            tasks = tasks_of(params)
+        works = stages.stages(params, tasks)
+        pipeline = answer()
     to_run = [work for work in works if work.name in pipeline.stale]
     known = records.read(project, tasks) if to_run else {}
     new = [work for work in to_run if not (work.name in known and known[work.name].is_of(work, jobs))]
+    cells = list(dict.fromkeys(work.cell for work in new if work.cell))
     began = time.monotonic()
     with stdout_to_stderr():
-        measured = rates.measure(params, _cells(new), _stages(new)) if new else None
+        measured = measuring.measure(params, cells, list(dict.fromkeys(work.stage for work in new))) if new else None
     return forecast.Plan(
         scale=params.scale,
         stale=forecast.forecast(to_run, known, measured, jobs),
@@ -100,39 +97,29 @@ def make(project: Path, overrides: Sequence[str]) -> "Plan":
     )
 
 
-def _cells(works: "Sequence[StageWork]") -> list[Any]:
-    return list(dict.fromkeys(work.cell for work in works if work.cell))
-
-
-def _stages(works: "Sequence[StageWork]") -> list[str]:
-    return list(dict.fromkeys(work.stage for work in works))
-
-
 def as_data(found: "Plan") -> dict[str, Any]:
     """The plan as JSON's types; cached stages have no times."""
+    stages = [(forecast.work, forecast) for forecast in found.stale] + [(work, None) for work in found.cached]
+    costs = ("workers", "core_seconds", "wall_seconds", "memory_bytes")
     return {
         "scale": found.scale,
         "machine": found.machine,
         "workers": found.jobs,
-        "stages": [_stage(f.work, f) for f in found.stale] + [_stage(work, None) for work in found.cached],
+        "stages": [
+            {
+                "name": work.name,
+                "stale": cost is not None,
+                "pairs": work.pairs,
+                "pairs_are_exact": not work.approximate,
+                "episodes": work.episodes,
+                "shards": work.shards,
+                **{name: getattr(cost, name, None) for name in costs},
+                "output_bytes": (cost or work).output_bytes,
+                "scratch_bytes": work.scratch_bytes,
+            }
+            for work, cost in stages
+        ],
         "unknown_stages": found.unknown,
         "not_measured": found.not_measured,
         "totals": found.totals,
-    }
-
-
-def _stage(work: "StageWork", cost: "Forecast | None") -> dict[str, Any]:
-    return {
-        "name": work.name,
-        "stale": cost is not None,
-        "pairs": work.pairs,
-        "pairs_are_exact": not work.approximate,
-        "episodes": work.episodes,
-        "shards": work.shards,
-        "workers": cost.workers if cost else None,
-        "core_seconds": cost.core_seconds if cost else None,
-        "wall_seconds": cost.wall_seconds if cost else None,
-        "memory_bytes": cost.memory_bytes if cost else None,
-        "output_bytes": cost.output_bytes if cost else work.output_bytes,
-        "scratch_bytes": work.scratch_bytes,
     }

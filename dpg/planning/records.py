@@ -1,4 +1,4 @@
-"""What earlier runs of a project's stages recorded: their costs, and the parameters that they had."""
+"""What earlier runs of a project's stages recorded: their costs, and their parameters."""
 
 import json
 import os
@@ -9,8 +9,8 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from dpg.planning import counts
-from dpg.planning.counts import Task
+from dpg.planning import stages
+from dpg.planning.cells import TaskSpec
 from dpg.planning.forecast import Record
 from dpg.runtime import config, machine
 from dpg.runtime.config import ConfigError
@@ -18,12 +18,12 @@ from dpg.runtime.schema import Params
 
 
 def parameters(project: Path) -> Params | None:
-    """The parameters of the last runs, which DVC notes in its lock file; None if they cannot be told."""
+    """The parameters of the last runs, which DVC keeps in its lock file; None if they are unknown."""
     yaml = YAML(typ="safe")
     try:
         raw: Any = yaml.load(project / "params.yaml")
-        stages: Any = yaml.load(project / "dvc.lock")["stages"]
-        for stage in stages.values():
+        locked: Any = yaml.load(project / "dvc.lock")["stages"]
+        for stage in locked.values():
             for name, value in stage.get("params", {}).get("params.yaml", {}).items():
                 *sections, last = name.split(".")
                 section = raw
@@ -37,11 +37,11 @@ def parameters(project: Path) -> Params | None:
         return None
 
 
-def read(project: Path, tasks: Mapping[str, Task]) -> dict[str, Record]:
-    """By stage, what it took on this machine and did; of executions that went on from a killed one there is nothing."""
+def read(project: Path, tasks: Mapping[str, TaskSpec]) -> dict[str, Record]:
+    """Records by stage, of complete executions on this machine; one that resumed another says too little."""
     earlier = parameters(project)
     envs = tuple(env for env in earlier.envs if env in tasks) if earlier else ()
-    works = counts.stages(earlier.model_copy(update={"envs": envs}), tasks) if earlier else []
+    works = stages.stages(earlier.model_copy(update={"envs": envs}), tasks) if earlier else []
     here = {"hardware.cpu": machine.cpu(), "hardware.cores": str(os.cpu_count())}
     found: dict[str, Record] = {}
     for work in works:

@@ -29,6 +29,14 @@ class CheckpointBudget(Section):
     curve_every: Count
     eval_episodes: Annotated[int, Field(ge=2)]
 
+    def studied(self, available: Sequence[int], iterations: int) -> list[int]:
+        """The iterations, among those with a snapshot, that gradients and landscapes are measured at."""
+        return nearest(self.fractions, available, iterations)
+
+    def curve(self, available: Sequence[int]) -> list[int]:
+        """The iterations, among those with a snapshot, that curves over training are measured at."""
+        return [iteration for iteration in available if iteration % self.curve_every == 0]
+
 
 class GradientBudget(Section):
     """Sample sizes of the gradient estimates, in pairs."""
@@ -139,7 +147,7 @@ class Budget(Section):
                 f"must divide train.iterations ({train.iterations})",
             )
         available = range(0, train.iterations, train.snapshot_every)
-        chosen = nearest(checkpoint.fractions, available, train.iterations)
+        chosen = checkpoint.studied(available, train.iterations)
         if len(chosen) < len(checkpoint.fractions):
             raise mismatch(
                 "checkpoint.fractions",

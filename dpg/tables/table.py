@@ -16,11 +16,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-import pandas as pd
-
-from dpg.runtime.outputs import write_table
+if TYPE_CHECKING:  # workers import the rows, and have no need of 80 MB of pandas
+    import pandas as pd
 
 Row = TypeVar("Row", bound=type)
 
@@ -54,13 +53,15 @@ class Column:
 
     def accepts(self, values: "pd.Series[Any]") -> bool:
         """Whether values that were read are of the column's type; a blank number is NaN."""
+        from pandas.api import types
+
         dtype = values.dtype
         if self.type is bool:
-            return pd.api.types.is_bool_dtype(dtype)
+            return types.is_bool_dtype(dtype)
         if self.type is str:
-            return pd.api.types.is_string_dtype(dtype) or bool(values.isna().all())
-        whole = pd.api.types.is_integer_dtype(dtype)
-        return whole if self.type is int else whole or pd.api.types.is_float_dtype(dtype)
+            return types.is_string_dtype(dtype) or bool(values.isna().all())
+        whole = types.is_integer_dtype(dtype)
+        return whole if self.type is int else whole or types.is_float_dtype(dtype)
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ class Table:
             for each in fields(self.row)
         ]
 
-    def problem(self, frame: pd.DataFrame) -> str:
+    def problem(self, frame: "pd.DataFrame") -> str:
         """What is wrong with the columns of a table that was read, in words; empty if nothing is. More are allowed."""
         if missing := [column.name for column in self.columns if column.name not in frame]:
             return f"has no column{'s' if len(missing) > 1 else ''} {', '.join(missing)}"
@@ -118,12 +119,16 @@ def table_of(row: type) -> Table:
     return vars(row)["__table__"]
 
 
-def write(row: type, rows: Sequence[Any] | pd.DataFrame, folder: Path) -> pd.DataFrame:
+def write(row: type, rows: "Sequence[Any] | pd.DataFrame", folder: Path) -> "pd.DataFrame":
     """Write a table of a stage into its folder, and return it: rows of the declared type, or a frame of its columns.
 
     Raises:
         ValueError: a frame has other columns than are declared.
     """
+    import pandas as pd
+
+    from dpg.runtime.outputs import write_table
+
     declared = table_of(row)
     names = [column.name for column in declared.columns]
     frame = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame([asdict(each) for each in rows], columns=names)
@@ -134,7 +139,7 @@ def write(row: type, rows: Sequence[Any] | pd.DataFrame, folder: Path) -> pd.Dat
     return write_table(frame, folder / declared.file)
 
 
-def write_all(rows: Mapping[type, Sequence[Any]], folder: Path) -> dict[type, pd.DataFrame]:
+def write_all(rows: Mapping[type, Sequence[Any]], folder: Path) -> "dict[type, pd.DataFrame]":
     """Write the tables of a stage into its folder, and return them by row type."""
     return {row: write(row, some, folder) for row, some in rows.items()}
 

@@ -1,4 +1,4 @@
-"""How a plan is told: a table for people, JSON for machines."""
+"""A plan as a table for people and as JSON for machines."""
 
 import io
 import json
@@ -8,9 +8,9 @@ import pytest
 from rich.console import Console
 
 from dpg.cli.plan import as_data
-from dpg.cli.plan_table import duration, show, size
-from dpg.planning.counts import StageWork
+from dpg.cli.plan_table import show
 from dpg.planning.forecast import Forecast, Plan
+from dpg.planning.work import ShardGroup, StageWork
 
 STAGES = ("train", "ablation", "checkpoint", "gradient", "value", "landscape")
 TASKS = ("Hopper-v4", "Walker2d-v4", "Humanoid-v4")
@@ -19,7 +19,8 @@ ALGORITHMS = ("ppo", "ppo_m", "trpo")
 
 def costly(stage: str, env: str | None = None, algorithm: str | None = None, cost: int = 1) -> Forecast:
     whole = stage in ("checkpoint", "landscape")
-    work = StageWork(stage, env, algorithm, pairs=3_844_008_000, approximate=whole, scratch_bytes=124 * 10**9)
+    shard = ShardGroup(1, {}, pairs=3_844_008_000, result_bytes=124 * 10**9)
+    work = StageWork(stage, env, algorithm, ((shard,),), approximate=whole)
     return Forecast(work, 2, 123456.0, 65432.0, cost * 10**9, 10**9)
 
 
@@ -60,16 +61,16 @@ def test_cached_stages_stand_apart():
     assert "cached, 1: train@Ant-v5-ppo" in text
 
 
-def test_stages_that_nothing_is_known_of_are_named():
+def test_stages_without_a_forecast_are_named():
     plan = planned(TASKS[:1], ALGORITHMS[:1], unknown=["mine@Ant-v5"])
-    assert "not foretold: mine@Ant-v5" in shown(plan, 80)
+    assert "no forecast: mine@Ant-v5" in shown(plan, 80)
     assert as_data(plan)["unknown_stages"] == ["mine@Ant-v5"]
 
 
 @pytest.mark.parametrize(
     ("seconds", "recorded", "words"),
-    [(12.0, False, "from 12 s of measurement, for"), (None, True, "from what 9 of the stages took before, for"),
-     (3.0, True, "from 3 s of measurement and what 9 of the stages took before, for")],
+    [(12.0, False, "from 12 s of measurement, for"), (None, True, "from earlier runs of 9 of the stages, for"),
+     (3.0, True, "from 3 s of measurement and earlier runs of 9 of the stages, for")],
 )  # fmt: skip
 def test_where_the_times_are_from_is_said(seconds, recorded, words):
     plan = planned(TASKS[:1], ALGORITHMS[:1])
@@ -108,27 +109,3 @@ def test_cached_stages_have_work_and_no_times_in_json():
     )["stages"]
     assert stale["stale"] and stale["wall_seconds"] == 65432.0
     assert not cached["stale"] and cached["wall_seconds"] is None
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [
-        (0.4, "0 s"),
-        (99, "99 s"),
-        (100, "1.7 min"),
-        (3600, "60 min"),
-        (7200, "2.0 h"),
-        (400000, "4.6 days"),
-        (1e8, "1,157 days"),
-    ],
-)
-def test_durations_are_read_in_the_unit_that_suits_them(seconds, words):
-    assert duration(seconds) == words
-
-
-@pytest.mark.parametrize(
-    ("count", "words"),
-    [(0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (999_600, "1.0 MB"), (124e9, "124 GB"), (3e15, "3000 TB")],
-)
-def test_sizes_are_read_in_the_unit_that_suits_them(count, words):
-    assert size(count) == words

@@ -13,6 +13,7 @@ import pytest
 
 from dpg.cli import overrides, staleness
 from dpg.cli.staleness import PipelineError
+from dpg.runtime import config
 from dpg.runtime.config import ConfigError
 
 ROOT = Path(__file__).parents[2]
@@ -71,12 +72,8 @@ def ran(output: str) -> set[str]:
 
 
 def stale(project: Path, *changes: str) -> set[str]:
-    with chdir(project), staleness.replica(project) as folder:
-        shutil.copyfile(project / "params.yaml", folder / "params.yaml")
-        if changes:
-            overrides.write(folder / "params.yaml", changes)
-        with staleness.asked(project, folder) as answer:
-            return set(answer().stale)
+    with chdir(project), staleness.asked(project, changes) as answer:
+        return set(answer().stale)
 
 
 def everything(folder: Path) -> dict[str, tuple[int, bytes]]:
@@ -146,6 +143,18 @@ def test_what_would_run_is_what_an_experiment_runs(project, change, expected):
     shell(project, "dvc", "checkout", "-q")
     assert stale(project) == set()
     assert stale(project, change) == set()
+
+
+def test_an_experiment_that_was_stopped_goes_on_behind_what_the_run_cache_holds(project):
+    """`dvc repro --dry` says the same of this experiment as of one that has run whole."""
+    change = "a.rate=3e-4"
+    overrides.write(project / "params.yaml", [change])
+    shell(project, "dvc", "repro", "params", "train@a")
+    shell(project, "git", "checkout", "-q", ".")
+    shell(project, "dvc", "checkout", "-q")
+    assert stale(project, change) == {"measure@a", "figures"}
+    overrides.write(project / "params.yaml", [change])
+    assert ran(shell(project, "dvc", "repro")) == {"measure@a"}
 
 
 def test_a_cell_less_leaves_the_others_as_they_are(project):
@@ -226,13 +235,13 @@ def test_the_answer_is_the_same_whatever_the_order_of_sets(project):
         assert json.loads(done.stdout) == ["figures", "measure@a", "params", "train@a"]
 
 
-def test_a_mistake_in_the_pipeline_is_told_in_dvcs_words(project):
+def test_a_mistake_in_the_pipeline_is_reported_in_dvcs_words(project):
     (project / "dvc.yaml").write_text(PIPELINE.replace("cmd: find", "command: find"), encoding="utf-8")
     with pytest.raises(PipelineError, match=r"dvc\.yaml"):
         stale(project)
 
 
-def test_a_check_of_parameters_that_fails_is_told(project):
+def test_a_check_of_parameters_that_fails_is_reported(project):
     (project / "dvc.yaml").write_text(
         PIPELINE.replace("echo valid", "echo 'no such task' >&2; false"), encoding="utf-8"
     )
@@ -247,8 +256,8 @@ def test_a_cache_elsewhere_is_found(project, tmp_path):
     assert stale(project) == set()
 
 
-def test_a_folder_that_is_no_project_is_told(tmp_path):
-    with pytest.raises(PipelineError, match="not a DVC project"), staleness.replica(tmp_path):
+def test_a_folder_that_is_no_project_is_reported(tmp_path):
+    with pytest.raises(PipelineError, match="not a DVC project"), staleness.asked(tmp_path, []):
         pass
 
 
@@ -262,22 +271,26 @@ def test_a_folder_that_is_no_project_is_told(tmp_path):
         (["nothing.here=1"], "nothing = {'here': 1}: no such parameter"),
     ],
 )
-def test_mistakes_in_overrides_are_told_as_a_run_tells_them(tmp_path, changes, words):
+def test_mistakes_in_overrides_are_reported_as_a_run_reports_them(changes, words):
     with pytest.raises(ConfigError) as caught:
-        overrides.apply(ROOT / "params.yaml", changes, tmp_path / "params.yaml")
+        overrides.read(ROOT / "params.yaml", changes)
     assert str(caught.value).splitlines()[0] == "params.yaml has 1 mistake:"
     assert words in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["ppo.lr", "ppo.lr=1,2", "~ppo.lr", "ppo.lr=[1"])
-def test_overrides_that_cannot_be_read_are_quoted(tmp_path, text):
+def test_overrides_that_cannot_be_read_are_quoted(text):
     with pytest.raises(overrides.OverrideError, match=re.escape(repr(text))):
-        overrides.apply(ROOT / "params.yaml", [text], tmp_path / "params.yaml")
+        overrides.read(ROOT / "params.yaml", [text])
 
 
 def test_overrides_are_written_as_dvc_writes_them(tmp_path):
     """Types as YAML reads them, and comments kept."""
     target = tmp_path / "params.yaml"
-    params = overrides.apply(ROOT / "params.yaml", ["ppo.lr=1e-5", "envs=[Ant-v5]", "ppo.reward_clip=null"], target)
+    changes = ["ppo.lr=1e-5", "envs=[Ant-v5]", "ppo.reward_clip=null"]
+    shutil.copyfile(ROOT / "params.yaml", target)
+    overrides.write(target, changes)
+    params = config.load(target)
+    assert params == overrides.read(ROOT / "params.yaml", changes)
     assert (params.ppo.lr, params.envs, params.ppo.reward_clip) == (1e-5, ("Ant-v5",), None)
     assert "# Table 1 of the paper" in target.read_text(encoding="utf-8")

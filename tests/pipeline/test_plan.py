@@ -1,4 +1,4 @@
-"""A plan of a project that has run, held against what DVC would run and what the stages recorded."""
+"""A plan of a project that has run, compared with what DVC would run and what the stages recorded."""
 
 import json
 import re
@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from dpg.cli import overrides
-from dpg.planning import counts, records
+from dpg.planning import records, stages
+from dpg.planning.cells import tasks_of
 from dpg.runtime import config
 from tests.pipeline.project import TASK_STAGE, chain, shell
 
@@ -21,15 +22,15 @@ def plan(project: Path, *arguments: str) -> dict[str, dict]:
 
 
 def test_of_a_project_that_is_up_to_date_nothing_would_run(project):
-    stages = plan(project)
-    assert set(stages) == EVERYTHING
-    assert not any(stage["stale"] for stage in stages.values())
+    planned = plan(project)
+    assert set(planned) == EVERYTHING
+    assert not any(stage["stale"] for stage in planned.values())
 
 
 def test_an_override_marks_its_chain_with_the_costs_of_before(project):
     """What has its costs on record is not measured; DVC's own dry run names the stages at the top of the chain."""
-    stages = plan(project, "-S", "ppo.lr=2e-4")
-    marked = {name for name, stage in stages.items() if stage["stale"]}
+    planned = plan(project, "-S", "ppo.lr=2e-4")
+    marked = {name for name, stage in planned.items() if stage["stale"]}
     assert marked == {"params", "figures", "report"} | chain("ppo")
     params = project / "params.yaml"
     before = params.read_bytes()
@@ -41,14 +42,14 @@ def test_an_override_marks_its_chain_with_the_costs_of_before(project):
     assert dry == {"params", "report"} | chain("ppo", stages=["train", "ablation"]) <= marked
     cost = json.loads((project / "data/runs/train/Hopper-v4/ppo.json").read_text(encoding="utf-8"))["cost"]
     (name,) = chain("ppo", stages=["train"])
-    assert stages[name]["core_seconds"] == cost["core_seconds"] or cost["workers"] != stages[name]["workers"]
+    assert planned[name]["core_seconds"] == cost["core_seconds"] or cost["workers"] != planned[name]["workers"]
 
 
 def test_counts_are_those_that_the_stages_recorded(project):
     params = config.load(project / "params.yaml")
     assert records.parameters(project) == params
-    tasks = counts.tasks_of(params)
-    works = [work for work in counts.stages(params, tasks) if work.rounds]
+    tasks = tasks_of(params)
+    works = [work for work in stages.stages(params, tasks) if work.rounds]
     known = records.read(project, tasks)
     assert {work.name for work in works} == chain("ppo", "trpo") | {TASK_STAGE} == set(known) - {"calibrate", "figures"}
     for work in works:
@@ -58,4 +59,4 @@ def test_counts_are_those_that_the_stages_recorded(project):
         assert work.stage == "landscape" or work.episodes == cost["episodes"]
         assert work.output_bytes == pytest.approx(cost["output_bytes"], rel=0.4), work.name
     figures = json.loads((project / "reports/figures/captions.json").read_text(encoding="utf-8"))
-    assert counts.figures(params, tasks) == len(figures)
+    assert stages.figures(params, tasks) == len(figures)

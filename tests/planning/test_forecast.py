@@ -1,24 +1,24 @@
-"""What is foretold of time and memory, by arithmetic on made-up measurements and records."""
+"""Forecasts of time and memory, by arithmetic on made-up measurements and records."""
 
 import pytest
 
 from dpg.planning import forecast
-from dpg.planning.counts import Load, StageWork
 from dpg.planning.forecast import Record
-from dpg.planning.rates import Process, Rates, Reply
+from dpg.planning.rates import Measurements, Rates, Startup
+from dpg.planning.work import ShardGroup, StageWork
 
 ENV, ALGORITHM = "Hopper-v4", "ppo"
 MB = 10**6
 # A second a pair and 1 MB; workers hold 200 MB and stages 500 MB before any work.
-MEASURED = Reply(
-    rates={f"{ENV} {ALGORITHM}": Rates(seconds={"pair": 1.0}, bytes={"pair": 1.0 * MB})},
-    worker=Process(resident=200 * MB, seconds=2.0),
-    stages={"value": Process(resident=500 * MB, seconds=3.0), "figures": Process(resident=300 * MB, seconds=2.0)},
+MEASURED = Measurements(
+    rates={(ENV, ALGORITHM): Rates(seconds={"pair": 1.0}, bytes={"pair": 1.0 * MB})},
+    worker=Startup(resident=200 * MB, seconds=2.0),
+    stages={"value": Startup(resident=500 * MB, seconds=3.0), "figures": Startup(resident=300 * MB, seconds=2.0)},
 )
 
 
 def work(count: int, pairs: int = 10) -> StageWork:
-    return StageWork("value", ENV, ALGORITHM, rounds=((Load(count, {"pair": pairs}, {"pair": pairs}),),))
+    return StageWork("value", ENV, ALGORITHM, rounds=((ShardGroup(count, {"pair": pairs}, {"pair": pairs}),),))
 
 
 def cost(core: float, workers: int = 2) -> dict[str, float]:
@@ -64,7 +64,7 @@ def test_the_same_work_takes_what_was_recorded_without_any_measurement():
 
 
 def test_other_work_takes_as_much_longer_than_measured_as_recorded_work_did():
-    """Then 40 seconds of pairs were reckoned with, and took 80; on other workers it is other work, too."""
+    """Then 40 seconds of pairs were forecast, and took 80; on other workers it is other work, too."""
     records = {work(4).name: Record(work(4), cost(3 + 2 * 2 + 80))}
     (more,) = forecast.forecast([work(8)], records, MEASURED, jobs=2)
     assert more.core_seconds == 3 + 2 * 2 + 160 and not more.recorded
@@ -72,7 +72,7 @@ def test_other_work_takes_as_much_longer_than_measured_as_recorded_work_did():
     assert alone.core_seconds == alone.wall_seconds == 3 + 80 and not alone.recorded
 
 
-def test_a_record_of_hardly_more_than_a_start_foretells_nothing():
+def test_a_record_of_little_more_than_a_start_changes_no_forecast():
     records = {work(4, 1).name: Record(work(4, 1), cost(3 + 2 * 2 + 6))}
     (found,) = forecast.forecast([work(8)], records, MEASURED, jobs=2)
     assert found.core_seconds == 3 + 2 * 2 + 80

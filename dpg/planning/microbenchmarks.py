@@ -1,17 +1,17 @@
-"""The rates of cells: `python -m dpg.planning.measurement`, a request as JSON on standard input.
+"""Microbenchmarks of the kinds of work, for some cells.
 
-The trainings' and probes' own functions run on a few thousand pairs of an untrained agent, on one thread. Core seconds
-are counted, which other work on the machine disturbs little.
+The functions of trainings and probes run on a few thousand pairs of an untrained agent, on one thread. Core seconds are
+counted, which other work on the machine disturbs little.
 """
 
 import ctypes
 import gc
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -22,12 +22,13 @@ from dpg.agent.snapshot import Snapshot
 from dpg.envs.make import make_vector
 from dpg.learning.batch import prepare
 from dpg.learning.update import update_policy, update_value
-from dpg.planning.counts import Cell, tasks_of
-from dpg.planning.rates import Process, Rates, Reply, Request
+from dpg.planning.cells import UntrainedCell, tasks_of
+from dpg.planning.rates import Measurements, Rates
+from dpg.planning.startup import startup
 from dpg.probes import baselines, landscape, stream_blocks, true_value
 from dpg.probes.stream_blocks import StreamBlock, StreamShard
 from dpg.probes.stream_scores import StreamScores
-from dpg.runtime.errors import UserError
+from dpg.runtime import config
 from dpg.runtime.machine import peak_memory
 from dpg.runtime.seeding import Seed
 from dpg.streams.rollout import Streams, collect
@@ -36,26 +37,34 @@ WIDTH, STEPS = 8, 400
 FEW, MANY = 512, 8192  # pairs
 POINTS, EPOCHS = 32, 2
 
-# Does some work on about so many pairs, and says how much that was.
+# Does some work on so many pairs, and returns its amount.
 Work = Callable[[int], int]
 
 
-def measure(request: Request) -> Reply:
-    """Of every task once what does not depend on the algorithm, then the updates of each algorithm."""
+def measure_cells(raw: Mapping[str, Any], cells: Sequence[tuple[str, str]]) -> Measurements:
+    """The rates of some cells: for each task what does not depend on the algorithm, then each algorithm's updates.
+
+    Args:
+        raw: the parameters as in `params.yaml`.
+        cells: tasks and algorithms.
+    """
+    params = config.parse(raw)
     torch.set_num_threads(1)
-    envs = tuple(dict.fromkeys(env for env, _ in request.cells))
-    tasks = tasks_of(request.params.model_copy(update={"envs": envs}))
-    worker = Process(resident=psutil.Process().memory_info().rss, seconds=time.process_time())
-    found: dict[str, Rates] = {}
+    envs = tuple(dict.fromkeys(env for env, _ in cells))
+    tasks = tasks_of(params.model_copy(update={"envs": envs}))
+    worker, found = startup(), {}
     for env in envs:
-        same = [Cell(request.params, tasks[env], algorithm) for other, algorithm in request.cells if other == env]
-        seconds, streams = rollouts(same[0])
-        common = Rates(seconds=seconds, bytes={}).joined(learning(same[0], streams))
-        found |= {f"{env} {cell.algorithm}": common.joined(updates(cell, streams)) for cell in same}
-    return Reply(rates=found, worker=worker)
+        same = [UntrainedCell(params, tasks[env], algorithm) for other, algorithm in cells if other == env]
+        stepping, streams = stepping_rates(same[0])
+        common = pair_rates(same[0], streams)
+        for cell in same:
+            update = update_rates(cell, streams)
+            seconds = {**stepping, **common.seconds, **update.seconds}
+            found[env, cell.algorithm] = Rates(seconds, {**common.bytes, **update.bytes})
+    return Measurements(found, worker)
 
 
-def rollouts(cell: Cell) -> tuple[dict[str, float], Streams]:
+def stepping_rates(cell: UntrainedCell) -> tuple[dict[str, float], Streams]:
     """Seconds of a step of a vector of environments and of each pair that it brings, and some streams."""
     common, seconds = cell.recipe.common, []
     for width in (1, WIDTH):
@@ -70,7 +79,7 @@ def rollouts(cell: Cell) -> tuple[dict[str, float], Streams]:
     return {"pair": pair, "step": max(0.0, seconds[0] - pair)}, streams
 
 
-def learning(cell: Cell, streams: Streams) -> Rates:
+def pair_rates(cell: UntrainedCell, streams: Streams) -> Rates:
     """What is done with pairs, whatever the algorithm."""
     params, recipe, state = cell.params, cell.recipe, cell.state
     agent = cell.snapshots([0], 1)[0]
@@ -119,7 +128,7 @@ def learning(cell: Cell, streams: Streams) -> Rates:
     )
 
 
-def updates(cell: Cell, streams: Streams) -> Rates:
+def update_rates(cell: UntrainedCell, streams: Streams) -> Rates:
     """Both updates of the algorithm: from few and from many pairs, whose difference is what pairs take."""
     recipe, state = cell.recipe, cell.state
     seconds, held = {}, {}
@@ -173,18 +182,3 @@ def _forget_peak() -> None:
         ctypes.CDLL(None).malloc_trim(0)
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
-
-
-def main() -> None:
-    """Read a request, measure, reply."""
-    request = Request.model_validate_json(sys.stdin.read())
-    reply, sys.stdout = sys.stdout, sys.stderr  # a task's own module may print
-    try:
-        text = measure(request).model_dump_json()
-    except UserError as error:
-        sys.exit(f"error: {error}")
-    print(text, file=reply)
-
-
-if __name__ == "__main__":
-    main()
