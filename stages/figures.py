@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dpg import tracking
 from dpg.report import alignment, metrics, style
 from dpg.report.claims import decisions
 from dpg.report.gallery import drawings
@@ -15,6 +14,7 @@ from dpg.runtime import config
 from dpg.runtime.outputs import replacing, write_atomic, write_table
 from dpg.runtime.progress import Progress
 from dpg.runtime.schema import Params
+from dpg.tracking import runs
 from stages.common import entrypoint
 from stages.common.execution import run_stage
 from stages.common.lineage import read_records
@@ -72,7 +72,7 @@ def tell(made: Mapping[str, Mapping[str, Any]], unknown: Sequence[str]) -> None:
         if name in unknown:
             print(f"{name}: its run {each['run_id']} is in {each['tracking_uri']}", file=sys.stderr)
         if each.get("lost_messages"):
-            print(f"warning: {tracking.summary_of_loss(name, each['run_id'], each['lost_messages'])}", file=sys.stderr)
+            print(f"warning: {runs.summary_of_loss(name, each['run_id'], each['lost_messages'])}", file=sys.stderr)
 
 
 if __name__ == "__main__":

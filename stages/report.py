@@ -5,13 +5,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from dpg import tracking
 from dpg.report.figures import interactive
 from dpg.report.page import records, render
 from dpg.report.tables import load
 from dpg.runtime import config
 from dpg.runtime.outputs import MissingOutputError, read_table, write_atomic
 from dpg.runtime.schema import Params
+from dpg.tracking import runs
 from stages.common import entrypoint
 from stages.common.lineage import record_paths
 from stages.common.scope import PipelineScope, record, tables_of
@@ -38,7 +38,7 @@ def main() -> None:
     write_atomic(render.render(material), PAGE)
     write_atomic(interactive.page(material.tables.landscape), LANDSCAPES)
     if run_id := material.records["figures"].run_id:
-        tracking.attach(PAGE, run_id)
+        runs.attach(PAGE, run_id)
     print(PAGE.resolve(), file=sys.stderr)
 
 

@@ -97,10 +97,11 @@ def tracking() -> Check:
     # Whoever waits for the findings is not kept waiting as long as a run may be.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", TIMEOUT_S)
-    from dpg.mlflow_store import TrackingError, look
+    from dpg.tracking.errors import TrackingError
+    from dpg.tracking.store import inspect_store
 
     try:
-        return Check("tracking", Level.OK, look())
+        return Check("tracking", Level.OK, inspect_store())
     except TrackingError as error:
         return Check("tracking", Level.PROBLEM, error.what, error.todo)
 

@@ -29,15 +29,15 @@ def ui(
     The store is `mlflow.db` in the project, or what `MLFLOW_TRACKING_URI` names; where that is a server, its own pages
     are the place.
     """
-    from dpg.mlflow_store import client_uri, database_file, shown, tracking_uri
+    from dpg.tracking.uri import client_uri, database_file, redacted, tracking_uri
 
     uri = client_uri()
     if uri.startswith(("http://", "https://")):
-        typer.echo(f"MLFLOW_TRACKING_URI names a server, whose pages show the runs: {shown(uri)}")
+        typer.echo(f"MLFLOW_TRACKING_URI names a server, whose pages show the runs: {redacted(uri)}")
         return
     database = database_file(uri)
     if database is not None and not database.exists():
-        raise UserError(f"there are no runs yet ({shown(tracking_uri())}): `dvc repro` makes them")
+        raise UserError(f"there are no runs yet ({redacted(tracking_uri())}): `dvc repro` makes them")
     # For one person one worker does, and no evaluations are judged here: the pages are there three times as soon.
     os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
     where = ["--backend-store-uri", uri, "--host", host, "--port", str(port)]
@@ -46,8 +46,8 @@ def ui(
 
 
 def _readable_packages() -> dict[str, str]:
-    """What lets MLflow's processes read their own migrations: see `dpg.mlflow_store` on % in the environment's path."""
-    from dpg.mlflow_store import MIGRATIONS
+    """Links that let MLflow read its migrations: `dpg.tracking.store` says why a % in the path prevents that."""
+    from dpg.tracking.store import MIGRATIONS
 
     if "%" not in str(MIGRATIONS):
         return {}

@@ -13,7 +13,7 @@ from dpg.runtime import project
 # What a number can depend on beside our own code.
 PACKAGES = ("gymnasium", "mujoco", "numpy", "pandas", "scipy", "torch")
 # What cannot change a number: the command line, drawing, tracking.
-EXCLUDED = ("cli", "importing", "planning", "report", "tracking.py")
+EXCLUDED = ("cli", "importing", "planning", "report", "tracking")
 
 
 def versions() -> dict[str, str]:

@@ -11,12 +11,12 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from dpg import tracking
-from dpg.mlflow_store import shown, tracking_uri
 from dpg.runtime.machine import peak_memory
 from dpg.runtime.outputs import claim, write_atomic, write_reasons
 from dpg.runtime.shard_cache import ShardCache, open_shard_cache, pin
 from dpg.runtime.shards import ExecutionContext, open_context, run_shards
+from dpg.tracking import runs
+from dpg.tracking.uri import redacted, tracking_uri
 from stages.common.scope import Scope, record
 
 Shard = TypeVar("Shard")
@@ -28,7 +28,7 @@ class RunningStage:
     """What a stage works with: its MLflow run, an empty folder for each output, and where its shards run."""
 
     title: str
-    run: tracking.Run
+    run: runs.Run
     outputs: list[Path]
     context: ExecutionContext
 
@@ -87,7 +87,7 @@ def run_stage(
         claim(*outputs, waiting=lambda: pin(*work)) as claimed,
         open_shard_cache(*work) as cache,
         open_context(cache, modules) as context,
-        tracking.stage_run(stage, logged, scope.tags, cache.read_metadata("run"), _description(outputs)) as run,
+        runs.stage_run(stage, logged, scope.tags, cache.read_metadata("run"), _description(outputs)) as run,
     ):
         cache.write_metadata("run", run.id)
         _report(cache, "resuming: {} are there from an earlier run, in {}")
@@ -102,7 +102,7 @@ def run_stage(
         cost = _cost(context, outputs, time.monotonic() - claimed.since)
         # MLflow's own prefix for system metrics: their charts come after those of the measurements.
         run.log_metrics({f"system/{name}": value for name, value in asdict(cost).items()}, step=0)
-        made_by = {"run_id": run.id, "tracking_uri": shown(tracking_uri()), "provenance": tracking.provenance()}
+        made_by = {"run_id": run.id, "tracking_uri": redacted(tracking_uri()), "provenance": runs.provenance()}
         entry = made_by | {"lost_messages": run.all_lost, "cost": asdict(cost)}
         write_atomic(json.dumps(entry, indent=2) + "\n", record(stage, scope))
 

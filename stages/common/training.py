@@ -8,12 +8,12 @@ from typing import Any
 import pandas as pd
 from pydantic import BaseModel
 
-from dpg import tracking
 from dpg.agent.recipe import Recipe
 from dpg.learning.training import DivergenceError
 from dpg.runtime.schema import Params
 from dpg.tables.table import table_of, write
 from dpg.tables.training import Record
+from dpg.tracking import runs
 
 IDENTITY = {"agent", "iteration", "pairs"}
 
@@ -42,7 +42,7 @@ def diverged(error: DivergenceError) -> str:
     return f"needs agents that do not diverge: {error}"
 
 
-def log_means(run: tracking.Run, records: Sequence[Record], prefix: str = "") -> None:
+def log_means(run: runs.Run, records: Sequence[Record], prefix: str = "") -> None:
     """The records' means over agents, by environment steps."""
     if not records:
         return
@@ -52,7 +52,7 @@ def log_means(run: tracking.Run, records: Sequence[Record], prefix: str = "") ->
         run.log_metrics(metrics, step=int(pairs))
 
 
-def log_agents(run: tracking.Run, children: Sequence[tracking.Run], records: Sequence[Record]) -> None:
+def log_agents(run: runs.Run, children: Sequence[runs.Run], records: Sequence[Record]) -> None:
     """Every agent's metrics on its own run and their means on the cell's, by environment steps."""
     for record in records:
         metrics = {name: value for name, value in asdict(record).items() if name not in IDENTITY}

@@ -146,16 +146,16 @@ def test_dvc_without_git_has_to_be_told(project):
 
 
 def test_a_tracking_store_is_looked_at_and_not_made(project, monkeypatch):
-    """What can be wrong with one, and the advice: tests/test_mlflow_store.py."""
+    """What can be wrong with one, and the advice: tests/tracking/test_store.py."""
     check = check_project.tracking()
-    assert (check.level, check.found) == (Level.OK, f"sqlite:///{project}/mlflow.db, which the first run will make")
+    assert (check.level, check.found) == (Level.OK, f"sqlite:///{project}/mlflow.db, which the first run will create")
     assert not (project / "mlflow.db").exists()
     (project / "mlflow.db").write_text("no database, though as long as the header of one: " * 4, encoding="utf-8")
     check = check_project.tracking()
     assert check.level is Level.PROBLEM
-    assert "it is no database" in check.found and "move the file away" in check.todo
+    assert "it is not a database" in check.found and "move the file away" in check.todo
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{project}/params.yaml/mlflow.db")
-    assert "params.yaml is no folder" in check_project.tracking().found
+    assert "params.yaml is not a folder" in check_project.tracking().found
 
 
 def test_settings(project, monkeypatch):

@@ -71,7 +71,7 @@ def test_a_change_of_any_module_that_computes_changes_the_name(copy):
 def test_what_draws_tracks_and_talks_does_not_change_the_name(copy):
     """A new colour in a figure must not throw hours of finished shards away."""
     before = name(copy)
-    for path in ("report/new.py", "cli/new.py", "tracking.py", "agent/notes.txt"):
+    for path in ("report/new.py", "cli/new.py", "tracking/new.py", "agent/notes.txt"):
         change(copy / "dpg" / path)
     assert name(copy) == before
 

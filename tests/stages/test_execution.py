@@ -10,7 +10,7 @@ import sys
 import pytest
 from mlflow import MlflowClient
 
-from dpg.mlflow_store import EXPERIMENT
+from dpg.tracking.uri import EXPERIMENT
 from tests.stages.sample import OUTPUTS, STAGE, Ending, Project
 
 

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
-from dpg import tracking
-from dpg.mlflow_store import EXPERIMENT, TrackingError
+from dpg.tracking import runs
+from dpg.tracking.errors import TrackingError
+from dpg.tracking.uri import EXPERIMENT
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,7 @@ def test_a_stage_leaves_parameters_metrics_tables_tags_and_its_id(project):
     params = {"seed": 0, "ppo": {"lr": 1.25e-4, "reward_clip": None, "anneal": True}, "sizes": (100, 200)}
     (project / "tables").mkdir()
     (project / "tables" / "history.csv").write_text("a\n1\n", encoding="utf-8")
-    with tracking.stage_run("train", params, {"env": "Hopper-v4"}, None) as run:
+    with runs.stage_run("train", params, {"env": "Hopper-v4"}, None) as run:
         run.log_metrics({"kl": 0.5, "mean_return": float("nan")}, step=2000)
         run.log_metrics({"kl": 0.25}, step=4000)
         run.log_artifacts(project / "tables", "tables")
@@ -58,7 +59,7 @@ def test_a_stage_leaves_parameters_metrics_tables_tags_and_its_id(project):
 
 def test_means_over_agents_step_in_environment_steps(project):
     table = pd.DataFrame({"iteration": [0, 0, 30, 30], "cosine": [0.2, 0.4, 0.1, 0.1]})
-    with tracking.stage_run("gradient", {}, {}, None) as run:
+    with runs.stage_run("gradient", {}, {}, None) as run:
         run.log_curve("cosine", table, "cosine", timesteps=2000)
     history = client(project).get_metric_history(run.id, "cosine")
     assert [(metric.step, metric.value) for metric in history] == [
@@ -69,7 +70,7 @@ def test_means_over_agents_step_in_environment_steps(project):
 
 @pytest.mark.parametrize(("error", "status"), [(RuntimeError, "FAILED"), (KeyboardInterrupt, "KILLED")])
 def test_a_stage_that_ends_badly_says_so(project, error, status):
-    with pytest.raises(error), tracking.stage_run("train", {}, {}, None) as run:
+    with pytest.raises(error), runs.stage_run("train", {}, {}, None) as run:
         run.log_metrics({"kl": 1.0}, step=1)
         raise error
     found = client(project).get_run(run.id)
@@ -79,11 +80,11 @@ def test_a_stage_that_ends_badly_says_so(project, error, status):
 
 def test_the_run_of_a_killed_stage_is_closed_by_the_one_that_goes_on(project):
     """One that was killed had no time to end itself, nor its agents'."""
-    stage = tracking.stage_run("train", {}, {}, None)
+    stage = runs.stage_run("train", {}, {}, None)
     killed = stage.__enter__()
     child = killed.child("agent 0", {"agent": "0"})
     assert client(project).get_run(child.id).info.status == "RUNNING"
-    with tracking.stage_run("train", {}, {}, resumes=killed.id) as run:
+    with runs.stage_run("train", {}, {}, resumes=killed.id) as run:
         pass
     for each in (killed, child):
         found = client(project).get_run(each.id)
@@ -92,7 +93,7 @@ def test_the_run_of_a_killed_stage_is_closed_by_the_one_that_goes_on(project):
 
 
 def test_an_earlier_run_that_the_store_does_not_know_is_no_trouble(project):
-    with tracking.stage_run("train", {}, {}, resumes="0" * 32) as run:
+    with runs.stage_run("train", {}, {}, resumes="0" * 32) as run:
         pass
     assert client(project).get_run(run.id).info.status == "FINISHED"
 
@@ -102,22 +103,22 @@ def test_a_server_that_cannot_be_reached_stops_the_stage_at_its_start(project, m
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with (
         pytest.raises(TrackingError, match=r"http://127.0.0.1:9 cannot be used"),
-        tracking.stage_run("train", {}, {}, None),
+        runs.stage_run("train", {}, {}, None),
     ):
         pytest.fail("the work began")
 
 
 def test_a_store_that_refuses_something_is_said_aloud_and_spares_the_work(project, capsys):
-    with tracking.stage_run("train", {"seed": 0}, {}, None) as run:
+    with runs.stage_run("train", {"seed": 0}, {}, None) as run:
         run.log_params({"seed": 1})  # MLflow does not change a parameter
-    assert f"warning: MLflow run {run.id} lost something" in capsys.readouterr().err
+    assert f"warning: MLflow run {run.id} lost data" in capsys.readouterr().err
     assert client(project).get_run(run.id).info.status == "FINISHED"
 
 
 def test_four_stages_may_start_at_once_on_a_missing_store(tmp_path, monkeypatch):
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    script = "from dpg import tracking\nwith tracking.stage_run('train', {}, {}, None): pass"
+    script = "from dpg.tracking import runs\nwith runs.stage_run('train', {}, {}, None): pass"
     started = [
         subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path, stderr=subprocess.PIPE, encoding="utf-8")
         for _ in range(4)
@@ -130,11 +131,11 @@ def test_four_stages_may_start_at_once_on_a_missing_store(tmp_path, monkeypatch)
 
 def test_a_run_says_which_runs_made_what_it_reads(project):
     """Those that this store knows are links; of the others it says which store has them."""
-    with tracking.stage_run("train", {}, {}, None) as made:
+    with runs.stage_run("train", {}, {}, None) as made:
         pass
     here = {"run_id": made.id, "tracking_uri": "sqlite:///here.db"}
     elsewhere = {"run_id": "0" * 32, "tracking_uri": "https://elsewhere"}
-    with tracking.stage_run("figures", {}, {}, None, "What it does.") as run:
+    with runs.stage_run("figures", {}, {}, None, "What it does.") as run:
         assert run.link({"train@A-v0-ppo": here, "value@A-v0-ppo": elsewhere}) == ["value@A-v0-ppo"]
     tags = client(project).get_run(run.id).data.tags
     assert tags["made_by.train.A-v0-ppo"] == made.id
@@ -148,7 +149,7 @@ def test_a_run_says_which_runs_made_what_it_reads(project):
 
 
 def test_what_was_lost_is_counted_and_said_again_at_the_end(project, capsys):
-    with tracking.stage_run("train", {"seed": 0}, {}, None) as run:
+    with runs.stage_run("train", {"seed": 0}, {}, None) as run:
         child = run.child("agent 0", {})
         run.log_params({"seed": 1})  # MLflow does not change a parameter
         child.log_params({"seed": 2})
@@ -160,7 +161,7 @@ def test_what_was_lost_is_counted_and_said_again_at_the_end(project, capsys):
 def test_runs_of_an_experiment_of_dvcs_are_named_after_it(project, monkeypatch):
     """Charts show names alone."""
     monkeypatch.setenv("DVC_EXP_NAME", "faster")
-    with tracking.stage_run("train", {}, {}, None) as run:
+    with runs.stage_run("train", {}, {}, None) as run:
         child = run.child("Hopper-v4 ppo agent 0", {})
     names = [client(project).get_run(each.id).info.run_name for each in (run, child)]
     assert names == ["train@Hopper-v4-ppo faster", "Hopper-v4 ppo agent 0 faster"]
@@ -169,10 +170,10 @@ def test_runs_of_an_experiment_of_dvcs_are_named_after_it(project, monkeypatch):
 def test_a_file_joins_a_run_that_has_ended(project, tmp_path, capsys):
     page = tmp_path / "index.html"
     page.write_text("<html>", encoding="utf-8")
-    with tracking.stage_run("figures", {}, {}, None) as run:
+    with runs.stage_run("figures", {}, {}, None) as run:
         pass
-    tracking.attach(page, run.id)
+    runs.attach(page, run.id)
     assert [file.path for file in client(project).list_artifacts(run.id)] == ["index.html"]
     assert capsys.readouterr().err == ""
-    tracking.attach(page, "0" * 32)
-    assert f"index.html is not in MLflow's run {'0' * 32}" in capsys.readouterr().err
+    runs.attach(page, "0" * 32)
+    assert f"index.html is missing from MLflow's run {'0' * 32}" in capsys.readouterr().err

@@ -13,21 +13,23 @@ import mlflow
 import pytest
 from mlflow import MlflowClient
 
-from dpg import mlflow_store, tracking
-from dpg.mlflow_store import EXPERIMENT, TrackingError, explained, look, open_store
+from dpg.tracking import runs, store
+from dpg.tracking.errors import TrackingError, explained
+from dpg.tracking.store import inspect_store, open_store
+from dpg.tracking.uri import EXPERIMENT, database_file
 
 # As some CI systems name a checkout, and as a person may: decoded once too often, they are other folders.
 NAMES = ("feature%2Fx?", "who's 'with space & #hash'; ü")
 USE = """
 from pathlib import Path
-from dpg import mlflow_store, tracking
+from dpg.tracking import runs, store, uri
 Path("params.txt").write_text("valid", encoding="utf-8")
-with tracking.stage_run("params", {}, {}, None) as run:
+with runs.stage_run("params", {}, {}, None) as run:
     run.log_file(Path("params.txt"))
-print(mlflow_store.tracking_uri())
-print(mlflow_store.look())
+print(uri.tracking_uri())
+print(store.inspect_store())
 """
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +38,7 @@ def made(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("store")
     with pytest.MonkeyPatch.context() as patch:
         enter(root, patch)
-        with tracking.stage_run("train", {}, {}, None):
+        with runs.stage_run("train", {}, {}, None):
             pass
     return root
 
@@ -45,7 +47,7 @@ def enter(root: Path, patch: pytest.MonkeyPatch, uri: str = "") -> None:
     for name in [name for name in os.environ if name.startswith(("MLFLOW_TRACKING", "MLFLOW_EXP", "_MLFLOW", "DVC_"))]:
         patch.delenv(name)
     patch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    patch.setattr(mlflow_store, "TIMEOUT_S", 0)
+    patch.setattr(store, "TIMEOUT_S", 0)
     patch.chdir(root)
     if uri:
         patch.setenv("MLFLOW_TRACKING_URI", uri)
@@ -59,9 +61,9 @@ def project(made, tmp_path, monkeypatch) -> Path:
 
 
 def refusal() -> str:
-    """What the look and the run say, which must be the same, and no secret."""
+    """What the inspection and the run say, which must be the same, and no secret."""
     said = []
-    for use in (look, open_store):
+    for use in (inspect_store, open_store):
         with pytest.raises(TrackingError) as caught, explained():
             use()
         said.append(str(caught.value))
@@ -81,7 +83,7 @@ def test_a_project_may_lie_in_any_folder(tmp_path, name):
     """With its environment in it: MLflow is imported from a folder of that name, too."""
     packages = tmp_path / name / "packages"
     packages.parent.mkdir()
-    packages.symlink_to(Path(mlflow.__file__).parents[1])
+    packages.symlink_to(Path(mlflow.__file__).parents[2])
     root = tmp_path / "nothing else" / name
     root.mkdir(parents=True)
     environment = {
@@ -98,7 +100,7 @@ def test_a_project_may_lie_in_any_folder(tmp_path, name):
     assert done.returncode == 0, done.stderr
     uri, found = done.stdout.splitlines()
     assert found == f"{uri}, 1 runs"
-    assert mlflow_store.database_file(uri) == root / "mlflow.db"
+    assert database_file(uri) == root / "mlflow.db"
     assert {path.relative_to(root).parts[0] for path in root.rglob("params.txt")} == {"mlartifacts", "params.txt"}
     assert [path.name for path in root.parent.iterdir()] == [name]
 
@@ -121,13 +123,13 @@ def test_another_versions_schema(project):
     change(project, "UPDATE alembic_version SET version_num = '0584bdc529eb'")
     assert f"`mlflow db upgrade sqlite:///{project}/mlflow.db`" in refusal()
     change(project, "UPDATE alembic_version SET version_num = 'ffffffffffff'")
-    assert "a newer MLflow made it" in refusal()
+    assert "which a newer MLflow made" in refusal()
 
 
 def test_a_database_that_another_program_keeps_locked(project):
     connection = sqlite3.connect(project / "mlflow.db")
     connection.execute("BEGIN EXCLUSIVE")
-    assert "another program keeps it locked" in refusal()
+    assert "another program has it locked" in refusal()
     connection.close()
     open_store()
 
@@ -143,7 +145,7 @@ def test_what_is_no_database(project):
 
 def test_a_missing_database_is_not_made_by_a_look(project):
     (project / "mlflow.db").unlink()
-    assert look().endswith("/mlflow.db, which the first run will make")
+    assert inspect_store().endswith("/mlflow.db, which the first run will create")
     assert not (project / "mlflow.db").exists()
 
 
@@ -152,7 +154,7 @@ def test_a_missing_database_is_not_made_by_a_look(project):
     [
         ("file:mlruns", "mlflow migrate-filestore"),
         ("mlruns", "MLFLOW_ALLOW_FILE_STORE=true"),
-        ("mongodb://me:secret@host/runs", "MLflow knows no store of the kind 'mongodb'"),
+        ("mongodb://me:secret@host/runs", "MLflow knows no store with the scheme 'mongodb'"),
         ("mssql+nodriver://me:secret@host/runs", "its URI cannot be read"),
         ("sqlite://mlflow.db", "three slashes"),
         ("http://me:secret@127.0.0.1:9", "no server answers ([Errno 111] Connection refused)\nstart the server"),
@@ -169,7 +171,7 @@ def test_a_store_that_is_none(project, monkeypatch, uri, told):
         (401, "MLFLOW_TRACKING_USERNAME"),
         (403, "MLFLOW_TRACKING_USERNAME"),
         (503, "start the server"),
-        (404, "no MLflow server"),
+        (404, "not an MLflow server"),
     ],
 )
 def test_a_server_that_refuses(project, monkeypatch, code, told):
@@ -193,10 +195,10 @@ def test_a_server_that_refuses(project, monkeypatch, code, told):
 
 def test_the_whole_table_of_runs_is_reachable_where_a_description_cannot_hold_it(project):
     """The paper's nine cells have some ninety runs; MLflow cuts a description at 8,000 letters."""
-    with tracking.stage_run("train", {}, {}, None) as made:
+    with runs.stage_run("train", {}, {}, None) as made:
         pass
     names = [f"update_step@Humanoid-v4-ppo_m.{index:02}" for index in range(93)]
-    with tracking.stage_run("figures", {}, {}, None, "What it does.") as run:
+    with runs.stage_run("figures", {}, {}, None, "What it does.") as run:
         run.link({name: {"run_id": made.id, "tracking_uri": "here"} for name in names})
     assert run.all_lost == 0
     client, _ = open_store()

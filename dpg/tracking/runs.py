@@ -1,8 +1,4 @@
-"""The MLflow sink: what a stage tells about itself. Used by `stages/` alone, and by nothing that computes.
-
-Runs go to the store that `dpg.mlflow_store` opens: `MLFLOW_TRACKING_URI` where it is set, else SQLite in the project
-(`mlflow.db`, artifacts in `mlartifacts/`), under `DVC_ROOT`: experiments that DVC runs in a temporary copy keep theirs.
-"""
+"""MLflow runs of stages, with their parameters, metrics, artifacts and lineage."""
 
 import contextlib
 import json
@@ -22,8 +18,9 @@ from mlflow.entities import Metric, Param
 from mlflow.exceptions import MlflowException
 from mlflow.utils.validation import MAX_TAG_VAL_LENGTH
 
-from dpg.mlflow_store import TrackingError, explained, open_store, without_login
 from dpg.runtime import machine
+from dpg.tracking.errors import TrackingError, explained, without_login
+from dpg.tracking.store import open_store
 
 NOTE = "mlflow.note.content"  # the tag that the UI shows as the description
 MADE_BY = ("| stage | made by |", "|---|---|")
@@ -33,7 +30,7 @@ PACKAGES = ("dpg", "torch", "mujoco", "gymnasium", "numpy", "scipy", "mlflow", "
 
 
 class Run:
-    """One MLflow run. Metrics are buffered; a store that fails on the way is reported and does not stop the work."""
+    """One MLflow run. Metrics are buffered. A store that fails later on causes a warning and does not stop the work."""
 
     def __init__(self, client: MlflowClient, experiment_id: str, name: str, tags: Mapping[str, str]) -> None:
         self._client = client
@@ -42,14 +39,14 @@ class Run:
         self._metrics: list[Metric] = []
         self._children: list[Run] = []
         self._params: dict[str, Any] = {}
-        # Charts tell runs apart by their names.
+        # Charts distinguish runs by their names.
         full_name = " ".join(filter(None, (name, os.environ.get("DVC_EXP_NAME"))))
         run = client.create_run(experiment_id, run_name=full_name, tags=self._tags)
         self.id: str = run.info.run_id
-        self.lost = 0  # messages that the store did not take
+        self.lost = 0  # messages that the store did not accept
 
     def child(self, name: str, tags: Mapping[str, str]) -> "Run":
-        """A run nested under this one, with its parameters and tags, and some tags of its own."""
+        """A run nested under this one, with its parameters and tags plus further tags."""
         child = Run(self._client, self._experiment_id, name, self._tags | dict(tags) | {"mlflow.parentRunId": self.id})
         child.log_params(self._params)
         self._children.append(child)
@@ -57,19 +54,19 @@ class Run:
 
     @property
     def all_lost(self) -> int:
-        """Messages that the store did not take, from this run and those nested under it."""
+        """Messages of this run and its nested runs that the store did not accept."""
         return self.lost + sum(child.all_lost for child in self._children)
 
     def log_params(self, params: Mapping[str, Any]) -> None:
-        """Parameters, flat and dotted."""
+        """Log parameters, nested ones under dotted names."""
         self._params |= params
         entries = [Param(name, _text(value)) for name, value in flatten(params).items()]
-        with self._spared():
+        with self._tolerating_errors():
             for first in range(0, len(entries), PARAM_BATCH):
                 self._client.log_batch(self.id, params=entries[first : first + PARAM_BATCH])
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        """Metrics at a step, counted in environment steps; values that are not finite are left out."""
+        """Log metrics at a step, in environment steps; values that are not finite are omitted."""
         now = int(time.time() * 1000)
         finite = {name: value for name, value in metrics.items() if abs(value) < float("inf")}
         self._metrics += [Metric(name, float(value), now, step) for name, value in finite.items()]
@@ -77,36 +74,36 @@ class Run:
             self.flush()
 
     def log_curve(self, metric: str, table: pd.DataFrame, column: str, timesteps: int) -> None:
-        """The mean of a column over training, as a metric; `timesteps` are the pairs of one iteration."""
+        """Log the mean of a column by iteration as a metric; an iteration has `timesteps` environment steps."""
         means = table.groupby("iteration")[column].mean()
         for iteration, value in zip(means.index.to_numpy(), means.to_numpy(), strict=True):
             self.log_metrics({metric: float(value)}, step=int(iteration) * timesteps)
 
     def flush(self) -> None:
-        """Send what is buffered."""
+        """Send the buffered metrics."""
         metrics, self._metrics = self._metrics, []
-        with self._spared():
+        with self._tolerating_errors():
             for first in range(0, len(metrics), BATCH):
                 self._client.log_batch(self.id, metrics=metrics[first : first + BATCH])
 
     def log_file(self, path: Path) -> None:
-        """A file, as an artifact of its name."""
-        with self._spared():
+        """Log a file as an artifact."""
+        with self._tolerating_errors():
             self._client.log_artifact(self.id, str(path))
 
     def log_artifacts(self, directory: Path, under: str) -> None:
-        """Every file of a directory, as artifacts under a folder of that name."""
-        with self._spared():
+        """Log the files of a directory as artifacts in the folder `under`."""
+        with self._tolerating_errors():
             self._client.log_artifacts(self.id, str(directory), under)
 
     def link(self, made: Mapping[str, Mapping[str, Any]]) -> list[str]:
-        """Say which runs made what this one reads: by name, their records with `run_id` and `tracking_uri`.
+        """Link the runs that made this run's inputs, given their records (`run_id`, `tracking_uri`) by stage.
 
-        Each becomes a tag, and a line of a table: in the artifact `made_by.md`, and in the description while it fits.
-        Returns the names of those that this store does not know.
+        Each becomes a tag and a row of a table, in the artifact `made_by.md` and, as far as it fits, in the
+        description. Returns the stages whose runs this store does not know.
         """
         lines, unknown = list[str](), list[str]()
-        with self._spared():
+        with self._tolerating_errors():
             for name, record in made.items():
                 self._client.set_tag(self.id, f"made_by.{name.replace('@', '.')}", record["run_id"])  # no @ is allowed
                 try:
@@ -127,29 +124,28 @@ class Run:
     def end(self, status: str) -> None:
         """Close the run as FINISHED, FAILED or KILLED."""
         self.flush()
-        with self._spared():
+        with self._tolerating_errors():
             self._client.set_terminated(self.id, status)
 
     @contextlib.contextmanager
-    def _spared(self) -> Generator[None]:
+    def _tolerating_errors(self) -> Generator[None]:
         try:
             yield
         except (MlflowException, OSError) as error:
             self.lost += 1
-            told = without_login(error)
-            print(f"warning: MLflow run {self.id} lost something: {told}", file=sys.stderr, flush=True)
+            print(f"warning: MLflow run {self.id} lost data: {without_login(error)}", file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager
 def stage_run(
     stage: str, params: Mapping[str, Any], tags: Mapping[str, str], resumes: str | None, description: str = ""
 ) -> Generator[Run]:
-    """A run for one execution of a stage. `resumes`: the run of an earlier one that was killed, which is closed.
+    """A run for one execution of a stage; `description` is Markdown for the run's page.
 
-    The `description` is Markdown, which MLflow shows on the run's page.
+    `resumes` is the run of an earlier execution that was killed; it is closed.
 
     Raises:
-        TrackingError: the store cannot be reached; raised at the start, before any work.
+        TrackingError: the store cannot be used; raised before any work.
     """
     dvc_name = os.environ.get("DVC_STAGE", stage)
     known = provenance() | _experiment()
@@ -170,7 +166,7 @@ def stage_run(
 
 
 def _note(text: str, lines: Sequence[str], whole: str) -> str:
-    """A description with the table of runs; of a long one, whole lines only, and where the others are."""
+    """A description with the table of runs, cut to the rows that fit, with a link to the whole table."""
     note = "\n".join([text, "", *MADE_BY, *lines])
     kept = len(lines)
     while len(note) > MAX_TAG_VAL_LENGTH and kept:
@@ -181,24 +177,24 @@ def _note(text: str, lines: Sequence[str], whole: str) -> str:
 
 
 def summary_of_loss(stage: str, run_id: str, lost: int) -> str:
-    """What to say of a run that is not whole."""
+    """The warning for a run that is incomplete."""
     messages = "1 message" if lost == 1 else f"{lost} messages"
     return f"MLflow lost {messages} of {stage}: its run {run_id} is incomplete, its results are not"
 
 
 def attach(path: Path, run_id: str) -> None:
-    """Add a file to a run that has ended; a store that does not know the run, or fails, is told of and no error."""
+    """Add a file to a run that has ended; failure causes a warning only."""
     try:
         with explained():
             client, _ = open_store()
         client.log_artifact(run_id, str(path))
-    except Exception as error:  # of any kind: MLflow passes on those of what it uses
-        told = error if isinstance(error, TrackingError) else without_login(error)
-        print(f"warning: {path} is not in MLflow's run {run_id}: {told}", file=sys.stderr, flush=True)
+    except Exception as error:  # of any type: MLflow passes on the errors of its libraries
+        message = error if isinstance(error, TrackingError) else without_login(error)
+        print(f"warning: {path} is missing from MLflow's run {run_id}: {message}", file=sys.stderr, flush=True)
 
 
 def _close_killed(client: MlflowClient, experiment_id: str, run_id: str, by: str) -> None:
-    """End a run, and those nested under it, that had no time to end themselves. The store may not know it."""
+    """End a killed run and its nested runs. The store may not know it."""
     with contextlib.suppress(MlflowException):
         nested = client.search_runs([experiment_id], f"tags.`mlflow.parentRunId` = '{run_id}'")
         for run in (client.get_run(run_id), *nested):
@@ -208,7 +204,7 @@ def _close_killed(client: MlflowClient, experiment_id: str, run_id: str, by: str
 
 
 def flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one, with dotted names."""
+    """A nested mapping as a flat one with dotted names."""
     flat: dict[str, Any] = {}
     for name, value in params.items():
         if isinstance(value, Mapping):
@@ -219,7 +215,7 @@ def flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def provenance() -> dict[str, str]:
-    """Versions, hardware and commit that a stage runs with."""
+    """The versions, hardware and commit of this process."""
     tags = {f"version.{package}": version(package) for package in PACKAGES}
     tags |= {
         "version.python": platform.python_version(),
@@ -232,7 +228,7 @@ def provenance() -> dict[str, str]:
 
 
 def _experiment() -> dict[str, str]:
-    """What DVC says of the experiment."""
+    """DVC's description of the experiment."""
     names = ("DVC_STAGE", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV", "DVC_ROOT")
     return {name.lower().replace("_", ".", 1): os.environ[name] for name in names if os.environ.get(name)}
 
