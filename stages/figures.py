@@ -17,7 +17,7 @@ from dpg.runtime.schema import Params
 from dpg.tracking import runs
 from stages.common import entrypoint
 from stages.common.execution import run_stage
-from stages.common.lineage import read_records
+from stages.common.lineage import read_records, warn_of_changed_code
 from stages.common.scope import PipelineScope, tables_of
 
 REPORTS = Path("reports")
@@ -27,6 +27,7 @@ FIGURES = REPORTS / "figures"
 def main() -> None:
     """Draw every figure of every cell, and summarise them."""
     params = config.load()
+    warn_of_changed_code(params)
     statistics, timesteps = params.statistics, params.common.timesteps
     measured = load(params.envs, params.algorithms, tables_of)
     gallery = drawings(measured, timesteps, statistics)

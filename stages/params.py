@@ -1,7 +1,8 @@
 """Check `params.yaml`, before DVC touches any output: every other stage waits for this one.
 
-DVC deletes a stage's outputs before it runs the stage's command. This stage's own output never changes, so its
-running makes nothing else stale; when it fails, no other stage has begun and all results are still there.
+DVC deletes a stage's outputs before it runs the stage's command. `data/params.txt` never changes, and a file of
+`data/algorithms` with the code of its algorithm, so that running this stage makes nothing else stale; when it fails, no
+other stage has begun and all results are still there.
 
 What the parameters keep from being measured is told here as well, and is no mistake: the rest runs to the report.
 """
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from dpg.envs.examine import check_tasks
 from dpg.envs.make import time_limit
-from dpg.runtime import config
+from dpg.runtime import config, own_code
 from dpg.streams import measurable
 from stages.common import entrypoint
 
@@ -23,9 +24,15 @@ def main() -> None:
     limits = {env: time_limit(env, params.common.modules) for env in params.envs}
     for line in measurable.messages(params, limits):
         print(f"note: {line}", file=sys.stderr)
-    target = Path("data/params.txt")
-    target.parent.mkdir(exist_ok=True)
-    target.write_text("params.yaml is valid\n", encoding="utf-8")
+    for path, text in own_code.records(params).items():
+        write(path, text)
+    write(Path("data/params.txt"), "params.yaml is valid\n")
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file, and the folders above it where they are missing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from dpg.runtime.outputs import MissingOutputError, read_table, write_atomic
 from dpg.runtime.schema import Params
 from dpg.tracking import runs
 from stages.common import entrypoint
-from stages.common.lineage import record_paths
+from stages.common.lineage import record_paths, warn_of_changed_code
 from stages.common.scope import PipelineScope, record, tables_of
 
 REPORTS = Path("reports")
@@ -26,6 +26,7 @@ CALIBRATION = Path("data/calibrate/calibration.csv")
 def main() -> None:
     """Write `reports/index.html`, and `reports/landscapes.html` beside it."""
     params = config.load()
+    warn_of_changed_code(params)
     material = render.Material(
         params=params,
         tables=load(params.envs, params.algorithms, tables_of),

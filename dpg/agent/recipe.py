@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, field_validat
 
 from dpg.runtime import registry
 from dpg.runtime.schema import AlgorithmConfig, Common, Params
+from dpg.runtime.seeding import Seed
 
 
 class Recipe(BaseModel):
@@ -63,3 +64,11 @@ class Recipe(BaseModel):
         """The user's own modules that training depends on: those of `common`, and the algorithm's."""
         own = registry.locate(self.algorithm, self.common.modules)
         return tuple(dict.fromkeys([*self.common.modules, *([] if own.built_in else [own.module])]))
+
+    def agent_seed(self, agent: int) -> Seed:
+        """The root of everything random in an agent's training."""
+        return Seed(self.seed) / "train" / self.env_id / self.algorithm / f"agent={agent}"
+
+    def iteration_seed(self, agent: int, iteration: int) -> Seed:
+        """The root of everything random in one iteration of an agent."""
+        return self.agent_seed(agent) / f"iteration={iteration}"

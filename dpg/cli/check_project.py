@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dpg.cli import dag
 from dpg.cli.check import Check, Level
-from dpg.runtime import config, shard_cache
+from dpg.runtime import config, own_code, shard_cache
 from dpg.runtime.config import ConfigError
 from dpg.runtime.errors import UserError
 
@@ -90,6 +90,17 @@ def pipeline() -> Check:
             "dpg repro -j 2",
         )
     return Check("pipeline", Level.OK, f"{number} stages, all up to date")
+
+
+def code() -> Check:
+    """Whether the modules of the user's own are those that results were made with: DVC does not watch them."""
+    try:
+        params = config.load()
+    except ConfigError:
+        return Check("code", Level.WARNING, "not checked: params.yaml cannot be used")
+    if lines := own_code.changes(params):
+        return Check("code", Level.WARNING, "; ".join(lines), "dvc repro -f params, then dvc repro")
+    return Check("code", Level.OK, "algorithms and tasks are those that DVC last saw")
 
 
 def tracking() -> Check:

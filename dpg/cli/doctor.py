@@ -60,6 +60,7 @@ def checks() -> list[Callable[[], Check]]:
         project.measurements,
         project.dvc,
         project.pipeline,
+        project.code,
         project.tracking,
         machine.leftovers,
     ]

@@ -4,13 +4,22 @@
 value, for snapshots, and members with different rates side by side. The arithmetic is PyTorch's.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Float
 
-from dpg.agent.population import AdamState
+from dpg.agent.population import AdamState, Population
+from dpg.agent.recipe import Recipe
 from dpg.numerics.pytorch import Tensor, torch
 
 BETA1, BETA2 = 0.9, 0.999
+
+
+def learning_rate(recipe: Recipe, base: float | Sequence[float], population: Population) -> Float[np.ndarray, " P"]:
+    """The rates of this iteration: `base`, or falling linearly to zero over the recipe's iterations."""
+    left = 1 - population.iteration / recipe.iterations if recipe.config.anneal else 1.0
+    return np.broadcast_to(np.asarray(base, np.float64) * left, population.size)
 
 
 class Adam:

@@ -12,10 +12,10 @@ from dpg.agent.population import Architecture, Population, initialize
 from dpg.agent.recipe import Recipe
 from dpg.learning import algorithm
 from dpg.learning.batch import Batch, distribution, prepare, values
-from dpg.learning.update import objective, update_policy, update_value
+from dpg.learning.update import objective, update_policy
+from dpg.learning.value_fit import update_value
 from dpg.numerics.pytorch import torch
 from dpg.runtime.errors import UserError
-from dpg.runtime.seeding import Seed
 from dpg.streams.advantages import return_so_far
 from dpg.streams.rollout import Streams, collect, episode_returns
 from dpg.tables.training import Record
@@ -23,16 +23,6 @@ from dpg.tables.training import Record
 
 class DivergenceError(UserError):
     """An agent's training has gone where it cannot come back from; the message names agent and iteration."""
-
-
-def agent_seed(recipe: Recipe, agent: int) -> Seed:
-    """The root of everything random in an agent's training."""
-    return Seed(recipe.seed) / "train" / recipe.env_id / recipe.algorithm / f"agent={agent}"
-
-
-def iteration_seed(recipe: Recipe, agent: int, iteration: int) -> Seed:
-    """The root of everything random in one iteration of an agent."""
-    return agent_seed(recipe, agent) / f"iteration={iteration}"
 
 
 def begin(recipe: Recipe, envs: VectorEnv, agents: list[int]) -> Population:
@@ -46,7 +36,7 @@ def begin(recipe: Recipe, envs: VectorEnv, agents: list[int]) -> Population:
         value_hidden=recipe.common.value_hidden,
         obs_clip=recipe.config.obs_clip,
     )
-    seeds = [agent_seed(recipe, agent) for agent in agents]
+    seeds = [recipe.agent_seed(agent) for agent in agents]
     population = initialize(architecture, recipe.config.init, [seed / "init" for seed in seeds])
     warm_up = collect(
         Actor.of(population),
@@ -87,7 +77,7 @@ def train(
         DivergenceError: an update left an agent with parameters that are not finite, or too far from where it was.
     """
     while population.iteration < until:
-        seeds = [iteration_seed(recipe, agent, population.iteration) for agent in agents]
+        seeds = [recipe.iteration_seed(agent, population.iteration) for agent in agents]
         streams = collect(
             Actor.of(population),
             envs,

@@ -1,32 +1,18 @@
-"""The two updates of an iteration, and what the policy's maximises, for whichever algorithm a recipe names."""
+"""The policy update of an iteration, and what it maximises, for the algorithm that a recipe names."""
 
 from collections.abc import Sequence
 
-import numpy as np
 from jaxtyping import Float
 
 from dpg.agent.population import Population
 from dpg.agent.recipe import Recipe
-from dpg.learning import algorithm, value_fit
+from dpg.learning import algorithm
+from dpg.learning.adam import learning_rate
 from dpg.learning.algorithm import Algorithm, Step
 from dpg.learning.batch import Batch
 from dpg.numerics.pytorch import Tensor, torch
 from dpg.runtime.registry import AlgorithmError
 from dpg.runtime.seeding import Seed
-
-
-def learning_rate(recipe: Recipe, base: float | Sequence[float], population: Population) -> Float[np.ndarray, " P"]:
-    """The rates of this iteration: `base`, or falling linearly to zero over the recipe's iterations."""
-    left = 1 - population.iteration / recipe.iterations if recipe.config.anneal else 1.0
-    return np.broadcast_to(np.asarray(base, np.float64) * left, population.size)
-
-
-def update_value(population: Population, batch: Batch, recipe: Recipe, seeds: list[Seed]) -> Population:
-    """phi_i to phi_{i+1}, where the baseline is the value net. All value epochs come before the policy's."""
-    if recipe.common.baseline == "none":
-        return population
-    rate = learning_rate(recipe, recipe.config.value_lr, population)
-    return value_fit.fit(population, batch, recipe.config, rate, seeds)
 
 
 def update_policy(

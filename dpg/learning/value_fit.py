@@ -7,12 +7,21 @@ from jaxtyping import Float
 
 from dpg.agent import networks
 from dpg.agent.population import Population
-from dpg.learning.adam import Adam
+from dpg.agent.recipe import Recipe
+from dpg.learning.adam import Adam, learning_rate
 from dpg.learning.batch import Batch
 from dpg.learning.objectives import clipped_value_loss, clipped_value_slope, value_loss, value_slope
 from dpg.numerics.pytorch import Tensor, torch
 from dpg.runtime.schema import AlgorithmConfig
 from dpg.runtime.seeding import Seed
+
+
+def update_value(population: Population, batch: Batch, recipe: Recipe, seeds: list[Seed]) -> Population:
+    """phi_i to phi_{i+1}, where the baseline is the value net. All value epochs come before the policy's."""
+    if recipe.common.baseline == "none":
+        return population
+    rate = learning_rate(recipe, recipe.config.value_lr, population)
+    return fit(population, batch, recipe.config, rate, seeds)
 
 
 def fit(

@@ -21,7 +21,8 @@ from dpg.agent.acting import Actor
 from dpg.agent.snapshot import Snapshot
 from dpg.envs.make import make_vector
 from dpg.learning.batch import prepare
-from dpg.learning.update import update_policy, update_value
+from dpg.learning.update import update_policy
+from dpg.learning.value_fit import update_value
 from dpg.planning.cells import UntrainedCell, tasks_of
 from dpg.planning.rates import Measurements, Rates
 from dpg.planning.startup import startup

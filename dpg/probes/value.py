@@ -20,8 +20,7 @@ from dpg.agent.population import Population
 from dpg.agent.snapshot import Snapshot, require
 from dpg.envs.make import time_limit
 from dpg.learning.batch import estimate_values, prepare, values
-from dpg.learning.training import iteration_seed
-from dpg.learning.update import update_value
+from dpg.learning.value_fit import update_value
 from dpg.probes import release_errors
 from dpg.probes.collection import GRADIENT_PARTS, batch_seeds, fresh_streams, probe_seed
 from dpg.runtime.seeding import Seed
@@ -62,7 +61,7 @@ def measure(shard: Shard) -> list[PredictionError]:
     snapshot = shard.snapshot
     require(snapshot, "the value fit", *GRADIENT_PARTS, "value_adam", "value_update")
     recipe, state = snapshot.recipe, snapshot.state
-    training_seed = iteration_seed(recipe, snapshot.agent, snapshot.iteration)
+    training_seed = recipe.iteration_seed(snapshot.agent, snapshot.iteration)
     node = probe_seed(shard.seed, "value", snapshot)
     heldout_seeds = [node / f"stream={k}" for k in range(shard.heldout_pairs // recipe.common.timesteps)]
     train = long_streams(snapshot, batch_seeds(recipe, training_seed / "batch"))

@@ -1,18 +1,19 @@
-"""What code computes here: a name that changes with it."""
+"""Digests of code: of all that computes here, and of single modules."""
 
+import ast
 import hashlib
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from importlib.metadata import version
-from importlib.util import find_spec
+from importlib.util import find_spec, resolve_name
 from pathlib import Path
 
 from dpg.runtime import project
 
-# What a number can depend on beside our own code.
+# Packages that numbers depend on.
 PACKAGES = ("gymnasium", "mujoco", "numpy", "pandas", "scipy", "torch")
-# What cannot change a number: the command line, drawing, tracking.
+# Code that cannot change a number: the command line, drawing, tracking.
 EXCLUDED = ("cli", "importing", "planning", "report", "tracking")
 
 
@@ -22,30 +23,78 @@ def versions() -> dict[str, str]:
 
 
 def code(modules: Sequence[str] = ()) -> str:
-    """A digest of the sources of `dpg` and of `modules` (a user's own tasks; a package whole), and of `versions`."""
+    """A digest of the sources of `dpg`, of the user's own `modules`, and of `versions`."""
     package = Path(__file__).parents[1]
-    apart = [package / name for name in EXCLUDED]
+    excluded = [package / name for name in EXCLUDED]
     sources = [
         path
         for path in sorted(package.rglob("*.py"))
-        if not any(path == other or other in path.parents for other in apart)
+        if not any(path == other or other in path.parents for other in excluded)
     ]
     content = hashlib.blake2b(repr(versions()).encode(), digest_size=16)
     for path in sources:
         content.update(f"\0{path.relative_to(package)}\0".encode() + path.read_bytes())
     for name in modules:
-        for path in _sources(name):
-            content.update(f"\0{name}\0{path.name}\0".encode() + path.read_bytes())
+        _add_module(content, name)
     return content.hexdigest()
 
 
-def _sources(module: str) -> list[Path]:
-    """The file of a module, or all those of a package; none if there is no such module: who imports it will say so."""
+def of_module(module: str) -> str:
+    """A digest of a module's own sources.
+
+    They are its file, or all files of a package, and what these import of the same package or of the project's folder.
+    Of `dpg` only other algorithms belong to them: DVC watches the rest.
+    """
+    content = hashlib.blake2b(digest_size=16)
+    _add_module(content, module)
+    return content.hexdigest()
+
+
+def _add_module(content: "hashlib.blake2b", module: str) -> None:
+    for name, paths in sorted(_sources(module).items()):
+        for path in paths:
+            content.update(f"\0{name}\0{path.name}\0".encode() + path.read_bytes())
+
+
+def _sources(module: str) -> dict[str, list[Path]]:
+    """The files of a module and of those that it imports of its own, by module; none where there is no such module."""
     project.make_importable()
-    with suppress(ImportError, ValueError):
+    found: dict[str, list[Path]] = {}
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        if name not in found and (name == module or _belongs(name, module)) and (files := _files(name)):
+            found[name] = files
+            waiting += [imported for path in files for imported in _imports(path, name)]
+    return found
+
+
+def _belongs(name: str, module: str) -> bool:
+    top = name.partition(".")[0]
+    if top == "dpg":
+        return name.startswith("dpg.algorithms.")
+    beside = project.root() / top
+    return top == module.partition(".")[0] or beside.with_suffix(".py").is_file() or (beside / "__init__.py").is_file()
+
+
+def _files(module: str) -> list[Path]:
+    with suppress(ImportError, ValueError):  # whoever imports it says that it is not there
         spec = find_spec(module)
         if spec and spec.submodule_search_locations:
             return [path for folder in spec.submodule_search_locations for path in sorted(Path(folder).rglob("*.py"))]
         if spec and spec.origin and spec.has_location:
             return [Path(spec.origin)]
     return []
+
+
+def _imports(path: Path, module: str) -> Iterator[str]:
+    """The names of modules that a file imports, and of what it imports from them, which may be modules."""
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    with suppress(SyntaxError, ValueError, ImportError):
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            if isinstance(node, ast.Import):
+                yield from (alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                origin = resolve_name("." * node.level + (node.module or ""), package)
+                yield origin
+                yield from (f"{origin}.{alias.name}" for alias in node.names)

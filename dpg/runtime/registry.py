@@ -127,6 +127,16 @@ def known(modules: Sequence[str] = ()) -> list[str]:
     return list(dict.fromkeys([*built_in(), *sorted(installed), *named]))
 
 
+def without_algorithms(modules: Sequence[str]) -> list[str]:
+    """Those of `modules` that hold no algorithm, but tasks.
+
+    Raises:
+        ModuleError: one of `modules` cannot be imported.
+    """
+    holding = {module for module, _ in _in_modules(modules)}
+    return [module for module in modules if module not in holding]
+
+
 def suggestion(name: str, names: Sequence[str]) -> str:
     """`did you mean ppo? ` where a name is close to one of `names`."""
     close = difflib.get_close_matches(name, names, n=1)

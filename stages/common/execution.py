@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from dpg.runtime import own_code
 from dpg.runtime.machine import peak_memory
 from dpg.runtime.outputs import claim, write_atomic, write_reasons
 from dpg.runtime.shard_cache import ShardCache, open_shard_cache, pin
@@ -79,9 +80,14 @@ def run_stage(
     """Run a stage in the block. Its outputs appear when the block succeeds; finished shards are cached until then.
 
     `parameters` are logged, models among them by their fields; `modules` are the user's own that shards import.
+
+    Raises:
+        ChangedCodeError: the code of the scope's algorithm has changed since DVC last saw it.
     """
     logged = {name: value.model_dump() if isinstance(value, BaseModel) else value for name, value in parameters.items()}
     work = (stage, str(scope.subdir), logged, modules)
+    if algorithm := scope.tags.get("algorithm"):
+        own_code.check(algorithm, modules)
     with (
         # Another process that writes the same outputs ends first; pinned, its finished shards are reused.
         claim(*outputs, waiting=lambda: pin(*work)) as claimed,

@@ -5,12 +5,15 @@ No computed number depends on it.
 """
 
 import json
+import sys
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 from dpg.report.tables import SOURCES, TASK_SOURCES
+from dpg.runtime import own_code
+from dpg.runtime.schema import Params
 from stages.common.scope import Cell, Scope, TaskScope, record
 
 
@@ -33,3 +36,9 @@ def read_records(envs: Sequence[str], algorithms: Sequence[str]) -> dict[str, di
 
 def _stages(sources: dict[str, tuple[str, str]]) -> list[str]:
     return list(dict.fromkeys(stage for stage, _ in sources.values()))
+
+
+def warn_of_changed_code(params: Params) -> None:
+    """Say on standard error which algorithms' results are those of other code than there is now."""
+    for line in own_code.changes(params):
+        print(f"warning: {line}: {own_code.REMEDY}", file=sys.stderr)

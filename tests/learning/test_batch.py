@@ -10,7 +10,7 @@ from dpg.agent import gaussian, networks
 from dpg.agent.normalization import Moments, update
 from dpg.agent.population import Population
 from dpg.learning.batch import Batch, estimate_values, prepare, scale_reward
-from dpg.learning.update import update_value
+from dpg.learning.value_fit import update_value
 from dpg.runtime.seeding import Seed
 from dpg.streams.advantages import gae
 

@@ -13,8 +13,8 @@ from dpg.agent.population import Architecture, Population
 from dpg.agent.recipe import Recipe
 from dpg.agent.snapshot import Snapshot
 from dpg.envs.make import make_vector
-from dpg.learning.training import DivergenceError, agent_seed, begin, iteration_seed, train, update_normalizers
-from dpg.learning.update import learning_rate
+from dpg.learning.adam import learning_rate
+from dpg.learning.training import DivergenceError, begin, train, update_normalizers
 from dpg.streams.advantages import return_so_far
 from dpg.streams.rollout import collect
 from dpg.tables.training import Record
@@ -89,13 +89,13 @@ def test_an_agents_training_does_not_depend_on_the_agents_beside_it(make_recipe,
 def test_agents_and_iterations_have_seeds_of_their_own(make_recipe):
     recipe = make_recipe("ppo")
     seeds = {
-        str(agent_seed(recipe, 0)),
-        str(agent_seed(recipe, 1)),
-        str(iteration_seed(recipe, 0, 0)),
-        str(iteration_seed(recipe, 0, 1)),
-        str(agent_seed(make_recipe("trpo"), 0)),
-        str(agent_seed(make_recipe("ppo", env_id="Hopper-v5"), 0)),
-        str(agent_seed(recipe.model_copy(update={"seed": 1}), 0)),
+        str(recipe.agent_seed(0)),
+        str(recipe.agent_seed(1)),
+        str(recipe.iteration_seed(0, 0)),
+        str(recipe.iteration_seed(0, 1)),
+        str(make_recipe("trpo").agent_seed(0)),
+        str(make_recipe("ppo", env_id="Hopper-v5").agent_seed(0)),
+        str(recipe.model_copy(update={"seed": 1}).agent_seed(0)),
     }
     assert len(seeds) == 7
 
@@ -122,7 +122,7 @@ def test_every_iteration_learns_from_the_stream_of_its_own_seed(make_recipe):
     before, _ = run(recipe, [0], until=1)
     after, _ = run(recipe, [0], until=2, start=before)
     envs = make_vector(recipe.env_id, 1)
-    seeds = [iteration_seed(recipe, 0, 1) / "batch"]
+    seeds = [recipe.iteration_seed(0, 1) / "batch"]
     streams = collect(Actor.of(before), envs, seeds, recipe.common.timesteps, clip_actions=recipe.common.clip_actions)
     envs.close()
     expected = update_normalizers(before, streams, recipe)

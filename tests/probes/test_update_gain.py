@@ -121,7 +121,7 @@ def test_an_update_is_the_one_that_training_would_make(snapshot, monkeypatch):
     recipe = snapshot.recipe
     envs = make_vector(recipe.env_id, 1)
     ((after, _),) = training.train(snapshot.state, envs, recipe, [0], until=3)
-    node = training.iteration_seed(recipe, 0, 2)
+    node = recipe.iteration_seed(0, 2)
     monkeypatch.setattr(UpdateShard, "seeds", property(lambda _: [_Trainings(node.root, node.path)]))
     found = update_gain.measure_updates(UpdateShard(snapshot, recipe.common.timesteps, 0, 1, 0))
     np.testing.assert_array_equal(found.policy, after.policy)

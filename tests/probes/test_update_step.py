@@ -37,7 +37,7 @@ def test_an_update_is_the_one_that_training_would_make(snapshot, monkeypatch):
     recipe = snapshot.recipe
     envs = make_vector(recipe.env_id, 1)
     ((after, _),) = training.train(snapshot.state, envs, recipe, [0], until=3)
-    node = training.iteration_seed(recipe, 0, 2)
+    node = recipe.iteration_seed(0, 2)
     monkeypatch.setattr(update_step, "probe_seed", lambda *_: _Fixed(node))
     (shard,) = update_step.plan([snapshot], 1, seed=0)
     np.testing.assert_array_equal(update_step.measure(shard).policy, after.policy)

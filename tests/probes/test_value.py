@@ -9,8 +9,7 @@ from dpg.agent.snapshot import Snapshot
 from dpg.envs.make import make_vector
 from dpg.learning import training
 from dpg.learning.batch import prepare
-from dpg.learning.training import iteration_seed
-from dpg.learning.update import update_value
+from dpg.learning.value_fit import update_value
 from dpg.probes import value
 from dpg.streams import advantages
 
@@ -26,7 +25,7 @@ def trained(make_recipe):
 
 def test_the_replayed_value_update_is_the_one_that_training_made(trained):
     before, after = trained
-    seed = iteration_seed(before.recipe, 0, before.iteration)
+    seed = before.recipe.iteration_seed(0, before.iteration)
     streams = value.long_streams(before, [seed / "batch"])
     common = before.recipe.common
     assert streams.reward.shape == (1, common.timesteps + advantages.horizon(0.9))
