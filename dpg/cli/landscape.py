@@ -146,7 +146,7 @@ def measure(wanted: "Survey", snapshot: "agents.Snapshot", output: Path) -> "pd.
             open_shard_cache("dpg-landscape", str(snapshot).replace(" ", "-"), asdict(wanted), modules) as cache,
             open_context(cache, modules) as context,
         ):
-            shard = evaluation.Shard(snapshot, "sampled", EVALUATED, wanted.seed)
+            shard = evaluation.EvaluationShard(snapshot, "sampled", EVALUATED, wanted.seed)
             with Progress(f"{snapshot}, its own episodes", EVALUATED, "episodes") as progress:
                 (own,) = map_shards(
                     evaluation.measure, [shard], context, progress=progress, work=lambda each: each.num_episodes

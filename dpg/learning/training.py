@@ -15,6 +15,7 @@ from dpg.learning.batch import Batch, distribution, prepare, values
 from dpg.learning.update import objective, update_policy
 from dpg.learning.value_fit import update_value
 from dpg.numerics.pytorch import torch
+from dpg.numerics.statistics import explained_variance
 from dpg.runtime.errors import UserError
 from dpg.streams.advantages import return_so_far
 from dpg.streams.rollout import Streams, collect, episode_returns
@@ -106,11 +107,10 @@ def _records(
         "entropy": gaussian.entropy(log_std),
     }
     target = batch.value_target.numpy().astype(np.float64)
-    error = values(after, batch.obs.numpy()) - target
-    variance = target.var(axis=-1)
+    predicted = values(after, batch.obs.numpy())
     columns |= {
-        "value_loss": (error**2).mean(axis=-1),
-        "explained_variance": 1 - error.var(axis=-1) / np.where(variance > 0, variance, np.nan),
+        "value_loss": ((predicted - target) ** 2).mean(axis=-1),
+        "explained_variance": explained_variance(predicted, target),
     }
     return [
         Record(

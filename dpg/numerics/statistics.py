@@ -15,6 +15,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy import special
 
+from dpg.numerics.ratios import ratio
+
 Indices = Int[np.ndarray, "B N"]
 
 # How much of the jackknife's variance of a mean over pairs is taken off where members do not differ: see `of_pairs`.
@@ -219,6 +221,16 @@ def expanded_percentiles(point: float, values: Float[np.ndarray, " B"], num_unit
     level = float(special.ndtr(quantile))
     low, high = np.nanquantile(values, [level, 1 - level])
     return Interval(point, float(low), float(high))
+
+
+def explained_variance(
+    predicted: Float[np.ndarray, "*batch N"], target: Float[np.ndarray, "*batch N"]
+) -> Float[np.ndarray, "*batch"]:
+    """1 - var(target - predicted) / var(target); NaN where the target does not vary."""
+    if target.shape[-1] == 0:
+        return np.full(target.shape[:-1], np.nan)
+    unexplained, total = (np.asarray(np.var(each, axis=-1)) for each in (target - predicted, target))
+    return np.asarray(1 - ratio(unexplained, total))
 
 
 def standard_error(values: Float[np.ndarray, "*batch N"]) -> Float[np.ndarray, "*batch"]:

@@ -109,7 +109,7 @@ def pair_rates(cell: UntrainedCell, streams: Streams) -> Rates:
         few = params.true_value.model_copy(update={"max_epochs": EPOCHS, "patience": EPOCHS})
         heldout = true_value.Data(data.obs[:WIDTH], data.returns[:WIDTH], 1)
         true_value.fit(
-            true_value.Shard(_of_length(agent, pairs // WIDTH), pairs, few, 0), data, heldout, heldout, Seed(0)
+            true_value.FitShard(_of_length(agent, pairs // WIDTH), pairs, few, 0), data, heldout, heldout, Seed(0)
         )
         return pairs * EPOCHS
 

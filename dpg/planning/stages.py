@@ -22,7 +22,7 @@ from dpg.probes import (
     gain_tables,
     gradient,
     landscape,
-    states,
+    state_rollouts,
     survey,
     true_value,
     update_gain,
@@ -194,7 +194,7 @@ def update_steps(cell: UntrainedCell) -> StageWork:
     updates, snapshots = cell.budget.update_step.updates, cell.snapshots(cell.curve)
     timesteps, task = cell.recipe.common.timesteps, cell.task
 
-    def group(shard: update_step.Shard) -> ShardGroup:
+    def group(shard: update_step.UpdateStepShard) -> ShardGroup:
         # The states that policies are compared on are collected after the batches, in a stream of their own.
         size, further = shard.num_updates * timesteps, shard.num_streams - shard.num_updates
         result = 4 * (shard.num_updates * cell.policy_size + further * timesteps * task.obs_dim)
@@ -247,19 +247,19 @@ def true_values(cell: UntrainedCell) -> StageWork:
     budget, settings, timesteps = cell.budget.true_value, cell.params.true_value, cell.recipe.common.timesteps
     snapshots = cell.snapshots(cell.studied)
     count, length = len(snapshots), value.recorded_pairs(snapshots[0])
-    fit = true_value.Shard(snapshots[0], budget.pairs, settings, cell.params.seed)
-    check = states.Shard(snapshots[0], budget.states, budget.rollouts, cell.params.seed)
+    fit = true_value.FitShard(snapshots[0], budget.pairs, settings, cell.params.seed)
+    check = state_rollouts.RolloutShard(snapshots[0], budget.states, budget.rollouts, cell.params.seed)
     epochs = min(settings.max_epochs, round(PATIENCES * settings.patience))
     sets = [fit.num_streams - 2 * fit.num_heldout, fit.num_heldout, fit.num_heldout]
     fits = collected_streams(cell, count, sets, {"prepare": 1}, length=length, result_bytes=4 * cell.value_size)
     fits = replace(fits, work={**fits.work, "fit": budget.pairs * epochs}, held={**fits.held, "fit": budget.pairs})
-    visits, rolled = collected_streams(cell, count, [budget.states], {}), check.num_rollouts * (1 + length - timesteps)
-    running = rollouts(rolled, min(states.MAX_ENVS, check.num_rollouts))
+    visits, rolled = collected_streams(cell, count, [budget.states], {}), check.num_episodes * (1 + length - timesteps)
+    running = rollouts(rolled, min(state_rollouts.MAX_ENVS, check.num_episodes))
     checks = ShardGroup(
         count,
         {kind: visits.work[kind] + amount for kind, amount in running.items()},
         visits.held,
-        episodes=check.num_rollouts,
+        episodes=check.num_episodes,
         result_bytes=budget.states * (cell.task.obs_dim + 3 * budget.rollouts) * FLOAT,
     )
     arrays, rows = 4 * count * cell.value_size, count * (3 + epochs + budget.states)

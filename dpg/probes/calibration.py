@@ -18,7 +18,7 @@ from dpg.envs.make import make_vector
 from dpg.envs.stepping import step
 from dpg.numerics.statistics import of_pairs
 from dpg.numerics.vectors import cosine, cosine_matrix
-from dpg.probes import baselines, evaluation, landscape, states, value
+from dpg.probes import baselines, evaluation, landscape, state_rollouts, value
 from dpg.probes.gradient_sums import GradientMoments, gradient_noise, pool, pseudo_values
 from dpg.probes.known_answers import closed_forms, forms, measurements
 from dpg.probes.known_answers.agents import GAMMA, KnownAgent, known_agent, linear_policy, tangent, value_net
@@ -275,7 +275,7 @@ def value_checks(seed: int, streams: int) -> list[Check]:
 
 def _explained_variance(agent: KnownAgent, streams: int, seed: Seed) -> float:
     """As the value probe has it, for the net against the returns of held-out streams."""
-    rows = value.measure(value.Shard(agent.snapshot, streams * agent.timesteps, seed.integer()))
+    rows = value.measure(value.ValueShard(agent.snapshot, streams * agent.timesteps, seed.integer()))
     (found,) = [row.explained_variance for row in rows if (row.split, row.target) == ("heldout", "returns")]
     return found
 
@@ -293,7 +293,7 @@ def state_checks(seed: int, streams: int) -> list[Check]:
     truncating = measurements.with_common(agent, time_limit="terminal")
     checks: list[Check] = []
     for title, snapshot in (("", agent.snapshot), (", time limits taken for ends", truncating.snapshot)):
-        found = states.measure(states.Shard(snapshot, streams // 36, 8, seed))
+        found = state_rollouts.measure(state_rollouts.RolloutShard(snapshot, streams // 36, 8, seed))
         truth = forms.evaluate(expected, found.obs * moments.std + moments.mean)
         # The mean of the truths stands for truth: states are drawn.
         gap = found.return_.mean(axis=1) - truth
@@ -368,7 +368,8 @@ def landscape_checks(seed: int, streams: int) -> list[Check]:
     still = replace(loops[1].policy, log_std=np.full(2, -np.inf))
     modes = {"sampled": loops[1], "deterministic": ClosedLoop(TASK, still)}
     returns = {
-        mode: evaluation.measure(evaluation.Shard(agent.snapshot, mode, episodes, seed)).return_[0] for mode in modes
+        mode: evaluation.measure(evaluation.EvaluationShard(agent.snapshot, mode, episodes, seed)).return_[0]
+        for mode in modes
     }
     for mode, loop in modes.items():
         truth = closed_forms.episode_return(loop, EPISODE_STEPS)

@@ -1,13 +1,13 @@
 """Returns of snapshots on fresh whole episodes, with sampled and with deterministic actions."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from dpg.agent.snapshot import Snapshot
 from dpg.numerics.statistics import mean_interval
-from dpg.probes.collection import fresh_episodes, probe_seed
+from dpg.probes.collection import Rows, fresh_episodes, identity, probe_seed
 from dpg.runtime.schema import Statistics
 from dpg.runtime.seeding import Seed
 from dpg.streams.episodes import Episodes
@@ -15,8 +15,8 @@ from dpg.tables.checkpoint import Evaluation
 
 
 @dataclass(frozen=True)
-class Shard:
-    """One snapshot and one way of acting."""
+class EvaluationShard:
+    """One snapshot with `sampled` or `deterministic` actions."""
 
     snapshot: Snapshot
     actions: str
@@ -29,35 +29,43 @@ class Shard:
         return probe_seed(self.seed, "evaluation", self.snapshot) / self.actions
 
 
-def plan(snapshots: Sequence[Snapshot], num_episodes: int, seed: int) -> list[Shard]:
-    """Both ways of acting, for every snapshot."""
+def plan(snapshots: Sequence[Snapshot], num_episodes: int, seed: int) -> list[EvaluationShard]:
+    """Sampled and deterministic actions for every snapshot."""
     return [
-        Shard(snapshot, actions, num_episodes, seed)
+        EvaluationShard(snapshot, actions, num_episodes, seed)
         for snapshot in snapshots
         for actions in ("sampled", "deterministic")
     ]
 
 
-def measure(shard: Shard) -> Episodes:
-    """Run a shard's episodes."""
+def measure(shard: EvaluationShard) -> Episodes:
+    """Run the episodes of a shard."""
     seeds = [shard.node / f"episode={index}" for index in range(shard.num_episodes)]
     return fresh_episodes(shard.snapshot, seeds, deterministic=shard.actions == "deterministic")
 
 
-def tabulate(shard: Shard, result: Episodes, statistics: Statistics) -> Evaluation:
-    """The row of one shard."""
+def gather(
+    shards: Sequence[EvaluationShard], results: Iterable[Episodes]
+) -> Iterator[tuple[EvaluationShard, Episodes]]:
+    """Each shard with its episodes."""
+    return zip(shards, results, strict=True)
+
+
+def tabulate(found: Iterable[tuple[EvaluationShard, Episodes]], statistics: Statistics) -> Rows:
+    """The mean return of every snapshot and kind of action."""
+    return {Evaluation: [_evaluation(shard, episodes, statistics) for shard, episodes in found]}
+
+
+def _evaluation(shard: EvaluationShard, episodes: Episodes, statistics: Statistics) -> Evaluation:
     rng = (shard.node / "bootstrap").generator()
-    interval = mean_interval(result.return_[0], statistics.confidence, statistics.resamples, rng)
+    interval = mean_interval(episodes.return_[0], statistics.confidence, statistics.resamples, rng)
     return Evaluation(
-        env=shard.snapshot.recipe.env_id,
-        algorithm=shard.snapshot.recipe.algorithm,
-        agent=shard.snapshot.agent,
-        iteration=shard.snapshot.iteration,
+        **identity(shard.snapshot),
         actions=shard.actions,
         episodes=shard.num_episodes,
-        pairs=int(result.length.sum()),
+        pairs=int(episodes.length.sum()),
         mean_return=interval.mean,
         low=interval.low,
         high=interval.high,
-        mean_length=float(np.mean(result.length)),
+        mean_length=float(np.mean(episodes.length)),
     )

@@ -1,15 +1,15 @@
-"""The true value function of a snapshot's policy, as well as a net of its kind can have it (paper, sec. 2.2, fig. 5).
+"""The true value function of a snapshot's policy, up to the capacity of its value net (paper, sec. 2.2, fig. 5).
 
-V* is a net of the value net's own architecture, fitted to discounted returns that are known, on many pairs of fresh
-streams from pi_theta_i. Targets are standardised, and its scale is folded into its last layer, so that V* is a value
-vector like any other, in the reward units that the value net is trained in.
+V* is a net of the value net's architecture, fitted to known discounted returns on many pairs of fresh streams from
+pi_theta_i. Targets are standardised, and their scale is folded into the last layer, so that V* is a value vector like
+any other, in the reward units in which the value net is trained.
 
-Two sets of streams, a tenth each, are not fitted. The epoch is kept that did best on the stopping streams. That choice
-favours V* on these very streams, so its error is stated on the held-out streams, which decide nothing. A bad V* would
-make every comparison with it meaningless.
+Two sets of streams, a tenth each, are not fitted. The best epoch on the stopping streams is kept. This choice favours
+V* on these streams, so its error is measured on the held-out streams, which decide nothing. A poor V* would make every
+comparison with it meaningless.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,21 +23,22 @@ from dpg.agent.snapshot import Snapshot, require
 from dpg.envs.make import time_limit
 from dpg.learning.adam import Adam
 from dpg.learning.objectives import value_slope
+from dpg.numerics.statistics import explained_variance
 from dpg.numerics.vectors import Layout
-from dpg.probes.collection import GRADIENT_PARTS, STREAMS_AT_ONCE, probe_seed
-from dpg.probes.value import explained_variance, known_returns, long_streams, recorded_pairs
+from dpg.probes.collection import GRADIENT_PARTS, STREAMS_AT_ONCE, Rows, identity, probe_seed
+from dpg.probes.value import known_returns, long_streams, recorded_pairs
 from dpg.runtime.schema import TrueValue
 from dpg.runtime.seeding import Seed
 from dpg.streams.measurable import MIN_PAIRS, heldout_streams, true_values
 from dpg.tables.true_value import FitEpoch, FitQuality
 
-MIN_STREAMS = 3  # to fit, to stop by, and to hold out
-AT_ONCE = 65_536  # pairs that are predicted together
+MIN_STREAMS = 3  # one to fit, one to stop by, one to hold out
+AT_ONCE = 65_536  # pairs that are predicted in one pass
 ADAM_EPS = 1e-8
 
 
 @dataclass(frozen=True)
-class Shard:
+class FitShard:
     """One snapshot, and how its true value function is fitted."""
 
     snapshot: Snapshot
@@ -51,12 +52,12 @@ class Shard:
 
     @property
     def num_streams(self) -> int:
-        """Streams, the stopping and the held-out ones included."""
+        """All streams, including the stopping and the held-out ones."""
         return self.pairs // self.snapshot.recipe.common.timesteps
 
     @property
     def num_heldout(self) -> int:
-        """Streams that are held out; as many are stopping streams."""
+        """Held-out streams; there are as many stopping streams."""
         return heldout_streams(self.num_streams)
 
     @property
@@ -70,7 +71,7 @@ class Shard:
 
 @dataclass(frozen=True)
 class Fitted:
-    """V* of one snapshot as a vector in the layout of its value net, with how it was come by."""
+    """V* of one snapshot as a vector in the layout of its value net, and how it was obtained."""
 
     value: Float[np.ndarray, " D"]
     epochs: list[FitEpoch]
@@ -79,7 +80,7 @@ class Fitted:
 
 @dataclass(frozen=True)
 class Data:
-    """Pairs whose return is known: normalised observations, and returns; complete episodes among the pairs."""
+    """Pairs with a known return: normalised observations and returns; complete episodes among the pairs."""
 
     obs: Float[np.ndarray, "B O"]
     returns: Float[np.ndarray, " B"]
@@ -87,16 +88,18 @@ class Data:
 
 
 def unmeasurable(snapshot: Snapshot, pairs: int) -> str:
-    """Why V* cannot be fitted to so many pairs of a snapshot's; empty if it can, as far as is known beforehand."""
+    """Why V* cannot be fitted to `pairs` pairs of a snapshot; empty if nothing rules it out beforehand."""
     common, env_id = snapshot.recipe.common, snapshot.recipe.env_id
     return true_values(common, env_id, time_limit(env_id, common.modules), pairs)
 
 
-def measure(shard: Shard) -> Fitted | str:
-    """Collect a shard's streams, and fit V* to their returns.
+def plan(snapshots: Sequence[Snapshot], pairs: int, fit: TrueValue, seed: int) -> list[FitShard]:
+    """One shard for each snapshot; none if V* cannot be fitted."""
+    return [] if unmeasurable(snapshots[0], pairs) else [FitShard(each, pairs, fit, seed) for each in snapshots]
 
-    The reason, if too few returns are known in one of the three sets.
-    """
+
+def measure(shard: FitShard) -> Fitted | str:
+    """Collect the streams of a shard and fit V* to their returns; a reason if too few returns of a set are known."""
     require(shard.snapshot, "a fit of V*", *GRADIENT_PARTS)
     node = probe_seed(shard.seed, "true_value", shard.snapshot)
     seeds = [node / f"stream={index}" for index in range(shard.num_streams)]
@@ -115,10 +118,27 @@ def measure(shard: Shard) -> Fitted | str:
     return fit(shard, data, stopping, heldout, node)
 
 
+def gather(
+    shards: Sequence[FitShard], results: Iterable[Fitted | str]
+) -> tuple[list[tuple[Snapshot, Fitted]], list[str]]:
+    """The fits of snapshots, and the reasons of those that have none."""
+    found = [(shard.snapshot, result) for shard, result in zip(shards, results, strict=True)]
+    fits = [(snapshot, result) for snapshot, result in found if not isinstance(result, str)]
+    return fits, [result for _, result in found if isinstance(result, str)]
+
+
+def tabulate(fits: Sequence[tuple[Snapshot, Fitted]]) -> Rows:
+    """The course and the quality of every fit."""
+    return {
+        FitEpoch: [epoch for _, fitted in fits for epoch in fitted.epochs],
+        FitQuality: [fitted.quality for _, fitted in fits],
+    }
+
+
 def collect(snapshot: Snapshot, seeds: list[Seed]) -> Data:
-    """The known returns of streams, some streams at a time: raw observations are not kept."""
+    """The known returns of streams; raw observations are not kept."""
     most = len(seeds) * snapshot.recipe.common.timesteps
-    # Filled as streams come: parts that are joined in the end would be there twice.
+    # Filled in place: joining parts at the end would need twice the memory.
     obs, returns = np.empty((most, snapshot.state.architecture.obs_dim), np.float32), np.empty(most)
     count = trajectories = 0
     for first in range(0, len(seeds), STREAMS_AT_ONCE):
@@ -132,8 +152,8 @@ def collect(snapshot: Snapshot, seeds: list[Seed]) -> Data:
     return Data(obs[:count], returns[:count], trajectories)
 
 
-def fit(shard: Shard, data: Data, stopping: Data, heldout: Data, node: Seed) -> Fitted:
-    """V* from `data`, stopped where it no longer improves on `stopping`; `heldout` decides nothing."""
+def fit(shard: FitShard, data: Data, stopping: Data, heldout: Data, node: Seed) -> Fitted:
+    """Fit V* to `data` until it no longer improves on `stopping`; `heldout` decides nothing."""
     snapshot = shard.snapshot
     architecture = snapshot.state.architecture
     layout = architecture.value_layout
@@ -144,7 +164,6 @@ def fit(shard: Shard, data: Data, stopping: Data, heldout: Data, node: Seed) -> 
     rng = (node / "minibatches").generator()
     epochs: list[FitEpoch] = []
     best_epoch, best_loss = 0, float("inf")
-    cell = (snapshot.recipe.env_id, snapshot.recipe.algorithm, snapshot.agent, snapshot.iteration)
     for epoch in range(1, shard.fit.max_epochs + 1):
         for rows in minibatches(rng, len(target), shard.fit.minibatch):
             vector = adam.descend(vector, gradient(architecture, vector, obs[rows], target[rows]))
@@ -152,7 +171,7 @@ def fit(shard: Shard, data: Data, stopping: Data, heldout: Data, node: Seed) -> 
             float(np.mean((predict(architecture, vector[0].numpy(), part.obs) - (part.returns - mean) / std) ** 2))
             for part in (data, stopping)
         ]
-        epochs.append(FitEpoch(*cell, epoch, *losses))
+        epochs.append(FitEpoch(**identity(snapshot), epoch=epoch, train_loss=losses[0], stopping_loss=losses[1]))
         if losses[1] < best_loss:
             best, best_epoch, best_loss = vector, epoch, losses[1]
         elif epoch - best_epoch >= shard.fit.patience:
@@ -170,7 +189,7 @@ def initial(snapshot: Snapshot, node: Seed) -> Float[Tensor, "1 D"]:
 
 
 def minibatches(rng: np.random.Generator, pairs: int, size: int) -> Iterator[Tensor]:
-    """One epoch: every pair once, in parts of at most `size`, shuffled."""
+    """One epoch: every pair once, shuffled, in parts of at most `size`."""
     order = torch.from_numpy(rng.permutation(pairs))
     yield from order.split(size)
 
@@ -211,7 +230,7 @@ def unstandardized(layout: Layout, value: Float[np.ndarray, " D"], mean: float, 
 def quality(
     snapshot: Snapshot, value: Float[np.ndarray, " D"], sets: tuple[Data, Data, Data], epochs: int, best_epoch: int
 ) -> FitQuality:
-    """V* and the snapshot's own value net on the last of the three sets: fitted, stopping, held-out."""
+    """The errors of V* and of the snapshot's value net on the last of the three sets: fitted, stopping, held-out."""
     data, stopping, heldout = sets
     architecture = snapshot.state.architecture
     fitted, own = (predict(architecture, vector, heldout.obs) for vector in (value, snapshot.state.value[0]))
@@ -219,10 +238,7 @@ def quality(
     relative = [np.abs(each - heldout.returns)[size > 0] / size[size > 0] for each in (fitted, own)]
     medians = [float(np.median(each)) if len(each) else float("nan") for each in relative]
     return FitQuality(
-        env=snapshot.recipe.env_id,
-        algorithm=snapshot.recipe.algorithm,
-        agent=snapshot.agent,
-        iteration=snapshot.iteration,
+        **identity(snapshot),
         pairs=len(data.returns),
         trajectories=data.trajectories,
         stopping_pairs=len(stopping.returns),
@@ -230,8 +246,8 @@ def quality(
         heldout_trajectories=heldout.trajectories,
         epochs=epochs,
         best_epoch=best_epoch,
-        explained_variance=explained_variance(fitted, heldout.returns),
-        value_net_explained_variance=explained_variance(own, heldout.returns),
+        explained_variance=float(explained_variance(fitted, heldout.returns)),
+        value_net_explained_variance=float(explained_variance(own, heldout.returns)),
         median_relative_error=medians[0],
         value_net_median_relative_error=medians[1],
     )

@@ -1,8 +1,8 @@
-"""How much whole policy updates vary: many from one snapshot, each from a batch of its own (paper, fig. 12).
+"""How much whole policy updates vary: many from one snapshot, each from its own batch (paper, fig. 12).
 
 An update is what training would do: T fresh pairs, then the algorithm's epochs and minibatches from the snapshot's own
-Adam state (PPO), or its conjugate gradient and line search (TRPO). The updates from one snapshot are a population:
-agents that differ in nothing but their batch.
+Adam state (PPO), or its conjugate gradient and line search (TRPO). The updates from one snapshot are a population of
+agents that differ only in their batch.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,14 +17,23 @@ from dpg.learning.batch import prepare
 from dpg.learning.update import update_policy
 from dpg.numerics.statistics import pairwise_interval
 from dpg.numerics.vectors import cosine_matrix
-from dpg.probes.collection import STREAMS_AT_ONCE, UPDATE_PARTS, batch_seeds, fresh_streams, probe_seed
+from dpg.probes.collection import (
+    STREAMS_AT_ONCE,
+    UPDATE_PARTS,
+    Rows,
+    batch_seeds,
+    by_snapshot,
+    fresh_streams,
+    identity,
+    probe_seed,
+)
 from dpg.runtime.schema import Statistics
 from dpg.tables.update_step import UpdateAgreement
 
 
 @dataclass(frozen=True)
-class Shard:
-    """Some of the updates from one snapshot; the first shard also collects the states that policies are compared on."""
+class UpdateStepShard:
+    """Some updates from one snapshot; the first shard also collects the states on which policies are compared."""
 
     snapshot: Snapshot
     first_update: int
@@ -33,7 +42,7 @@ class Shard:
 
     @property
     def num_streams(self) -> int:
-        """Those of each update's batch, and one for the states."""
+        """Those of the batches, and one for the states."""
         return self.num_updates * self.snapshot.recipe.num_envs + (self.first_update == 0)
 
     @property
@@ -43,8 +52,8 @@ class Shard:
 
 
 @dataclass(frozen=True)
-class Updates:
-    """U updated policies, the complete episodes in each one's batch, and B normalised observations (the first's)."""
+class UpdatedPolicies:
+    """U updated policies, the complete episodes in each batch, and B normalised observations (first shard only)."""
 
     policy: Float[np.ndarray, "U D"]
     episodes: Int[np.ndarray, " U"]
@@ -53,19 +62,19 @@ class Updates:
 
 def plan(
     snapshots: Sequence[Snapshot], num_updates: int, seed: int, updates_per_shard: int = STREAMS_AT_ONCE
-) -> list[Shard]:
-    """The shards of a probe, snapshot by snapshot."""
+) -> list[UpdateStepShard]:
+    """All updates from every snapshot."""
     for snapshot in snapshots:
         require(snapshot, "a policy update", *UPDATE_PARTS)
     return [
-        Shard(snapshot, first, min(updates_per_shard, num_updates - first), seed)
+        UpdateStepShard(snapshot, first, min(updates_per_shard, num_updates - first), seed)
         for snapshot in snapshots
         for first in range(0, num_updates, updates_per_shard)
     ]
 
 
-def measure(shard: Shard) -> Updates:
-    """Collect a shard's batches and make its updates."""
+def measure(shard: UpdateStepShard) -> UpdatedPolicies:
+    """Collect the batches of a shard and make its updates."""
     snapshot = shard.snapshot
     state, recipe = snapshot.state, snapshot.recipe
     node = probe_seed(shard.seed, "update_step", snapshot)
@@ -79,23 +88,26 @@ def measure(shard: Shard) -> Updates:
         visited = fresh_streams(snapshot, [node / "states"])
         obs = state.normalize_obs(visited.obs)[0]
     episodes = streams.num_episodes.reshape(shard.num_updates, -1).sum(axis=1)
-    return Updates(updated.policy, episodes, obs)
+    return UpdatedPolicies(updated.policy, episodes, obs)
 
 
-def gather(shards: Sequence[Shard], results: Iterable[Updates]) -> Iterator[tuple[Snapshot, Updates]]:
-    """Pool the results of shards, in their order, snapshot by snapshot."""
-    parts: list[Updates] = []
-    for position, (shard, result) in enumerate(zip(shards, results, strict=True)):
-        parts.append(result)
-        if position + 1 == len(shards) or shards[position + 1].first_update == 0:
-            policy = np.concatenate([part.policy for part in parts])
-            yield shard.snapshot, Updates(policy, np.concatenate([part.episodes for part in parts]), parts[0].obs)
-            parts = []
+def gather(
+    shards: Sequence[UpdateStepShard], results: Iterable[UpdatedPolicies]
+) -> Iterator[tuple[Snapshot, UpdatedPolicies]]:
+    """All updates of each snapshot."""
+    for snapshot, found in by_snapshot(shards, results):
+        parts = [result for _, result in found]
+        arrays = (np.concatenate([getattr(part, name) for part in parts]) for name in ("policy", "episodes", "obs"))
+        yield snapshot, UpdatedPolicies(*arrays)
 
 
-def tabulate(snapshot: Snapshot, updates: Updates, statistics: Statistics, seed: int) -> UpdateAgreement:
-    """The row of one snapshot."""
-    recipe = snapshot.recipe
+def tabulate(found: Iterable[tuple[Snapshot, UpdatedPolicies]], statistics: Statistics, seed: int) -> Rows:
+    """The agreement of the updates from every snapshot."""
+    return {UpdateAgreement: [agreement(snapshot, updates, statistics, seed) for snapshot, updates in found]}
+
+
+def agreement(snapshot: Snapshot, updates: UpdatedPolicies, statistics: Statistics, seed: int) -> UpdateAgreement:
+    """The row of one snapshot: cosines of the steps, and KL between the updated policies."""
     rng = (probe_seed(seed, "update_step", snapshot) / "bootstrap").generator()
     steps = updates.policy.astype(np.float64) - snapshot.state.policy
     norms = np.linalg.norm(steps, axis=-1)
@@ -104,13 +116,10 @@ def tabulate(snapshot: Snapshot, updates: Updates, statistics: Statistics, seed:
     cosine = pairwise_interval(cosine_matrix(steps[moved]), *settings, cosine=True)
     kl = pairwise_interval(pairwise_kl(snapshot, updates), *settings)
     return UpdateAgreement(
-        env=recipe.env_id,
-        algorithm=recipe.algorithm,
-        agent=snapshot.agent,
-        iteration=snapshot.iteration,
+        **identity(snapshot),
         updates=len(steps),
         unmoved=int((~moved).sum()),
-        pairs=recipe.batch_pairs,
+        pairs=snapshot.recipe.batch_pairs,
         trajectories=float(updates.episodes.mean()),
         cosine=cosine.mean,
         cosine_low=cosine.low,
@@ -122,8 +131,8 @@ def tabulate(snapshot: Snapshot, updates: Updates, statistics: Statistics, seed:
     )
 
 
-def pairwise_kl(snapshot: Snapshot, updates: Updates) -> Float[np.ndarray, "U U"]:
-    """KL between all pairs of updated policies, averaged over the states and over both directions."""
+def pairwise_kl(snapshot: Snapshot, updates: UpdatedPolicies) -> Float[np.ndarray, "U U"]:
+    """KL between all pairs of updated policies, mean over the states and over both directions."""
     architecture = snapshot.state.architecture
     arrays = architecture.policy_layout.unflatten(updates.policy)
     mean = networks.mlp(arrays, updates.obs[None], architecture.activation).astype(np.float64)

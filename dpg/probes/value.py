@@ -1,15 +1,16 @@
 """What the value net learns: its error on its own target and on the true returns (paper, fig. 4, 13, 14; eq. 3, 4).
 
-At snapshot i the iteration's own batch is collected again, from the same seeds, and its value update run, which gives
-V = V_phi_{i+1}. V is scored on that batch and on fresh held-out streams, against two targets: `gae`,
-V_phi_i(s) + A_GAE, what it was fitted to; and `returns`, the discounted return, in the units that the net is trained
-in. Streams are recorded H pairs longer than they are scored, so that returns are known to one part in a hundred.
-Beside these stand the errors by the formulas of the authors' release (`dpg.probes.release_errors`).
+At snapshot i the iteration's own batch is collected again from the same seeds and its value update is run, which gives
+V = V_phi_{i+1}. V is scored on that batch and on fresh held-out streams against two targets: `gae`, V_phi_i(s) + A_GAE,
+to which it was fitted; and `returns`, the discounted return, in the units in which the net is trained. Streams are
+recorded H pairs longer than they are scored, so that returns are known to within one percent. The rows also have the
+errors as the authors' release defines them (`dpg.probes.release_errors`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -21,21 +22,22 @@ from dpg.agent.snapshot import Snapshot, require
 from dpg.envs.make import time_limit
 from dpg.learning.batch import estimate_values, prepare, values
 from dpg.learning.value_fit import update_value
+from dpg.numerics.statistics import explained_variance
 from dpg.probes import release_errors
-from dpg.probes.collection import GRADIENT_PARTS, batch_seeds, fresh_streams, probe_seed
+from dpg.probes.collection import GRADIENT_PARTS, Rows, batch_seeds, fresh_streams, identity, probe_seed
 from dpg.runtime.seeding import Seed
 from dpg.streams import advantages, measurable
 from dpg.streams.rollout import Streams
 from dpg.tables.value import PredictionError
 
 TRIM = 0.05
-# Targets this small beside their deviation make a relative error explode; their share is reported.
+# Relative errors explode at targets this small relative to their deviation; their share is reported.
 NEAR_ZERO = 1e-3
 
 
 @dataclass(frozen=True)
-class Shard:
-    """One snapshot, and the pairs to hold out."""
+class ValueShard:
+    """One snapshot, and the number of held-out pairs."""
 
     snapshot: Snapshot
     heldout_pairs: int
@@ -50,13 +52,20 @@ class Shard:
 
 
 def unmeasurable(snapshot: Snapshot) -> str:
-    """Why a value net and true returns cannot be held against each other on a snapshot; empty if they can."""
+    """Why the value net of a snapshot cannot be compared with true returns; empty if it can."""
     common, env_id = snapshot.recipe.common, snapshot.recipe.env_id
     limit = time_limit(env_id, common.modules)
     return measurable.value_net(common) or measurable.returns(common, env_id, limit)
 
 
-def measure(shard: Shard) -> list[PredictionError]:
+def plan(snapshots: Sequence[Snapshot], heldout_pairs: int, seed: int) -> list[ValueShard]:
+    """One shard for each snapshot; none if nothing can be measured."""
+    if unmeasurable(snapshots[0]):
+        return []
+    return [ValueShard(snapshot, heldout_pairs, seed) for snapshot in snapshots]
+
+
+def measure(shard: ValueShard) -> list[PredictionError]:
     """The rows of one snapshot."""
     snapshot = shard.snapshot
     require(snapshot, "the value fit", *GRADIENT_PARTS, "value_adam", "value_update")
@@ -75,13 +84,18 @@ def measure(shard: Shard) -> list[PredictionError]:
     ]
 
 
+def tabulate(found: Iterable[list[PredictionError]]) -> Rows:
+    """The prediction errors at every snapshot."""
+    return {PredictionError: list(chain.from_iterable(found))}
+
+
 def long_streams(snapshot: Snapshot, seeds: Sequence[Seed]) -> Streams:
-    """Streams H pairs longer than T; each begins with the stream of T pairs from the same seed."""
+    """Streams of T + H pairs; the first T pairs are the stream of T pairs from the same seed."""
     return fresh_streams(snapshot, seeds, recorded_pairs(snapshot))
 
 
 def recorded_pairs(snapshot: Snapshot) -> int:
-    """T + H, the pairs of a stream whose first T are scored."""
+    """T + H: pairs of a stream whose first T are scored."""
     common = snapshot.recipe.common
     return common.timesteps + advantages.horizon(common.gamma)
 
@@ -122,7 +136,7 @@ def _score(snapshot: Snapshot, updated: Population, split: str, streams: Streams
 
 
 class _ByRelease(NamedTuple):
-    """Errors by the release's formula: of the net, of the net where returns are known, and of those returns there."""
+    """Errors by the release's formula: of the net, of the net where returns are known, and of the returns there."""
 
     net: release_errors.Error
     net_known: release_errors.Error = release_errors.Error(float("nan"), 0)
@@ -145,10 +159,7 @@ def _errors(
     finite = relative[np.isfinite(relative)]
     enough = len(finite) > 0
     return PredictionError(
-        env=snapshot.recipe.env_id,
-        algorithm=snapshot.recipe.algorithm,
-        agent=snapshot.agent,
-        iteration=snapshot.iteration,
+        **identity(snapshot),
         split=split,
         target=target_name,
         pairs=len(y),
@@ -157,7 +168,7 @@ def _errors(
         trimmed_relative_error=float(stats.trim_mean(finite, TRIM)) if enough else float("nan"),
         median_relative_error=float(np.median(finite)) if enough else float("nan"),
         near_zero_share=float(np.mean(np.abs(y) < NEAR_ZERO * y.std())) if len(y) else float("nan"),
-        explained_variance=explained_variance(v, y),
+        explained_variance=float(explained_variance(v, y)),
         release_error=by_release.net.mean,
         release_pairs=by_release.net.pairs,
         release_error_known=by_release.net_known.mean,
@@ -170,9 +181,3 @@ def relative_errors(predicted: Float[np.ndarray, " n"], target: Float[np.ndarray
     """|V - y| / |y|; infinite where y is zero and V is not."""
     error = np.abs(predicted - target)
     return np.divide(error, np.abs(target), out=np.where(error > 0, np.inf, 0.0), where=target != 0)
-
-
-def explained_variance(predicted: Float[np.ndarray, " n"], target: Float[np.ndarray, " n"]) -> float:
-    """1 - var(y - V) / var(y); NaN where y does not vary."""
-    variance = target.var() if len(target) else 0.0
-    return float(1 - (target - predicted).var() / variance) if variance > 0 else float("nan")

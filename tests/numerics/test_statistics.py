@@ -8,6 +8,7 @@ from scipy import stats
 
 from dpg.numerics.statistics import (
     bootstrap,
+    explained_variance,
     mean_interval,
     nested_interval,
     of_pairs,
@@ -248,3 +249,13 @@ def test_rank_correlation_of_made_up_numbers():
     tied = rank_correlation(np.array([1.0, 2, 2, 4]), np.array([1.0, 2, 3, 4]))
     assert tied == pytest.approx(4.5 / np.sqrt(4.5 * 5))
     assert np.isnan(rank_correlation(np.ones(3), np.arange(3.0)))
+
+
+def test_explained_variance_by_hand():
+    target = np.array([0.0, 2.0, 4.0])
+    assert explained_variance(target + 7, target) == pytest.approx(1)  # a constant offset explains all
+    assert explained_variance(np.zeros(3), target) == pytest.approx(0)
+    assert np.isnan(explained_variance(target, np.ones(3)))
+    both = explained_variance(np.stack([target + 7, np.zeros(3)]), np.stack([target, target]))
+    assert both == pytest.approx([1, 0])
+    assert np.isnan(explained_variance(np.empty(0), np.empty(0)))

@@ -177,7 +177,7 @@ def test_a_constant_lost_from_the_log_std_score_is_no_fault_of_a_normalised_esti
 def test_relative_value_errors_and_explained_variance_by_hand():
     """The value probe's row against loops over its own streams: scores, returns and net written out once more."""
     agent = known_agent("value net", 200)
-    shard = value.Shard(agent.snapshot, 400, seed=5)
+    shard = value.ValueShard(agent.snapshot, 400, seed=5)
     (row,) = [r for r in value.measure(shard) if (r.split, r.target) == ("heldout", "returns")]
     node = value.probe_seed(5, "value", agent.snapshot)
     streams = value.long_streams(agent.snapshot, [node / "stream=0", node / "stream=1"])

@@ -7,10 +7,10 @@ import pytest
 
 from dpg.agent.population import AdamState, initialize
 from dpg.agent.snapshot import Snapshot
+from dpg.numerics.statistics import explained_variance
 from dpg.probes import true_value
 from dpg.probes.known_answers import closed_forms, forms
 from dpg.probes.known_answers.agents import GAMMA, closed_loop, known_agent
-from dpg.probes.value import explained_variance
 from dpg.runtime.schema import TrueValue
 from dpg.runtime.seeding import Seed
 
@@ -30,7 +30,7 @@ def snapshot() -> Snapshot:
 
 @pytest.fixture(scope="module")
 def fitted(snapshot) -> true_value.Fitted:
-    return true_value.measure(true_value.Shard(snapshot, 40_000, FIT, seed=0))
+    return true_value.measure(true_value.FitShard(snapshot, 40_000, FIT, seed=0))
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def test_its_quality_is_that_of_held_out_streams(fitted):
 
 def test_what_is_stated_of_it_comes_from_streams_that_decided_nothing(snapshot, fitted):
     """The tenth that stops the fit is another than the tenth that its error is stated on."""
-    shard = true_value.Shard(snapshot, 40_000, FIT, seed=0)
+    shard = true_value.FitShard(snapshot, 40_000, FIT, seed=0)
     architecture, node = snapshot.state.architecture, true_value.probe_seed(0, "true_value", snapshot)
     assert shard.num_heldout == shard.num_streams // 10
     seeds = [node / f"stream={index}" for index in range(shard.num_streams)]
@@ -90,7 +90,7 @@ def test_what_is_stated_of_it_comes_from_streams_that_decided_nothing(snapshot, 
 
 def test_fewer_streams_than_sets_are_refused(snapshot):
     with pytest.raises(ValueError, match="2 streams, a fit takes at least 3"):
-        true_value.Shard(snapshot, 2 * snapshot.recipe.common.timesteps, FIT, seed=0)
+        true_value.FitShard(snapshot, 2 * snapshot.recipe.common.timesteps, FIT, seed=0)
 
 
 def test_the_epoch_that_did_best_on_the_stopping_streams_is_kept(fitted):
@@ -121,7 +121,7 @@ def test_scale_and_shift_are_folded_into_the_last_layer(snapshot, heldout):
 
 
 def test_the_same_shard_gives_the_same_bytes(snapshot, fitted):
-    again = true_value.measure(true_value.Shard(snapshot, 40_000, FIT, seed=0))
+    again = true_value.measure(true_value.FitShard(snapshot, 40_000, FIT, seed=0))
     np.testing.assert_array_equal(again.value, fitted.value)
     assert again.quality == fitted.quality
 
@@ -130,6 +130,6 @@ def test_too_few_known_returns_give_no_fit_but_the_reason(snapshot):
     """Three streams shorter than an episode, of which nearly all is nearer to the cut than the horizon."""
     common = snapshot.recipe.common.model_copy(update={"timesteps": 10, "gamma": 0.977})
     short = replace(snapshot, recipe=snapshot.recipe.model_copy(update={"common": common}))
-    reason = true_value.measure(true_value.Shard(short, 30, FIT, seed=0))
+    reason = true_value.measure(true_value.FitShard(short, 30, FIT, seed=0))
     assert "of 2 held-out pairs the return is known (H = 198 further pairs), and 20 are needed" in reason
     assert reason.startswith("needs more than true_value.pairs = 30")

@@ -11,7 +11,7 @@ from dpg.envs.make import make_vector
 from dpg.learning import training
 from dpg.numerics.vectors import cosine
 from dpg.probes import update_step
-from dpg.probes.update_step import Updates
+from dpg.probes.update_step import UpdatedPolicies
 from dpg.runtime.schema import Statistics
 
 STATISTICS = Statistics(confidence=0.95, resample="estimates", resamples=200)
@@ -66,11 +66,11 @@ def test_updates_of_one_batch_would_agree(snapshot):
     """The probe can tell shared batches from independent ones."""
     (shard,) = update_step.plan([snapshot], 1, seed=0)
     one = update_step.measure(shard)
-    twins = Updates(np.repeat(one.policy, 3, axis=0), np.repeat(one.episodes, 3), one.obs)
-    row = update_step.tabulate(snapshot, twins, STATISTICS, seed=0)
+    twins = UpdatedPolicies(np.repeat(one.policy, 3, axis=0), np.repeat(one.episodes, 3), one.obs)
+    row = update_step.agreement(snapshot, twins, STATISTICS, seed=0)
     assert row.cosine == pytest.approx(1.0)
     assert row.kl == pytest.approx(0.0, abs=1e-12)
-    assert update_step.tabulate(snapshot, collected(snapshot, 3), STATISTICS, seed=0).cosine < 0.99
+    assert update_step.agreement(snapshot, collected(snapshot, 3), STATISTICS, seed=0).cosine < 0.99
 
 
 def test_pairwise_kl_against_torch(snapshot):
@@ -99,8 +99,8 @@ def test_numbers_of_three_known_steps(snapshot):
     steps[0, 0], steps[1, 1], steps[2, 0] = 1.0, 1.0, 2.0
     base = replace(snapshot.state, policy=np.zeros_like(snapshot.state.policy))
     still = Snapshot(0, snapshot.recipe, base)
-    updates = Updates(steps.astype(np.float32), np.array([1, 2, 3]), collected(snapshot, 1).obs)
-    row = update_step.tabulate(still, updates, STATISTICS, seed=0)
+    updates = UpdatedPolicies(steps.astype(np.float32), np.array([1, 2, 3]), collected(snapshot, 1).obs)
+    row = update_step.agreement(still, updates, STATISTICS, seed=0)
     assert row.cosine == pytest.approx(np.mean([cosine(steps[i], steps[j]) for i, j in ((0, 1), (0, 2), (1, 2))]))
     assert row.step_norm == pytest.approx(4 / 3)
     assert row.trajectories == 2.0
@@ -111,7 +111,7 @@ def test_numbers_of_three_known_steps(snapshot):
 def test_an_update_that_did_not_move_has_no_cosine_and_is_counted(snapshot):
     moved = collected(snapshot, 3)
     updates = replace(moved, policy=np.concatenate([moved.policy[:2], snapshot.state.policy]))
-    row = update_step.tabulate(snapshot, updates, STATISTICS, seed=0)
+    row = update_step.agreement(snapshot, updates, STATISTICS, seed=0)
     steps = moved.policy.astype(np.float64) - snapshot.state.policy
     assert row.unmoved == 1
     assert row.cosine == pytest.approx(float(cosine(steps[0], steps[1])))

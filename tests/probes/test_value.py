@@ -35,7 +35,7 @@ def test_the_replayed_value_update_is_the_one_that_training_made(trained):
 
 
 def test_rows_for_both_splits_and_targets_with_their_sample_sizes(trained):
-    rows = value.measure(value.Shard(trained[0], heldout_pairs=256, seed=0))
+    rows = value.measure(value.ValueShard(trained[0], heldout_pairs=256, seed=0))
     assert [(row.split, row.target) for row in rows] == [
         ("train", "gae"), ("train", "returns"), ("heldout", "gae"), ("heldout", "returns"),
     ]  # fmt: skip
@@ -93,13 +93,6 @@ def test_the_releases_errors_and_what_hindsight_makes_of_them(make_recipe, train
 def test_relative_errors_by_hand():
     predicted, target = np.array([1.0, 3.0, 0.0, 1.0]), np.array([2.0, -1.0, 0.0, 0.0])
     np.testing.assert_array_equal(value.relative_errors(predicted, target), [0.5, 4.0, 0.0, np.inf])
-
-
-def test_explained_variance_by_hand():
-    target = np.array([0.0, 2.0, 4.0])
-    assert value.explained_variance(target + 7, target) == pytest.approx(1)  # a constant offset explains all
-    assert value.explained_variance(np.zeros(3), target) == pytest.approx(0)
-    assert np.isnan(value.explained_variance(target, np.ones(3)))
 
 
 def test_what_keeps_values_from_being_measured_is_read_off_the_snapshot(make_recipe, trained):

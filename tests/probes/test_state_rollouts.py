@@ -10,7 +10,8 @@ from dpg.agent.snapshot import Snapshot
 from dpg.envs.make import make_vector, reset_to, states
 from dpg.learning import training
 from dpg.numerics.statistics import standard_error
-from dpg.probes import states as probe
+from dpg.probes import state_errors
+from dpg.probes import state_rollouts as probe
 from dpg.probes.known_answers import closed_forms, forms
 from dpg.probes.known_answers.agents import GAMMA, closed_loop, known_agent
 from dpg.runtime.schema import Statistics
@@ -70,7 +71,7 @@ def test_rollouts_have_the_closed_forms_value(known):
 
     Time limits pass by (episodes have 200 pairs). Rollouts of half the length, one part in ten short, are rejected.
     """
-    found = probe.measure(probe.Shard(known, states=12, rollouts=64, seed=3))
+    found = probe.measure(probe.RolloutShard(known, states=12, rollouts=64, seed=3))
     assert found.cut.all()
     truth, limit = true_values(known, found.obs), 12 + 4 * np.sqrt(24)
     error = standard_error(found.return_)
@@ -135,22 +136,23 @@ def test_where_a_time_limit_is_an_end_it_ends_rollouts(known):
 def test_a_task_that_cannot_be_set_says_so(make_recipe):
     recipe = make_recipe("ppo", common={"gamma": 0.9})
     snapshot = Snapshot(0, recipe, training.begin(recipe, make_vector(recipe.env_id, 1), [0]))
-    shard = probe.Shard(snapshot, states=3, rollouts=2, seed=0)
+    shard = probe.RolloutShard(snapshot, states=3, rollouts=2, seed=0)
     found = probe.measure(shard)
-    nets = {"value net": np.ones(3), "true value": np.zeros(3)}
-    rows, opinions = probe.tabulate(shard, found, nets, STATISTICS)
+    checked = state_errors.CheckedStates(snapshot, found, {"value net": np.ones(3), "true value": np.zeros(3)})
+    rows, errors = state_errors.tabulate([checked], STATISTICS, seed=0).values()
     assert [(row.rollouts, row.value_net) for row in rows] == [(0, 1.0)] * 3
     assert all(np.isnan(row.rollout_mean) for row in rows)
-    assert [(opinion.net, opinion.states) for opinion in opinions] == [("value net", 0), ("true value", 0)]
-    assert all(np.isnan(opinion.relative_error) for opinion in opinions)
+    assert [(row.net, row.states) for row in errors] == [("value net", 0), ("true value", 0)]
+    assert all(np.isnan(row.relative_error) for row in errors)
 
 
-def test_an_opinion_has_the_squares_that_its_error_comes_from(known):
+def test_errors_come_with_the_squares_that_they_are_the_ratio_of(known):
     """Errors of several agents are averaged by them; of a net that is right the first is below zero at times."""
-    shard = probe.Shard(known, states=6, rollouts=4, seed=0)
+    shard = probe.RolloutShard(known, states=6, rollouts=4, seed=0)
     found = probe.measure(shard)
     mean, error = found.return_.mean(axis=1), standard_error(found.return_)
-    _, (right, double) = probe.tabulate(shard, found, {"value net": mean, "true value": 2 * mean}, STATISTICS)
+    checked = state_errors.CheckedStates(known, found, {"value net": mean, "true value": 2 * mean})
+    right, double = state_errors.state_errors(checked, STATISTICS, seed=0)
     assert (right.squared_error, right.relative_error) == (pytest.approx(-np.mean(error**2)), 0)
     assert right.squared_value == double.squared_value == pytest.approx(np.mean(mean**2 - error**2))
     assert double.relative_error == pytest.approx(np.sqrt(double.squared_error / double.squared_value))
@@ -162,8 +164,8 @@ def test_the_rollouts_noise_is_taken_off():
     truth = rng.normal(-10, 3, (1, 4000))
     samples = truth[..., None] + rng.normal(0, 6, (1, 4000, 8))
     known = samples.mean(axis=-1), standard_error(samples)
-    assert probe.squared_relative_error(truth, *known) < 0.03**2
-    assert np.sqrt(probe.squared_relative_error(1.1 * truth, *known)) == pytest.approx(0.1, abs=0.02)
-    assert probe.explained_variance(truth, *known) == pytest.approx(1, abs=0.05)
-    assert probe.explained_variance(-10 + 0.5 * (truth + 10), *known) == pytest.approx(0.75, abs=0.05)
-    assert np.isnan(probe.explained_variance(truth[:, :5], np.ones((1, 5)), np.ones((1, 5))))
+    assert state_errors.squared_relative_error(truth, *known) < 0.03**2
+    assert np.sqrt(state_errors.squared_relative_error(1.1 * truth, *known)) == pytest.approx(0.1, abs=0.02)
+    assert state_errors.explained_variance(truth, *known) == pytest.approx(1, abs=0.05)
+    assert state_errors.explained_variance(-10 + 0.5 * (truth + 10), *known) == pytest.approx(0.75, abs=0.05)
+    assert np.isnan(state_errors.explained_variance(truth[:, :5], np.ones((1, 5)), np.ones((1, 5))))
