@@ -10,7 +10,8 @@
 docs/tutorial.md goes through it. Paths are relative to the project's root; `project` names another.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,8 @@ from jaxtyping import Float, Int
 from dpg.agent import snapshot
 from dpg.agent.acting import Actor
 from dpg.agent.snapshot import Snapshot
-from dpg.envs.make import action_space_of
+from dpg.envs.errors import EnvError
+from dpg.envs.make import action_space_of, make_vector
 from dpg.numerics.statistics import Interval, mean_interval
 from dpg.probes.collection import fresh_episodes, probe_seed
 from dpg.runtime import project as layout
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from dpg.diagnose.run import Diagnosis
     from dpg.report.gallery import Drawing
 
 CONFIDENCE = 0.95
@@ -96,7 +99,7 @@ def policy_of(agent: Snapshot) -> Policy:
     Raises:
         EnvError: its task is not installed.
     """
-    space = action_space_of(agent.recipe.env_id, agent.recipe.common.modules)
+    space = action_space_of(agent.recipe.env_id, agent.recipe.modules)
     return Policy(agent, Actor.of(agent.state), space.low, space.high)
 
 
@@ -135,6 +138,59 @@ def evaluate(policy: Policy, num_episodes: int = 10, seed: int = 0, *, determini
 def episode_seed(agent: Snapshot, seed: int, index: int) -> Seed:
     """Where the randomness of one of the episodes of `evaluate` comes from."""
     return probe_seed(seed, "look", agent) / f"episode={index}"
+
+
+def diagnose(
+    path: str | Path,
+    env_id: str | None = None,
+    *,
+    minutes: float = 4.0,
+    tier: str | None = None,
+    checks: Sequence[str] = (),
+    seed: int = 0,
+    **options: Any,
+) -> "Diagnosis":
+    """What may be wrong with an agent: `.findings`, each with a status, effects and what to try; `.to_json()`.
+
+    Sample sizes are those of the largest tier that fits into `minutes` on this machine; the same `tier` gives the same.
+    `checks` names some, in the place of all. `path` is a snapshot, or what `import_agent` takes with `options`.
+
+    Raises:
+        UserError: there is no such tier or check, or the agent cannot be read (see `load_agent`).
+    """
+    from dpg.diagnose.catalog import chosen
+    from dpg.diagnose.run import diagnose as run
+    from dpg.diagnose.tiers import named
+
+    sizes, some = named(tier) if tier else None, chosen(checks)
+    return run(load_agent(path, env_id, **options), Path(path), tier=sizes, minutes=minutes, seed=seed, checks=some)
+
+
+def load_agent(path: str | Path, env_id: str | None = None, **options: Any) -> Snapshot:
+    """A snapshot of ours, or an agent that `import_agent` reads with `options`, in the task `env_id` if it is given.
+
+    Raises:
+        SnapshotError: the file is not a usable snapshot.
+        AgentImportError: the files are no agent of a known kind, are not whole, or do not fit the task.
+        EnvError: the task cannot be made, or has other spaces than a snapshot's.
+    """
+    file = Path(path)
+    layout.make_importable(layout.around(file))
+    if file.suffix != ".safetensors" or file.with_suffix(".json").exists():
+        return import_agent(file, env_id, **options)
+    found = snapshot.load(file)
+    if env_id is not None:
+        found = replace(found, recipe=found.recipe.model_copy(update={"env_id": env_id}))
+    recipe, architecture = found.recipe, found.state.architecture
+    envs = make_vector(recipe.env_id, 1, recipe.modules)
+    spaces = envs.single_observation_space.shape, envs.single_action_space.shape
+    envs.close()
+    if spaces != ((architecture.obs_dim,), (architecture.action_dim,)):
+        raise EnvError(
+            f"{recipe.env_id} has observations of shape {spaces[0]} and actions of shape {spaces[1]}; the agent takes "
+            f"{architecture.obs_dim} and gives {architecture.action_dim} numbers: name its task with --env"
+        )
+    return found
 
 
 def snapshots(project: str | Path = ".") -> list[Path]:

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from dpg.cli import calibrate, claims, doctor, import_agent, landscape, plan, repro, show, ui, watch
+from dpg.cli import calibrate, claims, diagnose, doctor, import_agent, landscape, plan, repro, show, ui, watch
 from dpg.runtime.console import configure_process
 from dpg.runtime.errors import UserError
 
@@ -27,6 +27,7 @@ app.command(epilog=show.EPILOG)(show.show)
 app.command("import", epilog=import_agent.EPILOG)(import_agent.import_agent)
 app.command(epilog=watch.EPILOG)(watch.watch)
 app.command(epilog=landscape.EPILOG)(landscape.landscape)
+app.command(epilog=diagnose.EPILOG)(diagnose.diagnose)
 app.command(epilog=ui.EPILOG)(ui.ui)
 app.command(epilog=doctor.EPILOG)(doctor.doctor)
 app.command(epilog=calibrate.EPILOG)(calibrate.calibrate)

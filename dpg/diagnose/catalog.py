@@ -1,0 +1,37 @@
+"""All checks, in the order in which a reader takes them: what the agent does, what it believes, how it learns."""
+
+from collections.abc import Sequence
+
+from dpg.diagnose.checks import acting, gradients, updates, values
+from dpg.diagnose.findings import Check
+from dpg.runtime.errors import UserError
+
+CHECKS: tuple[Check, ...] = (
+    acting.RETURNS,
+    acting.EXPLORATION,
+    acting.NORMALIZER,
+    acting.CLIPPED,
+    acting.DEVIATIONS,
+    values.REWARD_UNIT,
+    values.VALUE_ERROR,
+    values.VALUE_BIAS,
+    values.EXPLAINED,
+    values.TIME_LIMIT,
+    gradients.AGREEMENT,
+    gradients.LOG_STD,
+    gradients.BASELINES,
+    updates.UPDATES,
+)
+
+
+def chosen(names: Sequence[str]) -> tuple[Check, ...]:
+    """The checks of these names, in the catalog's order; all, if none is named.
+
+    Raises:
+        UserError: there is no check of such a name.
+    """
+    known = [check.name for check in CHECKS]
+    for name in names:
+        if name not in known:
+            raise UserError(f"--check {name!r}: there is no such check; there are {', '.join(known)}")
+    return tuple(check for check in CHECKS if not names or check.name in names)

@@ -1,0 +1,110 @@
+"""All that checks read: what was measured of one agent, and the few statistics that several of them share."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from dpg.agent.snapshot import Snapshot
+from dpg.diagnose.measurements import EpisodeSums, Plan, StateValues, StreamResults, baselines_of, root
+from dpg.diagnose.records import Record
+from dpg.numerics.statistics import Interval, bootstrap, mean_interval
+from dpg.probes.gradient_sums import GradientMoments, GradientSums, GramSums
+from dpg.probes.true_value import Fitted
+from dpg.probes.update_gain import Gains
+from dpg.streams.episodes import Episodes
+
+CONFIDENCE, RESAMPLES = 0.95, 1000
+
+
+class UnmeasuredError(Exception):
+    """A check cannot be made on this agent; the message says what it lacks. Never leaves `dpg.diagnose`."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What was measured of one agent; `missing` says why a measurement was not made, by its name."""
+
+    plan: Plan
+    records: tuple[Record, ...] = ()
+    returns: Mapping[str, Episodes] = field(default_factory=dict)
+    states: StateValues | None = None
+    fitted: Fitted | None = None
+    streams: StreamResults | None = None
+    gains: Gains | None = None
+    missing: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The agent."""
+        return self.plan.snapshot
+
+    def generator(self, name: str) -> np.random.Generator:
+        """For the resamples of one check."""
+        return (root(self.snapshot, self.plan.seed) / "bootstrap" / name).generator()
+
+    def mean(self, values: Float[np.ndarray, " N"], name: str) -> Interval:
+        """The mean of independent values, and its interval."""
+        return mean_interval(values, CONFIDENCE, RESAMPLES, self.generator(name))
+
+    def statistic(
+        self,
+        function: Callable[[Int[np.ndarray, "B n"]], Float[np.ndarray, " B"]],
+        units: int,
+        name: str,
+        confidence: float = CONFIDENCE,
+    ) -> Interval:
+        """Any statistic of independent units, as a function of their indices, and its interval."""
+        point = float(function(np.arange(units)[None])[0])
+        return bootstrap(point, function, units, confidence, RESAMPLES, self.generator(name))
+
+    @property
+    def episodes(self) -> EpisodeSums:
+        """Of the streams.
+
+        Raises:
+            UnmeasuredError: there are none.
+        """
+        return self.streams_measured.episodes
+
+    @property
+    def streams_measured(self) -> StreamResults:
+        """The streams.
+
+        Raises:
+            UnmeasuredError: there are none.
+        """
+        if self.streams is None:
+            raise UnmeasuredError(self.missing.get("streams", "no streams were collected"))
+        return self.streams
+
+    @property
+    def own_baseline(self) -> str:
+        """The baseline that training uses."""
+        return baselines_of(self.snapshot, None)[0]
+
+    def sums(self, baseline: str | None = None) -> GradientSums:
+        """Of every stream's gradient with a baseline, by default the agent's own."""
+        return self.streams_measured.sums[baseline or self.own_baseline]
+
+    def gradients(self, baseline: str | None = None) -> Float[np.ndarray, "B D"]:
+        """The gradient of every training batch, with a baseline, by default the agent's own."""
+        count = self.snapshot.recipe.num_envs
+        sums = self.sums(baseline)
+        return GradientSums(*(each.reshape(-1, count, *each.shape[1:]).sum(axis=1) for each in sums)).gradient()
+
+    @cached_property
+    def gradient_parts(self) -> list[GradientMoments]:
+        """Streams as independent parts, from which the gradient's noise follows."""
+        return parts_of(self.sums())
+
+
+def parts_of(each: GradientSums, coordinates: slice = slice(None)) -> list[GradientMoments]:
+    """Every stream as a part, with all coordinates of its gradient or some."""
+    chosen = GradientSums(
+        *each[:4], score=each.score[:, coordinates], weighted_score=each.weighted_score[:, coordinates]
+    )
+    rows = (chosen.rows([index]) for index in range(len(chosen.pairs)))
+    return [(row, GramSums.of(row)) for row in rows]

@@ -1,0 +1,57 @@
+"""One page that says what was found: a single file without scripts, its figures inside."""
+
+import re
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from dpg.diagnose.findings import Finding, Status
+from dpg.diagnose.run import Diagnosis, ordered
+from dpg.diagnose.tiers import TIERS
+from dpg.diagnose.wording import amount, between, sentence
+from dpg.report import style
+
+SYMBOLS = {"found": "✗", "undecided": "~", "not found": "✓", "not measured": "·"}
+TITLES = {"found": "Found", "undecided": "Undecided", "not found": "Not found"}
+
+
+def render(diagnosis: Diagnosis) -> str:
+    """The page, the gravest first."""
+    environment = Environment(
+        loader=PackageLoader("dpg.diagnose", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"amount": amount, "range": between, "sentence": sentence}
+    source = diagnosis.evidence.snapshot.source
+    return environment.get_template("page.html.j2").render(
+        d=diagnosis.as_dict(),
+        ordered=ordered(diagnosis),
+        decided=len(diagnosis.findings) - diagnosis.count(Status.NOT_MEASURED),
+        figures={finding.check.name: figure(finding, diagnosis) for finding in diagnosis.findings},
+        symbols=SYMBOLS,
+        titles=TITLES,
+        tiers=[tier.name for tier in TIERS],
+        assumed=[] if source is None else list(source.assumed),
+    )
+
+
+def figure(finding: Finding, diagnosis: Diagnosis) -> Markup:
+    """The figure of a finding as inline SVG; nothing where there is none."""
+    if finding.check.draw is None or finding.status is Status.NOT_MEASURED:
+        return Markup("")
+    return inline(finding.check.draw(diagnosis.evidence), finding.check.name.replace(" ", "-"))
+
+
+def inline(drawn: Figure, name: str) -> Markup:
+    """SVG to stand in a page, its ids made unique to it; the same figure gives the same bytes."""
+    with TemporaryDirectory() as folder:
+        [path] = style.save(drawn, Path(folder), name, ["svg"], dpi=100)
+        text = path.read_text(encoding="utf-8")
+    text = text[text.index("<svg") :]
+    return Markup(re.sub(r'(id="|url\(#|href="#)', rf"\g<1>{name}-", text))

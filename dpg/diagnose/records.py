@@ -1,0 +1,81 @@
+"""The agent's own record of its returns, where its folder has one. Nothing in these files is ever run.
+
+`evaluations.npz` and `*.monitor.csv` are Stable-Baselines3's: whole episodes with deterministic and with sampled
+actions. `history.csv` is ours: means over the episodes of an iteration, with sampled actions.
+"""
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from dpg.agent.snapshot import Snapshot
+from dpg.runtime import project
+
+LAST_EPISODES = 100  # of training: the window of Stable-Baselines3's `ep_rew_mean`
+LAST_ITERATIONS = 5  # of ours
+
+
+@dataclass(frozen=True)
+class Record:
+    """Returns that the agent's own training wrote down: of `what`, with sampled or deterministic `actions`."""
+
+    what: str
+    actions: str
+    returns: Float[np.ndarray, " N"]
+
+
+def records_around(path: Path, snapshot: Snapshot) -> tuple[Record, ...]:
+    """The records in the folder of an agent, or in its project."""
+    folder = path if path.is_dir() else path.parent
+    found = [*_evaluations(folder), *_monitors(folder), *_history(path, snapshot)]
+    return tuple(record for record in found if len(record.returns) >= 2 and np.isfinite(record.returns).all())
+
+
+def _evaluations(folder: Path) -> Iterator[Record]:
+    file = folder / "evaluations.npz"
+    if not file.is_file():
+        return
+    try:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+            results, steps = arrays["results"], arrays["timesteps"]
+        last = np.asarray(results[-1], np.float64).ravel()
+        yield Record(f"evaluations.npz, after {int(steps[-1]):,} pairs", "deterministic", last)
+    except Exception:  # of as many kinds as there are ways to be damaged; a pickle is refused
+        return
+
+
+def _monitors(folder: Path) -> Iterator[Record]:
+    """The last episodes of training; those of several environments are merged by their time."""
+    rows: list[tuple[float, float]] = []
+    for file in sorted(folder.glob("*monitor.csv")):
+        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+        for row in csv.DictReader(line for line in lines if not line.startswith("#")):
+            try:
+                rows.append((float(row["t"]), float(row["r"])))
+            except (KeyError, TypeError, ValueError):
+                continue
+    if rows:
+        last = [reward for _, reward in sorted(rows)[-LAST_EPISODES:]]
+        yield Record(f"monitor.csv, the last {len(last)} episodes of training", "sampled", np.array(last))
+
+
+def _history(path: Path, snapshot: Snapshot) -> Iterator[Record]:
+    """The iterations before a snapshot of a project of ours."""
+    root = project.around(path)
+    recipe = snapshot.recipe
+    file = (
+        Path()
+        if root is None
+        else root / "data" / "tables" / "train" / recipe.env_id / recipe.algorithm / "history.csv"
+    )
+    if root is None or not file.is_file() or root / "data" / "train" not in path.resolve().parents:
+        return
+    with file.open(encoding="utf-8", newline="") as lines:
+        rows = [row for row in csv.DictReader(lines) if int(row["agent"]) == snapshot.agent]
+    before = [row for row in rows if int(row["iteration"]) < snapshot.iteration and row["mean_return"]]
+    means = np.array([float(row["mean_return"]) for row in before[-LAST_ITERATIONS:]])
+    yield Record(f"history.csv, the last {len(means)} iterations before it", "sampled", means)
