@@ -1,1 +1,1 @@
-"""How fast the laboratory is, as ratios to peers that are timed side by side: `python -m benchmarks`."""
+"""The speed of the laboratory, as ratios to peers timed alongside it: `python -m benchmarks`."""

@@ -1,9 +1,8 @@
-"""`python -m benchmarks`: time ours against its peers, print a table and write `benchmarks/results.json`.
+"""`python -m benchmarks`: time this code against its peers, print a table and write `benchmarks/results.json`.
 
-Every figure is a ratio of speeds that were taken in turn on the same cores; between the brackets are the least and the
-greatest of the rounds' own ratios. Nothing fails because it is slow. Leave the machine alone meanwhile: two cores for
-about twenty minutes, three with --quick, whose ratios rest on two rounds each. Peers that are not installed are left
-out, and the table says so.
+Every figure is a ratio of speeds measured alternately on the same cores, with the range of the rounds' ratios in
+brackets. Nothing fails because it is slow. Keep the machine idle: two cores for about twenty minutes, or three minutes
+with --quick, whose ratios rest on two rounds each. Peers that are not installed are skipped, and the table says so.
 """
 
 import argparse
@@ -34,7 +33,7 @@ BUSY_BELOW = 0.95
 
 
 def main(arguments: list[str]) -> None:
-    """Measure, print, write."""
+    """Measure, print and write the results."""
     options = _parser().parse_args(arguments)
     names = options.only or list(PARTS)
     document = _read(options.output) if options.only else {"parts": {}, "rows": [], "skipped": []}
@@ -65,7 +64,7 @@ def main(arguments: list[str]) -> None:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """The results of an earlier run, of which some parts are to be made anew."""
+    """The results of an earlier run, some parts of which are replaced."""
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"parts": {}, "rows": [], "skipped": []}
 
 
@@ -73,11 +72,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="two rounds of each, fewer cases, less trained agents")
+    parser.add_argument("--quick", action="store_true", help="two rounds each, fewer cases, agents with less training")
     parser.add_argument(
-        "--only", action="append", choices=list(PARTS), help="this part anew, the others as they were (may be repeated)"
+        "--only", action="append", choices=list(PARTS), help="measure this part and keep the others (may be repeated)"
     )
-    parser.add_argument("--output", type=Path, default=RESULTS, metavar="PATH", help="where the results go")
+    parser.add_argument("--output", type=Path, default=RESULTS, metavar="PATH", help="file for the results")
     return parser
 
 
@@ -97,7 +96,7 @@ def _print(row: Row | Skipped) -> None:
 
 
 def _short(value: float) -> str:
-    """A speed in whole pairs, a few seconds, or bytes."""
+    """Pairs per second, seconds or bytes, in seven characters."""
     if value >= 1e7:
         return f"{value / 1e9:5.2f}GB"
     return f"{value:7.0f}" if value >= 100 else f"{value:7.2f}"
@@ -106,13 +105,13 @@ def _short(value: float) -> str:
 def _print_summary(rows: list[Row], output: Path) -> None:
     judged = [row for row in rows if row.target is not None]
     sys.stdout.write(
-        "Speeds are pairs a second: CPU seconds on 1 core; on several, wall seconds, added up over the processes.\n"
-        "`dvc repro` is in wall seconds: what it took, and the most that it is to take.\n"
+        "Speeds are pairs per second: CPU seconds on 1 core; on several, wall seconds, summed over the processes.\n"
+        "`dvc repro` is in wall seconds: its time and its limit.\n"
     )
     if any(row.cpu_share < BUSY_BELOW for row in rows):
         sys.stdout.write(
-            "[busy]: the processes had their cores for that share of the time alone; other programs were running, and\n"
-            "the ratios by wall time are doubtful. `cpu_ratio` in the results is less disturbed.\n"
+            "[busy]: the processes had their cores only for that share of the time; other programs ran.\n"
+            "The ratios by wall time are unreliable; `cpu_ratio` is less affected.\n"
         )
     sys.stdout.write(f"{sum(bool(row.met) for row in judged)} of {len(judged)} targets met; written to {output}\n")
 

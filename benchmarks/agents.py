@@ -1,4 +1,4 @@
-"""The agents that are timed: settings from `params.yaml`, whose defaults are the paper's Table 1."""
+"""The agents to time: settings from `params.yaml`, whose defaults are the paper's Table 1."""
 
 from functools import cache
 from pathlib import Path
@@ -19,7 +19,7 @@ def params() -> Params:
 
 
 def recipe(env_id: str, algorithm: str) -> Recipe:
-    """How agents are trained at the paper's scale."""
+    """The recipe of the paper's scale."""
     found = params()
     iterations = found.scales["paper"].train.iterations
     return Recipe(
@@ -33,9 +33,9 @@ def recipe(env_id: str, algorithm: str) -> Recipe:
 
 
 def snapshot(env_id: str, iterations: int) -> Snapshot:
-    """A PPO agent after some training; takes about a second an iteration.
+    """A PPO agent after some training, about a second per iteration.
 
-    Training lengthens episodes, and the probes' ratios depend on their lengths: compare those of the same agents.
+    Training lengthens episodes, on which the probes' ratios depend: compare ratios of the same agents only.
     """
     trained = run_shard(Shard(Group(recipe(env_id, "ppo"), (0,)), None, iterations))
     return Snapshot(0, trained.group.recipe, trained.population)

@@ -1,4 +1,4 @@
-"""What one more baseline costs in the probe that compares them."""
+"""The cost of one more baseline in the probe that compares them."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -9,10 +9,10 @@ from dpg.probes import baselines, stream_blocks
 from dpg.streams.rollout import Streams
 
 ENV_IDS = ("Hopper-v4", "Humanoid-v4")
-# One more baseline is to cost less than one part in twenty.
+# Target: one more baseline costs less than 5 %.
 OVER_WITHOUT = 0.95
 ONE = (("value net", "gae"),)
-# The dearest: a value function of its own, and both ways of forming advantages.
+# The most expensive: another value function, with both ways of forming advantages.
 MORE = (*ONE, ("true value", "gae"), ("true value", "returns"))
 
 
@@ -24,7 +24,7 @@ class BaselinesCase:
     iterations: int
 
     def contenders(self, core: int) -> dict[str, Callable[[], int]]:
-        """`probe`, with one baseline; `reduction`, what it does to the streams; and that with `one more baseline`."""
+        """`probe`, with one baseline; `reduction`, its part after the rollout; and that with `one more baseline`."""
         agent = snapshot(self.env_id, self.iterations)
         budget = params().scales["paper"].baselines
         shard = baselines.plan([agent], [agent.state.value[0]], budget, agent.recipe.seed + core)[0]

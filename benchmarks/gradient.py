@@ -1,4 +1,4 @@
-"""What the gradient probe costs beside the streams that it collects, and what one more sample size costs."""
+"""The cost of the gradient probe over the rollout of its streams, and of one more sample size."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ from dpg.streams.rollout import Streams
 
 ENV_IDS = ("Hopper-v4", "Humanoid-v4")
 OVER_ROLLOUT = 0.85
-# One more sample size is to cost less than one part in a hundred.
+# Target: one more sample size costs less than 1 %.
 OVER_WITHOUT = 0.99
 OVER_ONE_CORE = 1.8
 
@@ -27,12 +27,12 @@ class GradientCase:
     iterations: int
 
     def contenders(self, core: int) -> dict[str, Callable[[], int]]:
-        """`probe`; `rollout`, its streams alone; `reduction`, what it does to them; and that with `one more size`."""
+        """`probe`; `rollout`, its streams only; `reduction`, the part after it; and that with `one more size`."""
         agent = snapshot(self.env_id, self.iterations)
-        # The first shard of an estimate holds the stream whose heads are the sizes below T.
-        # Every core has one of the same shape, with streams of its own.
+        # The first shard of an estimate holds the stream whose prefixes are the sizes below T.
+        # Every core has one of the same shape, with its own streams.
         shard = gradient.plan([agent], params().scales["paper"].gradient, agent.recipe.seed + core)[0]
-        # Below T as well, where a size takes sums of its own.
+        # Also below T, where a size needs its own sums.
         extra = agent.recipe.common.timesteps * 3 // 4
         blocks = [replace(block, sizes=tuple(sorted({*block.sizes, extra}))) for block in shard.blocks]
         more = replace(shard, blocks=tuple(blocks))
@@ -47,7 +47,7 @@ class GradientCase:
 
 
 def measure(cores: Cores, *, quick: bool) -> Iterator[Row]:
-    """The probe against the bare rollout; when not quick, also with one more size, and on all cores against one."""
+    """The probe against its rollout; unless quick, also with one more size, and on all cores against one."""
     rounds, iterations = (2, 1) if quick else (9, 20)
     for env_id in ENV_IDS:
         case = GradientCase(env_id, iterations)
@@ -84,4 +84,4 @@ def _check(shard: StreamShard) -> None:
     one = replace(shard, blocks=(whole,))
     ((sums, _),) = gradient.measure(one)
     if not np.array_equal(sums.episodes, _rollout(one).num_episodes):
-        raise RuntimeError(f"{shard.snapshot.recipe.env_id}: the bare rollout does not collect the probe's streams")
+        raise RuntimeError(f"{shard.snapshot.recipe.env_id}: the rollout does not collect the probe's streams")

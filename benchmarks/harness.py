@@ -1,11 +1,11 @@
-"""Contenders timed in turn, on the same cores, in processes of one thread each.
+"""Contenders timed alternately on the same cores, in single-threaded processes.
 
-A case builds its contenders once in every process. They run in turn, forwards and backwards (A B, B A, ...); the first
-round is thrown away, as it warms caches and makes what is made once. A ratio is taken within each round, so that what
-slows a whole round down cancels; reported are the median of the ratios, their least and their greatest.
+A case builds its contenders once in every process. They alternate in order (A B, B A, ...); the first round warms the
+caches and is discarded. A ratio is taken within each round, so that a slowdown of a whole round cancels; the median,
+minimum and maximum of the ratios are reported.
 
-On one core, seconds are CPU seconds of the process, so that other programs count little. On several they are wall
-seconds, and speeds are added up over the processes.
+On one core, seconds are CPU seconds of the process, which other programs affect little. On several they are wall
+seconds, and speeds are summed over the processes.
 """
 
 import gc
@@ -20,14 +20,14 @@ from functools import lru_cache, partial
 from types import TracebackType
 from typing import Protocol, Self
 
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+from dpg.runtime.local_workers import ONE_THREAD
 
 
 class Case(Protocol):
-    """What is timed: hashable, and small enough to be sent to other processes."""
+    """What is timed: hashable, and small enough to send to other processes."""
 
     def contenders(self, core: int) -> Mapping[str, Callable[[], int]]:
-        """The contenders of the process on core `core`, by name; a call does some work and returns its pairs."""
+        """The contenders of the process on this core, by name; a call does some work and returns its pairs."""
         ...
 
 
@@ -40,17 +40,17 @@ class Timing:
     cpu: float
 
 
-# One round's run of one contender: a timing for each process.
+# One contender's run in one round: a timing per process.
 Lap = list[Timing]
 
 
 @dataclass(frozen=True)
 class Row:
-    """One comparison. `ours` and `peer` are medians of speeds in `unit`, `ratio...` median, least and greatest ratio.
+    """One comparison: median speeds of `ours` and `peer` in `unit`; median, minimum and maximum of their ratio.
 
-    `target` is the least ratio that is aimed at; None: none is set. `cpu_share` is the share of the wall time that the
-    processes spent computing: well below 1, the machine was busy with something else, or the work waited. `cpu_ratio`
-    is the median ratio by CPU seconds, which such company disturbs less.
+    `target` is the ratio to reach, or None. `cpu_share` is the share of the wall time that the processes spent
+    computing; well below 1, the machine was busy or the work waited. `cpu_ratio` is the median ratio by CPU seconds,
+    which other programs affect less.
     """
 
     name: str
@@ -73,7 +73,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Skipped:
-    """A comparison that could not be made, and why."""
+    """A comparison that was not possible, and why."""
 
     name: str
     reason: str
@@ -81,7 +81,7 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Race:
-    """Every round's lap of every contender."""
+    """The laps of every contender, by round."""
 
     laps: Mapping[str, Sequence[Lap]]
 
@@ -108,9 +108,9 @@ class Race:
         )
 
     def with_extra(self, name: str, base: str, more: str, less: str) -> "Race":
-        """The race with one contender more: `base` made longer by what `more` takes beyond `less`, in each round.
+        """The race with a derived contender: in each round, `base` plus the difference of `more` and `less`.
 
-        A difference between short runs is seen where it would drown in the noise of the long one.
+        The difference of two short runs is visible where it would vanish in the noise of a long one.
         """
         rounds = zip(self.laps[base], self.laps[more], self.laps[less], strict=True)
         laps = [
@@ -132,7 +132,7 @@ def _ratios(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
 
 
 def race(runs: Mapping[str, Callable[[], Lap]], rounds: int) -> Race:
-    """So many rounds, after one that is thrown away; every second round runs backwards."""
+    """Run the contenders `rounds` times, after one discarded round; every second round runs in reverse order."""
     laps: dict[str, list[Lap]] = {name: [] for name in runs}
     for number in range(rounds + 1):
         for name in list(runs)[:: -1 if number % 2 else 1]:
@@ -143,11 +143,11 @@ def race(runs: Mapping[str, Callable[[], Lap]], rounds: int) -> Race:
 
 
 class Cores:
-    """At most `limit` processes, each on a core of its own where the system can pin processes."""
+    """At most `limit` processes, each pinned to its own core where the system supports it."""
 
     def __init__(self, limit: int) -> None:
         numbers = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
-        os.environ.update(ONE_THREAD)  # the processes inherit it, before they load any library
+        os.environ.update(ONE_THREAD)  # inherited by the processes before they load any library
         context = multiprocessing.get_context("spawn")
         self._pools = [
             ProcessPoolExecutor(1, mp_context=context, initializer=_pin, initargs=(number,))
@@ -160,12 +160,12 @@ class Cores:
         return len(self._pools)
 
     def race(self, case: Case, names: Sequence[str], rounds: int, num_cores: int = 1) -> Race:
-        """The case's contenders of these names against each other, all on the same cores."""
+        """Race contenders of a case against each other on the same cores."""
         self._prepare(case, num_cores)
         return race({name: partial(self._lap, case, name, num_cores) for name in names}, rounds)
 
     def scaling(self, case: Case, name: str, rounds: int) -> Race:
-        """One contender on "all cores", which has as much work on each, against "one core"."""
+        """Race one contender on "all cores", with the same work on each, against "one core"."""
         self._prepare(case, self.count)
         runs = {"all cores": self.count, "one core": 1}
         return race({label: partial(self._lap, case, name, cores) for label, cores in runs.items()}, rounds)
@@ -189,7 +189,7 @@ class Cores:
             pool.shutdown(cancel_futures=True)
 
 
-# What runs in the processes.
+# The functions below run in the processes.
 
 
 def _pin(core: int) -> None:
@@ -199,7 +199,7 @@ def _pin(core: int) -> None:
 
 @lru_cache(maxsize=1)
 def _contenders(case: Case, core: int) -> Mapping[str, Callable[[], int]]:
-    """The contenders of this process, which keep their state from run to run; those of the last case are let go."""
+    """The contenders of this process, which keep their state between runs; only the latest case is cached."""
     return case.contenders(core)
 
 

@@ -1,7 +1,7 @@
-"""How fast points of a reward landscape are measured: against a plain loop over points and episodes.
+"""The speed of reward landscapes, against a plain loop over points and episodes.
 
-The loop has one Gymnasium environment, and one PyTorch policy at a time; it runs the same episodes of the same points,
-and normalises, samples and clips as ours does, without more ado: no vector environment, no distribution objects.
+The loop has one Gymnasium environment and one PyTorch policy at a time. It runs the same episodes of the same points
+and normalises, samples and clips likewise, without vector environments or distribution objects.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,21 +21,21 @@ from dpg.probes.landscape import Grid, PlaneShard, RewardShard
 from dpg.runtime.seeding import Seed
 
 ENV_IDS = ("Hopper-v4", "Humanoid-v4")
-# The least that ours should reach over the loop, by episodes a point; 2 is the fewest that are ever run.
+# Targets by episodes per point; 2 is the minimum in practice.
 TARGETS = {2: 2.0, 10: 3.0}
 TWO_CORES = 1.8
-NEARLY = 0.97  # of the speed without the surrogate, on as many pairs a point as its episodes have
+WITH_SURROGATE = 0.97  # of the speed without it, on as many pairs per point as its episodes have
 
 
 @dataclass(frozen=True)
 class LandscapeCase:
-    """16 points of the plane around an agent after some training."""
+    """16 points on a plane around an agent after some training."""
 
     env_id: str
     iterations: int
 
     def contenders(self, core: int) -> dict[str, Callable[[], int]]:
-        """`ours` and the `loop`, for each number of episodes a point."""
+        """`ours` and the `loop`, for each number of episodes per point."""
         del core
         agent = snapshot(self.env_id, self.iterations)
         plane, seed = params().landscape, agent.recipe.seed
@@ -64,7 +64,7 @@ class LandscapeCase:
 
 
 def measure(cores: Cores, *, quick: bool) -> Iterator[Row | Skipped]:
-    """Points with few and with some more episodes, on one core; what the surrogate adds; two cores against one."""
+    """Points with few and more episodes, on one core; the cost of the surrogate; two cores against one."""
     rounds, iterations = (2, 1) if quick else (7, 20)
     for env_id in ENV_IDS:
         case = LandscapeCase(env_id, iterations)
@@ -73,7 +73,9 @@ def measure(cores: Cores, *, quick: bool) -> Iterator[Row | Skipped]:
             name = f"landscape, {env_id}, {episodes} trajectories a point, 1 core / plain loop"
             yield race.row(name, f"ours, {episodes}", f"loop, {episodes}", target)
         race = cores.race(case, ["with surrogate", "ours, 10"], rounds)
-        yield race.row(f"landscape, {env_id}, with the surrogate / rewards alone", "with surrogate", "ours, 10", NEARLY)
+        yield race.row(
+            f"landscape, {env_id}, with the surrogate / rewards alone", "with surrogate", "ours, 10", WITH_SURROGATE
+        )
     if cores.count == 1:
         yield Skipped(f"landscape, {ENV_IDS[0]}, 2 cores / 1 core", "there is one core")
         return
@@ -82,7 +84,7 @@ def measure(cores: Cores, *, quick: bool) -> Iterator[Row | Skipped]:
 
 
 class PlainLoop:
-    """Point after point, episode after episode, step after step."""
+    """A loop over points, episodes and steps."""
 
     def __init__(self, agent: Snapshot, policies: np.ndarray, num_episodes: int, seed: int) -> None:
         self._agent, self._policies = agent, policies
@@ -127,6 +129,6 @@ def _network(agent: Snapshot, theta: np.ndarray) -> tuple[nn.Sequential, np.ndar
 
 
 def _check(ours: np.ndarray, loop: np.ndarray, env_id: str) -> None:
-    """Both run the same episodes: rounding makes some end at another step, but not many."""
+    """Check that both run the same episodes, of which rounding changes some lengths."""
     if np.mean(ours == loop) < 0.5:
         raise RuntimeError(f"{env_id}: the plain loop does not run the landscape's episodes")

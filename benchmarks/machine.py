@@ -1,20 +1,21 @@
-"""Where and with what the numbers were taken."""
+"""The machine and the package versions of a measurement."""
 
 import os
 import platform
 from importlib import metadata, util
-from pathlib import Path
 from typing import Any
+
+from dpg.runtime.machine import cpu
 
 PACKAGES = ("dpg", "numpy", "torch", "mujoco", "gymnasium", "stable-baselines3", "sb3-contrib", "distributed", "dvc")
 
 
 def describe(cores_used: int) -> dict[str, Any]:
-    """The machine; `load_average` is that of the minute before."""
+    """The machine; `load_average` covers the minute before."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "system": platform.platform(),
-        "processor": _processor(),
+        "processor": cpu(),
         "cores": available,
         "cores_used": cores_used,
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
@@ -23,12 +24,12 @@ def describe(cores_used: int) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str | None]:
-    """Versions of Python and of the packages that the numbers depend on; None: it is not installed."""
+    """Versions of Python and of the packages that matter; None if not installed."""
     return {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES}
 
 
 def lacking(*modules: str, group: str = "bench") -> str | None:
-    """What to do about those of `modules` that are not installed, by their group of extras; None: all are."""
+    """How to install those of `modules` that are missing, from a group of extras; None if none is."""
     missing = [name for name in modules if util.find_spec(name) is None]
     if not missing:
         return None
@@ -40,11 +41,3 @@ def _version(name: str) -> str | None:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return None
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())

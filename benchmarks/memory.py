@@ -1,9 +1,8 @@
-"""What the gradient probe holds in memory, whatever the number of pairs.
+"""Memory of the gradient probe, which should not depend on the number of pairs.
 
-It runs on Humanoid through `map_shards`, `gather` and the tables, on local processes, as the stage does. Rows are in
-bytes: the peak resident sets of this process's share and of every worker, added up. `ours` is at the larger number of
-pairs; `peer` is the most that it is to take, or what it takes at the smaller number; the ratio is `peer` over `ours`.
-Left out when quick: a million pairs take minutes.
+It runs on Humanoid on local processes, as the stage does. Rows are in bytes: the sum of the peak resident sets of this
+process and its workers. `ours` is measured at the larger number of pairs; `peer` is the limit, or the memory at the
+smaller number; the ratio is `peer` over `ours`. Omitted when quick: a million pairs take minutes.
 """
 
 from collections.abc import Iterator
@@ -19,22 +18,22 @@ from dpg.runtime.shards import ExecutionContext, map_shards
 
 ENV_ID = "Humanoid-v4"
 FEW, MANY = 100_000, 1_000_000  # pairs of the true gradient and of the largest estimates together
-MOST = 2e9  # bytes
+LIMIT = 2e9  # bytes
 FLAT = 0.9
 
 
 def measure(cores: Cores, *, quick: bool) -> Iterator[Row]:
-    """The smaller number first: a peak never falls."""
+    """Measure the smaller number first: a peak never falls."""
     if quick:
         return
     few, many = (_peak(pairs, cores.count) for pairs in (FEW, MANY))
     name = f"gradient probe, {ENV_ID}, {cores.count} workers, memory at {MANY:,} pairs"
-    yield _row(f"{name} / 2 GB", many, MOST, 1.0)
+    yield _row(f"{name} / 2 GB", many, LIMIT, 1.0)
     yield _row(f"{name} / at {FEW:,}", many, few, FLAT)
 
 
 def _peak(pairs: int, width: int) -> float:
-    """Bytes at the peak of a probe of so many pairs, in all."""
+    """Peak memory, in bytes, of a probe of this many pairs."""
     agent = snapshot(ENV_ID, 1)
     statistics = params().statistics
     size = pairs // 5  # of four estimates and of the true gradient
@@ -44,8 +43,7 @@ def _peak(pairs: int, width: int) -> float:
     try:
         context = ExecutionContext(workers)
         results = map_shards(gradient.measure, shards, context, progress=Silent(), work=lambda shard: shard.num_pairs)
-        for collected in gradient.gather(shards, results):
-            gradient.tabulate(collected, gradient.cosines(collected), statistics, agent.recipe.seed)
+        gradient.tabulate(gradient.gather(shards, results), statistics, agent.recipe.seed)
     finally:
         workers.close()
     return peak_memory() + sum(context.usage.peak_memory.values())

@@ -1,4 +1,4 @@
-"""What ours is measured against: raw `mj_step`, and Gymnasium's own environments."""
+"""The peers: raw `mj_step`, and Gymnasium's own environments."""
 
 import warnings
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ WHOLE_STATE = int(mujoco.mjtState.mjSTATE_INTEGRATION)
 
 
 def make_gymnasium(env_id: str) -> gym.Env[Any, Any]:
-    """One environment, without the checks of its interface, which cost time."""
+    """One environment, without Gymnasium's checker, which costs time."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # "-v4 is out of date"
         return gym.make(env_id, disable_env_checker=True)
@@ -36,13 +36,13 @@ def make_gymnasium_vector(env_id: str, num_envs: int) -> VectorEnv:
 
 
 class RawReplay:
-    """The physics of recorded streams, and nothing else: one stream after the other in one `mjData`.
+    """The physics of recorded streams and nothing else, one stream after another in one `mjData`.
 
-    `mj_step` visits the very states of the streams: it is given the state at each episode's start and the recorded
-    actions, clipped.
+    `mj_step` visits exactly the states of the streams: it starts from each episode's initial state and receives the
+    recorded actions, clipped.
 
     Raises:
-        RuntimeError: it did not end where the last stream did, so that other physics would be timed.
+        RuntimeError: the replay does not end in the last stream's final state.
     """
 
     def __init__(self, env_id: str, seeds: Sequence[Seed], streams: Streams) -> None:
@@ -63,7 +63,7 @@ class RawReplay:
         self._check(env_id, streams)
 
     def run(self) -> int:
-        """Step through all of it; returns the pairs."""
+        """Replay all episodes; returns the number of pairs."""
         model, data, frame_skip = self._model, self._data, self._frame_skip
         for start, actions in self._episodes:
             mujoco.mj_setState(model, data, start, WHOLE_STATE)
@@ -82,9 +82,9 @@ class RawReplay:
 
     def _check(self, env_id: str, streams: Streams) -> None:
         if streams.terminated[-1, -1]:
-            return  # `end_obs` does not hold where the stream ended
-        # Observations start with the positions, less those along the ground.
-        left_out = 2 if "Humanoid" in env_id else 1
-        positions = self._data.qpos[left_out:]
+            return  # `end_obs` is not the final state after a termination
+        # Observations start with the positions, without the horizontal ones.
+        skipped = 2 if "Humanoid" in env_id else 1
+        positions = self._data.qpos[skipped:]
         if not np.array_equal(positions, streams.end_obs[-1, : len(positions)]):
             raise RuntimeError(f"{env_id}: raw mj_step did not visit the states of the streams")

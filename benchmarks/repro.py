@@ -1,8 +1,7 @@
-"""How long a `dvc repro` takes that finds nothing to do.
+"""The time of a `dvc repro` that finds nothing to do.
 
-It is timed in copies of the project in which every output is a small stand-in that `dvc commit` has recorded, so that
-nothing need be computed first. Rows are in seconds: `ours` is what it took, `peer` the most that it is to take, and the
-ratio is the most over what it took, so that 1 is the least that is aimed at.
+It is timed in copies of the project whose outputs are small dummy files, recorded by `dvc commit`. Rows are in seconds:
+`ours` is the time, `peer` the limit, and the ratio is the limit over the time, so that the target is 1.
 """
 
 import os
@@ -25,12 +24,12 @@ from benchmarks.harness import Cores, Row
 
 ROOT = Path(__file__).parent.parent
 COPIED = (".dvc/config", ".dvcignore", ".gitignore", "dpg", "dvc.yaml", "params.yaml", "stages")
-TIMEOUT_S = 600  # seconds
+TIMEOUT_S = 600
 
 
 @dataclass(frozen=True)
 class Size:
-    """A pipeline, and the most seconds that a look at it is to take."""
+    """A pipeline, and the limit in seconds for a `dvc repro` without work."""
 
     name: str
     seconds: float
@@ -46,15 +45,15 @@ LARGE = Size(
 
 
 def measure(cores: Cores, *, quick: bool) -> Iterator[Row]:  # noqa: ARG001
-    """The default DAG; when not quick, a larger one as well."""
+    """The default DAG; unless quick, also a larger one."""
     for size in (DEFAULT,) if quick else (DEFAULT, LARGE):
         with tempfile.TemporaryDirectory() as folder:
             yield _row(size, Path(folder), rounds=2 if quick else 7)
 
 
 def _row(size: Size, project: Path, rounds: int) -> Row:
-    number = _satisfy(project, size)
-    _repro(project)  # the first one hashes what later ones know
+    number = _up_to_date_copy(project, size)
+    _repro(project)  # the first run fills DVC's cache of hashes
     timings = [_repro(project) for _ in range(rounds)]
     ratios = [size.seconds / wall for wall, _ in timings]
     return Row(
@@ -72,8 +71,8 @@ def _row(size: Size, project: Path, rounds: int) -> Row:
     )
 
 
-def _satisfy(project: Path, size: Size) -> int:
-    """A copy of the project in which nothing is stale; returns its number of stages."""
+def _up_to_date_copy(project: Path, size: Size) -> int:
+    """Make a copy of the project in which nothing is stale; returns its number of stages."""
     for name in COPIED:
         target = project / name
         target.parent.mkdir(exist_ok=True)
@@ -90,7 +89,7 @@ def _satisfy(project: Path, size: Size) -> int:
     for stage in _stages(project):
         number += 1
         for out in stage.outs:
-            _stand_in(Path(out.fs_path))
+            _write_dummy(Path(out.fs_path))
     _dvc(project, "commit", "--force", "--quiet")
     return number
 
@@ -102,8 +101,8 @@ def _stages(project: Path) -> list[Any]:
         return list(repo.index.stages)
 
 
-def _stand_in(output: Path) -> None:
-    """Outputs with a suffix are files, others are folders of some."""
+def _write_dummy(output: Path) -> None:
+    """Outputs with a suffix are files, others are folders."""
     if output.suffix:
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(f"{output.name}\n", encoding="utf-8")
@@ -117,13 +116,13 @@ def _repro(project: Path) -> tuple[float, float]:
     """Wall and CPU seconds.
 
     Raises:
-        RuntimeError: it found something to do.
+        RuntimeError: `dvc repro` found work to do.
     """
     before, start = _cpu_of_children(), time.perf_counter()
     output = _dvc(project, "repro")
     wall, cpu = time.perf_counter() - start, _cpu_of_children() - before
     if "Data and pipelines are up to date." not in output or re.search("Running stage|Updating lock file", output):
-        raise RuntimeError(f"`dvc repro` was to find nothing to do: {output}")
+        raise RuntimeError(f"`dvc repro` found work to do: {output}")
     return wall, cpu
 
 

@@ -1,7 +1,7 @@
-"""How fast streams are collected: against raw `mj_step`, and against Gymnasium's own vector environment.
+"""Rollout speed, against raw `mj_step` and against Gymnasium's own vector environment.
 
-Ours and Gymnasium's go through the same `collect` with the same policies, observations and rewards included. Raw
-`mj_step` is given the recorded actions of our streams, and does nothing else.
+Both vector environments run in the same `collect` with the same policies, including observations and rewards. Raw
+`mj_step` replays the recorded actions of the streams and does nothing else.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,14 +19,14 @@ from dpg.runtime.seeding import Seed
 from dpg.streams.rollout import Streams, collect
 
 NUM_AGENTS = 8
-# The least that ours should reach over Gymnasium, and over raw mj_step with 32 environments.
+# Targets: the ratios to Gymnasium, and to raw mj_step with 32 environments.
 OVER_GYMNASIUM = {"Hopper-v4": 1.3, "Walker2d-v4": 1.15, "Humanoid-v4": 1.15}
 OVER_RAW = 0.85
 
 
 @dataclass(frozen=True)
 class RolloutCase:
-    """One task with so many environments, and the pairs that all of them together collect in a run."""
+    """One task, the number of environments, and the pairs that they collect in a run together."""
 
     env_id: str
     num_envs: int
@@ -49,7 +49,7 @@ class RolloutCase:
 
 
 def measure(cores: Cores, *, quick: bool) -> Iterator[Row]:
-    """8 and 32 environments on one core, and 32 on each of all cores; when quick, 32 environments alone."""
+    """8 and 32 environments on one core, and 32 on each of all cores; when quick, only 32."""
     rounds, num_pairs = (2, 1600) if quick else (7, 3200)
     for env_id, over_gymnasium in OVER_GYMNASIUM.items():
         for num_envs, num_cores in [(32, 1)] if quick else [(8, 1), (32, 1)]:

@@ -1,12 +1,12 @@
-"""How fast agents are trained: against Stable-Baselines3 with the same settings, and against raw `mj_step`.
+"""Training speed, against Stable-Baselines3 with the same settings and against raw `mj_step`.
 
-Every core trains a group of agents as the pipeline does, one iteration a run, and one agent of the peer's in a process
-of one thread, which is how such agents are usually trained side by side. Both are at the same iteration, from the
-second on: environments, networks and the first iteration are made before the clock starts.
+Every core trains a group of agents as the pipeline does, one iteration per run, and one agent of the peer in a
+single-threaded process, the usual way to train several. Both start at their second iteration: environments, networks
+and the first iteration are set up before timing begins.
 
-The peer's settings are made from our recipe. Where Stable-Baselines3 has no such setting it is left the lighter work:
-TRPO takes its subsample of states for the surrogate and the line search as well as for the Fisher matrix; PPO has one
-Adam step for both networks. Its gradients are not clipped, but their norm is computed all the same.
+The peer's settings follow from the recipe. Where Stable-Baselines3 lacks a setting, it gets the lighter work: TRPO uses
+its subsample of states for the surrogate and the line search too, not only for the Fisher matrix; PPO has one Adam step
+for both networks. Its gradients are not clipped, but it still computes their norm.
 """
 
 import math
@@ -31,8 +31,8 @@ from dpg.learning.campaign import Group, Shard, run_shard
 from dpg.runtime.seeding import Seed
 from dpg.streams.rollout import collect
 
-AGENTS_A_CORE = 4
-# The least that ours should reach over Stable-Baselines3, and PPO over raw mj_step.
+AGENTS_PER_CORE = 4
+# Targets: the ratios to Stable-Baselines3, and of PPO to raw mj_step.
 OVER_PEER: dict[tuple[str, str], float] = {
     ("Hopper-v4", "ppo"): 5.0,
     ("Hopper-v4", "trpo"): 4.0,
@@ -45,7 +45,7 @@ RAW, PEER = "raw mj_step", "stable-baselines3"
 
 @dataclass(frozen=True)
 class TrainingCase:
-    """One task and algorithm; `with_peer` where Stable-Baselines3 is installed."""
+    """One task and algorithm; `with_peer` if Stable-Baselines3 is installed."""
 
     env_id: str
     algorithm: str
@@ -57,9 +57,9 @@ class TrainingCase:
         return ["ours", *([PEER] if self.with_peer else []), *([RAW] if self.algorithm == "ppo" else [])]
 
     def contenders(self, core: int) -> dict[str, Callable[[], int]]:
-        """One iteration of `ours` and of the peer; the physics of one iteration of ours."""
+        """One iteration of `ours` and of the peer; the physics of one iteration of `ours`."""
         settings = recipe(self.env_id, self.algorithm)
-        group = Group(settings, tuple(range(core * AGENTS_A_CORE, (core + 1) * AGENTS_A_CORE)))
+        group = Group(settings, tuple(range(core * AGENTS_PER_CORE, (core + 1) * AGENTS_PER_CORE)))
         ours = _Ours(group)
         makers: dict[str, Callable[[], Callable[[], int]]] = {
             "ours": lambda: ours.run,
@@ -75,7 +75,7 @@ def measure(cores: Cores, *, quick: bool) -> Iterator[Row | Skipped]:
     for (env_id, algorithm), target in OVER_PEER.items():
         case = TrainingCase(env_id, algorithm, reason is None)
         where = "1 core" if cores.count == 1 else f"{cores.count} cores"
-        name = f"training, {algorithm}, {env_id}, {cores.count * AGENTS_A_CORE} agents, {where}"
+        name = f"training, {algorithm}, {env_id}, {cores.count * AGENTS_PER_CORE} agents, {where}"
         race = cores.race(case, case.names, 2 if quick else 7, cores.count) if len(case.names) > 1 else None
         if race and case.with_peer:
             yield race.row(f"{name} / SB3", "ours", PEER, target)
@@ -86,7 +86,7 @@ def measure(cores: Cores, *, quick: bool) -> Iterator[Row | Skipped]:
 
 
 class _Ours:
-    """A group that trains on from where it stands, through the function that the pipeline's shards go through."""
+    """A group that continues its training, by the function that runs the pipeline's shards."""
 
     def __init__(self, group: Group) -> None:
         self._group = group
@@ -99,7 +99,7 @@ class _Ours:
 
 
 def _physics(group: Group, population: Population) -> Callable[[], int]:
-    """Raw `mj_step` through one iteration's streams of the untrained group."""
+    """Raw `mj_step` over the streams of the untrained group's first iteration."""
     common = group.recipe.common
     seeds = [Seed(0) / "benchmark" / agent for agent in group.agents]
     envs = make_vector(group.recipe.env_id, population.size)
@@ -112,11 +112,11 @@ class StableBaselines:
     """One agent of Stable-Baselines3 (PPO) or sb3-contrib (TRPO), with a recipe's settings.
 
     Raises:
-        ValueError: the recipe asks for what the peer cannot do.
+        ValueError: the recipe has settings that the peer lacks.
     """
 
     def __init__(self, settings: Recipe, seed: int) -> None:
-        # Late: without the peers, everything else is measured.
+        # Imported here: without the peers, everything else is still measured.
         from stable_baselines3.common.env_util import make_vec_env
         from stable_baselines3.common.vec_env import VecNormalize
 
@@ -143,7 +143,7 @@ class StableBaselines:
         return self._pairs
 
     def _rate(self, settings: Recipe) -> Callable[[float], float]:
-        """The learning rate, from the pairs seen: `learn` takes each call for a whole training."""
+        """The learning rate from the pairs seen, since `learn` treats each call as a whole training."""
         algorithm = settings.config
         base = algorithm.lr if isinstance(algorithm, PPOConfig) else algorithm.value_lr
         total = settings.iterations * settings.common.timesteps
@@ -153,13 +153,13 @@ class StableBaselines:
 
 
 def _shared(settings: Recipe) -> dict[str, Any]:
-    """The settings that PPO and TRPO share, by the peer's names."""
+    """The settings that PPO and TRPO share, under the peer's names."""
     common, algorithm = settings.common, settings.config
     return {
         "n_steps": common.timesteps,
         "gamma": common.gamma,
         "gae_lambda": common.gae_lambda,
-        # As many minibatches as ours, the last one smaller.
+        # The same number of minibatches, the last one smaller.
         "batch_size": math.ceil(common.timesteps / algorithm.value_minibatches),
         "policy_kwargs": {
             "net_arch": {"pi": list(common.policy_hidden), "vf": list(common.value_hidden)},

@@ -1,7 +1,7 @@
-"""What spreading work costs: two processes against one, and Dask (on loopback) against local processes.
+"""The overhead of parallel shards: two processes against one, and Dask (on loopback) against local processes.
 
-The shards are the pipeline's, and go through its own `map_shards` and `campaign.train`. The processes have been
-started, and have done one round, before the clock starts. Speeds are by wall time, as what is measured is the waiting.
+The shards are the pipeline's, run by its own `map_shards` and `campaign.train`. The processes have started and
+completed one round before timing begins. Speeds are by wall time, since waiting is what is measured.
 """
 
 import json
@@ -29,16 +29,16 @@ from dpg.runtime.workers import Workers
 
 ROOT = Path(__file__).parent.parent
 ENV_ID = "Hopper-v4"
-TIMEOUT_S = 60  # seconds
-STREAMS = 8  # of a shard: a second's work and more, as the pipeline cuts it
-# The least that two processes should do over one, and Dask over local processes: within 15 % of their time.
+TIMEOUT_S = 60
+STREAMS = 8  # per shard: at least a second of work, as in the pipeline
+# Targets: two processes over one, and Dask over local processes (within 15 % of their time).
 OVER_ONE = 1.8
 OVER_LOCAL = 0.87
 ONE, TWO, DASK = "1 process", "2 processes", "2 Dask workers"
 
 
 def measure(cores: Cores, *, quick: bool) -> Iterator[Row | Skipped]:
-    """The gradient probe's shards on each of the three, when quick on the last two; training on local processes."""
+    """The gradient probe's shards on all three, when quick on the last two; training on local processes."""
     size = 2 if quick else 4
     probe, training = f"gradient probe, {ENV_ID}", f"training, ppo, {ENV_ID}, 2 groups of {size} agents"
     if cores.count == 1:
@@ -48,16 +48,16 @@ def measure(cores: Cores, *, quick: bool) -> Iterator[Row | Skipped]:
     rounds, shards_each, iterations = (2, 1, 1) if quick else (5, 3, 3)
     reason = lacking("distributed", group="dask")
     with ExitStack() as stack:
-        crews: dict[str, Workers] = {}
+        engines: dict[str, Workers] = {}
         for name, width in ((ONE, 1), (TWO, 2)):
-            crews[name] = LocalProcesses(width)
-            stack.callback(crews[name].close)
+            engines[name] = LocalProcesses(width)
+            stack.callback(engines[name].close)
         if not reason:
-            crews[DASK] = stack.enter_context(_dask(2))
+            engines[DASK] = stack.enter_context(_dask(2))
 
         shards = _shards(2 * shards_each)
-        names = [name for name in crews if name != ONE or not quick]
-        laps = race({name: partial(_lap, partial(_collect, shards), crews[name]) for name in names}, rounds)
+        names = [name for name in engines if name != ONE or not quick]
+        laps = race({name: partial(_lap, partial(_collect, shards), engines[name]) for name in names}, rounds)
         if not quick:
             yield laps.row(f"{probe}, {TWO} / {ONE}", TWO, ONE, OVER_ONE)
         seconds = statistics.median(lap[0].cpu for lap in laps.laps[TWO]) / shards_each
@@ -65,7 +65,7 @@ def measure(cores: Cores, *, quick: bool) -> Iterator[Row | Skipped]:
         yield Skipped(name, reason) if reason else laps.row(name, DASK, TWO, OVER_LOCAL)
 
         train = partial(_train, size, iterations)
-        laps = race({name: partial(_lap, train, crews[name]) for name in (ONE, TWO)}, rounds)
+        laps = race({name: partial(_lap, train, engines[name]) for name in (ONE, TWO)}, rounds)
         yield laps.row(f"{training}, {TWO} / {ONE}", TWO, ONE, OVER_ONE)
 
 
@@ -82,7 +82,7 @@ def _collect(shards: Sequence[StreamShard], context: ExecutionContext) -> int:
 
 
 def _train(size: int, iterations: int, context: ExecutionContext) -> int:
-    """Two groups as the pipeline trains them, from their initialisation on."""
+    """Train two groups from their initialisation, as the pipeline does."""
     short = recipe(ENV_ID, "ppo").model_copy(update={"iterations": iterations})
     groups = campaign.groups_of(short, 2 * size, size)
     for _ in campaign.train(groups, 1, context, Silent()):
@@ -91,7 +91,7 @@ def _train(size: int, iterations: int, context: ExecutionContext) -> int:
 
 
 def _lap(work: Callable[[ExecutionContext], int], workers: Workers) -> Lap:
-    """Pairs and core seconds are shared out evenly among the workers; each takes as long as the whole."""
+    """Pairs and core seconds are divided evenly among the workers; each takes the whole wall time."""
     context = ExecutionContext(workers)
     start = time.perf_counter()
     pairs = work(context)
@@ -101,7 +101,7 @@ def _lap(work: Callable[[ExecutionContext], int], workers: Workers) -> Lap:
 
 
 class Silent(Progress):
-    """Progress that tells nobody."""
+    """Progress without output."""
 
     def __init__(self) -> None:
         self.unit = "pairs"
@@ -112,7 +112,7 @@ class Silent(Progress):
 
 @contextmanager
 def _dask(width: int) -> Generator[Workers]:
-    """A scheduler and so many workers, each a process of its own on this machine."""
+    """A scheduler and `width` workers, each a process on this machine."""
     import distributed
 
     from dpg.runtime.dask_workers import DaskWorkers
