@@ -14,7 +14,7 @@ from dpg.agent.snapshot import Snapshot
 from dpg.diagnose.tiers import FEWEST_BATCHES, FEWEST_ROLLOUTS, FEWEST_STATES, MOST_STREAMS, Tier
 from dpg.envs.make import action_space_of, time_limit
 from dpg.learning.batch import values
-from dpg.probes import baselines, states, true_value, update_gain
+from dpg.probes import baselines, state_rollouts, true_value, update_gain
 from dpg.probes.collection import fresh_episodes, fresh_streams, probe_seed
 from dpg.probes.gradient_sums import GradientSums
 from dpg.probes.stream_scores import StreamScores
@@ -118,12 +118,12 @@ class StatesJob:
         """None where the task cannot be put into a state."""
         snapshot, common = self.snapshot, self.snapshot.recipe.common
         node = root(snapshot, self.seed) / f"states={self.first}"
-        visited = states.visit(snapshot, self.count, node)
+        visited = state_rollouts.visit(snapshot, self.count, node)
         if visited.simulation is None:
             return None
         seeds = [[node / f"state={s}" / f"rollout={r}" for r in range(self.rollouts)] for s in range(self.count)]
         value = values(snapshot.state, snapshot.state.normalize_obs(visited.obs[None]))[0]
-        own, length, _ = states.rollouts(snapshot, visited.obs, visited.elapsed, visited.simulation, seeds)
+        own, length, _ = state_rollouts.rollouts(snapshot, visited.obs, visited.elapsed, visited.simulation, seeds)
         limit = time_limit(snapshot.recipe.env_id, snapshot.recipe.modules)
         meets = np.zeros(self.count, bool) if limit is None else visited.elapsed + horizon(common.gamma) + 1 > limit
         other, pairs = own.copy(), int(length.sum())
@@ -131,7 +131,7 @@ class StatesJob:
             chosen = np.flatnonzero(meets)
             swapped = with_common(snapshot, time_limit=OTHER_LIMIT[common.time_limit])
             start = (visited.obs[chosen], visited.elapsed[chosen], visited.simulation[chosen])
-            other[chosen], length, _ = states.rollouts(swapped, *start, [seeds[index] for index in chosen])
+            other[chosen], length, _ = state_rollouts.rollouts(swapped, *start, [seeds[index] for index in chosen])
             pairs += int(length.sum())
         return StateValues(value, visited.elapsed, meets, own, other, pairs)
 
@@ -145,11 +145,11 @@ class FitJob:
     seed: int
 
     @property
-    def shard(self) -> true_value.Shard:
+    def shard(self) -> true_value.FitShard:
         """As the probe has it: whole streams."""
         timesteps = self.snapshot.recipe.common.timesteps
         streams = max(2 * true_value.MIN_STREAMS, self.fit_pairs // timesteps)
-        return true_value.Shard(self.snapshot, streams * timesteps, FIT, self.seed)
+        return true_value.FitShard(self.snapshot, streams * timesteps, FIT, self.seed)
 
     @property
     def pairs(self) -> int:

@@ -52,7 +52,7 @@ def healthy(make_recipe: Callable[..., Recipe]) -> Snapshot:
     moments = Moments(np.array([1e6]), np.zeros((1, 1)), np.full((1, 1), REWARD_SCALE**2))
     snapshot = Snapshot(0, recipe, replace(state, return_moments=moments))
     fit = TrueValue(lr=3e-3, minibatch=256, max_epochs=30, patience=5)
-    fitted = true_value.measure(true_value.Shard(snapshot, 12_000, fit, 1))
+    fitted = true_value.measure(true_value.FitShard(snapshot, 12_000, fit, 1))
     assert not isinstance(fitted, str)
     return with_value(snapshot, fitted.value)
 

@@ -12,7 +12,7 @@ from dpg.diagnose.findings import Check, Effect, Range
 from dpg.diagnose.measurements import OTHER_LIMIT, StateValues
 from dpg.numerics.ratios import ratio
 from dpg.numerics.statistics import root, standard_error
-from dpg.probes import states
+from dpg.probes import state_errors
 
 Rows = Int[np.ndarray, "B n"]
 LEAST_UNIT_RATIO = 3.0  # of the reward units: nearer ones cannot be told apart
@@ -37,7 +37,7 @@ def sizes_of(found: StateValues) -> dict[str, int]:
 
 
 def _effect(
-    evidence: Evidence, quantity: str, measure: states.Measure, acceptable: Range, *, rooted: bool = False
+    evidence: Evidence, quantity: str, measure: state_errors.Measure, acceptable: Range, *, rooted: bool = False
 ) -> Effect:
     """A measure of the value net's values, the true ones and their standard errors; states are the units."""
     found, mean, error = measured_states(evidence)
@@ -54,7 +54,7 @@ def reward_unit(evidence: Evidence) -> Sequence[Effect]:
     away = math.log(scale) if config.reward_scaling else -math.log(scale)
 
     def position(value: np.ndarray, mean: np.ndarray, error: np.ndarray) -> np.ndarray:
-        slope = ratio((value * mean).mean(axis=-1), states.squared_value(mean, error))
+        slope = ratio((value * mean).mean(axis=-1), state_errors.squared_value(mean, error))
         return np.log(np.where(slope > 0, slope, np.nan)) / away
 
     declared, other = ("scaled", "raw") if config.reward_scaling else ("raw", "scaled")
@@ -81,7 +81,7 @@ REWARD_UNIT = Check(
 def value_error(evidence: Evidence) -> Sequence[Effect]:
     """Root mean square error over that of the true values."""
     quantity = "root mean square error, relative to that of the true values"
-    return [_effect(evidence, quantity, states.squared_relative_error, (0.0, LARGEST_ERROR), rooted=True)]
+    return [_effect(evidence, quantity, state_errors.squared_relative_error, (0.0, LARGEST_ERROR), rooted=True)]
 
 
 VALUE_ERROR = Check(
@@ -106,7 +106,7 @@ def value_bias(evidence: Evidence) -> Sequence[Effect]:
     """Mean error over the root mean square of the true values."""
 
     def bias(value: np.ndarray, mean: np.ndarray, error: np.ndarray) -> np.ndarray:
-        size = np.sqrt(np.maximum(states.squared_value(mean, error), 0))
+        size = np.sqrt(np.maximum(state_errors.squared_value(mean, error), 0))
         return ratio((value - mean).mean(axis=-1), size)
 
     return [_effect(evidence, "mean error, relative to the size of the true values", bias, (-0.25, 0.25))]
@@ -131,7 +131,7 @@ VALUE_BIAS = Check(
 def explained_variance(evidence: Evidence) -> Sequence[Effect]:
     """Of the true values over states; and of V + A(lambda) over the pairs of streams, as training logs have it."""
     quantity = "share of the variance of the true values over states"
-    found = [_effect(evidence, quantity, states.explained_variance, (0.25, math.inf))]
+    found = [_effect(evidence, quantity, state_errors.explained_variance, (0.25, math.inf))]
     if evidence.streams is not None:
         sums = evidence.episodes
 
@@ -182,8 +182,8 @@ def time_limits(evidence: Evidence) -> Sequence[Effect]:
     own, other = ((each.mean(axis=1), standard_error(each)) for each in (found.own[chosen], found.other[chosen]))
 
     def relative(truth: tuple[np.ndarray, np.ndarray], rows: Rows) -> Float[np.ndarray, " B"]:
-        size = states.squared_value(own[0][rows], own[1][rows])
-        return ratio(states.squared_error(value[rows], truth[0][rows], truth[1][rows]), size)
+        size = state_errors.squared_value(own[0][rows], own[1][rows])
+        return ratio(state_errors.squared_error(value[rows], truth[0][rows], truth[1][rows]), size)
 
     whole = np.arange(len(chosen))[None]
     if min(relative(own, whole)[0], relative(other, whole)[0]) > LARGEST_ERROR**2:
