@@ -37,7 +37,7 @@ it is annealed where `anneal` says so, and the regimes vary it. Modules that imp
 keep the stages and commands quick that never learn.
 '''
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,15 +95,26 @@ class Algorithm(AlgorithmInfo):
     initial_state: InitialState = stateless
 
 
+def named(name: str, modules: Sequence[str]) -> Algorithm:
+    """The algorithm called `name`, where `modules` are those that `common.modules` names.
+
+    Raises:
+        AlgorithmError: it cannot be found or used.
+    """
+    found = registry.find(name, modules)
+    if not isinstance(found, Algorithm):
+        kind = f"{Algorithm.__module__}.{Algorithm.__qualname__}"
+        raise AlgorithmError(f"{name} must be a {kind} in order to train, not a {type(found).__qualname__}")
+    return found
+
+
 def of(recipe: Recipe) -> Algorithm:
     """The algorithm that a recipe names.
 
     Raises:
         AlgorithmError: it cannot be found or used, or the configuration belongs to another one.
     """
-    found = registry.find(recipe.algorithm, recipe.common.modules)
-    if not isinstance(found, Algorithm):
-        raise AlgorithmError(f"{recipe.algorithm} must be a dpg.learning.algorithm.Algorithm, not a {type(found)}")
+    found = named(recipe.algorithm, recipe.common.modules)
     found.check(recipe.config)
     return found
 

@@ -1,6 +1,8 @@
 """Snapshots hold an agent whole, and files that are not snapshots are refused with the reason."""
 
 import json
+import re
+import sys
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -244,3 +246,64 @@ def test_a_source_or_part_that_is_not_known_is_refused(one, tmp_path, what):
     path = snapshot.save(replace(one, source=SOURCE), tmp_path)
     rewrite(path, header={what: ["a soul"]})
     assert what in refusal(path)
+
+
+FORMAT_1 = Path(__file__).with_name("format_1.safetensors")  # written by version 0.1.0
+
+
+def test_a_snapshot_of_format_1_loads_and_is_written_as_it_was(tmp_path):
+    """Agents that took days to train stay what they are."""
+    found = snapshot.load(FORMAT_1)
+    assert str(found) == "Hopper-v4 trpo agent 2 iteration 5"
+    assert found.recipe.common.modules == ("my_tasks",)  # `env_modules` in the file
+    assert found.recipe.config.max_kl == 0.01
+    assert found.state.algorithm_state == {}
+    assert snapshot.save(found, tmp_path).read_bytes() == FORMAT_1.read_bytes()
+
+
+def test_state_of_an_algorithms_own_comes_back_bit_for_bit(one, tmp_path):
+    state = {"beta": np.array([1 / 3], np.float32), "count": np.array([[7, 8]]), "a.b": np.zeros((1, 0, 2))}
+    path = snapshot.save(replace(one, state=replace(one.state, algorithm_state=state)), tmp_path)
+    assert header_of(path)["format"] == 2
+    found = snapshot.load(path).state.algorithm_state
+    assert found.keys() == state.keys()
+    for name, array in state.items():
+        assert (found[name].dtype, found[name].shape) == (array.dtype, array.shape)
+        assert found[name].tobytes() == array.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("array", "said"),
+    [(None, "algorithm_state.beta: .* expected, None found"), (np.zeros(2), r"expected, \(\(2,\)")],
+    ids=["missing", "of two agents"],
+)
+def test_state_that_does_not_fit_is_refused(one, tmp_path, array, said):
+    state = replace(one.state, algorithm_state={"beta": np.zeros(1)})
+    path = snapshot.save(replace(one, state=state), tmp_path)
+    rewrite(path, arrays={"algorithm_state.beta": array})
+    assert re.search(said, refusal(path))
+
+
+def test_the_snapshot_of_an_algorithm_whose_module_is_not_there_is_refused_with_its_name(one, tmp_path, monkeypatch):
+    own = (
+        "from dataclasses import replace\nfrom dpg.algorithms import ppo\nMINE = replace(ppo.ALGORITHM, name='mine')\n"
+    )
+    (tmp_path / "elsewhere.py").write_text(own, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    common = one.recipe.common.model_copy(update={"modules": ("elsewhere",)})
+    path = snapshot.save(
+        replace(one, recipe=one.recipe.model_copy(update={"algorithm": "mine", "common": common})), tmp_path
+    )
+    assert snapshot.load(path).recipe.algorithm == "mine"
+    (tmp_path / "elsewhere.py").unlink()
+    monkeypatch.delitem(sys.modules, "elsewhere")
+    text = refusal(path)
+    assert "'elsewhere' cannot be imported" in text
+    assert "this agent's is in the module elsewhere: install it, or put it beside params.yaml" in text
+
+
+def test_a_header_with_another_algorithms_configuration_is_refused(one, make_recipe, tmp_path):
+    path = snapshot.save(one, tmp_path)
+    foreign = header_of(path)["recipe"] | {"config": make_recipe("trpo").config.model_dump()}
+    rewrite(path, header={"recipe": foreign})
+    assert "max_kl" in refusal(path)

@@ -47,6 +47,8 @@ def together(nodes):
     """One population of several, or a part of one: arrays are joined along their axis of members."""
     if isinstance(nodes[0], np.ndarray):
         return np.concatenate(nodes)
+    if isinstance(nodes[0], dict):
+        return {name: together([node[name] for node in nodes]) for name in nodes[0]}
     if not is_dataclass(nodes[0]) or isinstance(nodes[0], Architecture):
         return nodes[0]
     joined = {field.name: together([getattr(node, field.name) for node in nodes]) for field in fields(nodes[0])}

@@ -1,6 +1,7 @@
 """Every mistake in `params.yaml` is refused in one line that names the parameter, its value and what is allowed."""
 
 import copy
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -290,3 +291,81 @@ def test_a_file_that_is_no_mapping_is_refused(tmp_path, text):
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ConfigError, match=r"params = .*: must be a section of scale, seed, envs"):
         load(path)
+
+
+OWN = """
+from dataclasses import replace
+from dpg.algorithms import ppo
+from dpg.runtime.fields import Positive
+class MineConfig(ppo.PPOConfig):
+    beta: Positive
+MINE = replace(ppo.ALGORITHM, name="mine", config_type=MineConfig)
+"""
+
+
+@pytest.fixture
+def own(raw, tmp_path, monkeypatch) -> dict[str, Any]:
+    """Parameters with an algorithm whose module lies beside them."""
+    (tmp_path / "my_algorithms.py").write_text(OWN, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "my_algorithms", raising=False)
+    changed = put(put(raw, "common.modules", ["my_algorithms"]), "algorithms", ["ppo", "mine"])
+    return changed | {"mine": raw["ppo"] | {"beta": 0.5}}
+
+
+def test_a_block_of_ones_own_is_checked_by_its_own_configuration(own):
+    assert parse(own).algorithm("mine").model_dump()["beta"] == 0.5
+    text = message(put(put(own, "mine.beta", -1), "mine.clip_epz", 0.2))
+    assert "2 mistakes:" in text
+    assert "mine.beta = -1: should be greater than 0" in text
+    assert "mine.clip_epz = 0.2: no such parameter; did you mean mine.clip_eps?" in text
+    assert "mine: is missing" in message({key: value for key, value in own.items() if key != "mine"})
+    assert "mine.minibatches = 1000000: must be at most" in message(put(own, "mine.minibatches", 10**6))
+
+
+def test_a_misspelt_algorithm_is_refused_with_the_nearest(own):
+    text = message(put(own, "algorithms", ["ppo", "mien"]))
+    assert "algorithms.1 = 'mien': did you mean mine? must be one of 'ppo', 'ppo_m', 'trpo' or 'mine'" in text
+    assert "regimes.algorithm = 'tppo': did you mean" in message(put(own, "regimes.algorithm", "tppo"))
+
+
+def test_a_block_of_an_unknown_algorithm_says_where_its_module_goes(raw):
+    text = message(raw | {"mine": raw["ppo"]})
+    assert "mine = {" in text
+    assert "no such section, and no algorithm (the module of another one goes into common.modules)" in text
+
+
+def test_a_module_that_cannot_be_imported_is_named(raw):
+    text = message(put(raw, "common.modules", ["no_such_module"]))
+    assert "common.modules = 'no_such_module' cannot be imported" in text
+    assert "put no_such_module.py beside params.yaml" in text
+
+
+def test_a_built_in_name_that_a_module_offers_as_well_is_refused(own, tmp_path):
+    (tmp_path / "my_algorithms.py").write_text(OWN.replace('"mine"', '"trpo"'), encoding="utf-8")
+    assert "dpg.algorithms.trpo and the module my_algorithms both offer" in message(own | {"algorithms": ["ppo"]})
+
+
+def test_the_regimes_algorithm_must_have_a_learning_rate(own):
+    text = message(put(own, "regimes.algorithm", "trpo"))
+    assert "regimes.algorithm = trpo: must be an algorithm with a learning rate (lr): ppo, ppo_m, mine" in text
+    assert parse(put(own, "regimes.algorithm", "mine")).regimes.algorithm == "mine"
+
+
+def test_a_scale_is_any_name_under_scales(raw):
+    raw["scales"]["mine"] = copy.deepcopy(raw["scales"]["smoke"])
+    raw["scales"]["mine"]["train"]["iterations"] = 8
+    assert parse(raw | {"scale": "mine"}).budget.train.iterations == 8
+    assert "scale = 'smok': did you mean smoke? must be one of" in message(raw | {"scale": "smok"})
+    text = message(put(raw, "scales.mine.train.agents", 0))
+    assert "scales.mine.train.agents = 0: should be greater than or equal to 1" in text
+    assert "scales.mine.trian = 1: no such parameter; did you mean scales.mine.train?" in message(
+        put(raw, "scales.mine.trian", 1)
+    )
+
+
+@pytest.mark.parametrize(("scales", "said"), [({}, "at least 1 item"), (3, "must be a section"), ({"a.b": {}}, "a.b")])
+def test_scales_that_are_none_are_refused(raw, scales, said):
+    text = message(raw | {"scales": scales})
+    assert "scales" in text
+    assert said in text
