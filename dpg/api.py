@@ -27,6 +27,7 @@ from dpg.numerics.statistics import Interval, mean_interval
 from dpg.probes.collection import fresh_episodes, probe_seed
 from dpg.runtime import project as layout
 from dpg.runtime.errors import UserError
+from dpg.runtime.schema import STATISTICS
 from dpg.runtime.seeding import Seed
 
 if TYPE_CHECKING:
@@ -36,9 +37,6 @@ if TYPE_CHECKING:
 
     from dpg.diagnose.run import Diagnosis
     from dpg.report.gallery import Drawing
-
-CONFIDENCE = 0.95
-RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
@@ -132,7 +130,7 @@ def evaluate(policy: Policy, num_episodes: int = 10, seed: int = 0, *, determini
     found = fresh_episodes(policy.snapshot, seeds, deterministic=deterministic)
     returns = found.return_[0]
     rng = (probe_seed(seed, "look", policy.snapshot) / "bootstrap").generator()
-    return Returns(returns, found.length[0], mean_interval(returns, CONFIDENCE, RESAMPLES, rng))
+    return Returns(returns, found.length[0], mean_interval(returns, STATISTICS.confidence, STATISTICS.resamples, rng))
 
 
 def episode_seed(agent: Snapshot, seed: int, index: int) -> Seed:

@@ -1,6 +1,6 @@
-"""The `dpg` command. Commands are modules beside this one, which registers them and says what went wrong.
+"""The `dpg` command: registers the commands of the other modules and prints user errors.
 
-What a command needs beyond typer and rich, it imports when it is called: `dpg --help` is to answer at once.
+A command imports what it needs beyond typer and rich when it is called, which keeps `dpg --help` fast.
 """
 
 import sys
@@ -42,7 +42,7 @@ def dpg() -> None:
 
 
 def main() -> None:
-    """Run the command line; what a user can mend is told in one clear message, with exit code 1."""
+    """Run the command line; a `UserError` is printed as one message, with exit code 1."""
     configure_process()
     try:
         app(prog_name="dpg")

@@ -1,4 +1,4 @@
-"""`dpg calibrate`: are the estimators right? Each one against a known answer, and broken ones that must be rejected."""
+"""`dpg calibrate`: every estimator against a known answer, and broken ones that must be rejected."""
 
 import dataclasses
 import json
@@ -33,7 +33,7 @@ def calibrate(
 ) -> None:
     """Check every estimator on LinearQuadratic-v0, where the answers are known in closed form.
 
-    The same checks are made of estimators that are broken on purpose: a check that cannot fail says nothing.
+    Deliberately broken estimators undergo the same checks: a check that cannot fail says nothing.
     """
     from dpg.probes import calibration
 
@@ -51,22 +51,22 @@ def calibrate(
 
 
 def table(checks: "Sequence[Check]") -> Table:
-    """A row a check: sound estimators first, then broken ones."""
+    """One row for each check: sound estimators first, then broken ones."""
     numbers = [Column(name, justify="right") for name in ("truth", "estimate", "std. error", "z")]
     rows = Table(Column("estimator", overflow="fold"), *numbers, "verdict", box=SIMPLE_HEAD)
     for index, check in enumerate(checks):
         verdict = "passed" if check.passed else "rejected"
         style = "green" if check.as_expected else "bold red"
-        told = Text(verdict if check.as_expected else f"{verdict}: NOT AS IT SHOULD BE", style)
+        result = Text(verdict if check.as_expected else f"{verdict}: NOT AS IT SHOULD BE", style)
         values = (f"{check.truth:.5g}", f"{check.estimate:.5g}", f"{check.standard_error:.2g}", f"{check.z:.2f}")
-        rows.add_row(Text(f"broken: {check.name}" if check.broken else check.name), *values, told)
+        rows.add_row(Text(f"broken: {check.name}" if check.broken else check.name), *values, result)
         if index + 1 < len(checks) and checks[index + 1].broken and not check.broken:
             rows.add_section()
     return rows
 
 
 def summary(checks: "Sequence[Check]") -> str:
-    """How many came out as they should."""
+    """The number of checks with the expected result."""
     sound = [check for check in checks if not check.broken]
     broken = [check for check in checks if check.broken]
     return (

@@ -1,20 +1,20 @@
-"""What a check of `dpg doctor` finds."""
+"""Findings of `dpg doctor`."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Level(StrEnum):
-    """How bad it is."""
+    """The severity of a finding."""
 
     OK = "ok"
     WARNING = "warning"  # work is possible
-    PROBLEM = "problem"  # it is not, or not as meant
+    PROBLEM = "problem"  # work is impossible, or not as intended
 
 
 @dataclass(frozen=True)
 class Check:
-    """What a check found, and what to do where it is not well."""
+    """A finding, and what to do about it."""
 
     name: str
     level: Level

@@ -20,17 +20,18 @@ from dpg.cli import dag
 from dpg.cli.check import Check, Level
 from dpg.runtime import shard_cache
 from dpg.runtime.errors import UserError
+from dpg.runtime.units import size
 
 LOCK = Path("requirements.lock")
 INSTALL = f"python -m pip install -r {LOCK}"
-NAMED = ("torch", "mujoco", "gymnasium", "dvc", "mlflow")  # shown; the others only where something is wrong
-WORKER_BYTES = 0.4e9  # a worker with PyTorch and MuJoCo takes 0.27 GB, and then its shard
+NAMED = ("torch", "mujoco", "gymnasium", "dvc", "mlflow")  # always shown; others only with a fault
+WORKER_BYTES = 0.4e9  # a worker with PyTorch and MuJoCo takes 0.27 GB, plus its shard
 LITTLE_DISK, TOO_LITTLE_DISK = 5e9, 1e9
 DAY = 86400.0
 
 
 def python() -> Check:
-    """The interpreter, and whether stages find the same one: they call `python`."""
+    """The interpreter, and whether stages, which call `python`, find the same one."""
     found = f"{platform.python_version()} at {sys.executable}"
     on_path = shutil.which("python")
     if on_path is None or Path(on_path).parent != Path(sys.executable).parent:
@@ -45,7 +46,7 @@ def python() -> Check:
 
 
 def packages() -> Check:
-    """Versions of what the project needs, against `pyproject.toml` and `requirements.lock`."""
+    """Versions of dependencies, against `pyproject.toml` and `requirements.lock`."""
     needed = [Requirement(text) for text in _project()["dependencies"]]
     unmet = [f"{need} (here: {_version(need.name) or 'none'})" for need in needed if not _is_met(need)]
     if unmet:
@@ -60,13 +61,13 @@ def packages() -> Check:
         if Version(_version(name) or "0").public != locked.get(name)
     ]
     if differ:
-        return Check("packages", Level.WARNING, f"others than in {LOCK}: {', '.join(differ)}", INSTALL)
+        return Check("packages", Level.WARNING, f"not those in {LOCK}: {', '.join(differ)}", INSTALL)
     shown = ", ".join(f"{name} {locked[name]}" for name in NAMED if name in names)
     return Check("packages", Level.OK, f"as in {LOCK}: {shown}")
 
 
 def groups() -> Check:
-    """The optional groups of packages. Doing without them is no fault."""
+    """The optional groups of packages. Their absence is no fault."""
     missing = {
         group: [need.name for need in map(Requirement, texts) if not _is_met(need)]
         for group, texts in _project().get("optional-dependencies", {}).items()
@@ -83,7 +84,7 @@ def cores() -> Check:
     number, jobs = _cores(), _jobs()
     found = f"{number} usable of {os.cpu_count()}, {jobs} worker process{'es' if jobs > 1 else ''} a stage"
     if jobs > number:
-        return Check("cores", Level.WARNING, found, f"DPG_JOBS of {number} or fewer: more only wait for each other")
+        return Check("cores", Level.WARNING, found, f"DPG_JOBS of {number} or fewer: more would wait for each other")
     return Check("cores", Level.OK, found)
 
 
@@ -91,50 +92,42 @@ def memory() -> Check:
     """Memory for the workers of a stage."""
     state: Any = psutil.virtual_memory()
     needed = WORKER_BYTES * (_jobs() + 1)  # and the stage's own process
-    found = f"{_size(state.available)} free of {_size(state.total)}"
+    found = f"{size(state.available)} free of {size(state.total)}"
     if state.available < needed:
-        todo = f"set DPG_JOBS to fewer, or make room: a stage takes some {_size(needed)} with {_jobs()} workers"
+        todo = f"set DPG_JOBS to fewer, or make room: a stage takes some {size(needed)} with {_jobs()} workers"
         return Check("memory", Level.WARNING, found, todo)
     return Check("memory", Level.OK, found)
 
 
 def disk() -> Check:
-    """Room where results, DVC's cache and the scratch folder are."""
+    """Free space for results, DVC's cache and the scratch folder."""
     folders = {"data": Path("data").resolve(), "scratch": shard_cache.root()}
-    with contextlib.suppress(UserError):  # which another check tells
+    with contextlib.suppress(UserError):  # reported by another check
         folders["DVC cache"] = dag.cache()
     by_device: dict[int, tuple[list[str], Path]] = {}
     for name, folder in folders.items():
         there = next(path for path in (folder, *folder.parents) if path.exists())
         by_device.setdefault(there.stat().st_dev, ([], there))[0].append(name)
     usages = [(names, shutil.disk_usage(there)) for names, there in by_device.values()]
-    found = "; ".join(
-        f"{', '.join(names)}: {_size(usage.free)} free of {_size(usage.total)}" for names, usage in usages
-    )
+    found = "; ".join(f"{', '.join(names)}: {size(usage.free)} free of {size(usage.total)}" for names, usage in usages)
     least = min(usage.free for _, usage in usages)
     level = Level.PROBLEM if least < TOO_LITTLE_DISK else Level.WARNING if least < LITTLE_DISK else Level.OK
-    return Check(
-        "disk",
-        level,
-        found,
-        ""
-        if level is Level.OK
-        else "make room: `dvc gc --workspace` drops the cached results of all other experiments",
-    )
+    todo = "make room: `dvc gc --workspace` drops the cached results of all other experiments"
+    return Check("disk", level, found, "" if level is Level.OK else todo)
 
 
 def leftovers() -> Check:
-    """What killed runs left in the scratch folder."""
+    """Results of killed runs in the scratch folder."""
     left = [leftover for leftover in shard_cache.leftovers() if not leftover.in_use]
-    limit = _size(shard_cache.limit_bytes())
+    limit = size(shard_cache.limit_bytes())
     if not left:
         return Check("leftovers", Level.OK, f"nothing left by killed runs (limit {limit})")
     days = (time.time() - min(leftover.modified for leftover in left)) / DAY
     found = (
         f"{len(left)} killed run{'s' if len(left) > 1 else ''} left {sum(item.num_results for item in left)} results, "
-        f"{_size(sum(item.num_bytes for item in left))} of {limit}, up to {max(days, 0.0):.1f} days old"
+        f"{size(sum(item.num_bytes for item in left))} of {limit}, up to {max(days, 0.0):.1f} days old"
     )
-    todo = f"the same `dpg repro` goes on from them; to be rid of them, remove {shard_cache.root()}"
+    todo = f"the same `dpg repro` resumes from them; to discard them, remove {shard_cache.root()}"
     return Check("leftovers", Level.WARNING, found, todo)
 
 
@@ -149,7 +142,7 @@ def _jobs() -> int:
 
     try:
         return num_jobs()
-    except UserError:  # which another check tells
+    except UserError:  # reported by another check
         return _cores()
 
 
@@ -175,7 +168,3 @@ def _is_met(need: Requirement) -> bool:
 def _locked(text: str) -> dict[str, str]:
     pairs = (line.split("==") for line in text.splitlines() if "==" in line and not line.startswith("#"))
     return {canonicalize_name(name): version for name, version in pairs}
-
-
-def _size(num_bytes: int | float) -> str:
-    return f"{num_bytes / 1e9:,.1f} GB"

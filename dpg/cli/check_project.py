@@ -1,4 +1,4 @@
-"""Checks of `dpg doctor`: the experiment, its pipeline, where its runs go, and the settings of the environment."""
+"""Checks of `dpg doctor`: the experiment, its pipeline, its tracking store, and environment variables."""
 
 import difflib
 import os
@@ -37,7 +37,7 @@ def tasks() -> Check:
 
 
 def measurements() -> Check:
-    """Whether all that the pipeline can measure will be."""
+    """Whether the pipeline will measure everything."""
     from dpg.envs.make import EnvError, make_vector, time_limit
     from dpg.streams import measurable
 
@@ -48,15 +48,15 @@ def measurements() -> Check:
             make_vector(env, 1, params.common.modules).close()
             limits[env] = time_limit(env, params.common.modules)
     except (ConfigError, EnvError):
-        return Check("measurements", Level.WARNING, "not told: the parameters or the tasks cannot be used")
+        return Check("measurements", Level.WARNING, "not checked: the parameters or the tasks cannot be used")
     if lines := list(measurable.messages(params, limits)):
         todo = "change the parameters that are named, or leave it: all else runs to the report"
         return Check("measurements", Level.WARNING, "; ".join(lines), todo)
-    return Check("measurements", Level.OK, "nothing stands in the way of any stage")
+    return Check("measurements", Level.OK, "every stage can measure")
 
 
 def dvc() -> Check:
-    """Whether DVC is at home here."""
+    """Whether this is a DVC project."""
     if not Path(".dvc").is_dir():
         return Check("dvc", Level.PROBLEM, "there is no .dvc folder here", "run from the project's root, or `dvc init`")
     try:
@@ -69,11 +69,11 @@ def dvc() -> Check:
 
 
 def pipeline() -> Check:
-    """Whether results are those of the parameters and the code as they are."""
+    """Whether results belong to the present parameters and code."""
     try:
         pipeline = dag.read()
     except dag.BusyError:
-        return Check("pipeline", Level.WARNING, "DVC is at work on it: what is stale cannot be told")
+        return Check("pipeline", Level.WARNING, "another DVC process is running: staleness is unknown")
     except ConfigError:
         return Check("pipeline", Level.WARNING, "not read: params.yaml cannot be used")
     number, stale = len(pipeline.parents), len(pipeline.stale)
@@ -104,7 +104,7 @@ def code() -> Check:
 
 
 def tracking() -> Check:
-    """The store of MLflow runs; it is looked at, never made."""
+    """The store of MLflow runs, which is never created here."""
     # Whoever waits for the findings is not kept waiting as long as a run may be.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", TIMEOUT_S)
@@ -118,7 +118,7 @@ def tracking() -> Check:
 
 
 def settings() -> Check:
-    """The variables that say how the work is carried."""
+    """The environment variables that control workers."""
     from dpg.runtime.local_workers import num_jobs
 
     faults: list[str] = []

@@ -1,4 +1,4 @@
-"""`dpg claims`: what became of the paper's claims."""
+"""`dpg claims`: the verdicts on the paper's claims."""
 
 import json
 from collections import Counter
@@ -96,7 +96,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 def table(found: Sequence[Mapping[str, Any]]) -> Table:
-    """A row a claim: what it says, its verdict, and what was found or why that does not support it."""
+    """One row for each claim: its statement, its verdict, and the evidence or the reason for the lack of it."""
     rows = Table("", Column("claim", overflow="fold"), Column("found", overflow="fold"), "verdict", box=SIMPLE_HEAD)
     for claim in found:
         verdict = Text(claim["verdict"], STYLES.get(claim["verdict"], ""))
@@ -107,14 +107,14 @@ def table(found: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def effect_of(claim: Mapping[str, Any]) -> str:
-    """What was measured, with its interval where there is one, and the edge that it had to keep to."""
+    """The measured effect, with its interval if there is one, and its threshold."""
     effect, low, high = (None if claim[name] is None else f"{claim[name]:.3g}" for name in ("effect", "low", "high"))
     interval = "" if low is None else f" [{low}, {high}]"
     return f"{claim['quantity']}: {effect}{interval}, {claim['side']} {claim['edge']:g}"
 
 
 def summary(found: Sequence[Mapping[str, Any]]) -> str:
-    """How many claims got each verdict."""
+    """The number of claims by verdict."""
     counts = Counter(str(claim["verdict"]) for claim in found)
     return ", ".join(
         f"{counts[verdict]} {verdict}" for verdict in (*STYLES, *(counts.keys() - STYLES)) if counts[verdict]

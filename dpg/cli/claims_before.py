@@ -18,7 +18,7 @@ PARAMS = Path("params.yaml")
 
 
 def forecast(set_param: Sequence[str]) -> list[dict[str, Any]]:
-    """Every claim under the parameters: whether it can be decided, what it lacks, what would do, and in more pairs.
+    """Every claim under the parameters: whether it can be decided, what it lacks, and what would do, in more pairs.
 
     Raises:
         UserError: the parameters have mistakes, or a task cannot be made.
@@ -55,7 +55,7 @@ def unmeasured(params: "Params", limits: Mapping[str, int | None]) -> dict[str, 
 
 
 def num_pairs(params: "Params") -> int:
-    """Of the whole pipeline, from nothing."""
+    """The pairs of the whole pipeline from scratch."""
     from dpg.planning import stages
     from dpg.planning.cells import tasks_of
 
@@ -63,7 +63,7 @@ def num_pairs(params: "Params") -> int:
 
 
 def _more_pairs(outlook: "Outlook", set_param: Sequence[str], before: int) -> int | None:
-    """What the changes cost; None where there are none, or they alone do not make an experiment."""
+    """The additional pairs of the changes; None without changes, or if they alone are not valid parameters."""
     from dpg.runtime.errors import UserError
 
     if not outlook.changes:
@@ -86,7 +86,7 @@ def _text(value: Any) -> str:
 
 
 def lines(found: Sequence[Mapping[str, Any]]) -> Iterator[Text]:
-    """A few lines a claim: whether it can be decided, and if not, what would do. Not to be wrapped: they are copied."""
+    """Some lines for each claim: whether it can be decided, and if not, what would do. Do not wrap: users copy them."""
     for each in found:
         answer, style = ("yes", "green") if each["can_be_decided"] else ("no", "yellow")
         yield Text.assemble(each["id"], "  ", (f"{answer:3}", style), "  ", each["claim"])

@@ -1,4 +1,4 @@
-"""The pipeline as DVC sees it: its stages, named as DVC addresses them, their graph, and which of them are stale."""
+"""The pipeline as DVC sees it: its stages by address, their graph, and which of them are stale."""
 
 import graphlib
 from collections.abc import Generator, Mapping, Sequence
@@ -18,7 +18,7 @@ class PipelineError(UserError):
 
 
 class BusyError(PipelineError):
-    """Another DVC process is at work on the pipeline."""
+    """Another DVC process holds the pipeline's lock."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,9 @@ class Pipeline:
     """Stages, what each depends on, and what DVC knows of each.
 
     Attributes:
-        parents: the stages that a stage depends on; keys are in an order in which each follows its parents.
-        stale: stages that DVC would run as things are now. Those that depend on them may follow.
-        outputs: hashes of a stage's outputs in `dvc.lock`; None where the outputs that lie there are others.
+        parents: the stages that a stage depends on; each key follows its parents.
+        stale: stages that DVC would run now. Those that depend on them may follow.
+        outputs: hashes of a stage's outputs in `dvc.lock`; None where the present outputs differ from them.
     """
 
     parents: Mapping[str, tuple[str, ...]]
@@ -74,7 +74,7 @@ def read(targets: Sequence[str] = ()) -> Pipeline:
 
 
 def outline() -> tuple[Pipeline, dict[Path, bool]]:
-    """The pipeline, none of it called stale; its outputs, and which of them DVC caches.
+    """The pipeline with no stage marked stale; its outputs, and which of them DVC caches.
 
     Raises:
         PipelineError: there is no project, or a mistake in `dvc.yaml`.
@@ -90,7 +90,7 @@ def outline() -> tuple[Pipeline, dict[Path, bool]]:
 
 
 def _chosen(repo: Any, targets: Sequence[str] = ()) -> tuple[dict[str, Any], dict[str, tuple[str, ...]]]:
-    """Stages by name, and the stages that each depends on, in an order in which each follows its parents."""
+    """Stages by name, and the stages that each depends on; each follows its parents."""
     graph = _graph(repo)
     chosen = [stage for target in targets for stage in repo.stage.collect(target)] if targets else list(graph)
     parents: dict[str, list[str]] = {}
@@ -99,7 +99,7 @@ def _chosen(repo: Any, targets: Sequence[str] = ()) -> tuple[dict[str, Any], dic
         stage = chosen.pop()
         if stage.addressing in stages:
             continue
-        # DVC does not look behind a frozen stage.
+        # DVC ignores what a frozen stage depends on.
         above = [] if stage.frozen else list(graph.successors(stage))
         stages[stage.addressing] = stage
         parents[stage.addressing] = sorted(other.addressing for other in above)
@@ -109,9 +109,9 @@ def _chosen(repo: Any, targets: Sequence[str] = ()) -> tuple[dict[str, Any], dic
 
 
 def outputs(stage: str) -> Outputs | None:
-    """The hashes of a stage's outputs in `dvc.lock` as it is now; None if they cannot be told.
+    """The hashes of a stage's outputs in `dvc.lock` as it is now; None if they cannot be read.
 
-    Nothing is locked: while another stage ends, `dvc.lock` may be caught half written. That is then not known.
+    Nothing is locked: `dvc.lock` may be half written while another stage ends.
     """
     try:
         with _repo() as repo:
@@ -132,9 +132,9 @@ def cache() -> Path:
 
 
 def cache_copies() -> bool:
-    """Whether DVC's cache holds outputs a second time: it copies them, unless it is set to link.
+    """Whether DVC's cache stores outputs a second time: it copies them unless configured to link.
 
-    Its default is to let the file system share the blocks of copies, where it can.
+    By default copies share blocks where the file system can do so.
     """
     with _repo() as repo:
         kinds = repo.config["cache"].get("type") or ["reflink", "copy"]
@@ -142,10 +142,10 @@ def cache_copies() -> bool:
 
 
 def has_git() -> bool:
-    """Whether DVC works with git here.
+    """Whether DVC uses git here.
 
     Raises:
-        PipelineError: it should, but there is no git repository, or there is no project.
+        PipelineError: DVC expects a git repository and there is none, or there is no project.
     """
     with _repo() as repo:
         return not repo.config["core"].get("no_scm", False)
@@ -155,7 +155,7 @@ def _graph(repo: Any) -> Any:
     """The stages; edges lead from each to what it depends on.
 
     Raises:
-        ConfigError: `params.yaml` has mistakes, which DVC may tell in its own words or fall over.
+        ConfigError: `params.yaml` has mistakes, on which DVC itself may crash.
         PipelineError: DVC cannot read the pipeline for another reason.
     """
     from dvc.lock import LockError
@@ -165,7 +165,7 @@ def _graph(repo: Any) -> Any:
         return repo.index.graph
     except (LockError, YAMLValidationError):  # `dvc.yaml` itself has mistakes
         raise
-    except Exception as error:  # of any kind: DVC does not expect a text where it is to go through a list
+    except Exception as error:  # of any kind: DVC iterates over what it expects to be a list
         config.load()
         raise PipelineError(f"DVC: {error}") from error
 

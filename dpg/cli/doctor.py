@@ -29,10 +29,10 @@ def doctor(
 ) -> None:
     """Check the installation, the machine, the parameters and the pipeline; say what to do.
 
-    Nothing is changed. A warning leaves work possible; a problem does not, and makes the exit code 1.
+    Nothing is changed. Work is possible after warnings; a problem prevents it, and makes the exit code 1.
     """
     out = Console(highlight=False)
-    with Console(stderr=True).status("looking"), stdout_to_stderr():
+    with Console(stderr=True).status("checking"), stdout_to_stderr():
         findings = [examine(check) for check in checks()]
     if as_json:
         typer.echo(json.dumps([dataclasses.asdict(finding) for finding in findings], indent=2))
@@ -43,7 +43,7 @@ def doctor(
 
 
 def checks() -> list[Callable[[], Check]]:
-    """All checks, in the order in which they are shown."""
+    """All checks in display order."""
     from dpg.cli import check_machine as machine
     from dpg.cli import check_project as project
 
@@ -67,17 +67,17 @@ def checks() -> list[Callable[[], Check]]:
 
 
 def examine(check: Callable[[], Check]) -> Check:
-    """Run a check; one that fails is a problem of its own and keeps none of the others from being made."""
+    """Run a check; its own failure is a problem too, and does not prevent the others."""
     try:
         return check()
     except UserError as error:
         return Check(check.__name__, Level.PROBLEM, str(error))
-    except Exception as error:  # whatever it is
+    except Exception as error:
         return Check(check.__name__, Level.PROBLEM, f"the check itself failed: {type(error).__name__}: {error}")
 
 
 def table(findings: Sequence[Check]) -> Table:
-    """The findings, with what to do under what was found."""
+    """The findings, each with what to do below it."""
     rows = Table("check", "", Column("found", overflow="fold"), box=SIMPLE_HEAD)
     for finding in findings:
         found = Text(finding.found)

@@ -24,8 +24,8 @@ Examples:
 
 How to read what it writes: docs/landscapes.md.
 """
-EVALUATED = 16  # episodes, by which the trajectories a point are reckoned
-MOST_POINTS = 200  # an axis is not suggested to have more
+EVALUATED = 16  # episodes, whose mean length gives the trajectories a point
+MOST_POINTS = 200  # suggested for an axis
 
 
 def landscape(
@@ -41,16 +41,18 @@ def landscape(
     pairs: Annotated[int, typer.Option(min=1, help="State-action pairs a point, roughly: whole episodes.")] = 10_000,
     fewer: Annotated[
         list[int] | None,
-        typer.Option(metavar="PAIRS", help="Also tell the reward from so many; may be repeated.", show_default=False),
+        typer.Option(
+            metavar="PAIRS", help="Also estimate the reward from so many; may be repeated.", show_default=False
+        ),
     ] = None,
     update_pairs: Annotated[
         list[int] | None,
         typer.Option(metavar="PAIRS", help="Behind the update; may be repeated. Default: one iteration's."),
     ] = None,
     random_norm: Annotated[float, typer.Option(help="Length of the random direction.")] = 2.0,
-    own_noise: Annotated[bool, typer.Option("--own-noise", help="Noise of each point's own, not common.")] = False,
+    own_noise: Annotated[bool, typer.Option("--own-noise", help="Separate noise for each point, not common.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="The root of the random streams.")] = 0,
-    output: Annotated[Path, typer.Option("--output", "-o", help="A new folder for what is found.")] = Path("landscape"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="A new folder for the results.")] = Path("landscape"),
 ) -> None:
     """Measure reward and surrogate around one snapshot; write tables, arrays, figures and a page that turns.
 
@@ -123,7 +125,7 @@ def _check_new(output: Path) -> None:
 
 
 def measure(wanted: "Survey", snapshot: "agents.Snapshot", output: Path) -> "pd.DataFrame":
-    """Measure, and write all of it; the folder appears whole or not at all. Returns what `alignment.csv` holds."""
+    """Measure and write everything; the folder appears whole or not at all. Returns the table `alignment.csv`."""
     from dataclasses import asdict
 
     from safetensors.numpy import save
@@ -132,13 +134,12 @@ def measure(wanted: "Survey", snapshot: "agents.Snapshot", output: Path) -> "pd.
     from dpg.probes.survey import explore
     from dpg.runtime.outputs import claim
     from dpg.runtime.progress import Progress
-    from dpg.runtime.schema import Statistics
+    from dpg.runtime.schema import STATISTICS
     from dpg.runtime.shard_cache import open_shard_cache
     from dpg.runtime.shards import map_shards, open_context
     from dpg.tables.landscape import Alignment
     from dpg.tables.table import write
 
-    statistics = Statistics(confidence=0.95, resample="estimates", resamples=1000)
     modules = snapshot.recipe.common.modules
     with claim(output) as claimed:
         _check_new(output)  # another may have written it meanwhile
@@ -152,7 +153,7 @@ def measure(wanted: "Survey", snapshot: "agents.Snapshot", output: Path) -> "pd.
                     evaluation.measure, [shard], context, progress=progress, work=lambda each: each.num_episodes
                 )
             found = explore(wanted, [snapshot], [float(own.length.mean())], context, str(snapshot))
-            rows, arrays = alignment.tabulate(found, statistics)
+            rows, arrays = alignment.tabulate(found, STATISTICS)
             (folder,) = claimed.drafts
             folder.mkdir()
             tables = {kind: write(kind, some, folder) for kind, some in rows.items()}
@@ -181,7 +182,7 @@ def draw(tables: "dict[type, pd.DataFrame]", folder: Path) -> None:
 
 
 def summary(alignment: "pd.DataFrame") -> "Table":
-    """A row a regime: how surrogate and reward agree, and what one full step gains."""
+    """One row for each regime: the agreement of surrogate and reward, and the gain of one full step."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Column, Table
 

@@ -1,7 +1,4 @@
-"""Environments that draw themselves, off-screen: what videos are made of.
-
-Here, and not beside the other environments: no result depends on it.
-"""
+"""Environments that render off-screen, for videos. They are not in `dpg.envs`, since no result depends on them."""
 
 import importlib
 import os
@@ -21,20 +18,20 @@ from dpg.envs.tasks import TASKS
 from dpg.runtime import modules as own
 
 MODE = "rgb_array"
-DEFAULT_RATE = 30  # steps a second, of tasks that do not say
-INSTALL = """MuJoCo draws off-screen through OpenGL, by the way that MUJOCO_GL names:
+DEFAULT_RATE = 30  # steps a second, of tasks that state none
+INSTALL = """MuJoCo renders off-screen through OpenGL, with the back end that MUJOCO_GL names:
   MUJOCO_GL=egl     no display needed; Debian and Ubuntu: apt-get install libegl1 libgl1 libgl1-mesa-dri
   MUJOCO_GL=osmesa  by the processor alone; apt-get install libosmesa6
   MUJOCO_GL=glfw    where there is a display"""
 
 
 def prepare(env_id: str) -> None:
-    """Choose how MuJoCo is to draw, before anything imports it: on Linux by EGL, unless MUJOCO_GL says otherwise.
+    """Choose how MuJoCo renders, before anything imports it: on Linux by EGL, unless MUJOCO_GL says otherwise.
 
-    Where it cannot draw so, tasks that do not need it are none the worse.
+    Tasks that do not need MuJoCo work without it.
 
     Raises:
-        EnvError: the task is one of MuJoCo's, which cannot draw so; the message says what to install.
+        EnvError: the task needs MuJoCo, which cannot render; the message says what to install.
     """
     chosen = sys.platform == "linux" and "MUJOCO_GL" not in os.environ
     if chosen:
@@ -43,7 +40,7 @@ def prepare(env_id: str) -> None:
         context = importlib.import_module("mujoco").GLContext(8, 8)
         context.make_current()
         context.free()
-    except Exception as error:  # of as many kinds as there are ways to lack OpenGL
+    except Exception as error:  # of a different kind for each way to lack OpenGL
         if env_id in TASKS or "mujoco" in str(getattr(gym.registry.get(env_id), "entry_point", "")):
             raise _no_opengl(env_id, error) from error
         if chosen:
@@ -51,12 +48,12 @@ def prepare(env_id: str) -> None:
 
 
 def make_rendered(env_id: str, modules: Sequence[str] = ()) -> SyncVectorEnv:
-    """A vector of one environment that can draw itself; `prepare` goes before it.
+    """A vector of one environment that can render; call `prepare` first.
 
-    The same seed and actions give the same episode as in the vector environments that measurements are made in.
+    The same seed and actions give the same episode as in the vector environments of measurements.
 
     Raises:
-        EnvError: the task cannot be made, or has no pictures.
+        EnvError: the task cannot be made, or does not render.
     """
     own.load(modules)
     try:
@@ -76,7 +73,7 @@ def make_rendered(env_id: str, modules: Sequence[str] = ()) -> SyncVectorEnv:
 
 
 def steps_a_second(env: gym.Env[Any, Any]) -> float:
-    """How many steps a task takes in a second of its own time: as it says, or by the length of a step."""
+    """Steps in a second of the task's own time: as it states, or from the length of a step."""
     rate = env.metadata.get("render_fps")
     if rate is None and isinstance(seconds := getattr(env.unwrapped, "dt", None), int | float) and seconds > 0:
         rate = 1 / seconds
@@ -84,10 +81,10 @@ def steps_a_second(env: gym.Env[Any, Any]) -> float:
 
 
 def picture(env: gym.Env[Any, Any]) -> UInt8[np.ndarray, "H W 3"]:
-    """What the environment looks like now.
+    """The rendered environment.
 
     Raises:
-        EnvError: it cannot be drawn; the message says what to install.
+        EnvError: it cannot be rendered; the message says what to install.
     """
     try:
         frame: Any = env.render()
@@ -106,7 +103,7 @@ def _is_missing(error: BaseException) -> bool:
 
 
 def _package(error: BaseException) -> str:
-    """What to install where a package is missing, unless the message says it."""
+    """What to install if a package is missing, unless the message says it."""
     lacking = error if isinstance(error, ModuleNotFoundError) else error.__cause__
     if not isinstance(lacking, ModuleNotFoundError) or "pip install" in str(error):
         return ""

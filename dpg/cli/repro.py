@@ -1,4 +1,4 @@
-"""`dpg repro`: `dvc repro` with stages side by side."""
+"""`dpg repro`: `dvc repro` with several stages at a time, which DVC itself cannot do (dvc #755)."""
 
 import asyncio
 import dataclasses
@@ -14,7 +14,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from dpg.cli.dag import Pipeline
-from dpg.cli.walk import ENDED_WELL, Outcome, State
+from dpg.cli.scheduler import SUCCEEDED, Outcome, State
 
 STYLES = {
     State.DONE: "green",
@@ -42,18 +42,18 @@ def repro(
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="How many stages run at a time.")] = 2,
     force: Annotated[bool, typer.Option("--force", "-f", help="Run the stages even if they are not stale.")] = False,
 ) -> None:
-    """Run the stages that are stale, several at a time; leave what `dvc repro` leaves.
+    """Run the stale stages, several at a time; the result is that of `dvc repro`.
 
-    Each stage starts as soon as all that it depends on is done. After a failure, what does not depend on it goes on.
+    Each stage starts as soon as all that it depends on is done. After a failure, stages that do not depend on it go on.
 
-    The cores are shared out: unless `DPG_JOBS` is set, each of N stages has cores / N worker processes, and
-    keeps to them when it is the last one. Results do not depend on it.
+    The cores are shared: unless `DPG_JOBS` is set, each of N stages has cores / N worker processes, even when it is the
+    last one. Results do not depend on it.
 
-    Ctrl-C stops the stages that run and starts no other; the same command goes on where it was.
+    Ctrl-C stops the running stages and starts no other; the same command resumes them.
     """
-    from dpg.cli import children, dag
+    from dpg.cli import dag, stage_processes
 
-    environment = children.environment(jobs)
+    environment = stage_processes.environment(jobs)
     out, err = Console(highlight=False), Console(stderr=True, highlight=False)
     started = time.monotonic()
     pipeline = dag.read(targets or ())
@@ -69,23 +69,23 @@ def repro(
     def say(stage: str, line: str, error: bool) -> None:
         (err if error else out).print(prefixes[stage] + line, soft_wrap=True)
 
-    def told(running: list[str]) -> None:
+    def on_stop(running: list[str]) -> None:
         waiting = f"; waiting for {', '.join(sorted(running))}" if running else ""
-        err.print(f"Stopping: nothing more starts{waiting}", style="yellow")
+        err.print(f"Stopping: no other stage starts{waiting}", style="yellow")
 
-    staff = children.Children(say, force=force, environment=environment)
-    outcomes = asyncio.run(children.run(pipeline, jobs, staff, told))
+    processes = stage_processes.StageProcesses(say, force=force, environment=environment)
+    outcomes = asyncio.run(stage_processes.run(pipeline, jobs, processes, on_stop))
     out.print(table(outcomes))
     out.print(summary(outcomes, time.monotonic() - started))
-    if staff.signal is not None:
-        out.print("Interrupted: what is done is kept, and the same command goes on from there.")
-        raise typer.Exit(128 + staff.signal)
-    if any(outcome.state not in ENDED_WELL for outcome in outcomes.values()):
+    if processes.signal is not None:
+        out.print("Interrupted: finished work is kept, and the same command resumes from there.")
+        raise typer.Exit(128 + processes.signal)
+    if any(outcome.state not in SUCCEEDED for outcome in outcomes.values()):
         raise typer.Exit(1)
 
 
 def plan(pipeline: Pipeline, jobs: int, workers: int, *, force: bool) -> str:
-    """What is going to happen, in a line."""
+    """What will happen, in one line."""
     below = len(pipeline.below(pipeline.stale) - pipeline.stale)
     then = f", {below} more depend on them" if below else ""
     return (
@@ -95,7 +95,7 @@ def plan(pipeline: Pipeline, jobs: int, workers: int, *, force: bool) -> str:
 
 
 def table(outcomes: Mapping[str, Outcome]) -> Table:
-    """The stages that needed more than a look, and what became of them."""
+    """The stages that DVC was called for, and their results."""
     rows = Table("stage", "result", Column("seconds", justify="right"), box=SIMPLE_HEAD)
     for stage, outcome in outcomes.items():
         if outcome.state is State.UNCHANGED and outcome.seconds is None:
@@ -110,7 +110,7 @@ def table(outcomes: Mapping[str, Outcome]) -> Table:
 
 
 def summary(outcomes: Mapping[str, Outcome], seconds: float) -> str:
-    """How many stages ended in which way."""
+    """The number of stages by result."""
     counts = Counter(outcome.state for outcome in outcomes.values())
     return ", ".join(f"{counts[state]} {state}" for state in State if counts[state]) + f", in {seconds:,.1f} s"
 

@@ -1,4 +1,4 @@
-"""`dpg show`: what a snapshot is, and how well its agent does."""
+"""`dpg show`: what a snapshot is, and the returns of its agent."""
 
 import json
 from typing import TYPE_CHECKING, Annotated, Any
@@ -52,7 +52,7 @@ def show(
 
 
 def facts(agent: "snapshot.Snapshot") -> dict[str, Any]:
-    """What a snapshot says of itself."""
+    """The contents of a snapshot's header."""
     recipe, architecture = agent.recipe, agent.state.architecture
     return {
         "env": recipe.env_id,
@@ -115,7 +115,7 @@ def _returns_table(returns: "dict[str, Returns]") -> Table:
 
 
 def _summary(returns: "Returns") -> dict[str, Any]:
-    """As in `evaluation.csv`; of one episode there is no interval."""
+    """As in `evaluation.csv`; one episode has no interval."""
     interval = returns.interval if len(returns.return_) > 1 else returns.interval._replace(low=None, high=None)
     return {
         "episodes": len(returns.return_),

@@ -1,4 +1,4 @@
-"""How commands name a snapshot: by its file, which shells complete."""
+"""The argument that names a snapshot: its file, which shells complete."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +9,7 @@ from dpg.runtime import project
 
 
 def complete(incomplete: str) -> list[str]:
-    """Snapshots of the project whose path begins so, a folder at a time."""
+    """Completions of a snapshot's path, one folder at a time."""
     paths = [path.as_posix() for path in project.snapshots(Path())]
     steps = [incomplete]
     while len(steps) == 1 and not steps[0].endswith(".safetensors"):

@@ -13,7 +13,7 @@ EPILOG = """
 Examples:
 
 - `dpg ui`: then open http://127.0.0.1:5000
-- `dpg ui --port 5001`: beside another that runs
+- `dpg ui --port 5001`: while another one runs
 - `dpg ui --host 0.0.0.0`: for other machines too; there is no password
 
 docs/comparing.md goes through two experiments side by side.
@@ -21,13 +21,12 @@ docs/comparing.md goes through two experiments side by side.
 
 
 def ui(
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Where the pages are.")] = 5000,
-    host: Annotated[str, typer.Option(help="The address to listen at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The port of the pages.")] = 5000,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
 ) -> None:
     """Open MLflow on the project's runs, until Ctrl-C.
 
-    The store is `mlflow.db` in the project, or what `MLFLOW_TRACKING_URI` names; where that is a server, its own pages
-    are the place.
+    The store is `mlflow.db` in the project, or what `MLFLOW_TRACKING_URI` names; a server has pages of its own.
     """
     from dpg.tracking.uri import client_uri, database_file, redacted, tracking_uri
 
@@ -38,7 +37,7 @@ def ui(
     database = database_file(uri)
     if database is not None and not database.exists():
         raise UserError(f"there are no runs yet ({redacted(tracking_uri())}): `dvc repro` makes them")
-    # For one person one worker does, and no evaluations are judged here: the pages are there three times as soon.
+    # One worker is enough for one person, without jobs for evaluations: the pages load three times as fast.
     os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
     where = ["--backend-store-uri", uri, "--host", host, "--port", str(port)]
     command = [sys.executable, "-m", "mlflow", "ui", "--workers", "1", *where]

@@ -35,7 +35,7 @@ def watch(
         Path | None,
         typer.Option("--output", "-o", help=".gif or .mp4; default: named after the snapshot.", show_default=False),
     ] = None,
-    seconds: Annotated[float, typer.Option(min=0.1, help="The most to show, in the task's own time.")] = 10.0,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Longest video, in the task's own time.")] = 10.0,
     seed: Annotated[int, typer.Option(min=0, help="Another draws another episode.")] = 0,
     deterministic: Annotated[bool, typer.Option("--deterministic", help="The policy's mean, not samples.")] = False,
 ) -> None:
@@ -62,10 +62,10 @@ def watch(
 def film(
     policy: "Policy", seconds: float, seed: int, *, deterministic: bool
 ) -> "tuple[list[np.ndarray], float, int, float]":
-    """Pictures of an episode and how many there are a second; its length in pairs and return, as far as it was run.
+    """Frames of an episode, and frames a second; its length in pairs and its return, as far as it ran.
 
     Raises:
-        EnvError: the task or this machine draws no pictures, or the episode has numbers that are none, or no end.
+        EnvError: the task or this machine cannot render, or the episode has values that are not finite, or no end.
     """
     import numpy as np
 
@@ -97,10 +97,10 @@ def film(
 
 
 def write(frames: "list[np.ndarray]", rate: float, target: Path) -> None:
-    """A video file, whose name says of which kind.
+    """Write a video file in the format of its suffix.
 
     Raises:
-        UserError: what writes MP4 is not installed.
+        UserError: the writer of MP4 is not installed.
     """
     import imageio.v3 as imageio
 

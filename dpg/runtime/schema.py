@@ -66,6 +66,10 @@ class Statistics(Section):
     resamples: Annotated[int, Field(ge=100)]
 
 
+# Outside a pipeline, where no `params.yaml` states them.
+STATISTICS = Statistics(confidence=0.95, resample="estimates", resamples=1000)
+
+
 class TrueValue(Section):
     """How the true value function is fitted (paper, fig. 5)."""
 

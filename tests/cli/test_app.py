@@ -30,7 +30,7 @@ def test_help_imports_nothing_heavy(tmp_path, environment, arguments):
 
 def test_every_command_is_told_of_with_what_it_does(tmp_path, dpg):
     output = dpg("--help", cwd=tmp_path)
-    assert "repro" in output and "Run the stages that are stale" in output
+    assert "repro" in output and "Run the stale stages" in output
     assert "doctor" in output and "Check the installation" in output
     assert "dpg repro -j 2 train" in dpg("repro", "--help", cwd=tmp_path)
 

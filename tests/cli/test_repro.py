@@ -13,8 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from dpg.cli.children import Children
-from dpg.cli.walk import Outcome, State
+from dpg.cli.scheduler import Outcome, State
+from dpg.cli.stage_processes import StageProcesses
 
 EVERYTHING = {"base", "left", "right", "join", "cell-x", "cell-y"}
 # A shell in the background may have had SIGINT ignored, and a child inherits that.
@@ -193,7 +193,7 @@ def test_ctrl_c_stops_and_the_same_command_goes_on(project, dpg, dvc, start):
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 130, output
     assert "waiting for left, right" in output
-    assert "the same command goes on" in output
+    assert "the same command resumes" in output
     assert set(log(project)) == {"base"}
     assert re.search(r"^ *left +interrupted", output, flags=re.MULTILINE), output
     assert re.search(r"^ *cell@x +not run", output, flags=re.MULTILINE), output
@@ -238,19 +238,19 @@ def test_sigterm_ends_a_command_that_was_only_about_to_start(project, start):
 def test_sigterm_ends_a_command_whose_process_is_just_being_made(project, environment, monkeypatch):
     (project / "hold-base").touch()
     monkeypatch.chdir(project)
-    children = Children(lambda *line: None, force=False, environment=environment())
+    processes = StageProcesses(lambda *line: None, force=False, environment=environment())
     create = asyncio.create_subprocess_exec
 
     async def create_as_the_signal_comes(*arguments, **options):
         process = await create(*arguments, **options)
-        children._stop(signal.SIGTERM, lambda running: None)
+        processes._stop(signal.SIGTERM, lambda running: None)
         await asyncio.sleep(0.01)  # asyncio, too, does other things before it hands the process over
         return process
 
     monkeypatch.setattr(asyncio, "create_subprocess_exec", create_as_the_signal_comes)
 
     async def call() -> Outcome:
-        return await asyncio.wait_for(children.call("base", None), timeout=300)
+        return await asyncio.wait_for(processes.call("base", None), timeout=300)
 
     assert asyncio.run(call()).state is State.INTERRUPTED
 

@@ -7,14 +7,13 @@ from dpg.numerics.statistics import Interval
 from dpg.probes.known_answers.verdicts import predicted_check
 from dpg.report.claims.cells import inequality
 from dpg.report.claims.verdicts import Part, Verdict
-from dpg.runtime.schema import Statistics
+from dpg.runtime.schema import STATISTICS
 from dpg.runtime.seeding import Seed
 from dpg.tables.calibrate import Check
 
 EDGE, SPREAD = 0.5, 0.15  # such as those of cosines at T pairs
 AGENTS = 4
 EXPERIMENTS = 2000
-STATISTICS = Statistics(confidence=0.95, resample="estimates", resamples=1000)
 
 
 def claim_checks(seed: int) -> list[Check]:

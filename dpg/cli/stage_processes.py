@@ -1,4 +1,7 @@
-"""Stages as child processes: `dvc repro` of a single stage, its output line by line, and signals."""
+"""Stages as child processes: `dvc repro --single-item` of each, its output line by line, and signals.
+
+DVC has no parallel `repro` (dvc #755); until it has, this, `dpg.cli.scheduler` and `dpg.cli.repro` are one.
+"""
 
 import asyncio
 import contextlib
@@ -13,10 +16,10 @@ import psutil
 
 from dpg.cli import dag
 from dpg.cli.dag import Outputs, Pipeline
-from dpg.cli.walk import Outcome, State, walk
+from dpg.cli.scheduler import Outcome, State, schedule
 from dpg.runtime.parent_process import SHELLS
 
-# DVC closes every command with them; once for each stage, they would drown the stages' own lines.
+# DVC ends every command with these. Repeated for each stage, they would hide the stages' own lines.
 HINTS = (
     "To track the changes with git, run:",
     "git add ",
@@ -25,20 +28,20 @@ HINTS = (
     "Use `dvc push` to send your updates to remote storage.",
     "Generating lock file ",
     "Updating lock file ",
-    "Data and pipelines are up to date.",  # of one stage it says little
+    "Data and pipelines are up to date.",  # true of one stage only
 )
 # A process that a stage started may hold its output open after the stage has ended.
-SECONDS_FOR_LAST_LINES = 5.0
+LAST_LINES_TIMEOUT_S = 5.0
 POLL_INTERVAL_S = 0.2
 
-Say = Callable[[str, str, bool], None]
+Say = Callable[[str, str, bool], None]  # stage, line, whether it is an error
 
 
-class Children:
-    """The stages that run now. SIGINT and SIGTERM stop the start of others.
+class StageProcesses:
+    """The running stages. After SIGINT or SIGTERM no other starts.
 
-    A terminal sends its SIGINT to the children too: DVC waits for the command of its stage, which ends as it sees fit.
-    SIGTERM comes to this process alone, and is passed on to the commands; DVC may be writing `dvc.lock`, and goes on.
+    A terminal sends SIGINT to the child processes too; DVC waits for the command of its stage, which ends by itself.
+    SIGTERM reaches this process alone and is passed on to the commands, not to DVC, which may be writing `dvc.lock`.
     """
 
     def __init__(self, say: Say, *, force: bool, environment: Mapping[str, str]) -> None:
@@ -52,27 +55,27 @@ class Children:
 
     @property
     def stopped(self) -> bool:
-        """A signal came."""
+        """Whether a signal has arrived."""
         return self.signal is not None
 
-    def watch_signals(self, told: Callable[[list[str]], None]) -> None:
-        """Take SIGINT and SIGTERM from now on; `told` gets the stages that run then."""
+    def watch_signals(self, on_stop: Callable[[list[str]], None]) -> None:
+        """Handle SIGINT and SIGTERM from now on; the first calls `on_stop` with the running stages."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._stop, number, told)
+            loop.add_signal_handler(number, self._stop, number, on_stop)
 
-    def _stop(self, number: signal.Signals, told: Callable[[list[str]], None]) -> None:
+    def _stop(self, number: signal.Signals, on_stop: Callable[[list[str]], None]) -> None:
         if not self.stopped:
-            told(list(self._running))
+            on_stop(list(self._running))
         self.signal = number
-        self._end_if_told()
+        self._terminate_if_signalled()
 
-    def _end_if_told(self) -> None:
+    def _terminate_if_signalled(self) -> None:
         if self.signal == signal.SIGTERM and (self._ending is None or self._ending.done()):
-            self._ending = asyncio.ensure_future(self._end_commands())
+            self._ending = asyncio.ensure_future(self._terminate_commands())
 
-    async def _end_commands(self) -> None:
-        """End every command once, also one that DVC was only about to start."""
+    async def _terminate_commands(self) -> None:
+        """Terminate every command once, including those that DVC is about to start."""
         while self._running:
             for process in self._running.values():
                 for command in set(commands(process.pid)) - self._ended:
@@ -81,7 +84,7 @@ class Children:
             await asyncio.sleep(POLL_INTERVAL_S)
 
     async def call(self, stage: str, before: Outputs | None) -> Outcome:
-        """Let DVC run a stage, if it is stale; `before` are its outputs up to now."""
+        """Let DVC run a stage if it is stale; `before` are the hashes of its present outputs."""
         started = time.monotonic()
         unchanged = {f"{kind}'{stage}' didn't change, skipping" for kind in ("Stage ", "")}
         said: list[str] = []
@@ -101,7 +104,7 @@ class Children:
         if said:
             return Outcome(State.UNCHANGED, seconds)
         self._say(stage, f"{State.DONE} in {seconds:,.1f} s", False)
-        # In a thread: DVC takes a moment to read, in which the other stages go on speaking.
+        # In a thread, so that lines of other stages appear while DVC reads.
         after = await asyncio.to_thread(dag.outputs, stage)
         return Outcome(State.DONE, seconds, altered=before is None or after != before)
 
@@ -116,14 +119,14 @@ class Children:
         )
         assert process.stdout is not None and process.stderr is not None
         self._running[stage] = process
-        self._end_if_told()  # the signal may have come while the process was made
+        self._terminate_if_signalled()  # the signal may have arrived during the start
         pumps = [
             asyncio.ensure_future(_pump(process.stdout, lambda line: hear(line, error=False))),
             asyncio.ensure_future(_pump(process.stderr, lambda line: hear(line, error=True))),
         ]
         try:
             code = await process.wait()
-            _, late = await asyncio.wait(pumps, timeout=SECONDS_FOR_LAST_LINES)
+            _, late = await asyncio.wait(pumps, timeout=LAST_LINES_TIMEOUT_S)
             for pump in late:
                 pump.cancel()
             return code
@@ -135,17 +138,17 @@ class Children:
 
 
 async def run(
-    pipeline: Pipeline, jobs: int, children: Children, told: Callable[[list[str]], None]
+    pipeline: Pipeline, jobs: int, processes: StageProcesses, on_stop: Callable[[list[str]], None]
 ) -> dict[str, Outcome]:
-    """Walk through the pipeline with `children`; `told` gets the stages that run when a signal comes."""
-    children.watch_signals(told)
-    return await walk(
-        pipeline, jobs, lambda stage: children.call(stage, pipeline.outputs[stage]), stopped=lambda: children.stopped
+    """Run the pipeline, `jobs` stages at a time; the first signal calls `on_stop` with the running stages."""
+    processes.watch_signals(on_stop)
+    return await schedule(
+        pipeline, jobs, lambda stage: processes.call(stage, pipeline.outputs[stage]), stopped=lambda: processes.stopped
     )
 
 
 def environment(jobs: int) -> dict[str, str]:
-    """The environment of the stages when `jobs` of them run side by side: the cores are shared out.
+    """The environment of stages that run `jobs` at a time, with an equal share of the cores for each.
 
     Raises:
         UserError: `DPG_JOBS` is set, and not a positive integer.
@@ -153,17 +156,17 @@ def environment(jobs: int) -> dict[str, str]:
     from dpg.runtime.local_workers import num_jobs
 
     workers = num_jobs() if "DPG_JOBS" in os.environ else max(1, num_jobs() // jobs)
-    # Stages call `python`: it is to be this one, also where its environment is not activated.
+    # Stages call `python`, which must be this one even where its environment is not activated.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     return {**os.environ, "DPG_JOBS": str(workers), "PATH": path, "PYTHONUNBUFFERED": "1"}
 
 
 def commands(dvc: int) -> list[psutil.Process]:
-    """The commands that a DVC process runs: its children, and theirs where they are shells."""
+    """The commands that a DVC process runs: its child processes, and those of shells among them."""
     try:
         found = psutil.Process(dvc).children()
         return found + [child for shell in found if shell.name() in SHELLS for child in shell.children()]
-    except psutil.NoSuchProcess:  # one of them ended meanwhile
+    except psutil.NoSuchProcess:  # one has ended meanwhile
         return []
 
 
@@ -176,7 +179,7 @@ def terminate(process: psutil.Process) -> None:
 async def _pump(stream: asyncio.StreamReader, hear: Callable[[str], None]) -> None:
     rest = b""
     while chunk := await stream.read(1 << 16):
-        # A carriage return draws a progress bar anew: each drawing is a line.
+        # A carriage return redraws a progress bar; each redrawing is a line.
         *lines, rest = (rest + chunk).replace(b"\r", b"\n").split(b"\n")
         for line in lines:
             hear(line.decode(errors="replace").rstrip())

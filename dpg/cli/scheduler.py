@@ -1,4 +1,4 @@
-"""The walk through the pipeline: which stage may start, which need not run, which cannot. What runs them is given."""
+"""The order of stages side by side: which may start, which need not run, which cannot."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
@@ -9,7 +9,7 @@ from dpg.cli.dag import Pipeline
 
 
 class State(StrEnum):
-    """What became of a stage."""
+    """How a stage ended."""
 
     DONE = "done"
     UNCHANGED = "unchanged"
@@ -18,17 +18,17 @@ class State(StrEnum):
     NOT_RUN = "not run"
 
 
-ENDED_WELL = (State.DONE, State.UNCHANGED)
+SUCCEEDED = (State.DONE, State.UNCHANGED)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a stage.
+    """The result of a stage.
 
     Attributes:
         state: how it ended.
-        seconds: how long its command took; None if none was needed.
-        altered: its outputs may be others than before, so what depends on it has to be looked at.
+        seconds: the duration of its command; None if none was needed.
+        altered: its outputs may differ from before, so that DVC must check what depends on it.
         because: the stage whose failure kept it from running.
     """
 
@@ -38,16 +38,16 @@ class Outcome:
     because: str = ""
 
 
-def step(
+def advance(
     pipeline: Pipeline, outcomes: Mapping[str, Outcome], running: Collection[str]
 ) -> tuple[dict[str, Outcome], list[str]]:
-    """What can be said now: stages whose outcome is known without a command, and stages that may start."""
+    """The outcomes that need no command, and the stages that may start."""
     known = dict(outcomes)
     ready: list[str] = []
     for stage, parents in pipeline.parents.items():
         if stage in known or stage in running or not all(parent in known for parent in parents):
             continue
-        missing = [parent for parent in parents if known[parent].state not in ENDED_WELL]
+        missing = [parent for parent in parents if known[parent].state not in SUCCEEDED]
         if missing:
             cause = next((known[parent].because for parent in missing if known[parent].because), missing[0])
             known[stage] = Outcome(State.NOT_RUN, because=cause)
@@ -58,21 +58,21 @@ def step(
     return {stage: outcome for stage, outcome in known.items() if stage not in outcomes}, ready
 
 
-async def walk(
+async def schedule(
     pipeline: Pipeline, jobs: int, call: Callable[[str], Awaitable[Outcome]], stopped: Callable[[], bool]
 ) -> dict[str, Outcome]:
-    """Call every stage that needs it, at most `jobs` at a time, each as soon as what it depends on has ended well.
+    """Call every stage that must run, at most `jobs` at a time, as soon as all that it depends on has succeeded.
 
-    Once `stopped()`, nothing more starts; what runs is waited for.
+    Once `stopped()`, no stage starts; running stages are awaited.
     """
     heights = pipeline.heights()
     outcomes: dict[str, Outcome] = {}
     running: dict[asyncio.Future[Outcome], str] = {}
     while True:
-        settled, ready = step(pipeline, outcomes, running.values())
+        settled, ready = advance(pipeline, outcomes, running.values())
         outcomes |= settled
         if not stopped():
-            # The longest chain first: the others fill the gaps that it leaves.
+            # Longest chain first; the others fill its gaps.
             ready.sort(key=lambda stage: -heights[stage])
             for stage in ready[: jobs - len(running)]:
                 running[asyncio.ensure_future(call(stage))] = stage

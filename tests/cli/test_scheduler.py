@@ -1,9 +1,9 @@
-"""The order of the walk, with stages that end as the test says."""
+"""The order of stages, which end as the test says."""
 
 import asyncio
 
 from dpg.cli.dag import Pipeline
-from dpg.cli.walk import Outcome, State, step, walk
+from dpg.cli.scheduler import Outcome, State, advance, schedule
 
 PARENTS = {
     "params": (),
@@ -21,7 +21,7 @@ def pipeline(stale=ALL) -> Pipeline:
 
 
 def run(stages: Pipeline, jobs: int, ends: dict[str, Outcome], stop_after: str = ""):
-    """Walk; return the outcomes, and the events in their order."""
+    """Run; return the outcomes, and the events in their order."""
     events: list[str] = []
 
     async def call(stage: str) -> Outcome:
@@ -30,7 +30,7 @@ def run(stages: Pipeline, jobs: int, ends: dict[str, Outcome], stop_after: str =
         events.append(f"-{stage}")
         return ends.get(stage, Outcome(State.DONE, 1.0, altered=True))
 
-    return asyncio.run(walk(stages, jobs, call, lambda: f"-{stop_after}" in events)), events
+    return asyncio.run(schedule(stages, jobs, call, lambda: f"-{stop_after}" in events)), events
 
 
 def test_each_stage_starts_after_what_it_depends_on():
@@ -86,5 +86,5 @@ def test_nothing_starts_once_stopped():
 
 
 def test_step_does_not_offer_what_runs():
-    settled, ready = step(pipeline(), {"params": Outcome(State.DONE, altered=True)}, ["train"])
+    settled, ready = advance(pipeline(), {"params": Outcome(State.DONE, altered=True)}, ["train"])
     assert (settled, ready) == ({}, ["ablation"])
