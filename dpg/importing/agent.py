@@ -130,24 +130,41 @@ def hidden(arrays: Arrays) -> tuple[int, ...]:
     return tuple(arrays[f"w{index}"].shape[1] for index in range(depth - 1))
 
 
-def check_layers(arrays: Arrays, what: str) -> None:
-    """Refuse a network whose layers do not fit each other.
+def check_networks(policy: Arrays, value: Arrays | None, source: str) -> None:
+    """Refuse networks whose layers do not fit each other, the standard deviations (in `policy`), or a single value.
 
     Raises:
-        AgentImportError: the message names the layer.
+        AgentImportError: the message names the layer, or both numbers.
     """
+    means = _outputs(policy, f"{source}: the policy network")
+    if "log_std" not in policy or policy["log_std"].shape != (means,):
+        found = f"of shape {policy['log_std'].shape}" if "log_std" in policy else "missing"
+        raise AgentImportError(f"{source}: log_std is {found}; one number for each of {means} means is expected")
+    if value is None:
+        return
+    outputs, inputs = _outputs(value, f"{source}: the value network"), (len(value["w0"]), len(policy["w0"]))
+    if outputs != 1 or inputs[0] != inputs[1]:
+        raise AgentImportError(
+            f"{source}: the value network maps {inputs[0]} numbers to {outputs}; {inputs[1]} to one is expected"
+        )
+
+
+def _outputs(arrays: Arrays, what: str) -> int:
+    """The number of outputs of a network whose layers fit each other."""
     depth = sum(name.startswith("w") for name in arrays)
     if not depth:
         raise AgentImportError(f"{what}: no layer was found")
+    outputs = None
     for index in range(depth):
         if f"w{index}" not in arrays or f"b{index}" not in arrays:
             raise AgentImportError(f"{what}: layer {index} lacks its weights or its biases")
         weight, bias = arrays[f"w{index}"], arrays[f"b{index}"]
-        inputs = weight.shape[0] if index == 0 or weight.ndim != 2 else arrays[f"w{index - 1}"].shape[1]
-        if weight.ndim != 2 or bias.shape != weight.shape[1:] or weight.shape[0] != inputs:
-            raise AgentImportError(
-                f"{what}: layer {index} has weights {weight.shape} and biases {bias.shape} after {inputs} inputs"
-            )
+        if weight.ndim != 2 or bias.shape != weight.shape[1:] or outputs not in {None, weight.shape[0]}:
+            after = "" if outputs is None else f" after {outputs} outputs"
+            raise AgentImportError(f"{what}: layer {index} has weights {weight.shape} and biases {bias.shape}{after}")
+        outputs = weight.shape[1]
+    assert outputs is not None
+    return outputs
 
 
 def snapshot_of(agent: ForeignAgent, modules: tuple[str, ...]) -> Snapshot:

@@ -11,7 +11,7 @@ import numpy as np
 
 from dpg.agent.source import Source
 from dpg.importing import archive
-from dpg.importing.agent import UPDATE_PARTS, Arrays, ForeignAgent, Training, check_layers
+from dpg.importing.agent import UPDATE_PARTS, Arrays, ForeignAgent, Training, check_networks
 from dpg.importing.errors import AgentImportError
 from dpg.importing.normalizer import Normalizer
 
@@ -43,10 +43,9 @@ def read(path: Path, env_id: str, normalizer: Normalizer | None, *, scaled_rewar
     arrays = archive.weights(found, str(path))
     if "actor_logstd" not in arrays:
         raise AgentImportError(f"{path}: no actor_logstd; a Gaussian policy is expected")
-    policy, value = (_network(arrays, net, path) for net in ("actor_mean", "critic"))
-    log_std = arrays["actor_logstd"].reshape(-1)
-    if policy[f"b{len(policy) // 2 - 1}"].shape != log_std.shape:
-        raise AgentImportError(f"{path}: {len(log_std)} standard deviations do not fit the means")
+    policy = _network(arrays, "actor_mean") | {"log_std": arrays["actor_logstd"].reshape(-1)}
+    value = _network(arrays, "critic")
+    check_networks(policy, value, str(path))
     return ForeignAgent(
         source=Source(
             files={path.name: archive.sha256(content)},
@@ -59,7 +58,7 @@ def read(path: Path, env_id: str, normalizer: Normalizer | None, *, scaled_rewar
             ),
         ),
         env_id=env_id,
-        policy=policy | {"log_std": log_std},
+        policy=policy,
         value=value,
         activation="tanh",
         obs=normalizer.obs if normalizer else None,
@@ -70,12 +69,11 @@ def read(path: Path, env_id: str, normalizer: Normalizer | None, *, scaled_rewar
     )
 
 
-def _network(arrays: Arrays, name: str, path: Path) -> Arrays:
+def _network(arrays: Arrays, name: str) -> Arrays:
     layers = sorted({int(key.split(".")[1]) for key in arrays if key.startswith(f"{name}.")})
     net: Arrays = {}
     for index, layer in enumerate(layers):
         for letter, part in (("w", "weight"), ("b", "bias")):
             if f"{name}.{layer}.{part}" in arrays:
                 net[f"{letter}{index}"] = np.ascontiguousarray(arrays[f"{name}.{layer}.{part}"].T)
-    check_layers(net, f"{path}: {name}")
     return net

@@ -14,7 +14,7 @@ from safetensors.numpy import load
 from dpg.agent.networks import Activation
 from dpg.agent.source import Source
 from dpg.importing import archive, normalizer
-from dpg.importing.agent import UPDATE_PARTS, Arrays, ForeignAgent, Statistics, Training, check_layers
+from dpg.importing.agent import UPDATE_PARTS, Arrays, ForeignAgent, Statistics, Training, check_networks
 from dpg.importing.errors import AgentImportError
 
 SUFFIX = ".safetensors"
@@ -60,15 +60,9 @@ def read(path: Path, env_id: str | None) -> ForeignAgent:
     for name, array in arrays.items():
         if array.dtype.kind != "f" or (not np.isfinite(array).all() and not name.startswith("action_")):
             raise AgentImportError(f"{source}: {name} must hold finite real numbers")
-    policy = network(arrays, "", source)
-    value = network(arrays, "value_", source) if "value_w0" in arrays else None
-    log_std = arrays.get("log_std")
-    outputs = policy[f"b{len(policy) // 2 - 1}"].shape
-    if log_std is None or log_std.shape != outputs:
-        found = "missing" if log_std is None else f"of shape {log_std.shape}"
-        raise AgentImportError(f"{source}: log_std is {found}; {outputs} is expected, as many as means")
-    if value is not None and (len(value["w0"]) != len(policy["w0"]) or value[f"b{len(value) // 2 - 1}"].shape != (1,)):
-        raise AgentImportError(f"{source}: the value net must map {len(policy['w0'])} numbers to one")
+    policy = network(arrays, "") | {name: arrays[name].astype(np.float32) for name in ("log_std",) if name in arrays}
+    value = network(arrays, "value_") if "value_w0" in arrays else None
+    check_networks(policy, value, source)
     if "obs_mean" in arrays and len(np.atleast_1d(arrays["obs_mean"])) != len(policy["w0"]):
         raise AgentImportError(f"{source}: obs_mean must have {len(policy['w0'])} numbers, as many as observations")
     digests = (archive.sha256(content), archive.sha256(text))
@@ -82,7 +76,7 @@ def read(path: Path, env_id: str | None) -> ForeignAgent:
             assumed=("its update cannot be redone: an exchange file has neither settings nor optimizer",),
         ),
         env_id=env_id or about.env,
-        policy=policy | {"log_std": log_std.astype(np.float32)},
+        policy=policy,
         value=value,
         activation=about.activation,
         obs=_statistics(arrays.get("obs_mean"), arrays.get("obs_std"), about.obs_clip, source),
@@ -118,7 +112,7 @@ def describe(text: bytes, path: Path) -> Description:
         raise AgentImportError(f"{path}: {name}: {first['msg']}; docs/importing.md says what is expected") from None
 
 
-def network(arrays: Arrays, prefix: str, source: str) -> Arrays:
+def network(arrays: Arrays, prefix: str) -> Arrays:
     """The network whose arrays begin with a prefix, in float32."""
     net: Arrays = {}
     for letter in ("w", "b"):
@@ -126,7 +120,6 @@ def network(arrays: Arrays, prefix: str, source: str) -> Arrays:
         while (name := f"{prefix}{letter}{index}") in arrays:
             net[f"{letter}{index}"] = arrays[name].astype(np.float32)
             index += 1
-    check_layers(net, f"{source}: the {'value' if prefix else 'policy'} network")
     return net
 
 

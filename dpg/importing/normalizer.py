@@ -102,7 +102,7 @@ def _npz(data: bytes, source: str) -> Normalizer:
     epsilon, clip, count = (float(arrays.get(key, np.array(default)).ravel()[0]) for key, default in _NPZ_DEFAULTS)
     obs = statistics(arrays["mean"], arrays["var"], count, epsilon, clip, source)
     variance = arrays.get("ret_var")
-    reward = None if variance is None else statistics(variance * 0, variance, count, epsilon, 10.0, source)
+    reward = None if variance is None else statistics(np.zeros_like(variance), variance, count, epsilon, 10.0, source)
     return Normalizer(obs, reward, None, None, archive.sha256(data))
 
 

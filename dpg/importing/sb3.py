@@ -14,7 +14,7 @@ from packaging.version import InvalidVersion, Version
 from dpg.agent.networks import Activation
 from dpg.agent.source import Part, Source
 from dpg.importing import archive, sb3_training
-from dpg.importing.agent import Adam, Arrays, ForeignAgent, Training, check_layers
+from dpg.importing.agent import Adam, Arrays, ForeignAgent, Training, check_networks
 from dpg.importing.errors import AgentImportError
 from dpg.importing.normalizer import Normalizer
 
@@ -35,7 +35,7 @@ def read(path: Path, env_id: str, config: dict[str, Any], normalizer: Normalizer
     content = archive.read(path)
     members = archive.members(content, str(path))
     if missing := {"data", "policy.pth"} - set(members):
-        raise AgentImportError(f"{path}: not a model of {LIBRARY}: {' and '.join(sorted(missing))} missing")
+        raise AgentImportError(f"{path}: not a whole model of {LIBRARY}: {' and '.join(sorted(missing))} missing")
     data = archive.json_object(members["data"], f"{path}: data")
     algorithm = _algorithm(data, path)
     tensors = archive.tensors(members["policy.pth"], f"{path}: policy.pth")
@@ -43,7 +43,7 @@ def read(path: Path, env_id: str, config: dict[str, Any], normalizer: Normalizer
     arrays = archive.weights(tensors, f"{path}: policy.pth")
     _check_spaces(data, arrays, path)
     optimizer = members.get("policy.optimizer.pth")
-    state = archive.tensors(optimizer, f"{path}: policy.optimizer.pth") if optimizer else {}
+    state = archive.tensors(optimizer, f"{path}: policy.optimizer.pth") if optimizer is not None else {}
     settings = sb3_training.Settings(data, config, state, str(path))
     training, lacks, assumed = sb3_training.training(algorithm, settings)
     version = members.get("_stable_baselines3_version", b"").decode("ascii", "replace").strip()[:40]
@@ -51,7 +51,8 @@ def read(path: Path, env_id: str, config: dict[str, Any], normalizer: Normalizer
     assumed += lines
     if normalizer and normalizer.gamma not in {None, training.gamma}:
         assumed.append(f"rewards were scaled with gamma {normalizer.gamma:g}, returns discounted by {training.gamma:g}")
-    policy, value = networks(arrays, str(path))
+    policy, value = networks(arrays)
+    check_networks(policy, value, str(path))
     moments = {} if lacks else _moments(algorithm, sb3_training.adam(state, arrays), data)
     wanted: tuple[Part, ...] = ("value_adam",) if algorithm == "TRPO" else ("policy_adam", "value_adam")
     return ForeignAgent(
@@ -156,7 +157,7 @@ def _activation(data: dict[str, Any], path: Path) -> Activation:
     return ACTIVATIONS[name]
 
 
-def networks(arrays: Arrays, source: str) -> tuple[Arrays, Arrays]:
+def networks(arrays: Arrays) -> tuple[Arrays, Arrays]:
     """Policy and value network by the laboratory's names, from tensors by those of the library."""
     found: list[Arrays] = []
     for net, head in (("policy", "action_net"), ("value", "value_net")):
@@ -168,16 +169,8 @@ def networks(arrays: Arrays, source: str) -> tuple[Arrays, Arrays]:
             for letter, part in (("w", "weight"), ("b", "bias")):
                 if f"{name}.{part}" in arrays:
                     net_arrays[f"{letter}{index}"] = np.ascontiguousarray(arrays[f"{name}.{part}"].T)
-        check_layers(net_arrays, f"{source}: the {net} network")
         found.append(net_arrays)
-    policy, value = found
-    outputs = len(policy[f"b{len(policy) // 2 - 1}"])
-    if outputs != len(arrays["log_std"]) or len(value[f"b{len(value) // 2 - 1}"]) != 1:
-        raise AgentImportError(f"{source}: {outputs} means for {len(arrays['log_std'])} standard deviations")
-    if len(policy["w0"]) != len(value["w0"]):
-        inputs = f"{len(policy['w0'])} and {len(value['w0'])}"
-        raise AgentImportError(f"{source}: policy and value network see {inputs} numbers")
-    return policy | {"log_std": arrays["log_std"]}, value
+    return found[0] | {"log_std": arrays["log_std"]}, found[1]
 
 
 def _moments(algorithm: str, found: sb3_training.Moments | None, data: dict[str, Any]) -> dict[str, Adam]:
@@ -188,7 +181,7 @@ def _moments(algorithm: str, found: sb3_training.Moments | None, data: dict[str,
     coefficient = 1.0 if algorithm == "TRPO" else float(data.get("vf_coef") or 0.0)
     if found is None:
         return {}
-    first, second = (networks(each, "policy.optimizer.pth") for each in (found.first, found.second))
+    first, second = (networks(each) for each in (found.first, found.second))
     of_value = {name for name in found.first if "value_net" in name}
     moments: dict[str, Adam] = {}
     if found.known >= of_value and coefficient > 0:

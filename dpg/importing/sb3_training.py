@@ -26,7 +26,7 @@ class Settings:
     optimizer: dict[Any, Any]
     source: str
 
-    def number(self, name: str, default: float | None = None) -> float:
+    def number(self, name: str, default: float | int | None = None) -> float:
         """A number of the JSON.
 
         Raises:
@@ -35,7 +35,7 @@ class Settings:
         found = self.data.get(name, default)
         if isinstance(found, bool) or not isinstance(found, int | float) or not math.isfinite(found):
             raise AgentImportError(f"{self.source}: {name} = {found!r:.60}: a number is expected")
-        return found
+        return float(found)
 
     def whole(self, name: str, default: int | None = None) -> int:
         """A whole number of the JSON."""

@@ -38,10 +38,11 @@ class Ratio:
 
 
 def measure(snapshot: Snapshot) -> Ratio:
-    """The ratio on fresh streams of a snapshot whose rewards are not scaled."""
+    """The ratio on fresh streams of a snapshot whose rewards are not scaled, from the start of episodes."""
     node = probe_seed(0, "value unit", snapshot)
-    streams = fresh_streams(snapshot, [node / f"stream={index}" for index in range(NUM_STREAMS)], NUM_PAIRS)
-    recipe = snapshot.recipe
+    recipe = snapshot.recipe.model_copy(update={"streams": "reset"})
+    seeds = [node / f"stream={index}" for index in range(NUM_STREAMS)]
+    streams = fresh_streams(replace(snapshot, recipe=recipe), seeds, NUM_PAIRS)
     found = estimate_values(snapshot.state, streams, recipe.common, recipe.config)
     difference = (found.value - recipe.common.gamma * found.next_value).sum(axis=1)
     return ratio(difference, streams.reward.sum(axis=1))
