@@ -13,7 +13,8 @@ from dpg.agent.score import Score
 from dpg.agent.snapshot import MissingPartError, Snapshot
 from dpg.importing import sb3
 from dpg.learning.batch import Batch, prepare, values
-from dpg.learning.update import update_policy, update_value
+from dpg.learning.update import update_policy
+from dpg.learning.value_fit import update_value
 from dpg.probes import gradient, update_step, value
 from dpg.probes.collection import batch_seeds, fresh_streams
 from dpg.runtime.budgets import GradientBudget
@@ -163,7 +164,7 @@ def test_probes_run_on_an_imported_agent(train):
     updates = update_step.measure(shard)
     assert updates.policy.shape == (3, found.state.architecture.policy_layout.size)
     assert updates.episodes.shape == (3,)
-    rows = value.measure(value.Shard(found, 128, seed=0))
+    rows = value.measure(value.ValueShard(found, 128, seed=0))
     assert {row.split for row in rows} == {"train", "heldout"}
     assert next(row for row in rows if (row.split, row.target) == ("train", "gae")).pairs == 128
     assert len(batch_seeds(found.recipe, Seed(0))) == 2
