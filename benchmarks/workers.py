@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 
 from benchmarks.agents import recipe, snapshot
@@ -85,7 +86,8 @@ def _train(size: int, iterations: int, context: ExecutionContext) -> int:
     """Train two groups from their initialisation, as the pipeline does."""
     short = recipe(ENV_ID, "ppo").model_copy(update={"iterations": iterations})
     groups = campaign.groups_of(short, 2 * size, size)
-    for _ in campaign.train(groups, 1, context, Silent()):
+    run = partial(map_shards, campaign.run_shard, context=context, progress=Silent(), work=attrgetter("num_pairs"))
+    for _ in campaign.train(groups, 1, run):
         pass
     return sum(group.num_pairs for group in groups)
 

@@ -6,13 +6,12 @@ from dpg.agent.recipe import Recipe
 from dpg.learning import campaign
 from dpg.learning.training import DivergenceError
 from dpg.runtime import config
-from dpg.runtime.progress import Progress
 from dpg.streams import measurable
 from dpg.tables.training import AblationHistory, Record
 from stages.common import entrypoint
-from stages.common.execution import leave_reasons, run_stage
+from stages.common.execution import run_stage
 from stages.common.scope import Cell, tables
-from stages.common.training import diverged, log_means, logged, write_history
+from stages.common.training import diverged, log_means, logged, train, write_history
 
 
 def main(env: str, algorithm: str) -> None:
@@ -23,19 +22,16 @@ def main(env: str, algorithm: str) -> None:
     recipe = Recipe.of(params, env, algorithm, budget.iterations, baseline="none")
     reason = measurable.value_net(params.common)
     groups = [] if reason else campaign.groups_of(recipe, budget.agents, budget.group_size)
-    with (
-        run_stage(
-            "ablation",
-            cell,
-            logged(params, recipe, budget),
-            tables("ablation", cell),
-            modules=recipe.modules,
-        ) as stage,
-        Progress(f"ablation {cell}", sum(group.num_pairs for group in groups)) as progress,
-    ):
+    with run_stage(
+        "ablation",
+        cell,
+        logged(params, recipe, budget),
+        tables("ablation", cell),
+        modules=recipe.modules,
+    ) as stage:
         history: list[Record] = []
         try:
-            for results in campaign.train(groups, budget.snapshot_every, stage.context, progress):
+            for results in train(stage, groups, budget.snapshot_every):
                 records = list(chain.from_iterable(result.records for result in results))
                 log_means(stage.run, records)
                 history += records
@@ -43,7 +39,7 @@ def main(env: str, algorithm: str) -> None:
             history, reason = [], diverged(error)
         (out,) = stage.outputs
         write_history(AblationHistory, [(cell.tags, record) for record in history], out)
-        leave_reasons(f"ablation {cell}", [reason], out)
+        stage.leave_reasons([reason], out)
         stage.run.log_artifacts(out, "tables")
 
 

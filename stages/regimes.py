@@ -3,12 +3,11 @@
 from dpg.learning import campaign
 from dpg.learning.training import DivergenceError
 from dpg.runtime import config
-from dpg.runtime.progress import Progress
 from dpg.tables.training import RegimeHistory
 from stages.common import entrypoint
-from stages.common.execution import leave_reasons, run_stage
+from stages.common.execution import run_stage
 from stages.common.scope import TaskScope, tables
-from stages.common.training import diverged, log_means, logged, write_history
+from stages.common.training import diverged, log_means, logged, train, write_history
 
 
 def main(env: str) -> None:
@@ -19,19 +18,16 @@ def main(env: str) -> None:
     every = campaign.every_tenth(groups)
     recipe = groups[0].recipe
     task = TaskScope(env, recipe.algorithm)
-    with (
-        run_stage(
-            "regimes",
-            task,
-            logged(params, recipe, budget) | {recipe.algorithm: recipe.config.model_dump(exclude={"lr"})},
-            tables("regimes", task),
-            modules=recipe.modules,
-        ) as stage,
-        Progress(f"regimes {env}", sum(group.num_pairs for group in groups)) as progress,
-    ):
+    with run_stage(
+        "regimes",
+        task,
+        logged(params, recipe, budget) | {recipe.algorithm: recipe.config.model_dump(exclude={"lr"})},
+        tables("regimes", task),
+        modules=recipe.modules,
+    ) as stage:
         rows, reasons = [], []
         try:
-            for results in campaign.train(groups, every, stage.context, progress):
+            for results in train(stage, groups, every):
                 for result in results:
                     rates = result.group.rates or ()
                     for index, record in enumerate(result.records):
@@ -41,7 +37,7 @@ def main(env: str) -> None:
             rows, reasons = [], [diverged(error)]
         (out,) = stage.outputs
         table = write_history(RegimeHistory, rows, out)
-        leave_reasons(f"regimes {env}", reasons, out)
+        stage.leave_reasons(reasons, out)
         for (timesteps, lr), _ in table.groupby(["timesteps", "lr"]):
             records = [record for key, record in rows if (key["timesteps"], key["lr"]) == (timesteps, lr)]
             log_means(stage.run, records, prefix=f"T{timesteps}/lr{lr:g}/")

@@ -7,12 +7,11 @@ from dpg.agent.recipe import Recipe
 from dpg.agent.snapshot import Snapshot
 from dpg.learning import campaign
 from dpg.runtime import config
-from dpg.runtime.progress import Progress
 from dpg.tables.training import History, Record
 from stages.common import entrypoint
 from stages.common.execution import run_stage
 from stages.common.scope import Cell, tables
-from stages.common.training import log_agents, logged, write_history
+from stages.common.training import log_agents, logged, train, write_history
 
 
 def main(env: str, algorithm: str) -> None:
@@ -22,21 +21,18 @@ def main(env: str, algorithm: str) -> None:
     budget = params.budget.train
     recipe = Recipe.of(params, env, algorithm, budget.iterations)
     groups = campaign.groups_of(recipe, budget.agents, budget.group_size)
-    with (
-        run_stage(
-            "train",
-            cell,
-            logged(params, recipe, budget),
-            cell.snapshots,
-            tables("train", cell),
-            modules=recipe.modules,
-        ) as stage,
-        Progress(f"train {cell}", sum(group.num_pairs for group in groups)) as progress,
-    ):
+    with run_stage(
+        "train",
+        cell,
+        logged(params, recipe, budget),
+        cell.snapshots,
+        tables("train", cell),
+        modules=recipe.modules,
+    ) as stage:
         run, (snapshots, out) = stage.run, stage.outputs
         children = [run.child(f"{cell} agent {agent}", {"agent": str(agent)}) for agent in range(budget.agents)]
         history: list[Record] = []
-        for results in campaign.train(groups, budget.snapshot_every, stage.context, progress):
+        for results in train(stage, groups, budget.snapshot_every):
             for result in results:
                 for position, agent in enumerate(result.group.agents):
                     snapshot.save(Snapshot(agent, recipe, result.population.member(position)), snapshots)

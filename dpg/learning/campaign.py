@@ -4,16 +4,14 @@ A group is the same population whatever else trains and on however many workers,
 groups (through rounding) and on nothing else about the machine.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from dpg.agent.population import Population
 from dpg.agent.recipe import Recipe
 from dpg.envs.make import make_vector
 from dpg.learning import training
-from dpg.runtime.progress import Progress
 from dpg.runtime.schema import Params
-from dpg.runtime.shards import ExecutionContext, map_shards
 from dpg.tables.training import Record
 
 
@@ -101,11 +99,11 @@ def every_tenth(groups: Sequence[Group]) -> int:
 
 
 def train(
-    groups: Sequence[Group], every: int, context: ExecutionContext, progress: Progress
+    groups: Sequence[Group], every: int, run: Callable[[Sequence[Shard]], Iterable[Progressed]]
 ) -> Iterator[list[Progressed]]:
     """Train all groups to their end, `every` iterations at a time; the first result is iteration 0, before learning.
 
-    Groups whose recipe has fewer iterations end sooner and are left out from then on.
+    `run` yields `run_shard` of every shard, in order. Groups whose recipe has fewer iterations drop out earlier.
     """
     standing: dict[int, Population | None] = dict.fromkeys(range(len(groups)))
     until = 0
@@ -114,7 +112,7 @@ def train(
             Shard(groups[index], population, min(until, groups[index].recipe.iterations))
             for index, population in standing.items()
         ]
-        results = list(map_shards(run_shard, shards, context, progress=progress, work=lambda shard: shard.num_pairs))
+        results = list(run(shards))
         yield results
         standing = {
             index: result.population

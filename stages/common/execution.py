@@ -52,7 +52,10 @@ class RunningStage:
 
     def leave_reasons(self, reasons: Iterable[str], *folders: Path) -> None:
         """Print why something is not measured, and leave it in the folders for the report; drop empty reasons."""
-        leave_reasons(self.title, reasons, *folders)
+        found = list(dict.fromkeys(filter(None, reasons)))
+        for reason in found:
+            print(f"{self.title}: not measured: {reason}", file=sys.stderr, flush=True)
+        write_reasons(found, *folders)
 
 
 @dataclass(frozen=True)
@@ -111,14 +114,6 @@ def run_stage(
         made_by = {"run_id": run.id, "tracking_uri": redacted(tracking_uri()), "provenance": runs.provenance()}
         entry = made_by | {"lost_messages": run.all_lost, "cost": asdict(cost)}
         write_atomic(json.dumps(entry, indent=2) + "\n", record(stage, scope))
-
-
-def leave_reasons(title: str, reasons: Iterable[str], *folders: Path) -> None:
-    """Print why something is not measured, and leave it in the folders for the report; drop empty reasons."""
-    found = list(dict.fromkeys(filter(None, reasons)))
-    for reason in found:
-        print(f"{title}: not measured: {reason}", file=sys.stderr, flush=True)
-    write_reasons(found, *folders)
 
 
 def _description(outputs: tuple[Path, ...]) -> str:

@@ -1,7 +1,8 @@
-"""What the stages that train have in common: parameters for MLflow, and histories as tables and metrics."""
+"""What the training stages share: parameters for MLflow, the training itself, and histories as tables and metrics."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,16 @@ import pandas as pd
 from pydantic import BaseModel
 
 from dpg.agent.recipe import Recipe
+from dpg.learning import campaign
+from dpg.learning.campaign import Group, Progressed
 from dpg.learning.training import DivergenceError
+from dpg.runtime.progress import Progress
 from dpg.runtime.schema import Params
+from dpg.runtime.shards import map_shards
 from dpg.tables.table import table_of, write
 from dpg.tables.training import Record
 from dpg.tracking import runs
+from stages.common.execution import RunningStage
 
 IDENTITY = {"agent", "iteration", "pairs"}
 
@@ -23,10 +29,20 @@ def logged(params: Params, recipe: Recipe, budget: BaseModel) -> dict[str, Any]:
     return {
         "seed": params.seed,
         "scale": params.scale,
-        "common": recipe.common.model_dump(),
-        recipe.algorithm: recipe.config.model_dump(),
-        "budget": budget.model_dump(),
+        "common": recipe.common,
+        recipe.algorithm: recipe.config,
+        "budget": budget,
     }
+
+
+def train(stage: RunningStage, groups: Sequence[Group], every: int) -> Iterator[list[Progressed]]:
+    """`campaign.train` on the stage's workers, with progress over all rounds."""
+    with Progress(stage.title, sum(group.num_pairs for group in groups)) as progress:
+        work = attrgetter("num_pairs")
+        run = lambda shards: map_shards(  # noqa: E731
+            campaign.run_shard, shards, stage.context, progress=progress, work=work
+        )
+        yield from campaign.train(groups, every, run)
 
 
 def write_history(kind: type, rows: Sequence[tuple[Mapping[str, Any], Record]], tables: Path) -> pd.DataFrame:

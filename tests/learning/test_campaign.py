@@ -5,7 +5,7 @@ import pytest
 
 from dpg.learning import campaign
 from dpg.runtime.progress import Progress
-from dpg.runtime.shards import open_context
+from dpg.runtime.shards import map_shards, open_context
 
 
 @pytest.fixture
@@ -15,7 +15,15 @@ def recipe(make_recipe):
 
 def finish(groups, every=2):
     with open_context() as context, Progress("test", sum(group.num_pairs for group in groups)) as progress:
-        return list(campaign.train(groups, every, context, progress))
+        return list(
+            campaign.train(
+                groups,
+                every,
+                lambda shards: map_shards(
+                    campaign.run_shard, shards, context, progress=progress, work=lambda shard: shard.num_pairs
+                ),
+            )
+        )
 
 
 def test_agents_and_rates_are_cut_into_groups(recipe):

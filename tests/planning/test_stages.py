@@ -1,5 +1,6 @@
 """The work of stages, compared with real campaigns and snapshots."""
 
+from functools import partial
 from itertools import product
 
 import pytest
@@ -9,8 +10,6 @@ from dpg.learning import campaign
 from dpg.planning import stages
 from dpg.planning.cells import UntrainedCell, tasks_of
 from dpg.runtime.config import ConfigError
-from dpg.runtime.progress import Progress
-from dpg.runtime.shards import ExecutionContext
 from tests.pipeline.project import CELL_STAGES
 
 ENV = "Hopper-v4"
@@ -32,8 +31,7 @@ def test_training_has_the_planned_rounds(make_recipe):
     ]
     total = sum(group.num_pairs for group in groups)
     rounds = stages.training_rounds(groups, every=1, snapshot_bytes=0)
-    with Progress("test", total) as progress:
-        happened = [len(results) for results in campaign.train(groups, 1, ExecutionContext(), progress)]
+    happened = [len(results) for results in campaign.train(groups, 1, partial(map, campaign.run_shard))]
     assert [sum(load.count for load in loads) for loads in rounds] == happened
     assert sum(load.count * load.work["policy_pair"] for loads in rounds[1:] for load in loads) == total
     assert all("policy" not in load.work for load in rounds[0])

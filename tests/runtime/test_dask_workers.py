@@ -77,7 +77,15 @@ def run(function, shards):
 
 def train(groups):
     with open_context() as context, Progress("test", sum(group.num_pairs for group in groups)) as progress:
-        return list(campaign.train(groups, 2, context, progress))
+        return list(
+            campaign.train(
+                groups,
+                2,
+                lambda shards: map_shards(
+                    campaign.run_shard, shards, context, progress=progress, work=lambda shard: shard.num_pairs
+                ),
+            )
+        )
 
 
 # Shards, which the workers import from here.
