@@ -12,6 +12,7 @@ from dpg.agent.recipe import Recipe
 from dpg.agent.snapshot import Snapshot
 from dpg.envs.examine import check_tasks
 from dpg.envs.make import make_vector, time_limit
+from dpg.learning import algorithm
 from dpg.runtime.budgets import Budget
 from dpg.runtime.schema import Params
 from dpg.runtime.seeding import Seed
@@ -86,7 +87,9 @@ class UntrainedCell:
         common = self.recipe.common
         sizes = (self.task.obs_dim, self.task.action_dim, common.policy_hidden, common.value_hidden)
         architecture = Architecture(*sizes, self.recipe.config.obs_clip)
-        return initialize(architecture, self.recipe.config.init, [Seed(0) / "dummy"])
+        population = initialize(architecture, self.recipe.config.init, [Seed(0) / "dummy"])
+        state = algorithm.of(self.recipe).initial_state(population, self.recipe.config)
+        return replace(population, algorithm_state=state)
 
     @property
     def policy_size(self) -> int:
@@ -105,8 +108,10 @@ class UntrainedCell:
 
     @property
     def snapshot_bytes(self) -> int:
-        """The size of a snapshot's file: both vectors with Adam's moments, and the normalisers'."""
-        return 3 * 4 * (self.policy_size + self.value_size) + 2 * 8 * self.task.obs_dim + SNAPSHOT_HEADER
+        """The size of a snapshot's file: both vectors with Adam's moments, normalisers, the algorithm's own state."""
+        vectors = 3 * 4 * (self.policy_size + self.value_size)
+        state = sum(array.nbytes for array in self.state.algorithm_state.values())
+        return vectors + 2 * 8 * self.task.obs_dim + state + SNAPSHOT_HEADER
 
     def snapshots(self, iterations: Sequence[int], agents: int | None = None) -> list[Snapshot]:
         """Dummies, which share their arrays: thousands need no memory."""

@@ -38,9 +38,6 @@ WIDTH, STEPS = 8, 400
 FEW, MANY = 512, 8192  # pairs
 POINTS, EPOCHS = 32, 2
 
-# Does some work on so many pairs, and returns its amount.
-Work = Callable[[int], int]
-
 
 def measure_cells(raw: Mapping[str, Any], cells: Sequence[tuple[str, str]]) -> Measurements:
     """The rates of some cells: for each task what does not depend on the algorithm, then each algorithm's updates.
@@ -66,7 +63,7 @@ def measure_cells(raw: Mapping[str, Any], cells: Sequence[tuple[str, str]]) -> M
 
 
 def stepping_rates(cell: UntrainedCell) -> tuple[dict[str, float], Streams]:
-    """Seconds of a step of a vector of environments and of each pair that it brings, and some streams."""
+    """Seconds of a step of a vector of environments and of each pair that it collects, and some streams."""
     common, seconds = cell.recipe.common, []
     for width in (1, WIDTH):
         envs = make_vector(cell.task.env_id, width, common.modules)
@@ -81,47 +78,33 @@ def stepping_rates(cell: UntrainedCell) -> tuple[dict[str, float], Streams]:
 
 
 def pair_rates(cell: UntrainedCell, streams: Streams) -> Rates:
-    """What is done with pairs, whatever the algorithm."""
-    params, recipe, state = cell.params, cell.recipe, cell.state
-    agent = cell.snapshots([0], 1)[0]
+    """The processing of pairs, whatever the algorithm."""
+    recipe, state, (agent,) = cell.recipe, cell.state, cell.snapshots([0], 1)
     sized = {pairs: tiled(streams, pairs) for pairs in (FEW, MANY)}
-    batch = prepare(state, sized[FEW], recipe.common, recipe.config)
-    normal = {pairs: some.obs.reshape(pairs, -1).astype(np.float32) for pairs, some in sized.items()}
+    settings = cell.params.true_value.model_copy(update={"max_epochs": EPOCHS, "patience": EPOCHS})
 
     def shard(pairs: int) -> StreamShard:
         return StreamShard(_of_length(agent, pairs // WIDTH), (StreamBlock("", 0, 0, WIDTH, (pairs,)),), 0)
 
-    def look(pairs: int) -> int:
+    def look(pairs: int) -> None:
         prepare(state, sized[pairs], recipe.common, recipe.config)
-        return pairs
 
-    def score(pairs: int) -> int:
-        asked = shard(pairs)
-        stream_blocks.reduce(asked, StreamScores.of(asked.snapshot, sized[pairs]))
-        return pairs
+    def score(pairs: int) -> None:
+        stream_blocks.reduce(shard(pairs), StreamScores.of(shard(pairs).snapshot, sized[pairs]))
 
-    def compare(pairs: int) -> int:
+    def compare(pairs: int) -> None:
         baselines.reduce(baselines.BaselineShard(shard(pairs), state.value[0]), sized[pairs])
-        return pairs
 
-    def fit(pairs: int) -> int:
-        data = true_value.Data(normal[pairs], np.linspace(-1.0, 1.0, pairs), 1)
-        few = params.true_value.model_copy(update={"max_epochs": EPOCHS, "patience": EPOCHS})
+    def fit(pairs: int) -> None:
+        obs = sized[pairs].obs.reshape(pairs, -1).astype(np.float32)
+        data = true_value.Data(obs, np.linspace(-1.0, 1.0, pairs), 1)
         heldout = true_value.Data(data.obs[:WIDTH], data.returns[:WIDTH], 1)
-        true_value.fit(
-            true_value.FitShard(_of_length(agent, pairs // WIDTH), pairs, few, 0), data, heldout, heldout, Seed(0)
-        )
-        return pairs * EPOCHS
+        wanted = true_value.FitShard(shard(pairs).snapshot, pairs, settings, 0)
+        true_value.fit(wanted, data, heldout, heldout, Seed(0))
 
-    def surrogate(pairs: int) -> int:
-        for _ in range(pairs // FEW):
-            landscape.surrogate(agent, np.repeat(state.policy, POINTS, axis=0), batch)
-        return pairs * POINTS
-
-    works: dict[str, Work] = {"prepare": look, "score": score, "compare": compare, "fit": fit, "surrogate": surrogate}
-    found = {name: _timed(work, MANY) for name, work in works.items()}
+    found = {"prepare": _timed(look), "score": _timed(score), "compare": _timed(compare), "fit": _timed(fit, EPOCHS)}
     obs, action = cell.task.obs_dim, cell.task.action_dim
-    # Arrays that are held whole: by streams, by batches, and by a fit, whose net is asked for some values at a time.
+    # Arrays that are held whole: by streams, by batches, and by a fit, whose net predicts some values at a time.
     whole = {"raw": 8.0 * (obs + action) + 26, "batch": 4.0 * (obs + 2 * action + 5), "fit": 4.0 * obs + 100}
     return Rates(
         seconds={name: seconds for name, (seconds, _) in found.items()},
@@ -130,29 +113,28 @@ def pair_rates(cell: UntrainedCell, streams: Streams) -> Rates:
 
 
 def update_rates(cell: UntrainedCell, streams: Streams) -> Rates:
-    """Both updates of the algorithm: from few and from many pairs, whose difference is what pairs take."""
-    recipe, state = cell.recipe, cell.state
+    """The algorithm's updates, from few and from many pairs, whose difference is the cost of pairs; its surrogate."""
+    recipe, state, (agent,) = cell.recipe, cell.state, cell.snapshots([0], 1)
+    batches = {pairs: prepare(state, tiled(streams, pairs), recipe.common, recipe.config) for pairs in (FEW, MANY)}
+
+    def surrogate(pairs: int) -> None:
+        for _ in range(pairs // FEW):
+            landscape.surrogate(agent, np.repeat(state.policy, POINTS, axis=0), batches[FEW])
+
     seconds, held = {}, {}
-    for name, update in (("policy", update_policy), ("value", update_value)):
-        if name == "value" and recipe.common.baseline == "none":
-            continue
-        by_size = []
-        for pairs in (FEW, MANY):
-            batch = prepare(state, tiled(streams, pairs), recipe.common, recipe.config)
-
-            def once(pairs: int, update: Callable[..., object] = update, batch: object = batch) -> int:
-                update(state, batch, recipe, [Seed(0)])
-                return pairs
-
-            by_size.append(_timed(once, pairs))
-        (few, _), (many, held[f"{name}_pair"]) = by_size
+    seconds["surrogate"], held["surrogate"] = _timed(surrogate, POINTS)
+    updates = {"policy": update_policy} | ({} if recipe.common.baseline == "none" else {"value": update_value})
+    for name, update in updates.items():
+        once = lambda pairs, update=update: update(state, batches[pairs], recipe, [Seed(0)])  # noqa: E731
+        few, _ = _timed(once, pairs=FEW)
+        many, held[f"{name}_pair"] = _timed(once)
         seconds[f"{name}_pair"] = max(0.0, (MANY * many - FEW * few) / (MANY - FEW))
         seconds[name] = max(0.0, FEW * (few - seconds[f"{name}_pair"]))
-    return Rates(seconds=seconds, bytes=held)
+    return Rates(seconds, held)
 
 
 def tiled(streams: Streams, pairs: int) -> Streams:
-    """The streams, each repeated to as many pairs as are asked for together, and cut there."""
+    """The streams, each repeated and cut so that they have so many pairs together."""
     length = pairs // WIDTH
     times = -(-length // streams.reward.shape[1])
     names = ("obs", "action", "reward", "terminated", "truncated")
@@ -167,17 +149,17 @@ def _of_length(snapshot: Snapshot, timesteps: int) -> Snapshot:
     return replace(snapshot, recipe=snapshot.recipe.model_copy(update={"common": common}))
 
 
-def _timed(work: Work, pairs: int) -> tuple[float, float]:
-    """Core seconds for each unit of work, and bytes that are held of each pair in passing."""
+def _timed(work: Callable[[int], object], repeats: int = 1, pairs: int = MANY) -> tuple[float, float]:
+    """Core seconds for each pair, of which the work does `repeats` each, and temporary bytes for each pair."""
     work(FEW)  # the first loads, compiles and fills caches
     _forget_peak()
     before, began = psutil.Process().memory_info().rss, time.process_time()
-    amount = work(pairs)
-    return (time.process_time() - began) / amount, max(0, peak_memory() - before) / pairs
+    work(pairs)
+    return (time.process_time() - began) / (pairs * repeats), max(0, peak_memory() - before) / pairs
 
 
 def _forget_peak() -> None:
-    """Give freed memory back, and begin to count the peak anew, where the system can (Linux)."""
+    """Release freed memory and reset the peak, where the system can (Linux)."""
     gc.collect()
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)

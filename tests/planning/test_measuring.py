@@ -3,14 +3,19 @@
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from dpg.planning import forecast, measuring, stages
 from dpg.planning.cells import UntrainedCell, tasks_of
 from dpg.planning.measuring import MOST_CELLS, MOST_TASKS, MeasuringError
+from dpg.planning.microbenchmarks import measure_cells
 from dpg.planning.rates import Measurements, Rates, Startup
+from dpg.runtime import config
 
+ROOT = Path(__file__).parents[2]
 PEAK = """
 import json, sys
 from dpg.planning.cells import UntrainedCell, tasks_of
@@ -49,6 +54,20 @@ def test_a_task_that_fails_to_be_measured_is_reported(params):
     broken = params.model_copy(update={"common": params.common.model_copy(update={"modules": ("nowhere",)})})
     with pytest.raises(MeasuringError, match="'nowhere' cannot be imported"):
         measuring.measure(broken, [("Hopper-v4", "ppo")], [])
+
+
+def test_an_algorithm_of_a_users_own_is_measured_with_its_state():
+    """All kinds of work of its stages have rates; without its state, the algorithm would refuse the update."""
+    yaml = YAML(typ="safe", pure=True)
+    raw = yaml.load(ROOT / "params.yaml") | yaml.load(ROOT / "examples" / "kl_ppo.yaml")
+    raw |= {"scale": "smoke", "envs": ["LinearQuadratic-v0"], "algorithms": ["kl_ppo"]}
+    raw["common"]["modules"] = ["examples.kl_ppo"]
+    raw["kl_ppo"] |= {"epochs": 1, "minibatches": 4, "value_epochs": 1}
+    params = config.parse(raw)
+    rates = measure_cells(raw, [("LinearQuadratic-v0", "kl_ppo")]).of("LinearQuadratic-v0", "kl_ppo")
+    groups = [g for w in stages.stages(params, tasks_of(params)) if w.algorithm == "kl_ppo" for g in w.groups]
+    assert {kind for group in groups for kind in group.work} <= set(rates.seconds)
+    assert {kind for group in groups for kind in group.held} <= set(rates.bytes)
 
 
 @pytest.fixture(scope="module")
