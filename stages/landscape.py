@@ -1,15 +1,17 @@
 """Measure reward and surrogate on planes around the studied snapshots of one cell (paper, fig. 6 to 8, 16 to 26)."""
 
+from operator import attrgetter
+
 import pandas as pd
 from safetensors.numpy import save
 
 from dpg.agent.snapshot import load_all
-from dpg.probes import alignment
-from dpg.probes.survey import Survey, explore
+from dpg.probes import alignment, landscape, landscape_plan
+from dpg.probes.landscape_plan import LandscapeSpec
 from dpg.runtime import config
 from dpg.runtime.outputs import read_table
 from dpg.tables.landscape import Alignment
-from dpg.tables.table import write
+from dpg.tables.table import write_all
 from stages.common import entrypoint
 from stages.common.execution import run_stage
 from stages.common.scope import Cell, tables
@@ -17,34 +19,33 @@ from stages.common.scope import Cell, tables
 
 def main(env: str, algorithm: str) -> None:
     """Measure one cell."""
-    cell = Cell(env, algorithm)
-    params = config.load()
-    budget = params.budget.landscape
-    snapshots = [s for s in load_all(cell.studied) if s.agent < budget.agents]
-    common = snapshots[0].recipe.common
+    cell, params = Cell(env, algorithm), config.load()
+    budget, statistics, spec = params.budget.landscape, params.statistics, LandscapeSpec.of(params)
+    snapshots = [snapshot for snapshot in load_all(cell.studied) if snapshot.agent < budget.agents]
+    recipe = snapshots[0].recipe
     measured = episode_lengths(read_table(tables("checkpoint", cell) / "evaluation.csv"))
     lengths = [measured[snapshot.agent, snapshot.iteration] for snapshot in snapshots]
+    shards = landscape_plan.plan_planes(spec, snapshots)
     logged = {
         "seed": params.seed,
         "landscape": params.landscape.model_dump() | budget.model_dump(),
-        "statistics": params.statistics.model_dump(),
+        "statistics": statistics,
     }
-    with run_stage(
-        "landscape",
-        cell,
-        logged,
-        cell.arrays("landscape"),
-        tables("landscape", cell),
-        modules=snapshots[0].recipe.modules,
-    ) as stage:
+    folders = cell.arrays("landscape"), tables("landscape", cell)
+    with run_stage("landscape", cell, logged, *folders, modules=recipe.modules) as stage:
         arrays, out = stage.outputs
-        found = explore(Survey.of(params), snapshots, lengths, stage.context, f"landscape {cell}")
-        rows, directions = alignment.tabulate(found, params.statistics)
-        written = {kind: write(kind, some, out) for kind, some in rows.items()}
+        planes = stage.map(landscape.measure_plane, shards, attrgetter("num_pairs"), part="directions")
+        plans = landscape_plan.plan_rewards(spec, shards, planes, lengths)
+        rewards = [shard for plan in plans for shard in plan.rewards]
+        results = stage.map(
+            landscape.measure_rewards, rewards, attrgetter("num_episodes"), unit="episodes", part="rewards"
+        )
+        rows, directions = alignment.tabulate(landscape_plan.gather(plans, results), statistics)
+        table = write_all(rows, out)[Alignment]
         (arrays / "directions.safetensors").write_bytes(save(directions))
-        for pairs, table in written[Alignment].groupby("update_pairs"):
+        for pairs, group in table.groupby("update_pairs"):
             for column in ("grid_correlation", "step_correlation", "gain"):
-                stage.run.log_curve(f"landscape.{column}_N{pairs}", table, column, common.timesteps)
+                stage.run.log_curve(f"landscape.{column}_N{pairs}", group, column, recipe.common.timesteps)
         stage.run.log_artifacts(out, "tables")
 
 

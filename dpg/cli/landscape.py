@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from dpg.agent import snapshot as agents
-    from dpg.probes.survey import Survey
+    from dpg.probes.landscape_plan import LandscapeSpec
 
 EPILOG = """
 Examples:
@@ -71,10 +71,10 @@ def landscape(
     regimes = tuple(sorted(set(update_pairs or [timesteps])))
     _check_counts(regimes, timesteps, sorted(fewer or []), pairs, random_norm, output)
     from dpg.probes.landscape import Grid
-    from dpg.probes.survey import Survey
+    from dpg.probes.landscape_plan import LandscapeSpec
 
     budgets = (*sorted(set(fewer or [])), pairs)
-    wanted = Survey(Grid(x_range, y_range, grid), regimes, budgets, random_norm, not own_noise, seed)
+    wanted = LandscapeSpec(Grid(x_range, y_range, grid), regimes, budgets, random_norm, not own_noise, seed)
     with stdout_to_stderr():
         table = measure(wanted, found, output)
     out = Console(highlight=False)
@@ -124,21 +124,21 @@ def _check_new(output: Path) -> None:
         raise UserError(f"--output {output}: is there already; name a new folder, or remove it")
 
 
-def measure(wanted: "Survey", snapshot: "agents.Snapshot", output: Path) -> "pd.DataFrame":
+def measure(wanted: "LandscapeSpec", snapshot: "agents.Snapshot", output: Path) -> "pd.DataFrame":
     """Measure and write everything; the folder appears whole or not at all. Returns the table `alignment.csv`."""
     from dataclasses import asdict
+    from functools import partial
+    from operator import attrgetter
 
     from safetensors.numpy import save
 
-    from dpg.probes import alignment, evaluation
-    from dpg.probes.survey import explore
+    from dpg.probes import alignment, evaluation, landscape, landscape_plan
     from dpg.runtime.outputs import claim
-    from dpg.runtime.progress import Progress
     from dpg.runtime.schema import STATISTICS
     from dpg.runtime.shard_cache import open_shard_cache
-    from dpg.runtime.shards import map_shards, open_context
+    from dpg.runtime.shards import open_context, run_shards
     from dpg.tables.landscape import Alignment
-    from dpg.tables.table import write
+    from dpg.tables.table import write_all
 
     modules = snapshot.recipe.common.modules
     with claim(output) as claimed:
@@ -148,15 +148,18 @@ def measure(wanted: "Survey", snapshot: "agents.Snapshot", output: Path) -> "pd.
             open_context(cache, modules) as context,
         ):
             shard = evaluation.EvaluationShard(snapshot, "sampled", EVALUATED, wanted.seed)
-            with Progress(f"{snapshot}, its own episodes", EVALUATED, "episodes") as progress:
-                (own,) = map_shards(
-                    evaluation.measure, [shard], context, progress=progress, work=lambda each: each.num_episodes
-                )
-            found = explore(wanted, [snapshot], [float(own.length.mean())], context, str(snapshot))
-            rows, arrays = alignment.tabulate(found, STATISTICS)
+            episodes = partial(run_shards, context=context, work=attrgetter("num_episodes"), unit="episodes")
+            (own,) = episodes(evaluation.measure, [shard], title=f"{snapshot}, its own episodes")
+            shards = landscape_plan.plan_planes(wanted, [snapshot])
+            planes = run_shards(
+                landscape.measure_plane, shards, context, work=attrgetter("num_pairs"), title=f"{snapshot}, directions"
+            )
+            plans = landscape_plan.plan_rewards(wanted, shards, planes, [float(own.length.mean())])
+            results = episodes(landscape.measure_rewards, plans[0].rewards, title=f"{snapshot}, rewards")
+            rows, arrays = alignment.tabulate(landscape_plan.gather(plans, results), STATISTICS)
             (folder,) = claimed.drafts
             folder.mkdir()
-            tables = {kind: write(kind, some, folder) for kind, some in rows.items()}
+            tables = write_all(rows, folder)
             (folder / "arrays.safetensors").write_bytes(save(arrays))
             draw(tables, folder)
             claimed.publish()

@@ -233,12 +233,6 @@ def explained_variance(
     return np.asarray(1 - ratio(unexplained, total))
 
 
-def standard_error(values: Float[np.ndarray, "*batch N"]) -> Float[np.ndarray, "*batch"]:
-    """Standard error of the mean of N independent values: s / sqrt(N), with s from N - 1 degrees of freedom."""
-    count = values.shape[-1]
-    return np.std(values, axis=-1, ddof=1) / np.sqrt(count)
-
-
 def rank_correlation(
     x: Float[np.ndarray, "*#batch N"], y: Float[np.ndarray, "*#batch N"]
 ) -> Float[np.ndarray, "*batch"]:

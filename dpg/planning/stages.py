@@ -22,8 +22,8 @@ from dpg.probes import (
     gain_tables,
     gradient,
     landscape,
+    landscape_plan,
     state_rollouts,
-    survey,
     true_value,
     update_gain,
     update_step,
@@ -213,9 +213,11 @@ def update_gains(cell: UntrainedCell) -> StageWork:
     Pairs are those of the updates and of the held-out batches.
     """
     budget, snapshots, seed = cell.budget.update_gain, cell.snapshots(cell.studied), cell.params.seed
-    (regimes,), count = update_gain.plan(snapshots[:1], budget, seed), len(snapshots)
-    policies = np.empty((len(regimes), budget.updates, cell.policy_size), np.float32)
-    rewards = update_gain.plan_episodes(snapshots[0], policies, budget, seed)
+    count, policy = len(snapshots), np.empty((budget.updates, cell.policy_size), np.float32)
+    none = np.empty(budget.updates)
+    made = update_gain.Updates(policy, none, none, np.empty(budget.updates, np.int64))
+    updates = update_gain.SnapshotUpdates(snapshots[0], dict.fromkeys(budget.update_pairs, made))
+    rewards = update_gain.plan_episodes([updates], budget, seed)
 
     def group(shard: update_gain.UpdateShard) -> ShardGroup:
         size, result = shard.num_pairs // 2, 4 * shard.num_updates * cell.policy_size
@@ -223,12 +225,13 @@ def update_gains(cell: UntrainedCell) -> StageWork:
         return collected_streams(cell, count, sets, {"prepare": 1, "surrogate": 2}, updated=size, result_bytes=result)
 
     rounds = (
-        tuple(group(shard) for regime in regimes for shard in regime),
+        tuple(map(group, update_gain.plan_updates(snapshots[:1], budget, seed))),
         tuple(whole_episodes(cell, count, shard.num_episodes, update_gain.MAX_ENVS) for shard in rewards),
     )
     tests = len(gain_tables.QUANTITIES) * (count + len(cell.studied))
     # The updated policies of all snapshots, until the last episodes are planned.
-    gathered, rows = 2 * count * policies.nbytes, len(regimes) * (count * budget.updates + tests)
+    regimes = len(budget.update_pairs)
+    gathered, rows = 2 * count * regimes * policy.nbytes, regimes * (count * budget.updates + tests)
     return _probe("update_gain", cell, snapshots, rounds, gathered=gathered, rows=rows, approximate=True)
 
 
@@ -272,13 +275,13 @@ def landscapes(cell: UntrainedCell) -> StageWork:
 
     Pairs of the episodes are the budget of a point; their number depends on lengths that are measured first.
     """
-    budget, settings = cell.budget.landscape, survey.Survey.of(cell.params)
+    budget, settings = cell.budget.landscape, landscape_plan.LandscapeSpec.of(cell.params)
     snapshots, points = cell.snapshots(cell.studied, budget.agents), settings.grid.points
-    planes = survey.plan_planes(settings, snapshots[:1])[0]
+    planes = landscape_plan.plan_planes(settings, snapshots[:1])
     count, total = len(snapshots), len(snapshots) * len(planes)
     empty = landscape.Plane(np.empty(cell.policy_size), np.empty(cell.policy_size), 0, np.empty(len(points)))
     # As if every episode were one pair long: shards then divide the pairs in the right proportions.
-    rewards = survey.plan_rewards(settings, planes, [empty] * len(planes), 1.0).rewards
+    (plan,) = landscape_plan.plan_rewards(settings, planes, [empty] * len(planes), [1.0])
     plane_bytes = FLOAT * (2 * cell.policy_size + len(points))
 
     def plane(shard: landscape.PlaneShard) -> ShardGroup:
@@ -287,7 +290,7 @@ def landscapes(cell: UntrainedCell) -> StageWork:
         return collected_streams(cell, count, sets, further, updated=size, result_bytes=plane_bytes)
 
     def reward(shard: landscape.RewardShard) -> ShardGroup:
-        pairs = shard.total_episodes
+        pairs = shard.num_episodes
         result = 2 * FLOAT * pairs // SHORT_EPISODE
         return ShardGroup(count, rollouts(pairs, min(landscape.MAX_ENVS, pairs)), {}, pairs, result_bytes=result)
 
@@ -295,7 +298,7 @@ def landscapes(cell: UntrainedCell) -> StageWork:
         "landscape",
         cell,
         snapshots,
-        (tuple(map(plane, planes)), tuple(map(reward, rewards))),
+        (tuple(map(plane, planes)), tuple(map(reward, plan.rewards))),
         # All planes, and the episodes of two of them.
         gathered=total * plane_bytes + 4 * FLOAT * len(points) * budget.pairs_per_point // SHORT_EPISODE,
         arrays=FLOAT * (total * (cell.policy_size + len(points)) + count * cell.policy_size),

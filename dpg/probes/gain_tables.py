@@ -1,7 +1,7 @@
 """The tables of `dpg.probes.update_gain`: every update, and means over updates and agents with intervals.
 
-Intervals resample agents, then each one's updates. Every update has episodes of its own, as pairs of before and after,
-so that the spread over updates holds that over episodes.
+Intervals resample agents, then the updates of each. Every update has its own episodes, in pairs of before and after, so
+that the variance over updates includes that over episodes.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
+from scipy import stats
 
-from dpg.numerics.statistics import Interval, Sample, all_but_one, nested_interval, of_values, standard_error
+from dpg.numerics.statistics import Interval, Sample, all_but_one, nested_interval, of_values
+from dpg.probes.collection import Rows
 from dpg.probes.update_gain import Gains
 from dpg.runtime.schema import Statistics
 from dpg.runtime.seeding import Seed
@@ -45,8 +47,8 @@ def _lowering(gains: Gains) -> Sample:
     return of_values((gains.difference.mean(axis=-1) < 0).astype(np.float64))
 
 
-# Mean gains in reward, in percent of the snapshot's return without its sign, and in the surrogate; the held-out gain
-# over the own one; the share of updates whose episodes have a lower mean return after than before.
+# Mean gains in reward, in percent of the snapshot's absolute return, and in the surrogate; held-out over own gain; the
+# share of updates after which the mean return is lower.
 QUANTITIES: dict[str, Quantity] = {
     "reward": _reward,
     "relative reward": _relative_reward,
@@ -70,8 +72,8 @@ def of_ratio(part: Float[np.ndarray, " K"], whole: Float[np.ndarray, " K"]) -> S
     return Sample(point, point - (units - 1) * (without - without.mean()))
 
 
-def tabulate(gains: Iterable[Gains], statistics: Statistics, seed: int) -> dict[type, list[Any]]:
-    """The rows of every table, by their type."""
+def tabulate(gains: Iterable[Gains], statistics: Statistics, seed: int) -> Rows:
+    """Every update, and means over updates and over agents."""
     found = list(gains)
     return {
         UpdateGain: [row for each in found for row in updates(each)],
@@ -81,8 +83,8 @@ def tabulate(gains: Iterable[Gains], statistics: Statistics, seed: int) -> dict[
 
 
 def updates(gains: Gains) -> list[UpdateGain]:
-    """A row an update."""
-    errors = standard_error(gains.difference)
+    """One row for each update."""
+    errors = stats.sem(gains.difference, axis=1)
     return [
         UpdateGain(
             **_cell(gains),
@@ -103,7 +105,7 @@ def updates(gains: Gains) -> list[UpdateGain]:
 
 
 def snapshot_means(gains: Gains, statistics: Statistics, seed: int) -> Iterator[SnapshotGain]:
-    """A row a quantity."""
+    """One row for each quantity."""
     for quantity in QUANTITIES:
         mean, low, high = interval([gains], quantity, statistics, seed)
         yield SnapshotGain(
@@ -120,7 +122,7 @@ def snapshot_means(gains: Gains, statistics: Statistics, seed: int) -> Iterator[
 
 
 def agents_means(found: Sequence[Gains], statistics: Statistics, seed: int) -> Iterator[AgentsGain]:
-    """A row an iteration, regime and quantity."""
+    """One row for each iteration, regime and quantity."""
 
     def key(gains: Gains) -> tuple[int, int]:
         return gains.snapshot.iteration, gains.update_pairs
@@ -143,7 +145,7 @@ def agents_means(found: Sequence[Gains], statistics: Statistics, seed: int) -> I
 
 def interval(some: Sequence[Gains], quantity: str, statistics: Statistics, seed: int) -> Interval:
     """The mean over agents; of one agent, over its updates."""
-    # The same resamples for every checkpoint, regime and quantity: what differs between rows is what was measured.
+    # The same resamples for every checkpoint, regime and quantity: rows differ only by their measurements.
     rng = (Seed(seed) / "update_gain" / "bootstrap").generator()
     samples = [QUANTITIES[quantity](each) for each in some]
     mean, low, high = nested_interval(samples, statistics.confidence, statistics.resamples, rng)

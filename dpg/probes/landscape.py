@@ -1,10 +1,9 @@
 """Reward and surrogate on planes of parameters (paper, fig. 6 to 8 and 16 to 26; eq. 14, 17).
 
 At snapshot i, theta(a, b) = theta_i + a * step + b * xi: `step` is the algorithm's whole policy update from a batch of
-`update_pairs` pairs, its length kept, so that a = 1 is one full step; xi is a Gaussian direction scaled to a given
-norm, one for each agent and snapshot. The surrogate is what the algorithm maximises, on the update's own batch. The
-reward is the mean return of whole episodes, whose number is settled beforehand (`dpg.probes.survey`). What the two have
-to do with each other is reckoned in `dpg.probes.alignment`.
+`update_pairs` pairs, not rescaled, so that a = 1 is one full step; xi is a Gaussian direction of a given norm, one for
+each snapshot. The surrogate is the algorithm's objective on the update's own batch. The reward is the mean return of
+whole episodes, whose number is fixed in advance (`dpg.probes.landscape_plan`). `dpg.probes.alignment` compares the two.
 """
 
 from dataclasses import dataclass
@@ -46,13 +45,13 @@ class Grid:
 
     @cached_property
     def measured(self) -> Float[np.ndarray, "M 2"]:
-        """The grid, and after it the full step (1, 0) where the grid lacks it."""
+        """The points of the grid, then the full step (1, 0) if it is not one of them."""
         extra = [] if self._find(1.0, 0.0, self.points) is not None else [[1.0, 0.0]]
         return np.concatenate([self.points, np.reshape(extra, (-1, 2))])
 
     @cached_property
     def origin(self) -> int:
-        """Which of the measured points is the snapshot."""
+        """The index of the snapshot among the measured points."""
         index = self._find(0.0, 0.0, self.points)
         if index is None:
             raise ValueError(f"the origin is not among the points of {self}")
@@ -60,7 +59,7 @@ class Grid:
 
     @cached_property
     def full_step(self) -> int:
-        """Which of the measured points is one full update step."""
+        """The index of one full update step among the measured points."""
         index = self._find(1.0, 0.0, self.measured)
         assert index is not None
         return index
@@ -77,7 +76,7 @@ class Grid:
 
 
 def _axis(low: float, high: float, count: int) -> Float[np.ndarray, " n"]:
-    """Evenly spaced; values that rounding leaves beside 0 or 1 are those."""
+    """Evenly spaced values; those within rounding of a whole number are that number."""
     values = np.linspace(low, high, count)
     whole = np.round(values)
     return np.where(np.abs(values - whole) < 1e-9 * (high - low), whole, values) + 0.0
@@ -85,7 +84,7 @@ def _axis(low: float, high: float, count: int) -> Float[np.ndarray, " n"]:
 
 @dataclass(frozen=True)
 class PlaneShard:
-    """One snapshot and one regime: find the plane's directions, and the surrogate at its points."""
+    """One snapshot and one regime, of which the directions and the surrogate at the points are computed."""
 
     snapshot: Snapshot
     points: Float[np.ndarray, "M 2"]
@@ -94,8 +93,13 @@ class PlaneShard:
     seed: int
 
     @property
+    def num_pairs(self) -> int:
+        """Pairs that the shard collects."""
+        return self.update_pairs
+
+    @property
     def node(self) -> Seed:
-        """The root of everything random in the plane, but for the direction that all planes of a snapshot share."""
+        """The root of everything random in the plane, except the direction that all planes of a snapshot share."""
         return probe_seed(self.seed, "landscape", self.snapshot) / f"update_pairs={self.update_pairs}"
 
     def __str__(self) -> str:
@@ -113,7 +117,7 @@ class Plane:
 
 
 def measure_plane(shard: PlaneShard) -> Plane:
-    """One whole policy update from the snapshot, a random direction, and the surrogate on the plane that they span."""
+    """Make one whole policy update, and compute the surrogate on the plane of its step and a random direction."""
     state, recipe = shard.snapshot.state, shard.snapshot.recipe
     batch, trajectories = update_batch(shard)
     updated = update_policy(state, batch, recipe, [shard.node])
@@ -125,7 +129,7 @@ def measure_plane(shard: PlaneShard) -> Plane:
 
 @torch.no_grad()
 def surrogate(snapshot: Snapshot, theta: Float[np.ndarray, "K D"], batch: Batch) -> Float[np.ndarray, " K"]:
-    """What the algorithm maximises at other policies than the snapshot's, on a batch of the snapshot's."""
+    """The algorithm's objective at other policies, on a batch of the snapshot's."""
     parts = [
         objective_over(snapshot.state, some, batch, snapshot.recipe, PAIRS_AT_ONCE)
         for some in torch.from_numpy(theta).split(POINTS_AT_ONCE)
@@ -134,7 +138,7 @@ def surrogate(snapshot: Snapshot, theta: Float[np.ndarray, "K D"], batch: Batch)
 
 
 def update_batch(shard: PlaneShard) -> tuple[Batch, int]:
-    """The batch that the update is made from, and the complete episodes in it."""
+    """The batch of the update, and the complete episodes in it."""
     batch, trajectories = fresh_batch(shard.snapshot, [shard.node], shard.update_pairs)
     return batch, int(trajectories[0])
 
@@ -152,45 +156,50 @@ def policies(
     step: Float[np.ndarray, " D"],
     random: Float[np.ndarray, " D"],
 ) -> Float[np.ndarray, "K D"]:
-    """theta_i + a * step + b * xi at every point, in the float32 that agents act in."""
+    """theta_i + a * step + b * xi at every point, in float32, in which agents act."""
     return (snapshot.state.policy + points @ np.stack([step, random])).astype(np.float32)
 
 
 @dataclass(frozen=True)
 class RewardShard:
-    """Some points of a plane, named by their `indices` among those measured, and some of the episodes at each."""
+    """Some points of a plane, as `indices` of the measured points, and some of the episodes at each."""
 
     plane: PlaneShard
     step: Float[np.ndarray, " D"]
     random: Float[np.ndarray, " D"]
     indices: Int[np.ndarray, " K"]
     first_episode: int
-    num_episodes: int
+    episodes_per_point: int
     common_random_numbers: bool
 
     @property
-    def total_episodes(self) -> int:
-        """At all of its points together."""
-        return len(self.indices) * self.num_episodes
+    def snapshot(self) -> Snapshot:
+        """The snapshot that is measured."""
+        return self.plane.snapshot
+
+    @property
+    def num_episodes(self) -> int:
+        """Episodes at all points together."""
+        return len(self.indices) * self.episodes_per_point
 
     def __str__(self) -> str:
-        last = self.first_episode + self.num_episodes - 1
+        last = self.first_episode + self.episodes_per_point - 1
         return f"{self.plane}, episodes {self.first_episode} to {last} at points {self.indices.tolist()}"
 
 
 def measure_rewards(shard: RewardShard) -> Episodes:
-    """Run the episodes of a shard's points."""
+    """Run the episodes of a shard."""
     plane = shard.plane
     snapshot, recipe = plane.snapshot, plane.snapshot.recipe
     common = probe_seed(plane.seed, "landscape", snapshot) / "reward"
 
     def seeds(index: int) -> list[Seed]:
         owner = common if shard.common_random_numbers else plane.node / "reward" / f"point={index}"
-        return [owner / f"episode={shard.first_episode + offset}" for offset in range(shard.num_episodes)]
+        return [owner / f"episode={shard.first_episode + offset}" for offset in range(shard.episodes_per_point)]
 
     theta = policies(snapshot, plane.points[shard.indices], shard.step, shard.random)
     population = snapshot.state.select(np.zeros(len(theta), np.int64)).with_policy(theta)
-    envs = make_vector(recipe.env_id, min(MAX_ENVS, shard.total_episodes), recipe.common.modules)
+    envs = make_vector(recipe.env_id, min(MAX_ENVS, shard.num_episodes), recipe.common.modules)
     result = episodes.run(
         population, envs, [seeds(index) for index in shard.indices.tolist()], clip_actions=recipe.common.clip_actions
     )

@@ -1,18 +1,20 @@
-"""What a whole policy update does to the reward, and to the surrogate that it climbs (paper, section 2.3).
+"""The gain of whole policy updates in reward, and in the surrogate that they maximise (paper, section 2.3).
 
-From snapshot i, K independent batches of N pairs are each put through the algorithm's whole update, from the snapshot's
-own optimiser state. Update k leads from theta_i to theta_i + Delta_k, and gains
+From snapshot i, the algorithm's whole update is made from each of K independent batches of N pairs, always from the
+snapshot's own optimiser state. Update k leads from theta_i to theta_i + Delta_k, and gains
 - in reward J(theta_i + Delta_k) - J(theta_i), the mean over whole episodes that both policies run from the same seeds
-  (common random numbers). Every update has episodes of its own: the noise of J(theta_i) is not one that all share;
+  (common random numbers). Every update has its own episodes, so that the noise of J(theta_i) is not shared;
 - in the surrogate on its own batch;
 - in the surrogate on a held-out batch of as many fresh pairs.
-A gain that the held-out batch does not confirm is fitted noise. One that it confirms and the reward does not is a
-surrogate that misleads.
+A gain that the held-out batch does not confirm is fitted noise. If the held-out batch confirms it and the reward does
+not, the surrogate is misleading.
+
+There are two rounds of shards: updates, then episodes before and after them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import product
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -21,11 +23,9 @@ from dpg.agent.snapshot import Snapshot, require
 from dpg.envs.make import make_vector
 from dpg.learning.update import update_policy
 from dpg.probes.batches import fresh_batch, surrogate_gain
-from dpg.probes.collection import STREAMS_AT_ONCE, UPDATE_PARTS, probe_seed
+from dpg.probes.collection import STREAMS_AT_ONCE, UPDATE_PARTS, by_snapshot, probe_seed
 from dpg.runtime.budgets import UpdateGainBudget
-from dpg.runtime.progress import Progress
 from dpg.runtime.seeding import Seed
-from dpg.runtime.shards import ExecutionContext, map_shards
 from dpg.streams import episodes
 from dpg.streams.episodes import Episodes
 
@@ -36,7 +36,7 @@ MAX_ENVS = 32
 
 @dataclass(frozen=True)
 class UpdateShard:
-    """Some of the updates from one snapshot in one regime: `update_pairs` pairs each, and as many held out."""
+    """Some updates from one snapshot in one regime: `update_pairs` pairs for each, and as many held out."""
 
     snapshot: Snapshot
     update_pairs: int
@@ -62,7 +62,7 @@ class UpdateShard:
 
 @dataclass(frozen=True)
 class Updates:
-    """U updated policies, their gains in the surrogate, and the complete episodes in the batch of each."""
+    """U updated policies, their gains in the surrogate, and the complete episodes in each batch."""
 
     policy: Float[np.ndarray, "U D"]
     own_gain: Float[np.ndarray, " U"]
@@ -72,7 +72,7 @@ class Updates:
 
 @dataclass(frozen=True)
 class EpisodeShard:
-    """Some of the updates of all R regimes: update u of each runs the same episodes, and so does the snapshot."""
+    """Some updates of all R regimes: update u of each and the snapshot run the same episodes."""
 
     snapshot: Snapshot
     policy: Float[np.ndarray, "R U D"]
@@ -82,7 +82,7 @@ class EpisodeShard:
 
     @property
     def num_episodes(self) -> int:
-        """Of the snapshot and of every regime together."""
+        """Episodes of the snapshot and of every regime together."""
         regimes, updates = self.policy.shape[:2]
         return (1 + regimes) * updates * self.episodes
 
@@ -110,7 +110,7 @@ class Gains:
 
     @property
     def difference(self) -> Float[np.ndarray, "K E"]:
-        """What every update adds to the return of each of its episodes."""
+        """The gain of every update in each of its episodes."""
         return self.after - self.before
 
     @property
@@ -119,48 +119,76 @@ class Gains:
         return self.step_norm == 0
 
 
-def plan(snapshots: Sequence[Snapshot], budget: UpdateGainBudget, seed: int) -> list[list[list[UpdateShard]]]:
-    """For every snapshot and regime the shards of its updates."""
+@dataclass(frozen=True)
+class SnapshotUpdates:
+    """The updates from one snapshot by their regime, the pairs from which they are made."""
+
+    snapshot: Snapshot
+    regimes: dict[int, Updates]
+
+    @property
+    def policy(self) -> Float[np.ndarray, "R K D"]:
+        """The updated policies of every regime."""
+        return np.stack([updates.policy for updates in self.regimes.values()])
+
+
+def plan_updates(snapshots: Sequence[Snapshot], budget: UpdateGainBudget, seed: int) -> list[UpdateShard]:
+    """The updates of every snapshot and regime."""
     for snapshot in snapshots:
         require(snapshot, "a policy update", *UPDATE_PARTS)
-
-    def regime(snapshot: Snapshot, pairs: int) -> list[UpdateShard]:
+    shards: list[UpdateShard] = []
+    for snapshot, pairs in product(snapshots, budget.update_pairs):
         at_once = max(1, min(STREAMS_AT_ONCE, PAIRS_PER_SHARD // (2 * pairs)))
-        return [
+        shards += [
             UpdateShard(snapshot, pairs, first, min(at_once, budget.updates - first), seed)
             for first in range(0, budget.updates, at_once)
         ]
-
-    return [[regime(snapshot, pairs) for pairs in budget.update_pairs] for snapshot in snapshots]
-
-
-def plan_episodes(
-    snapshot: Snapshot, policy: Float[np.ndarray, "R K D"], budget: UpdateGainBudget, seed: int
-) -> list[EpisodeShard]:
-    """The shards of the episodes of one snapshot's updates, in the order of the updates."""
-    regimes, updates = policy.shape[:2]
-    at_once = max(1, EPISODES_PER_SHARD // ((1 + regimes) * budget.episodes))
-    return [
-        EpisodeShard(snapshot, policy[:, first : first + at_once], first, budget.episodes, seed)
-        for first in range(0, updates, at_once)
-    ]
+    return shards
 
 
 def measure_updates(shard: UpdateShard) -> Updates:
-    """Make a shard's updates, as a population, and see what each gains in the surrogate."""
+    """Make the updates of a shard as a population, and compute the gain of each in the surrogate."""
     snapshot, recipe, seeds = shard.snapshot, shard.snapshot.recipe, shard.seeds
     population = snapshot.state.select(np.zeros(shard.num_updates, np.int64))
     batch, trajectories = fresh_batch(snapshot, seeds, shard.update_pairs)
     policy = update_policy(population, batch, recipe, seeds).policy
     own = surrogate_gain(population, policy, batch, recipe)
-    # The batch of a large regime takes gigabytes: it is let go before the next one is collected.
+    # The batch of a large regime takes gigabytes: free it before the next one is collected.
     del batch
     heldout, _ = fresh_batch(snapshot, [seed / "held-out" for seed in seeds], shard.update_pairs)
     return Updates(policy, own, surrogate_gain(population, policy, heldout, recipe), trajectories)
 
 
+def gather_updates(shards: Sequence[UpdateShard], results: Iterable[Updates]) -> Iterator[SnapshotUpdates]:
+    """All updates of each snapshot."""
+    for snapshot, found in by_snapshot(shards, results):
+        parts: dict[int, list[Updates]] = {}
+        for shard, result in found:
+            parts.setdefault(shard.update_pairs, []).append(result)
+        yield SnapshotUpdates(snapshot, {pairs: joined(some) for pairs, some in parts.items()})
+
+
+def joined(parts: Sequence[Updates]) -> Updates:
+    """The updates of several shards in one."""
+    arrays = ([getattr(part, name) for part in parts] for name in Updates.__dataclass_fields__)
+    return Updates(*(np.concatenate(each) for each in arrays))
+
+
+def plan_episodes(updates: Sequence[SnapshotUpdates], budget: UpdateGainBudget, seed: int) -> list[EpisodeShard]:
+    """The episodes of all updates, in their order."""
+    shards: list[EpisodeShard] = []
+    for each in updates:
+        policy = each.policy
+        at_once = max(1, EPISODES_PER_SHARD // ((1 + len(policy)) * budget.episodes))
+        shards += [
+            EpisodeShard(each.snapshot, policy[:, first : first + at_once], first, budget.episodes, seed)
+            for first in range(0, policy.shape[1], at_once)
+        ]
+    return shards
+
+
 def measure_episodes(shard: EpisodeShard) -> Episodes:
-    """Run a shard's episodes: of the snapshot, once for every update, then of every regime's updates."""
+    """Run the episodes of a shard: those of the snapshot for every update, then those of every regime's updates."""
     snapshot, recipe = shard.snapshot, shard.snapshot.recipe
     regimes, updates, parameters = shard.policy.shape
     node = probe_seed(shard.seed, "update_gain", snapshot) / "reward"
@@ -177,53 +205,26 @@ def measure_episodes(shard: EpisodeShard) -> Episodes:
     return result
 
 
-def explore(
-    snapshots: Sequence[Snapshot], budget: UpdateGainBudget, seed: int, context: ExecutionContext, title: str
-) -> Iterator[Gains]:
-    """The gains of every snapshot in turn, one a regime. Progress counts the pairs of updates, then episodes."""
-    planned = plan(snapshots, budget, seed)
-    shards = [shard for some in planned for regime in some for shard in regime]
-    with Progress(f"{title}, updates", sum(shard.num_pairs for shard in shards)) as progress:
-        made = map_shards(measure_updates, shards, context, progress=progress, work=lambda shard: shard.num_pairs)
-        updates = [[joined(list(islice(made, len(regime)))) for regime in some] for some in planned]
-    parts = [
-        plan_episodes(snapshot, np.stack([each.policy for each in some]), budget, seed)
-        for snapshot, some in zip(snapshots, updates, strict=True)
-    ]
-    flat = [shard for some in parts for shard in some]
-    with Progress(f"{title}, rewards", sum(shard.num_episodes for shard in flat), "episodes") as progress:
-        run = map_shards(measure_episodes, flat, context, progress=progress, work=lambda shard: shard.num_episodes)
-        for snapshot, some, mine in zip(snapshots, updates, parts, strict=True):
-            yield from gather(snapshot, budget.update_pairs, some, mine, list(islice(run, len(mine))))
-
-
-def joined(parts: Sequence[Updates]) -> Updates:
-    """The updates of several shards, one after the other."""
-    arrays = ([getattr(part, name) for part in parts] for name in Updates.__dataclass_fields__)
-    return Updates(*(np.concatenate(each) for each in arrays))
-
-
 def gather(
-    snapshot: Snapshot,
-    regimes: Sequence[int],
-    updates: Sequence[Updates],
-    shards: Sequence[EpisodeShard],
-    results: Sequence[Episodes],
+    updates: Sequence[SnapshotUpdates], shards: Sequence[EpisodeShard], results: Iterable[Episodes]
 ) -> Iterator[Gains]:
-    """The gains of one snapshot's updates in every regime, from what its shards of episodes found."""
+    """The gains of the updates of every snapshot and regime, from the results of all their episodes."""
+    for each, (_, found) in zip(updates, by_snapshot(shards, results), strict=True):
+        yield from _gains(each, list(found))
 
+
+def _gains(updates: SnapshotUpdates, results: list[tuple[EpisodeShard, Episodes]]) -> Iterator[Gains]:
     def rows(name: str) -> np.ndarray:
-        """One a policy, the snapshot's first; of every update, and of every one of its episodes."""
+        """(1 + R, K, E): the snapshot's first, then every regime's, for each update and episode."""
         found = [
-            getattr(result, name).reshape(1 + len(regimes), -1, shard.episodes)
-            for shard, result in zip(shards, results, strict=True)
+            getattr(result, name).reshape(1 + len(updates.regimes), -1, shard.episodes) for shard, result in results
         ]
         return np.concatenate(found, axis=1)
 
-    return_, length = rows("return_"), rows("length")
-    for index, (pairs, some) in enumerate(zip(regimes, updates, strict=True), 1):
+    snapshot, return_, length = updates.snapshot, rows("return_"), rows("length")
+    for index, (pairs, some) in enumerate(updates.regimes.items(), 1):
         norm = np.linalg.norm(some.policy.astype(np.float64) - snapshot.state.policy, axis=-1)
-        # An update that did not move gains nothing: two runs of one policy may still differ by rounding.
+        # An update that did not move gains nothing, although two runs of one policy may differ by rounding.
         after = np.where(norm[:, None] == 0, return_[0], return_[index])
         total = (length[0] + length[index]).sum(axis=-1)
         yield Gains(

@@ -15,7 +15,6 @@ from dpg.numerics.statistics import (
     of_values,
     pairwise_interval,
     rank_correlation,
-    standard_error,
     wider_interval,
 )
 from dpg.numerics.vectors import cosine_matrix
@@ -195,20 +194,20 @@ def test_the_wider_interval_is_the_wider_at_either_end():
     """Of a mean, 1 +- t s / sqrt(N) against percentiles: one end from each."""
     values = np.array([0.0, 0.5, 1.0, 1.5, 2.0])
     without = (5.0 - values) / 4
-    low, high = stats.t.interval(0.95, 4, 1.0, standard_error(values[None])[0])
+    low, high = stats.t.interval(0.95, 4, 1.0, stats.sem(values))
     assert wider_interval(1.0, np.full(100, 1.0), [without], 0.95) == pytest.approx((1.0, low, high))
     found = wider_interval(1.0, np.linspace(1.0, 9.0, 100), [without], 0.95)
     assert found.low == pytest.approx(low)
     assert found.high > 8
     two = wider_interval(1.0, np.full(100, 1.0), [without, without], 0.95)
-    expected = stats.t.interval(0.95, 8, 1.0, np.sqrt(2) * standard_error(values[None])[0])
+    expected = stats.t.interval(0.95, 8, 1.0, np.sqrt(2) * stats.sem(values))
     assert (two.low, two.high) == pytest.approx(expected)
 
 
 def test_any_statistic_has_students_t_by_the_jackknife():
     """Twice a mean, from five units, by `bootstrap`: not narrower than the textbook interval, which resamples are."""
     values = np.array([0.0, 0.5, 1.0, 1.5, 20.0])
-    low, high = stats.t.interval(0.95, 4, 2 * values.mean(), 2 * standard_error(values[None])[0])
+    low, high = stats.t.interval(0.95, 4, 2 * values.mean(), 2 * stats.sem(values))
     found = bootstrap(9.2, lambda indices: 2 * values[indices].mean(axis=-1), 5, 0.95, 500, np.random.default_rng(0))
     assert found.low == pytest.approx(low)
     assert found.high >= high
@@ -232,12 +231,6 @@ def test_one_pair_gives_no_interval():
     found = pairwise_interval(np.array([[1.0, 0.3], [0.3, 1.0]]), 0.95, 200, np.random.default_rng(0))
     assert found.mean == pytest.approx(0.3)
     assert np.isnan([found.low, found.high]).all()
-
-
-def test_standard_error_is_s_over_root_n():
-    values = np.array([[1.0, 2.0, 3.0, 6.0], [5.0, 5.0, 5.0, 5.0]])
-    # Row 0: deviations -2, -1, 0, 3 sum to 14 in squares; s^2 = 14 / 3; / 4 units.
-    np.testing.assert_allclose(standard_error(values), [np.sqrt(14 / 3 / 4), 0])
 
 
 def test_rank_correlation_of_made_up_numbers():

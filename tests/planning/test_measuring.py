@@ -20,14 +20,14 @@ PEAK = """
 import json, sys
 from dpg.planning.cells import UntrainedCell, tasks_of
 from dpg.probes.landscape import PlaneShard, measure_plane
-from dpg.probes.survey import Survey, plan_planes
+from dpg.probes.landscape_plan import LandscapeSpec, plan_planes
 from dpg.runtime import config
 from dpg.runtime.workers import run_task
 
 params = config.parse(json.load(sys.stdin))
 (env,), (algorithm,) = params.envs, params.algorithms
 cell = UntrainedCell(params, tasks_of(params)[env], algorithm)
-((shard,),) = plan_planes(Survey.of(params), cell.snapshots([0], 1))
+(shard,) = plan_planes(LandscapeSpec.of(params), cell.snapshots([0], 1))
 print(run_task(measure_plane, shard).peak_memory)
 """
 

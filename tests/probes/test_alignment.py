@@ -7,9 +7,9 @@ import pytest
 from scipy import stats
 
 from dpg.agent.snapshot import Snapshot
-from dpg.probes import alignment
+from dpg.probes import alignment, resolution
 from dpg.probes.landscape import Grid, Plane, PlaneShard
-from dpg.probes.survey import Landscape, Survey
+from dpg.probes.landscape_plan import Landscape, LandscapeSpec
 from dpg.runtime.schema import Statistics
 from dpg.streams.episodes import Episodes
 from dpg.tables.landscape import Alignment, LandscapePoint, Resolution, SubsampledPoint
@@ -29,11 +29,11 @@ def make(snapshot):
 
     def made(surrogate, returns, trajectories=None, *, paired=True, grid=GRID) -> Landscape:
         counts = trajectories or (returns.shape[1],)
-        survey = Survey(grid, (2000,), tuple(100 * count for count in counts), 2.0, paired, 0)
+        spec = LandscapeSpec(grid, (2000,), tuple(100 * count for count in counts), 2.0, paired, 0)
         shard = PlaneShard(snapshot, grid.measured, 2000, 2.0, 0)
         plane = Plane(np.array([3.0, 4.0]), np.array([0.0, 2.0]), 7, np.asarray(surrogate, float))
         episodes = Episodes(returns, np.full(returns.shape, 100))
-        return Landscape(survey, shard, plane, episodes, counts)
+        return Landscape(spec, shard, plane, episodes, counts)
 
     return made
 
@@ -105,7 +105,7 @@ def test_a_full_step_beside_the_grid_counts_for_the_gain_alone(make):
     assert row.gain == pytest.approx(99)
     assert (row.points, row.grid_correlation) == (6, pytest.approx(1))
     assert len(alignment.points(landscape)) == 6
-    assert alignment.resolutions(landscape, 0.95)[0].point_pairs == 15
+    assert resolution.resolutions(landscape, 0.95)[0].point_pairs == 15
 
 
 def test_budgets_have_the_first_trajectories_alone(make):
@@ -123,7 +123,7 @@ def test_pairs_of_points_are_resolved_where_their_difference_exceeds_its_error(m
     """Two groups of points, far apart; within a group only noise, of which 5 % is taken for a difference."""
     upper = np.arange(15) >= 5
     landscape = make(relief(), noisy(1000.0 * upper, 400, own=1.0), (2, 400))
-    for row in alignment.resolutions(landscape, 0.95):
+    for row in resolution.resolutions(landscape, 0.95):
         between, within = 50, 105 - 50
         false = row.own_resolved_share * 105 - between
         assert row.point_pairs == 105
@@ -132,8 +132,8 @@ def test_pairs_of_points_are_resolved_where_their_difference_exceeds_its_error(m
 
 def test_common_noise_hides_nothing_where_it_is_paired(make):
     returns = noisy(relief(), 10, own=1e-3, common=50.0)
-    (paired,) = alignment.resolutions(make(relief(), returns), 0.95)
-    (apart,) = alignment.resolutions(make(relief(), returns, paired=False), 0.95)
+    (paired,) = resolution.resolutions(make(relief(), returns), 0.95)
+    (apart,) = resolution.resolutions(make(relief(), returns, paired=False), 0.95)
     assert paired.shared_resolved_share > 0.95
     # A trainer does not meet the same noise twice: for it these points are equal, and 5 % of such pairs are resolved.
     assert paired.own_resolved_share == pytest.approx(0.05, abs=0.005)
@@ -153,7 +153,7 @@ def test_own_noise_resolves_what_independent_points_would(quiet, make):
     def shares(seed: int, common: float) -> tuple[float, ...]:
         rng = np.random.default_rng(seed)
         unit = common**0.5 * rng.standard_normal(8) + (1 - common) ** 0.5 * rng.standard_normal((15, 8))
-        (row,) = alignment.resolutions(make(relief(), reward[:, None] + scale * unit), 0.95)
+        (row,) = resolution.resolutions(make(relief(), reward[:, None] + scale * unit), 0.95)
         return row.own_resolved_share, row.own_noise_share, row.shared_resolved_share, row.shared_noise_share
 
     apart, together = (np.mean([shares(seed, common) for seed in range(60)], axis=0) for common in (0.0, 0.9))
@@ -169,7 +169,7 @@ def test_welchs_degrees_of_freedom():
     """Equal variances give 2 (n - 1), one that dwarfs the other n - 1, and SciPy's own for what lies between."""
     rng = np.random.default_rng(0)
     returns = rng.standard_normal((3, 6)) * [[1.0], [1000.0], [2.0]]
-    found = alignment.welch_freedom(returns)
+    found = resolution.welch_freedom(returns)
     assert found[0, 0] == pytest.approx(10)
     assert found[0, 1] == pytest.approx(5, rel=1e-3)
     assert found[0, 2] == pytest.approx(stats.ttest_ind(returns[0], returns[2], equal_var=False).df)
@@ -178,17 +178,17 @@ def test_welchs_degrees_of_freedom():
 def test_noise_between_neighbours_by_hand(make):
     """A flat landscape is all noise; a steep one hardly any, and its neighbours differ by what the slope says."""
     grid = Grid((0.0, 20.0), (0.0, 20.0), (21, 21))
-    (flat,) = alignment.resolutions(make(relief(grid), noisy(np.zeros(441), 50, own=1.0), grid=grid), 0.95)
+    (flat,) = resolution.resolutions(make(relief(grid), noisy(np.zeros(441), 50, own=1.0), grid=grid), 0.95)
     assert flat.own_noise_share == pytest.approx(1, rel=0.15)
     assert flat.own_noise_std == pytest.approx(np.sqrt(2 / 50), rel=0.05)
     assert flat.reward_se == pytest.approx(np.sqrt(1 / 50), rel=0.1)
-    (steep,) = alignment.resolutions(make(relief(grid), noisy(relief(grid), 50, own=1.0), grid=grid), 0.95)
+    (steep,) = resolution.resolutions(make(relief(grid), noisy(relief(grid), 50, own=1.0), grid=grid), 0.95)
     assert steep.own_noise_share < 0.02
     assert steep.neighbour_std == pytest.approx(np.sqrt((1 + 3.3**2) / 2), rel=0.05)
 
 
 def test_neighbours_of_a_grid_that_is_not_square():
-    first, second = alignment.neighbours((2, 3))
+    first, second = resolution.neighbours((2, 3))
     assert sorted(zip(first.tolist(), second.tolist(), strict=True)) == [
         (0, 1), (0, 3), (1, 2), (1, 4), (2, 5), (3, 4), (4, 5)
     ]  # fmt: skip

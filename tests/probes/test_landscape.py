@@ -1,6 +1,7 @@
 """The landscape probe: where its points lie, what surrogate and reward are there, and how rewards are assigned."""
 
 from dataclasses import replace
+from operator import attrgetter
 
 import numpy as np
 import pytest
@@ -12,13 +13,13 @@ from dpg.envs.linear_quadratic import EPISODE_STEPS, TASK
 from dpg.envs.make import make_vector
 from dpg.learning import training
 from dpg.learning.update import objective
-from dpg.probes import batches, landscape, survey
+from dpg.probes import batches, landscape, landscape_plan
 from dpg.probes.known_answers import closed_forms
 from dpg.probes.known_answers.agents import known_agent, linear_policy
 from dpg.probes.known_answers.closed_forms import ClosedLoop
 from dpg.probes.landscape import Grid, PlaneShard, RewardShard
-from dpg.probes.survey import Survey
-from dpg.runtime.shards import open_context
+from dpg.probes.landscape_plan import LandscapeSpec
+from dpg.runtime.shards import open_context, run_shards
 from dpg.streams.episodes import Episodes
 
 FINE = np.array([[0.0, 0.0], [0.01, 0.0], [0.0, 1.0]])
@@ -39,13 +40,13 @@ def plane_shard(snapshot, points=FINE, update_pairs=256):
     return PlaneShard(snapshot, points, update_pairs, random_norm=2.0, seed=0)
 
 
-def reward_shard(snapshot, points, *, common_random_numbers=True, indices=None, first_episode=0, num_episodes=6):
+def reward_shard(snapshot, points, *, common_random_numbers=True, indices=None, first_episode=0, episodes_per_point=6):
     """Points along the last parameter, which is a log standard deviation."""
     size = snapshot.state.policy.shape[1]
     step, random = np.eye(size)[-1], np.zeros(size)
     where = np.arange(len(points)) if indices is None else indices
     plane = plane_shard(snapshot, points)
-    return RewardShard(plane, step, random, where, first_episode, num_episodes, common_random_numbers)
+    return RewardShard(plane, step, random, where, first_episode, episodes_per_point, common_random_numbers)
 
 
 # Points
@@ -192,7 +193,7 @@ def test_points_and_episodes_are_the_same_however_they_are_cut(snapshot, common_
     points = np.array([[0.0, 0], [0.2, 0], [0.4, 0]])
     options = {"common_random_numbers": common_random_numbers}
     whole = landscape.measure_rewards(reward_shard(snapshot, points, **options)).return_
-    part = reward_shard(snapshot, points, indices=np.array([0, 2]), first_episode=2, num_episodes=3, **options)
+    part = reward_shard(snapshot, points, indices=np.array([0, 2]), first_episode=2, episodes_per_point=3, **options)
     np.testing.assert_allclose(landscape.measure_rewards(part).return_, whole[[0, 2], 2:5])
 
 
@@ -201,60 +202,74 @@ def test_a_landscape_does_without_a_batched_environment(snapshot, monkeypatch):
     envs = make_vector(snapshot.recipe.env_id, 2)
     assert isinstance(envs, SyncVectorEnv)
     points = np.array([[0.0, 0], [0.5, 0]])
-    many = landscape.measure_rewards(reward_shard(snapshot, points, num_episodes=3))
+    many = landscape.measure_rewards(reward_shard(snapshot, points, episodes_per_point=3))
     monkeypatch.setattr(landscape, "MAX_ENVS", 2)
-    few = landscape.measure_rewards(reward_shard(snapshot, points, num_episodes=3))
+    few = landscape.measure_rewards(reward_shard(snapshot, points, episodes_per_point=3))
     np.testing.assert_array_equal(many.length, few.length)
 
 
-# The survey
+# What is measured
 
 
-def wanted(grid=SQUARE, update_pairs=(128, 256), pair_budgets=(60, 120), **changes) -> Survey:
-    return replace(Survey(grid, update_pairs, pair_budgets, 2.0, True, 0), **changes)
+def wanted(grid=SQUARE, update_pairs=(128, 256), pair_budgets=(60, 120), **changes) -> LandscapeSpec:
+    return replace(LandscapeSpec(grid, update_pairs, pair_budgets, 2.0, True, 0), **changes)
 
 
 def test_budgets_hold_their_pairs_at_the_snapshots_length():
-    plan = wanted(pair_budgets=(20, 100, 1000))
-    assert plan.trajectories(30.0) == (2, 4, 34)
-    assert plan.trajectories(10_000.0) == (2, 2, 2)
+    spec = wanted(pair_budgets=(20, 100, 1000))
+    assert spec.trajectories(30.0) == (2, 4, 34)
+    assert spec.trajectories(10_000.0) == (2, 2, 2)
 
 
 def test_every_point_and_episode_of_every_regime_is_measured_once(snapshot, monkeypatch):
-    monkeypatch.setattr(survey, "PAIRS_PER_SHARD", 100)
-    plan = wanted(grid=Grid((-1.0, 1.0), (0.0, 1.0), (3, 3)), pair_budgets=(250,))
-    (shards,) = survey.plan_planes(plan, [snapshot])
+    monkeypatch.setattr(landscape_plan, "PAIRS_PER_SHARD", 100)
+    spec = wanted(grid=Grid((-1.0, 1.0), (0.0, 1.0), (3, 3)), pair_budgets=(250,))
+    shards = landscape_plan.plan_planes(spec, [snapshot])
     planes = [landscape.Plane(np.zeros(1), np.zeros(1), 1, np.zeros(9))] * 2
-    site = survey.plan_rewards(plan, shards, planes, mean_length=25.0)
+    (plan,) = landscape_plan.plan_rewards(spec, shards, planes, [25.0])
     seen = np.zeros((2, 9, 10), int)
-    for part in site.rewards:
-        seen[np.ix_([shards.index(part.plane)], part.indices, part.first_episode + np.arange(part.num_episodes))] += 1
-        assert part.total_episodes * 25 <= 100
+    for part in plan.rewards:
+        seen[
+            np.ix_([shards.index(part.plane)], part.indices, part.first_episode + np.arange(part.episodes_per_point))
+        ] += 1
+        assert part.num_episodes * 25 <= 100
     assert np.all(seen[0] == 1)
     # Without the step the second regime's policies are the first one's.
-    without = plan.grid.points[:, 0] == 0
+    without = spec.grid.points[:, 0] == 0
     assert np.all(seen[1][without] == 0)
     assert np.all(seen[1][~without] == 1)
 
 
 def test_results_find_their_place(snapshot, monkeypatch):
-    monkeypatch.setattr(survey, "PAIRS_PER_SHARD", 8)
-    plan = wanted(pair_budgets=(8,))
-    (shards,) = survey.plan_planes(plan, [snapshot])
+    monkeypatch.setattr(landscape_plan, "PAIRS_PER_SHARD", 8)
+    spec = wanted(pair_budgets=(8,))
+    shards = landscape_plan.plan_planes(spec, [snapshot])
     planes = [landscape.Plane(np.zeros(1), np.zeros(1), 1, np.zeros(4))] * 2
-    site = survey.plan_rewards(plan, shards, planes, mean_length=1.0)
+    (plan,) = landscape_plan.plan_rewards(spec, shards, planes, [1.0])
 
     def result(part: RewardShard) -> Episodes:
-        episodes = part.first_episode + np.arange(part.num_episodes)
+        episodes = part.first_episode + np.arange(part.episodes_per_point)
         value = 1000.0 * shards.index(part.plane) + 10 * part.indices[:, None] + episodes
         return Episodes(value, value.astype(np.int64))
 
-    low, high = survey.gather(plan, site, [result(part) for part in site.rewards])
+    low, high = landscape_plan.gather([plan], [result(part) for part in plan.rewards])
     expected = 10.0 * np.arange(4)[:, None] + np.arange(8)
     np.testing.assert_array_equal(low.episodes.return_, expected)
     # Points 0 and 1 have nothing of the step.
     np.testing.assert_array_equal(high.episodes.return_, expected + np.array([[0], [0], [1000], [1000]]))
     np.testing.assert_array_equal(high.episodes.length, high.episodes.return_)
+
+
+def measured(snapshot, context):
+    spec = wanted()
+    shards = landscape_plan.plan_planes(spec, [snapshot])
+    planes = run_shards(landscape.measure_plane, shards, context, work=attrgetter("num_pairs"), title="directions")
+    plans = landscape_plan.plan_rewards(spec, shards, planes, [30.0])
+    work = attrgetter("num_episodes")
+    results = run_shards(
+        landscape.measure_rewards, plans[0].rewards, context, work=work, title="rewards", unit="episodes"
+    )
+    return list(landscape_plan.gather(plans, results))
 
 
 @pytest.mark.parametrize("snapshot", ["ppo"], indirect=True)
@@ -263,7 +278,7 @@ def test_one_worker_and_two_find_the_same(snapshot, monkeypatch):
     for jobs in ("1", "2"):
         monkeypatch.setenv("DPG_JOBS", jobs)
         with open_context() as context:
-            found.append(list(survey.explore(wanted(), [snapshot], [30.0], context, "test")))
+            found.append(measured(snapshot, context))
     for one, two in zip(*found, strict=True):
         for name in ("step", "random", "surrogate"):
             np.testing.assert_array_equal(getattr(one.plane, name), getattr(two.plane, name))

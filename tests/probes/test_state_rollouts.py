@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from dpg.agent.acting import Actor
 from dpg.agent.snapshot import Snapshot
 from dpg.envs.make import make_vector, reset_to, states
 from dpg.learning import training
-from dpg.numerics.statistics import standard_error
 from dpg.probes import state_errors
 from dpg.probes import state_rollouts as probe
 from dpg.probes.known_answers import closed_forms, forms
@@ -74,7 +74,7 @@ def test_rollouts_have_the_closed_forms_value(known):
     found = probe.measure(probe.RolloutShard(known, states=12, rollouts=64, seed=3))
     assert found.cut.all()
     truth, limit = true_values(known, found.obs), 12 + 4 * np.sqrt(24)
-    error = standard_error(found.return_)
+    error = stats.sem(found.return_, axis=1)
     assert np.sum(((found.return_.mean(axis=1) - truth) / error) ** 2) < limit
     assert np.sum(((0.9 * found.return_.mean(axis=1) - truth) / error) ** 2) > limit
 
@@ -150,7 +150,7 @@ def test_errors_come_with_the_squares_that_they_are_the_ratio_of(known):
     """Errors of several agents are averaged by them; of a net that is right the first is below zero at times."""
     shard = probe.RolloutShard(known, states=6, rollouts=4, seed=0)
     found = probe.measure(shard)
-    mean, error = found.return_.mean(axis=1), standard_error(found.return_)
+    mean, error = found.return_.mean(axis=1), stats.sem(found.return_, axis=1)
     checked = state_errors.CheckedStates(known, found, {"value net": mean, "true value": 2 * mean})
     right, double = state_errors.state_errors(checked, STATISTICS, seed=0)
     assert (right.squared_error, right.relative_error) == (pytest.approx(-np.mean(error**2)), 0)
@@ -163,7 +163,7 @@ def test_the_rollouts_noise_is_taken_off():
     rng = np.random.default_rng(0)
     truth = rng.normal(-10, 3, (1, 4000))
     samples = truth[..., None] + rng.normal(0, 6, (1, 4000, 8))
-    known = samples.mean(axis=-1), standard_error(samples)
+    known = samples.mean(axis=-1), stats.sem(samples, axis=-1)
     assert state_errors.squared_relative_error(truth, *known) < 0.03**2
     assert np.sqrt(state_errors.squared_relative_error(1.1 * truth, *known)) == pytest.approx(0.1, abs=0.02)
     assert state_errors.explained_variance(truth, *known) == pytest.approx(1, abs=0.05)

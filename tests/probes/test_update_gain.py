@@ -1,15 +1,17 @@
 """What whole updates gain: against closed forms on LinearQuadratic-v0, and as training would make them."""
 
+from operator import attrgetter
+
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
 from dpg.agent.snapshot import Snapshot
 from dpg.envs.linear_quadratic import EPISODE_STEPS, TASK
 from dpg.envs.make import make_vector
 from dpg.learning import training
 from dpg.learning.update import objective
-from dpg.numerics.statistics import standard_error
 from dpg.probes import batches, update_gain
 from dpg.probes.known_answers import closed_forms
 from dpg.probes.known_answers.agents import linear_policy
@@ -19,7 +21,7 @@ from dpg.probes.known_answers.update_gains import stepping
 from dpg.probes.update_gain import EpisodeShard, UpdateShard
 from dpg.runtime.budgets import UpdateGainBudget
 from dpg.runtime.seeding import Seed
-from dpg.runtime.shards import ExecutionContext, open_context
+from dpg.runtime.shards import ExecutionContext, open_context, run_shards
 
 
 @pytest.fixture(scope="module", params=["ppo", "trpo"])
@@ -29,6 +31,23 @@ def snapshot(request, make_recipe):
     envs = make_vector(recipe.env_id, 1)
     *_, (population, _) = training.train(training.begin(recipe, envs, [0]), envs, recipe, [0], until=2)
     return Snapshot(0, recipe, population)
+
+
+def measured(snapshots, wanted, context):
+    shards = update_gain.plan_updates(snapshots, wanted, 0)
+    made = run_shards(update_gain.measure_updates, shards, context, work=attrgetter("num_pairs"), title="updates")
+    updates = list(update_gain.gather_updates(shards, made))
+    episodes = update_gain.plan_episodes(updates, wanted, 0)
+    work = attrgetter("num_episodes")
+    results = run_shards(update_gain.measure_episodes, episodes, context, work=work, title="rewards", unit="episodes")
+    return list(update_gain.gather(updates, episodes, results))
+
+
+def of_policies(snapshot, policy, regimes=(128, 256)):
+    """Updates to these policies (R, K, D), whose other numbers say nothing."""
+    none = np.zeros(policy.shape[1])
+    made = [update_gain.Updates(each, none, none, none.astype(int)) for each in policy]
+    return update_gain.SnapshotUpdates(snapshot, dict(zip(regimes, made, strict=True)))
 
 
 def budget(updates=3, update_pairs=(128, 256), episodes=2) -> UpdateGainBudget:
@@ -41,7 +60,7 @@ def budget(updates=3, update_pairs=(128, 256), episodes=2) -> UpdateGainBudget:
 def z(found: np.ndarray, truth: np.ndarray) -> float:
     """How many standard errors the mean over updates lies above the truth."""
     difference = found - truth
-    return float(difference.mean() / standard_error(difference[None])[0])
+    return float(difference.mean() / stats.sem(difference))
 
 
 @pytest.fixture(scope="module")
@@ -78,8 +97,8 @@ def long_steps():
     """Sixteen updates that change the return by more than their episodes' noise, and the true changes."""
     agent = stepping(lr=0.05)
     wanted = budget(16, (2 * T,), 6)
-    (gains,) = update_gain.explore([agent.snapshot], wanted, 0, ExecutionContext(), "test")
-    (((first, second),),) = update_gain.plan([agent.snapshot], wanted, 0)
+    (gains,) = measured([agent.snapshot], wanted, ExecutionContext())
+    first, second = update_gain.plan_updates([agent.snapshot], wanted, 0)
     policy = np.concatenate([update_gain.measure_updates(shard).policy for shard in (first, second)])
     state = agent.snapshot.state
     loops = [ClosedLoop(TASK, linear_policy(state, theta)) for theta in (state.policy[0], *policy)]
@@ -99,7 +118,7 @@ def test_reward_gains_are_those_of_the_closed_form(long_steps):
 def test_a_gain_of_the_wrong_sign_or_of_another_update_is_rejected(long_steps):
     gains, _, truth = long_steps
     found = gains.difference.mean(axis=1)
-    errors = standard_error(gains.difference)
+    errors = stats.sem(gains.difference, axis=1)
     assert np.mean(np.abs(found - truth) / errors) < 2
     assert np.mean(np.abs(-found - truth) / errors) > 6
     assert np.mean(np.abs(np.roll(found, 1) - truth) / errors) > 4
@@ -108,7 +127,7 @@ def test_a_gain_of_the_wrong_sign_or_of_another_update_is_rejected(long_steps):
 def test_episodes_are_paired_within_an_update_and_apart_between_updates(long_steps):
     """Pairs make a gain's error a fraction of its parts'; no two updates share the noise of the snapshot's return."""
     gains, _, _ = long_steps
-    assert standard_error(gains.difference).mean() < 0.5 * standard_error(gains.before).mean()
+    assert stats.sem(gains.difference, axis=1).mean() < 0.5 * stats.sem(gains.before, axis=1).mean()
     assert len(np.unique(gains.before)) == gains.before.size
     assert gains.pairs.tolist() == [2 * 6 * EPISODE_STEPS] * 16
 
@@ -164,14 +183,16 @@ def test_updates_do_not_depend_on_how_they_are_cut_into_shards(snapshot):
 
 def test_every_update_is_planned_once_in_shards_that_fit(snapshot):
     wanted = budget(20, (1280, 128_000), 50)
-    ((small, large),) = update_gain.plan([snapshot], wanted, 0)
+    planned = update_gain.plan_updates([snapshot], wanted, 0)
+    small, large = ([shard for shard in planned if shard.update_pairs == pairs] for pairs in (1280, 128_000))
+    assert planned == [*small, *large]
     for shards in (small, large):
         assert [shard.first_update + index for shard in shards for index in range(shard.num_updates)] == [*range(20)]
     assert {shard.num_updates for shard in small} == {8, 4}
     assert {shard.num_updates for shard in large} == {1}
     assert sum(shard.num_pairs for shard in small) == 20 * 2 * 1280
     policy = np.arange(2 * 20 * 3, dtype=np.float32).reshape(2, 20, 3)
-    parts = update_gain.plan_episodes(snapshot, policy, wanted, 0)
+    parts = update_gain.plan_episodes([of_policies(snapshot, policy)], wanted, 0)
     np.testing.assert_array_equal(np.concatenate([part.policy for part in parts], axis=1), policy)
     assert sum(part.num_episodes for part in parts) == 3 * 20 * 50
     assert max(part.num_episodes for part in parts) <= update_gain.EPISODES_PER_SHARD
@@ -193,16 +214,17 @@ def test_regimes_share_the_snapshots_episodes_and_shards_cut_nothing(snapshot):
 def test_results_find_their_place(snapshot):
     """Update k of regime r returns 100 r + 10 k + e; the snapshot is before them all."""
     policy = np.repeat(snapshot.state.policy[None], 2, axis=0).repeat(5, axis=1) + np.float32(1)
-    shards = update_gain.plan_episodes(snapshot, policy, budget(5, (128, 256), 60), 0)
+    numbers = np.arange(5.0)
+    made = [update_gain.Updates(policy[r], numbers + r, -numbers, np.arange(5)) for r in range(2)]
+    updates = update_gain.SnapshotUpdates(snapshot, dict(zip((128, 256), made, strict=True)))
+    shards = update_gain.plan_episodes([updates], budget(5, (128, 256), 60), 0)
     assert len(shards) > 1
     results = []
     for shard in shards:
         update = shard.first_update + np.arange(shard.policy.shape[1])
         value = 100.0 * np.arange(3)[:, None, None] + 10.0 * update[:, None] + np.arange(60.0)
         results.append(update_gain.Episodes(value.reshape(-1, 60), value.reshape(-1, 60).astype(np.int64)))
-    numbers = np.arange(5.0)
-    made = [update_gain.Updates(policy[r], numbers + r, -numbers, np.arange(5)) for r in range(2)]
-    low, high = update_gain.gather(snapshot, (128, 256), made, shards, results)
+    low, high = update_gain.gather([updates], shards, results)
     np.testing.assert_array_equal(low.before, 10.0 * numbers[:, None] + np.arange(60.0))
     np.testing.assert_array_equal(low.before, high.before)
     assert np.all(low.difference == 100)
@@ -216,10 +238,10 @@ def test_an_update_that_did_not_move_gains_nothing(snapshot):
     """However two runs of one policy round."""
     policy = snapshot.state.policy[None].repeat(2, axis=1)
     policy[0, 1] += np.float32(0.1)
-    (shard,) = update_gain.plan_episodes(snapshot, policy, budget(2, (128,), 3), 0)
-    made = [update_gain.Updates(policy[0], np.zeros(2), np.zeros(2), np.ones(2, int))]
+    updates = of_policies(snapshot, policy, (128,))
+    shards = update_gain.plan_episodes([updates], budget(2, (128,), 3), 0)
     found = update_gain.Episodes(np.arange(12.0).reshape(4, 3), np.ones((4, 3), int))
-    (gains,) = update_gain.gather(snapshot, (128,), made, [shard], [found])
+    (gains,) = update_gain.gather([updates], shards, [found])
     assert gains.unmoved.tolist() == [True, False]
     assert gains.difference.tolist() == [[0, 0, 0], [6, 6, 6]]
 
@@ -232,7 +254,7 @@ def test_one_worker_and_two_find_the_same(snapshot, monkeypatch):
     for jobs in ("1", "2"):
         monkeypatch.setenv("DPG_JOBS", jobs)
         with open_context() as context:
-            found.append(list(update_gain.explore([snapshot], budget(), 0, context, "test")))
+            found.append(measured([snapshot], budget(), context))
     assert [gains.update_pairs for gains in found[0]] == [128, 256]
     for one, two in zip(*found, strict=True):
         for name in ("own_gain", "heldout_gain", "trajectories", "step_norm", "before", "after", "pairs"):

@@ -11,7 +11,7 @@ from dpg.probes.known_answers import closed_forms
 from dpg.probes.known_answers.agents import KnownAgent, known_agent, linear_policy
 from dpg.probes.known_answers.closed_forms import ClosedLoop
 from dpg.probes.known_answers.verdicts import scalar_check
-from dpg.probes.update_gain import Updates
+from dpg.probes.update_gain import SnapshotUpdates
 from dpg.runtime.budgets import UpdateGainBudget
 from dpg.tables.calibrate import Check
 
@@ -32,7 +32,7 @@ def update_gain_checks(seed: int, streams: int) -> list[Check]:
 def surrogate_checks(agent: KnownAgent, seed: int, updates: int) -> list[Check]:
     """Updates from so few pairs that much of their direction is noise."""
     budget = UpdateGainBudget(updates=updates, update_pairs=(4 * TIMESTEPS,), episodes=2)
-    found = made(agent, budget, seed)
+    (found,) = made(agent, budget, seed).regimes.values()
     step = found.policy.astype(np.float64) - agent.snapshot.state.policy
     gains = {"held-out": found.heldout_gain, "own": found.own_gain}
     return [
@@ -45,8 +45,9 @@ def reward_checks(seed: int, updates: int) -> list[Check]:
     """What whole episodes gain, before and after from the same seeds."""
     agent = stepping(LONG_STEP)
     budget = UpdateGainBudget(updates=updates, update_pairs=(4 * TIMESTEPS,), episodes=8)
-    policy = made(agent, budget, seed).policy
-    shards = update_gain.plan_episodes(agent.snapshot, policy[None], budget, seed)
+    updates = made(agent, budget, seed)
+    (policy,) = updates.policy
+    shards = update_gain.plan_episodes([updates], budget, seed)
     returns = [update_gain.measure_episodes(shard).return_.reshape(2, -1, budget.episodes) for shard in shards]
     before, after = np.concatenate(returns, axis=1).mean(axis=-1)
     state = agent.snapshot.state
@@ -74,7 +75,8 @@ def stepping(lr: float) -> KnownAgent:
     return replace(agent, snapshot=replace(agent.snapshot, recipe=longer))
 
 
-def made(agent: KnownAgent, budget: UpdateGainBudget, seed: int) -> Updates:
+def made(agent: KnownAgent, budget: UpdateGainBudget, seed: int) -> SnapshotUpdates:
     """The updates that the probe makes."""
-    ((shards,),) = update_gain.plan([agent.snapshot], budget, seed)
-    return update_gain.joined([update_gain.measure_updates(shard) for shard in shards])
+    shards = update_gain.plan_updates([agent.snapshot], budget, seed)
+    (updates,) = update_gain.gather_updates(shards, map(update_gain.measure_updates, shards))
+    return updates

@@ -6,7 +6,6 @@ import numpy as np
 from jaxtyping import Float
 from scipy import special, stats
 
-from dpg.numerics.statistics import standard_error
 from dpg.tables.calibrate import Check
 
 # A sound estimator passes this limit with probability 6.3e-5, on either side; one of fifty does with 0.3 %.
@@ -18,7 +17,7 @@ def scalar_check(name: str, truth: float, values: Float[np.ndarray, " G"], *, br
 
     Values that do not vary at all, as those of shared streams, or are not numbers, are rejected whatever their mean.
     """
-    estimate, error = float(values.mean()), float(standard_error(values[None])[0])
+    estimate, error = float(values.mean()), float(stats.sem(values))
     if error > 1e-12 * abs(estimate):
         t = (estimate - truth) / error
         z = float(np.sign(t) * _normal_score(float(stats.t.logsf(abs(t), len(values) - 1))))
