@@ -2,10 +2,10 @@
 
 import numpy as np
 from matplotlib.figure import Figure
+from scipy import stats
 
 from dpg.diagnose.evidence import Evidence
 from dpg.diagnose.noise import layer_shares, scale_in_pairs
-from dpg.numerics.statistics import standard_error
 from dpg.report import style
 
 BLUE, RED, SAND = "#004488", "#BB5566", "#DDAA33"  # of the report's scheme
@@ -57,7 +57,7 @@ def values(evidence: Evidence) -> Figure:
     """The value net against the mean of rollouts, a dot a state."""
     found = evidence.states
     assert found is not None
-    mean, error = found.own.mean(axis=1), standard_error(found.own)
+    mean, error = found.own.mean(axis=1), np.asarray(stats.sem(found.own, axis=-1))
     figure = style.new_figure(3.2, 3.0)
     axes = figure.subplots()
     ends = [min(mean.min(), found.value.min()), max(mean.max(), found.value.max())]
@@ -127,7 +127,7 @@ def updates(evidence: Evidence) -> Figure:
     assert gains is not None
     figure = style.new_figure(FULL, HEIGHT)
     left, right = figure.subplots(1, 2)
-    reward, error = gains.difference.mean(axis=1), standard_error(gains.difference)
+    reward, error = gains.difference.mean(axis=1), stats.sem(gains.difference, axis=-1)
     left.errorbar(gains.heldout_gain, reward, yerr=error, fmt="o", color=BLUE, elinewidth=0.8, markersize=3)
     left.axhline(0, color=style.GREY, linewidth=0.8)
     left.axvline(0, color=style.GREY, linewidth=0.8)

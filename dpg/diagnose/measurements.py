@@ -346,12 +346,11 @@ class Plan:
 
     def update_jobs(self) -> list[UpdatesJob]:
         """As the probe cuts them."""
-        [[regime]] = update_gain.plan([self.snapshot], self.updates, self.seed)
-        return [UpdatesJob(shard) for shard in regime]
+        return [UpdatesJob(shard) for shard in update_gain.plan_updates([self.snapshot], self.updates, self.seed)]
 
-    def update_episode_jobs(self, updates: update_gain.Updates) -> list[UpdateEpisodesJob]:
+    def update_episode_jobs(self, updates: Sequence[update_gain.SnapshotUpdates]) -> list[UpdateEpisodesJob]:
         """As the probe cuts them."""
-        shards = update_gain.plan_episodes(self.snapshot, updates.policy[None], self.updates, self.seed)
+        shards = update_gain.plan_episodes(updates, self.updates, self.seed)
         return [UpdateEpisodesJob(shard, self.length) for shard in shards]
 
 

@@ -146,11 +146,13 @@ def concatenated(parts: Sequence[GradientSums]) -> GradientSums:
 def measure_updates(evidence: Evidence, context: ExecutionContext) -> Evidence:
     """Whole updates, then episodes before and after each."""
     plan = evidence.plan
-    updates = update_gain.joined(work("updates", plan.update_jobs(), context))
+    update_jobs = plan.update_jobs()
+    made = work("updates", update_jobs, context)
+    updates = list(update_gain.gather_updates([job.shard for job in update_jobs], made))
     jobs = plan.update_episode_jobs(updates)
     results = work("returns after updates", jobs, context)
     shards = [job.shard for job in jobs]
-    [gains] = update_gain.gather(plan.snapshot, plan.updates.update_pairs, [updates], shards, results)
+    [gains] = update_gain.gather(updates, shards, results)
     return replace(evidence, gains=gains)
 
 

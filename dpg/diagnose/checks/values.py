@@ -5,13 +5,14 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
+from scipy import stats
 
 from dpg.diagnose import figures
 from dpg.diagnose.evidence import Evidence, UnmeasuredError
 from dpg.diagnose.findings import Check, Effect, Range
 from dpg.diagnose.measurements import OTHER_LIMIT, StateValues
 from dpg.numerics.ratios import ratio
-from dpg.numerics.statistics import root, standard_error
+from dpg.numerics.statistics import root
 from dpg.probes import state_errors
 
 Rows = Int[np.ndarray, "B n"]
@@ -28,7 +29,7 @@ def measured_states(evidence: Evidence) -> tuple[StateValues, Float[np.ndarray, 
     found = evidence.states
     if found is None:
         raise UnmeasuredError(evidence.missing["states"])
-    return found, found.own.mean(axis=1), standard_error(found.own)
+    return found, found.own.mean(axis=1), np.asarray(stats.sem(found.own, axis=-1))
 
 
 def sizes_of(found: StateValues) -> dict[str, int]:
@@ -179,7 +180,9 @@ def time_limits(evidence: Evidence) -> Sequence[Effect]:
         )
     own_name = evidence.snapshot.recipe.common.time_limit
     value = found.value[chosen]
-    own, other = ((each.mean(axis=1), standard_error(each)) for each in (found.own[chosen], found.other[chosen]))
+    own, other = (
+        (each.mean(axis=1), np.asarray(stats.sem(each, axis=-1))) for each in (found.own[chosen], found.other[chosen])
+    )
 
     def relative(truth: tuple[np.ndarray, np.ndarray], rows: Rows) -> Float[np.ndarray, " B"]:
         size = state_errors.squared_value(own[0][rows], own[1][rows])

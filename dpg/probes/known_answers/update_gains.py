@@ -45,9 +45,9 @@ def reward_checks(seed: int, updates: int) -> list[Check]:
     """What whole episodes gain, before and after from the same seeds."""
     agent = stepping(LONG_STEP)
     budget = UpdateGainBudget(updates=updates, update_pairs=(4 * TIMESTEPS,), episodes=8)
-    updates = made(agent, budget, seed)
-    (policy,) = updates.policy
-    shards = update_gain.plan_episodes([updates], budget, seed)
+    found = made(agent, budget, seed)
+    (policy,) = found.policy
+    shards = update_gain.plan_episodes([found], budget, seed)
     returns = [update_gain.measure_episodes(shard).return_.reshape(2, -1, budget.episodes) for shard in shards]
     before, after = np.concatenate(returns, axis=1).mean(axis=-1)
     state = agent.snapshot.state
