@@ -35,7 +35,7 @@ def find_dvc() -> psutil.Process | None:
             if process.name() not in SHELLS and os.getpgid(process.pid) == os.getpgrp():
                 return process
     raise OrphanError(
-        "the DVC that ran this stage has ended, so nothing is published; the same command goes on from what is kept "
+        "the DVC that ran this stage has ended, so nothing is published; the same command resumes from its shards "
         "(to run a stage by hand, unset DVC_STAGE)"
     )
 

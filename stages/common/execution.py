@@ -106,7 +106,7 @@ def run_stage(
             yield RunningStage(f"{stage} {scope}".rstrip(), run, claimed.drafts, context)
             claimed.publish()
         except BaseException:
-            _report(cache, "{} are kept in {}: the same command goes on from there")
+            _report(cache, "{} are kept in {}: the same command resumes from there")
             raise
         cost = _cost(context, outputs, time.monotonic() - claimed.since)
         # MLflow's own prefix for system metrics: their charts come after those of the measurements.

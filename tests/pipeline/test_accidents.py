@@ -35,7 +35,7 @@ def test_ctrl_c_says_what_is_kept_and_the_same_command_goes_on(reference, tmp_pa
     output = process.communicate()[0]
     assert process.returncode != 0
     assert "finished shard" in output
-    assert "the same command goes on from there" in output
+    assert "the same command resumes from there" in output
     assert "Traceback" not in output
     assert not (copy / "data" / "train" / ENV / "ppo").exists()
     below = [each for each in psutil.process_iter(["cmdline"]) if str(copy) in " ".join(each.info["cmdline"] or [])]

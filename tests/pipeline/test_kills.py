@@ -1,4 +1,4 @@
-"""Stages that are killed, with real DVC and MLflow, go on where they were and end with the bytes of one that was not.
+"""Killed stages, with real DVC and MLflow, resume where they were and end with the bytes of an uninterrupted run.
 
 The project in which nothing was killed gave every stage one worker; here some have two.
 """

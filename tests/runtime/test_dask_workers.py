@@ -125,7 +125,7 @@ def fail_everywhere(folder):
 
 def mistake(folder):
     tried(folder)
-    raise UserError("common.timesteps = 7: mend it")
+    raise UserError("common.timesteps = 7: fix it")
 
 
 def tried(folder):
@@ -232,8 +232,8 @@ def test_what_fails_everywhere_is_named_with_its_inputs(tmp_path, on_dask):
     assert re.findall(r"tcp://[\d.]+:\d+", str(caught.value)) == tries(tmp_path)
 
 
-def test_what_a_user_can_mend_is_raised_at_once(tmp_path, on_dask):
-    with pytest.raises(UserError, match=r"common\.timesteps = 7: mend it") as caught:
+def test_a_user_error_is_raised_at_once(tmp_path, on_dask):
+    with pytest.raises(UserError, match=r"common\.timesteps = 7: fix it") as caught:
         run(mistake, [str(tmp_path)])
     assert not isinstance(caught.value, ShardError)
     assert len(tries(tmp_path)) == 1
@@ -342,19 +342,19 @@ def test_what_counts_is_the_code_that_a_worker_has_loaded(copy, on_bare, monkeyp
         run(abs, [1])
 
 
-def test_a_lost_scheduler_is_told_and_finished_shards_are_kept(tmp_path, monkeypatch, caplog):
+def test_a_lost_scheduler_is_reported_and_finished_shards_are_kept(tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    told = partial(pytest.raises, UserError, match=r"is lost.*start it and its workers again")
+    reported = partial(pytest.raises, UserError, match=r"is lost.*start it and its workers again")
     with Cluster(tmp_path) as lost:
         use(lost, monkeypatch)
         lost.start_worker("--nthreads", "1", "--no-nanny")
         lost.ready(1)
         monkeypatch.setattr(dask_workers, "TIMEOUT_S", 2.0)
-        with told(), open_shard_cache("test", "cell", {}) as cache, open_context(cache) as context:
+        with reported(), open_shard_cache("test", "cell", {}) as cache, open_context(cache) as context:
             results = begin(rest, range(40), context)
             assert [next(results), next(results)] == [0, 1]
             lost.scheduler.kill()
-            with told():
+            with reported():
                 list(results)
             wait_for(lambda: context.workers._client.status == "closed")  # it has stopped trying to come back
             next(begin(rest, [40], context))

@@ -52,12 +52,12 @@ def change(path: Path) -> None:
 
 
 def test_a_copy_has_the_name_of_the_original(copy):
-    """Dask workers run copies, and a clone goes on from what another left: where the code lies is no part of it."""
+    """Dask workers run copies, and a clone resumes from another's shards: the code's location does not matter."""
     assert name(copy).strip() == fingerprint.code()
 
 
 def test_a_change_of_any_module_that_computes_changes_the_name(copy):
-    """Else a shard that other code has done would be taken up."""
+    """Otherwise a result of other code would be reused."""
     paths = ["numerics/vectors.py", "runtime/seeding.py", "envs/make.py", "__init__.py", "learning/new.py"]
     names = [name(copy)]
     for path in paths:
@@ -93,7 +93,7 @@ def test_a_users_module_is_part_of_the_name(copy):
 
 
 def test_a_module_that_is_not_there_is_left_to_whoever_imports_it(copy):
-    """The message about it is to be the one that names the parameter, not a traceback from here."""
+    """The message about it should name the parameter, not be a traceback from here."""
     assert name(copy, "nowhere", "nowhere.deeper", "__main__") == name(copy)
 
 

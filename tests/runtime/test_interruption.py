@@ -82,7 +82,7 @@ def check_quiet(stderr: Path) -> None:
 
 
 def test_workers_end_when_their_stage_is_killed(stage, tmp_path):
-    """Else they would hold their cores for as long as their shards take, beside those of the run that goes on."""
+    """Otherwise they would hold their cores until their shards end, next to those of the resumed run."""
     process, _ = stage
     wait_for(lambda: at_work(tmp_path))
     family = workers(process)

@@ -1,4 +1,4 @@
-"""Whoever works for another process is told at once that it has ended."""
+"""A child process learns at once that its parent has ended."""
 
 import os
 import subprocess
@@ -21,31 +21,31 @@ def process():
     started.communicate()
 
 
-@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="this system tells nobody")
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="this system has no pidfd")
 def test_the_end_is_an_event(process, monkeypatch):
     """Where looking now and then is too late; also where nobody has waited for the process yet."""
     monkeypatch.setattr(parent_process, "POLL_INTERVAL_S", 2 * TIMEOUT_S)
-    told = threading.Event()
-    parent_process.on_exit(psutil.Process(process.pid), told.set)
+    noticed = threading.Event()
+    parent_process.on_exit(psutil.Process(process.pid), noticed.set)
     process.kill()
-    assert told.wait(TIMEOUT_S)
+    assert noticed.wait(TIMEOUT_S)
 
 
 def test_where_the_system_does_not_tell_the_end_is_seen(process, monkeypatch):
     monkeypatch.delattr(os, "pidfd_open", raising=False)
-    told = threading.Event()
-    parent_process.on_exit(psutil.Process(process.pid), told.set)
+    noticed = threading.Event()
+    parent_process.on_exit(psutil.Process(process.pid), noticed.set)
     process.kill()
-    assert told.wait(TIMEOUT_S)
+    assert noticed.wait(TIMEOUT_S)
 
 
 def test_a_process_that_has_ended_already_is_told_of(process):
     ended = psutil.Process(process.pid)
     process.kill()
     process.wait()
-    told = threading.Event()
-    parent_process.on_exit(ended, told.set)
-    assert told.wait(TIMEOUT_S)
+    noticed = threading.Event()
+    parent_process.on_exit(ended, noticed.set)
+    assert noticed.wait(TIMEOUT_S)
 
 
 def test_who_is_not_run_by_dvc_has_no_runner(monkeypatch):
@@ -57,5 +57,5 @@ def test_the_runner_is_the_process_above_the_shell(monkeypatch):
     """Whatever its name: DVC can be used from a program."""
     monkeypatch.setenv("DVC_STAGE", "train")
     script = "from dpg.runtime import parent_process; print(parent_process.find_dvc().pid)"
-    told = subprocess.check_output(["sh", "-c", f"{sys.executable} -c '{script}'; true"], encoding="utf-8")
-    assert int(told) == os.getpid()
+    noticed = subprocess.check_output(["sh", "-c", f"{sys.executable} -c '{script}'; true"], encoding="utf-8")
+    assert int(noticed) == os.getpid()

@@ -1,4 +1,4 @@
-"""Finished shards outlive their run, are taken up where nothing has changed, and are never mistaken for others."""
+"""Finished shards outlive their run, are reused where nothing has changed, and are never confused with others."""
 
 import functools
 import os
@@ -116,7 +116,7 @@ def test_another_experiment_has_another_folder(stage, cell, inputs):
 
 
 def test_other_code_has_another_folder(project, monkeypatch):
-    """A user's task is code: after a change in it, nothing that was done before is taken up."""
+    """A user's task is code: after a change in it, no earlier result is reused."""
     directories = []
     monkeypatch.syspath_prepend(project)
     for text in ("gravity = 9.81", "gravity = 1.62"):
@@ -289,7 +289,7 @@ except KeyError:
 
 
 class Other:
-    """Another process, at the same work, that does what it is told."""
+    """Another process with the same cache, which executes commands."""
 
     def __init__(self) -> None:
         self.process = subprocess.Popen(
@@ -345,7 +345,7 @@ def test_whoever_ends_first_leaves_the_folder_to_the_other(others, project):
 
 
 def test_a_process_that_is_killed_holds_nothing(others, project):
-    """Its lock dies with it: the folder can be taken up, bounded and removed."""
+    """Its lock dies with it: the folder can be reused, bounded and removed."""
     killed = others()
     killed.tell("put a")
     killed.process.kill()

@@ -204,7 +204,7 @@ def test_what_a_user_can_mend_is_not_tried_again(width, tmp_path, jobs):
 
 
 def test_shards_that_were_done_when_another_failed_for_good_are_kept(width, tmp_path, monkeypatch):
-    """They are what the next run goes on from."""
+    """The next run resumes from them."""
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     width(2)
     shards = jobs_in(tmp_path)
@@ -222,7 +222,7 @@ def test_a_worker_that_is_killed_in_mid_shard_changes_no_result(width, tmp_path)
 
 
 def test_the_shard_that_kills_its_worker_every_time_is_named_and_ends_the_stage(width, tmp_path):
-    """Not a shard that was under way beside it; and not an endless loop."""
+    """Not a shard that ran at the same time; and without an endless loop."""
     width(2)
     shards = jobs_in(tmp_path)
     with pytest.raises(ShardError) as caught:
@@ -313,7 +313,7 @@ def test_one_shard_alone_is_kept_as_well(tmp_path, monkeypatch, width):
 
 
 def test_progress_counts_resumed_work_but_not_for_the_rate(capsys):
-    """Else the time left is told far too short when a long run goes on."""
+    """Otherwise the time left would be far too short when a long run resumes."""
     with Progress("measuring", 1000) as progress:
         progress.advance(900, resumed=True)
         time.sleep(0.2)

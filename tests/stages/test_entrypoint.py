@@ -148,7 +148,7 @@ def end(parent: subprocess.Popen[bytes], stage: psutil.Process) -> None:
 
 
 def test_a_stage_whose_dvc_was_killed_ends_by_itself(environment):
-    """Nobody would take its outputs, and the next `dvc repro` starts it again, beside it."""
+    """Nobody would record its outputs, and the next `dvc repro` would start a second one."""
     parent, stage = under_dvc(environment, DVC_STAGE="train@0")
     try:
         parent.kill()

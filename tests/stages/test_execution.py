@@ -1,4 +1,4 @@
-"""A stage is whole or not there, and one that was stopped goes on to the same bytes.
+"""A stage publishes completely or not at all, and one that was stopped resumes to the same bytes.
 
 The stage is a small one of its own, run as DVC runs stages: a process in a project, tracked in SQLite. In one project
 it ends well at once; in another it is stopped in every way that there is, one after another, before it ends well.
@@ -16,7 +16,7 @@ from tests.stages.sample import OUTPUTS, STAGE, Ending, Project
 
 @pytest.fixture(scope="module")
 def stopped(tmp_path_factory, store) -> dict[str, Ending]:
-    """Executions that go on from one another, each stopped further on, and the last that ends well.
+    """Executions that resume from one another, each stopped later, and the last one successful.
 
     When a shard is reached, as many as `PREFETCH` allows may be done beyond it: the next must be reached further on.
     """
@@ -70,7 +70,7 @@ def test_a_stage_that_fails_leaves_no_outputs_but_its_shards_and_the_message(sto
     assert "for job 1:" in ending.stderr
     assert ending.stderr.rstrip().endswith("ValueError: no good")
     assert f"{ending.kept} finished shard" in ending.stderr
-    assert "the same command goes on from there" in ending.stderr
+    assert "the same command resumes from there" in ending.stderr
 
 
 @pytest.mark.parametrize("name", ["interrupted", "terminated"])
@@ -117,7 +117,7 @@ def test_the_run_of_a_stage_that_was_killed_is_closed_by_the_one_that_goes_on(st
 
 
 def test_a_full_disk_is_one_clear_line_and_no_outputs(on_a_small_disk, tmp_path, store, monkeypatch):
-    """The finished shards have room, and what is made of them has not; with room it goes on."""
+    """The shards fit on the disk and the outputs do not; with more space it resumes."""
     (tmp_path / "stage.py").write_text(STAGE, encoding="utf-8")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
     monkeypatch.setenv("DPG_JOBS", "1")

@@ -70,9 +70,9 @@ def test_of_three_at_once_each_waits_for_the_one_before_and_takes_up_what_it_has
     first.kill()
     for process, path in others:
         assert process.wait(TIMEOUT_S) == 0, path.read_text(encoding="utf-8")
-    told = sorted(path.read_text(encoding="utf-8") for _, path in others)
-    assert sum("resuming: 10 finished shards" in text for text in told) == 1, told
-    assert sum("resuming: 40 finished shards" in text for text in told) == 1, told
+    messages = sorted(path.read_text(encoding="utf-8") for _, path in others)
+    assert sum("resuming: 10 finished shards" in text for text in messages) == 1, messages
+    assert sum("resuming: 40 finished shards" in text for text in messages) == 1, messages
     assert project.outputs() == smooth.outputs
     assert project.record()["cost"]["resumed_shards"] == 40
     runs = {run: project.client.get_run(run) for run in project.runs() - before}

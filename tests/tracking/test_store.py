@@ -1,4 +1,4 @@
-"""Whatever keeps a run from using its MLflow store is found by a look at it, and told with the advice that fits."""
+"""Whatever prevents a run from using its MLflow store is found by inspecting it, and reported with fitting advice."""
 
 import os
 import shutil
@@ -150,7 +150,7 @@ def test_a_missing_database_is_not_made_by_a_look(project):
 
 
 @pytest.mark.parametrize(
-    ("uri", "told"),
+    ("uri", "message"),
     [
         ("file:mlruns", "mlflow migrate-filestore"),
         ("mlruns", "MLFLOW_ALLOW_FILE_STORE=true"),
@@ -160,13 +160,13 @@ def test_a_missing_database_is_not_made_by_a_look(project):
         ("http://me:secret@127.0.0.1:9", "no server answers ([Errno 111] Connection refused)\nstart the server"),
     ],
 )
-def test_a_store_that_is_none(project, monkeypatch, uri, told):
+def test_a_store_that_is_none(project, monkeypatch, uri, message):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    assert told in refusal()
+    assert message in refusal()
 
 
 @pytest.mark.parametrize(
-    ("code", "told"),
+    ("code", "message"),
     [
         (401, "MLFLOW_TRACKING_USERNAME"),
         (403, "MLFLOW_TRACKING_USERNAME"),
@@ -174,7 +174,7 @@ def test_a_store_that_is_none(project, monkeypatch, uri, told):
         (404, "not an MLflow server"),
     ],
 )
-def test_a_server_that_refuses(project, monkeypatch, code, told):
+def test_a_server_that_refuses(project, monkeypatch, code, message):
     """As a proxy before a server answers, or another server."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -190,7 +190,7 @@ def test_a_server_that_refuses(project, monkeypatch, code, told):
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:secret@127.0.0.1:{server.server_port}")
         said = refusal()
         server.shutdown()
-    assert told in said
+    assert message in said
 
 
 def test_the_whole_table_of_runs_is_reachable_where_a_description_cannot_hold_it(project):
