@@ -5,7 +5,7 @@ from pathlib import Path
 
 from dpg.agent.recipe import Recipe
 from dpg.agent.snapshot import Snapshot
-from dpg.learning.campaign import Group, Shard, run_shard
+from dpg.learning.campaign import Group, TrainingShard, run_shard
 from dpg.runtime import config
 from dpg.runtime.schema import Params
 
@@ -37,5 +37,5 @@ def snapshot(env_id: str, iterations: int) -> Snapshot:
 
     Training lengthens episodes, on which the probes' ratios depend: compare ratios of the same agents only.
     """
-    trained = run_shard(Shard(Group(recipe(env_id, "ppo"), (0,)), None, iterations))
+    trained = run_shard(TrainingShard(Group(recipe(env_id, "ppo"), (0,)), None, iterations))
     return Snapshot(0, trained.group.recipe, trained.population)

@@ -27,7 +27,7 @@ from dpg.agent.recipe import Recipe
 from dpg.algorithms.ppo import PPOConfig
 from dpg.algorithms.trpo import TRPOConfig
 from dpg.envs.make import make_vector
-from dpg.learning.campaign import Group, Shard, run_shard
+from dpg.learning.campaign import Group, TrainingShard, run_shard
 from dpg.runtime.seeding import Seed
 from dpg.streams.rollout import collect
 
@@ -90,10 +90,10 @@ class _Ours:
 
     def __init__(self, group: Group) -> None:
         self._group = group
-        self.population = run_shard(Shard(group, None, 0)).population
+        self.population = run_shard(TrainingShard(group, None, 0)).population
 
     def run(self) -> int:
-        shard = Shard(self._group, self.population, self.population.iteration + 1)
+        shard = TrainingShard(self._group, self.population, self.population.iteration + 1)
         self.population = run_shard(shard).population
         return shard.num_pairs
 

@@ -4,7 +4,7 @@ DVC deletes a stage's outputs before it runs the stage's command. `data/params.t
 `data/algorithms` with the code of its algorithm, so that running this stage makes nothing else stale; when it fails, no
 other stage has begun and all results are still there.
 
-What the parameters keep from being measured is told here as well, and is no mistake: the rest runs to the report.
+Stages that cannot measure anything under these parameters are listed as well. That is no error: the others run.
 """
 
 import sys

@@ -15,7 +15,7 @@ def main(env: str) -> None:
     params = config.load()
     budget = params.budget.regimes
     groups = campaign.regimes(params, env)
-    every = campaign.every_tenth(groups)
+    every = campaign.tenth_of_training(groups)
     recipe = groups[0].recipe
     task = TaskScope(env, recipe.algorithm)
     with run_stage(

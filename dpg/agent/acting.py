@@ -27,7 +27,7 @@ class Actor:
 
     @classmethod
     def of(cls, population: Population) -> Self:
-        """The policies of a population as they stand."""
+        """A copy of a population's policies."""
         arrays = population.architecture.policy_layout.unflatten(population.policy)
         # Copies: matmul is faster on contiguous weights, and `set_policy` must not change the population.
         copies = {name: np.array(array) for name, array in arrays.items()}

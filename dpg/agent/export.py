@@ -1,4 +1,4 @@
-"""Agents for use without the laboratory: arrays in safetensors, and beside them JSON that says what they are.
+"""Agents for use without the laboratory: arrays in safetensors, described by a JSON file.
 
 An action and a value for a raw observation, with NumPy alone:
 

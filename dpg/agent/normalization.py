@@ -12,7 +12,7 @@ EPSILON = 1e-8
 
 @dataclass(frozen=True)
 class Moments:
-    """Count, mean and population variance of what was seen, for each member P and feature F, in float64.
+    """Count, mean and population variance of the observed values, for each member P and feature F, in float64.
 
     `epsilon` is added to variances before the root.
     """
@@ -29,22 +29,22 @@ class Moments:
 
 
 def identity(members: int, features: int) -> Moments:
-    """Nothing seen yet: mean 0, variance 1."""
+    """No values yet: mean 0, variance 1."""
     return Moments(np.zeros(members), np.zeros((members, features)), np.ones((members, features)))
 
 
 def update(moments: Moments, values: Float[np.ndarray, "P B F"]) -> Moments:
-    """Moments of what was seen before and `values` together (Chan, Golub and LeVeque 1979)."""
+    """Moments of the earlier values and `values` together (Chan, Golub and LeVeque 1979)."""
     added = values.shape[-2]
     values = values.astype(np.float64)
     mean = values.mean(axis=-2)
     variance = values.var(axis=-2)
-    seen = moments.count[:, None]
-    total = seen + added
+    before = moments.count[:, None]
+    total = before + added
     delta = mean - moments.mean
     merged_mean = moments.mean + delta * (added / total)
-    # With nothing seen, the placeholder mean and variance have weight zero.
-    merged_variance = (moments.variance * seen + variance * added + delta**2 * (seen * added / total)) / total
+    # Without earlier values, the placeholder mean and variance have weight zero.
+    merged_variance = (moments.variance * before + variance * added + delta**2 * (before * added / total)) / total
     return Moments(moments.count + added, merged_mean, merged_variance, moments.epsilon)
 
 

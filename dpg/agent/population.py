@@ -17,7 +17,7 @@ from dpg.runtime.seeding import Seed
 
 @dataclass(frozen=True)
 class Architecture:
-    """What the networks are, and what they see."""
+    """The networks' sizes, activation and inputs."""
 
     obs_dim: int
     action_dim: int
@@ -54,7 +54,7 @@ class AdamState:
 
 @dataclass(frozen=True)
 class Population:
-    """P agents between two iterations: all that their next iteration depends on but configuration and seeds.
+    """P agents between two iterations: everything their next iteration depends on, except configuration and seeds.
 
     `algorithm_state` is the training algorithm's own: arrays by name, one row an agent.
     """

@@ -10,10 +10,10 @@ from dpg.runtime.seeding import Seed
 
 
 class Recipe(BaseModel):
-    """How an agent is trained: all that the probes need in order to redo an iteration from its snapshot.
+    """How an agent is trained: all that is needed to repeat an iteration from its snapshot.
 
     A batch has `num_envs` streams of `common.timesteps` pairs. Each is reset when the iteration starts, or with
-    `continue` goes on from where the last one ended, as most libraries have it. The configuration is the algorithm's
+    `continue` starts where the last one ended, as in most libraries. The configuration is the algorithm's
     own, or its fields as a mapping.
 
     Raises:

@@ -20,7 +20,7 @@ from dpg.numerics.vectors import Layout
 class Score:
     """The factors of the scores of B pairs, (..., B, features): leading axes are streams or a population.
 
-    `log_prob` (..., B) comes with them. Precision is that of what they were made from.
+    `log_prob` (..., B) is computed along with them, in the precision of the inputs.
     """
 
     layout: Layout

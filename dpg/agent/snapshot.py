@@ -1,4 +1,4 @@
-"""Snapshots: all that is needed to go on bit for bit, and to measure, in one safetensors file an agent.
+"""Snapshots: everything needed to continue bit for bit, and to measure, in one safetensors file per agent.
 
 The header is JSON in the file's metadata. It says what the networks are (sizes, activation), which normalisers there
 are, how the agent was trained, and what the snapshot lacks. Random numbers need no state: they come from the seed tree

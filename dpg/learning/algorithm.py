@@ -22,11 +22,11 @@ An algorithm is one module with a value `ALGORITHM`:
         surrogate=surrogate, update_policy=update_policy,
     )
 
-`algorithms: [ppo, vanilla]` and a block `vanilla:` in `params.yaml` run it through the whole pipeline. The module lies
+`algorithms: [ppo, vanilla]` and a block `vanilla:` in `params.yaml` run it through the whole pipeline. The module is
 
-- in the project: `dpg/algorithms/vanilla.py`, named after the algorithm. It is found by being there.
-- beside `params.yaml`: `common.modules: [vanilla]` names it. It may hold several algorithms, and register tasks.
-- in an installed package, which names it in its `pyproject.toml`:
+- in the project, as `dpg/algorithms/vanilla.py`: a file named after its algorithm is found there;
+- next to `params.yaml`, and named there: `common.modules: [vanilla]`. It may contain several algorithms and tasks;
+- in an installed package, whose `pyproject.toml` names it:
 
       [project.entry-points."dpg.algorithms"]
       vanilla = "my_package.vanilla:ALGORITHM"
@@ -55,10 +55,10 @@ from dpg.runtime.seeding import Seed
 
 @dataclass(frozen=True)
 class Step:
-    """What one update depends on beside the population, the batch and the configuration.
+    """The inputs of one update that are not the population, the batch or the configuration.
 
-    `seeds` are the agents' own for this iteration, `lr` their policy learning rates, annealed already (NaN where the
-    configuration has none), and `progress` is the share of the training that lies behind, from 0 to below 1.
+    `seeds` are the agents' own for this iteration, `lr` their policy learning rates after annealing (NaN where the
+    configuration has none), and `progress` is the fraction of the training that is done, from 0 to below 1.
     """
 
     seeds: list[Seed]
@@ -66,9 +66,9 @@ class Step:
     progress: float
 
 
-# (population, policy, batch, config) -> (P,): what is maximised, at policy vectors (P, D) of any kind, on a batch of
-# the population's, advantages as they stand. It is differentiable in the policy vectors, and its mean over equal parts
-# of a batch is its value on the whole.
+# (population, policy, batch, config) -> (P,): what is maximised, at any policy vectors (P, D), on a batch of the
+# population's, with its advantages unchanged. It must be differentiable in the policy vectors, and its mean over equal
+# parts of a batch must be its value on the whole.
 Surrogate = Callable[[Population, Any, Batch, Any], Any]
 # (population, batch, config, step) -> the population after one policy update, theta_i to theta_{i+1}: with another
 # `policy`, and with other `policy_adam` and `algorithm_state` where it uses them. Advantages are not normalised.
@@ -78,16 +78,16 @@ InitialState = Callable[[Population, Any], dict[str, np.ndarray]]
 
 
 def stateless(population: Population, config: Any) -> dict[str, np.ndarray]:  # noqa: ARG001
-    """No state beside the networks, Adam's moments and the normalisers."""
+    """No state of its own."""
     return {}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Algorithm(AlgorithmInfo):
-    """An algorithm as a value: what it is called and configured by, and its parts as functions.
+    """An algorithm as a value: its description, and its parts as functions.
 
-    State of its own (`initial_state`) lies in `Population.algorithm_state`. `update_policy` returns it changed,
-    snapshots carry it, training continues from it bit for bit, and no measurement changes it.
+    State of its own, from `initial_state`, is kept in `Population.algorithm_state`. `update_policy` returns it updated.
+    Snapshots store it, training continues from it bit for bit, and no measurement changes it.
     """
 
     surrogate: Surrogate

@@ -1,4 +1,4 @@
-"""What an agent learns from: its streams seen through its normalisers and its value net."""
+"""What an agent learns from: its streams, normalised, with value estimates and advantages."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
@@ -189,7 +189,7 @@ _TARGET_LAMBDA = {"returns": 1.0, "td": 0.0}
 def value_target(
     estimates: ValueEstimates, advantage: Float[np.ndarray, "N T"], common: Common
 ) -> Float[np.ndarray, "N T"]:
-    """What the value net is to predict: the lambda-return V_old + A(lambda); `advantage` is GAE.
+    """The value net's target: the lambda-return V_old + A(lambda); `advantage` is GAE.
 
     `gae` takes the advantages' own lambda (paper, eq. 4), `returns` the discounted return, with V_old for what a cut or
     a time limit keeps from being seen, and `td` the reward and V_old of the next state.

@@ -1,7 +1,6 @@
-"""Training many agents: groups of them train as populations, spread over workers, some iterations at a time.
+"""Training many agents: groups train as populations on parallel workers, some iterations at a time.
 
-A group is the same population whatever else trains and on however many workers, so results depend on the size of the
-groups (through rounding) and on nothing else about the machine.
+Results depend on the size of the groups, through rounding, but not on other groups or the number of workers.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -25,7 +24,7 @@ class Group:
 
     @property
     def num_pairs(self) -> int:
-        """Pairs that the group trains on, from beginning to end."""
+        """Pairs of the group's whole training."""
         return self.recipe.iterations * len(self.agents) * self.recipe.common.timesteps
 
     def __str__(self) -> str:
@@ -34,8 +33,8 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Shard:
-    """A group from where it stands (None: before its beginning) to iteration `until`."""
+class TrainingShard:
+    """A group, from its present population (None: not yet initialised) to iteration `until`."""
 
     group: Group
     population: Population | None
@@ -56,8 +55,8 @@ class Shard:
 
 
 @dataclass(frozen=True)
-class Progressed:
-    """A group after a shard of its training: the population, and the records of the shard's iterations."""
+class TrainedGroup:
+    """The result of a shard: its group's population, and the records of the shard's iterations."""
 
     group: Group
     population: Population
@@ -93,36 +92,36 @@ def regimes(params: Params, env: str) -> list[Group]:
     ]
 
 
-def every_tenth(groups: Sequence[Group]) -> int:
-    """Iterations in a tenth of the longest training: how often groups without snapshots tell of their progress."""
+def tenth_of_training(groups: Sequence[Group]) -> int:
+    """Iterations in a tenth of the longest training: how often groups without snapshots report progress."""
     return max(1, max(group.recipe.iterations for group in groups) // 10)
 
 
 def train(
-    groups: Sequence[Group], every: int, run: Callable[[Sequence[Shard]], Iterable[Progressed]]
-) -> Iterator[list[Progressed]]:
+    groups: Sequence[Group], every: int, run: Callable[[Sequence[TrainingShard]], Iterable[TrainedGroup]]
+) -> Iterator[list[TrainedGroup]]:
     """Train all groups to their end, `every` iterations at a time; the first result is iteration 0, before learning.
 
     `run` yields `run_shard` of every shard, in order. Groups whose recipe has fewer iterations drop out earlier.
     """
-    standing: dict[int, Population | None] = dict.fromkeys(range(len(groups)))
+    unfinished: dict[int, Population | None] = dict.fromkeys(range(len(groups)))
     until = 0
-    while standing:
+    while unfinished:
         shards = [
-            Shard(groups[index], population, min(until, groups[index].recipe.iterations))
-            for index, population in standing.items()
+            TrainingShard(groups[index], population, min(until, groups[index].recipe.iterations))
+            for index, population in unfinished.items()
         ]
         results = list(run(shards))
         yield results
-        standing = {
+        unfinished = {
             index: result.population
-            for index, result in zip(standing, results, strict=True)
+            for index, result in zip(unfinished, results, strict=True)
             if result.population.iteration < result.group.recipe.iterations
         }
         until += every
 
 
-def run_shard(shard: Shard) -> Progressed:
+def run_shard(shard: TrainingShard) -> TrainedGroup:
     """Train one group up to `shard.until`."""
     recipe, agents = shard.group.recipe, list(shard.group.agents)
     envs = make_vector(recipe.env_id, len(agents), recipe.common.modules)
@@ -132,4 +131,4 @@ def run_shard(shard: Shard) -> Progressed:
         population = trained
         records += rows
     envs.close()
-    return Progressed(shard.group, population, records)
+    return TrainedGroup(shard.group, population, records)

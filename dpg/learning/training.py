@@ -1,4 +1,4 @@
-"""Training as a generator: one record an iteration. Who listens (tables, tracking, progress) is not its business."""
+"""Training as a generator: one record per iteration, for tables, tracking and progress."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -23,11 +23,11 @@ from dpg.tables.training import Record
 
 
 class DivergenceError(UserError):
-    """An agent's training has gone where it cannot come back from; the message names agent and iteration."""
+    """An agent's training has diverged; the message names agent and iteration."""
 
 
 def begin(recipe: Recipe, envs: VectorEnv, agents: list[int]) -> Population:
-    """Agents at iteration 0: initial networks, and normalisers that have seen one warm-up stream of T pairs."""
+    """Agents at iteration 0: initial networks, and normalisers that were updated by one warm-up stream of T pairs."""
     obs_space, action_space = envs.single_observation_space, envs.single_action_space
     assert obs_space.shape is not None and action_space.shape is not None
     architecture = Architecture(
@@ -70,12 +70,12 @@ def train(
     until: int,
     rates: Sequence[float] | None = None,
 ) -> Iterator[tuple[Population, list[Record]]]:
-    """Run iterations until `until` has been reached; yield the population after each, and its agents' records.
+    """Train up to iteration `until`; yield the population after each iteration, with its agents' records.
 
     `rates` are the agents' policy learning rates, where they are not the recipe's.
 
     Raises:
-        DivergenceError: an update left an agent with parameters that are not finite, or too far from where it was.
+        DivergenceError: an agent's parameters are not finite after an update, or moved too far.
     """
     while population.iteration < until:
         seeds = [recipe.iteration_seed(agent, population.iteration) for agent in agents]

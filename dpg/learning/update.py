@@ -42,7 +42,7 @@ def objective(
 def objective_over(
     population: Population, policy: Float[Tensor, "P D"], batch: Batch, recipe: Recipe, pairs_at_once: int
 ) -> Float[Tensor, " P"]:
-    """`objective`, some pairs of the batch at a time, added up in float64: P policies hold no more than those."""
+    """`objective`, computed `pairs_at_once` pairs at a time to bound memory, and added up in float64."""
     surrogate = algorithm.of(recipe).surrogate
     total = torch.zeros(len(policy), dtype=torch.float64)
     for part in batch.normalized().parts(pairs_at_once):

@@ -89,7 +89,7 @@ def regimes(params: Params, task: TaskSpec) -> StageWork:
     """Training over sample sizes and learning rates."""
     groups = campaign.regimes(params, task.env_id)
     cell = UntrainedCell(params, task, groups[0].recipe.algorithm)
-    work = _campaign("regimes", cell, groups, campaign.every_tenth(groups))
+    work = _campaign("regimes", cell, groups, campaign.tenth_of_training(groups))
     return replace(work, algorithm=None, rates_of=cell.algorithm)
 
 

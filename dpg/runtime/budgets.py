@@ -82,7 +82,7 @@ class BaselinesBudget(Section):
 
 
 class LandscapeBudget(Section):
-    """Grid points, the pairs behind each, and fewer pairs that its reward is told from as well."""
+    """Grid points, pairs per point, and smaller numbers of pairs for estimates of the same rewards."""
 
     agents: Count
     grid: Annotated[

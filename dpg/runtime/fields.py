@@ -55,11 +55,11 @@ def _gymnasium_id(value: str) -> str:
 
 
 def in_separate_folders(values: tuple[str, ...]) -> tuple[str, ...]:
-    """Refuse a task whose folder would lie in that of another: `mine` and `mine/Task-v0`."""
+    """Refuse a task whose folder would contain another's: `mine` and `mine/Task-v0`."""
     for value in values:
         if (namespace := value.partition("/")[0]) != value and namespace in values:
-            told = "must not hold {namespace} beside {value}: the folder of one would lie in that of the other"
-            raise PydanticCustomError("folders", told, {"namespace": namespace, "value": value})
+            message = "must not hold {namespace} beside {value}: the folder of one would lie in that of the other"
+            raise PydanticCustomError("folders", message, {"namespace": namespace, "value": value})
     return values
 
 

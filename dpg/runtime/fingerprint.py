@@ -1,4 +1,4 @@
-"""Digests of code: of all that computes here, and of single modules."""
+"""Digests of code: of everything that computes, and of single modules."""
 
 import ast
 import hashlib

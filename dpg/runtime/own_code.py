@@ -27,8 +27,8 @@ class ChangedCodeError(UserError):
 def records(params: Params) -> dict[Path, str]:
     """The files that the stage `params` writes, with their content.
 
-    Of an algorithm, its modules with a digest each: its own, and those of `common.modules` that hold tasks. Of the
-    regimes, their algorithm's with its block, but for the learning rate that they vary.
+    For an algorithm, a digest of its module and of each of `common.modules` that registers tasks. For the regimes, the
+    same for their algorithm, and its block without the learning rate, which they vary.
     """
     name = params.regimes.algorithm
     code = {each: _record(each, params.common.modules) for each in {*params.algorithms, name}}
@@ -51,11 +51,11 @@ def changes(params: Params) -> list[str]:
 def change(name: str, modules: Sequence[str]) -> str:
     """What of an algorithm's code is not what DVC last saw; empty where nothing is, or where it was never run."""
     try:
-        before = path(name).read_text(encoding="utf-8")
+        recorded = path(name).read_text(encoding="utf-8")
     except FileNotFoundError:
         return ""
-    seen, now = (dict(line.split() for line in text.splitlines()) for text in (before, _record(name, modules)))
-    changed = sorted(module for module in seen.keys() | now.keys() if seen.get(module) != now.get(module))
+    before, now = (dict(line.split() for line in text.splitlines()) for text in (recorded, _record(name, modules)))
+    changed = sorted(module for module in before.keys() | now.keys() if before.get(module) != now.get(module))
     return f"{name}: the code of {', '.join(changed)} has changed since DVC last saw it" if changed else ""
 
 

@@ -3,7 +3,7 @@
 The algorithm called `my_ppo` is found
 
 1. in `dpg/algorithms/my_ppo.py`, by being there;
-2. in the modules that `common.modules` names, which are installed or lie beside `params.yaml`;
+2. in the modules that `common.modules` names, which are installed or next to `params.yaml`;
 3. by an entry point `my_ppo = "my_package.my_module:ALGORITHM"` of the group `dpg.algorithms` of an installed package.
 
 Modules are imported when one of their algorithms is asked for.
@@ -128,7 +128,7 @@ def known(modules: Sequence[str] = ()) -> list[str]:
 
 
 def without_algorithms(modules: Sequence[str]) -> list[str]:
-    """Those of `modules` that hold no algorithm, but tasks.
+    """Those of `modules` that contain no algorithm: they register tasks.
 
     Raises:
         ModuleError: one of `modules` cannot be imported.
@@ -167,11 +167,11 @@ def _offers(name: str, modules: Sequence[str]) -> Iterator[Registration]:
         for module, algorithm in _in_modules(modules)
         if algorithm.name == name
     ]
-    seen: set[int] = set()
+    known_ids: set[int] = set()
     for each in found:
-        if id(each.algorithm) not in seen:
+        if id(each.algorithm) not in known_ids:
             yield each
-        seen.add(id(each.algorithm))
+        known_ids.add(id(each.algorithm))
 
 
 def _built_in(name: str) -> Registration:

@@ -44,7 +44,7 @@ class Common(Section):
 
 
 class AlgorithmConfig(Section):
-    """What every algorithm's block holds: the value fit, and the extras that PPO-M and TRPO switch off."""
+    """The parameters of every algorithm: the value fit, and the extras that PPO-M and TRPO switch off."""
 
     value_lr: NonNegative
     value_epochs: Annotated[int, Field(ge=0)]

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from dpg.agent.recipe import Recipe
 from dpg.learning import campaign
-from dpg.learning.campaign import Group, Progressed
+from dpg.learning.campaign import Group, TrainedGroup
 from dpg.learning.training import DivergenceError
 from dpg.runtime.progress import Progress
 from dpg.runtime.schema import Params
@@ -35,7 +35,7 @@ def logged(params: Params, recipe: Recipe, budget: BaseModel) -> dict[str, Any]:
     }
 
 
-def train(stage: RunningStage, groups: Sequence[Group], every: int) -> Iterator[list[Progressed]]:
+def train(stage: RunningStage, groups: Sequence[Group], every: int) -> Iterator[list[TrainedGroup]]:
     """`campaign.train` on the stage's workers, with progress over all rounds."""
     with Progress(stage.title, sum(group.num_pairs for group in groups)) as progress:
         work = attrgetter("num_pairs")

@@ -200,7 +200,7 @@ def results(make_recipe: Callable[..., Recipe], make_population: Callable[..., A
         Episodes(rng.standard_normal((2, 3)), np.arange(6).reshape(2, 3)),
         Plane(rng.standard_normal(4), rng.standard_normal(4), 3, rng.standard_normal(6)),
         [error, replace(error, split="heldout")],
-        campaign.Progressed(group, state, [record, replace(record, iteration=4)]),
+        campaign.TrainedGroup(group, state, [record, replace(record, iteration=4)]),
         Snapshot(1, recipe, state.member(0)),
         make_recipe("ppo"),
     ]
