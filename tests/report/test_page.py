@@ -221,11 +221,6 @@ def test_every_figure_of_the_paper_is_held_against_ours(material):
     assert both[24].names == (f"fig07_landscape_{ENV}_trpo_agent1",)
 
 
-@pytest.mark.parametrize(("seconds", "words"), [(3.2, "3 s"), (99.0, "99 s"), (200.0, "3 min"), (7200.0, "2.0 h")])
-def test_durations_are_said_as_a_person_would(seconds, words):
-    assert render.duration(seconds) == words
-
-
 def test_names_are_sorted_by_their_numbers():
     names = ["fig07_cut_N10000", "fig07_cut_N2000", "fig12", "fig01"]
     assert sorted(names, key=render.numbered) == ["fig01", "fig07_cut_N2000", "fig07_cut_N10000", "fig12"]

@@ -23,6 +23,7 @@ from dpg.report.page.records import Record, machines, total
 from dpg.report.style import WIDTH, look
 from dpg.report.tables import SOURCES, TASK_SOURCES, Tables, distinct, final_returns, interval_over_agents, select
 from dpg.runtime.schema import Params
+from dpg.runtime.units import duration, size
 
 LARGEST_SVG = 400_000  # bytes: beyond, a figure is embedded as PNG
 MOST_ROWS = 100  # of a table that is shown; the rest is in its file
@@ -255,23 +256,9 @@ def returns(material: Material) -> Iterator[tuple[str, str, int, int]]:
         yield f"{env}, {look(str(algorithm)).label}", f"{mean} [{low}, {high}]", len(finals), int(rows["pairs"].max())
 
 
-def duration(seconds: float) -> str:
-    """Seconds as a person would say them."""
-    if seconds < 99.5:
-        return f"{seconds:.0f} s"
-    if seconds < 99.5 * 60:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
-
-
 def percent(share: float) -> str:
     """A share, to a tenth of a hundredth; nothing where it is not known."""
     return f"{share:.1%}" if math.isfinite(share) else ""
-
-
-def size(count: float) -> str:
-    """Bytes as a person would say them."""
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
 
 
 def slug(title: str) -> str:
