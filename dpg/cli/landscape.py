@@ -68,7 +68,7 @@ def landscape(
     found = load(snapshot)
     project.make_importable(project.around(snapshot))
     timesteps = found.recipe.common.timesteps
-    regimes = tuple(sorted(set(update_pairs or [timesteps])))
+    regimes = tuple(sorted(set(update_pairs or [found.recipe.batch_pairs])))
     _check_counts(regimes, timesteps, sorted(fewer or []), pairs, random_norm, output)
     from dpg.probes.landscape import Grid
     from dpg.probes.landscape_plan import LandscapeSpec
@@ -107,7 +107,7 @@ def _check_counts(
     for count in regimes:
         if count < 1 or count % timesteps:
             raise UserError(
-                f"--update-pairs {count}: must be a multiple of the snapshot's pairs an iteration ({timesteps})"
+                f"--update-pairs {count}: must be a multiple of {timesteps}, the pairs of a stream of this snapshot"
             )
     for count in fewer:
         if not 0 < count < pairs:
