@@ -31,7 +31,7 @@ repro: setup  ## Run the pipeline for params.yaml, up to reports/index.html
 	$(BIN)/python -m dvc repro
 	@echo "==> report: $$PWD/reports/index.html"
 
-test-fast: setup  ## Run the tests that run no whole pipeline: under three minutes on two cores
+test-fast: setup  ## Run the tests that need no whole pipeline: a few minutes
 	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --no-loadscope-reorder -m "not pipeline"
 
 test: setup  ## Run every test: a quarter of an hour on two cores
