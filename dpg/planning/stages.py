@@ -13,9 +13,9 @@ from itertools import product
 import numpy as np
 
 from dpg.agent.snapshot import Snapshot
-from dpg.learning import campaign
 from dpg.planning.cells import SNAPSHOT_HEADER, TaskSpec, UntrainedCell
-from dpg.planning.work import FLOAT, ShardGroup, StageWork, collected_streams, rollouts, whole_episodes
+from dpg.planning.training import ablation, regimes, train
+from dpg.planning.work import FLOAT, ROW, ShardGroup, StageWork, collected_streams, rollouts, whole_episodes
 from dpg.probes import (
     baselines,
     evaluation,
@@ -34,7 +34,6 @@ from dpg.probes.stream_blocks import StreamShard
 from dpg.runtime.schema import Params
 from dpg.streams import measurable
 
-ROW = 140  # bytes of a table's row as CSV: between 60 and 250
 PATIENCES = 2.5  # epochs of a fit, relative to its patience: between 10 and 22 of 60 for Hopper
 SHORT_EPISODE = 25  # pairs, of an untrained walker
 FIGURE_BYTES = {"png": 140_000, "pdf": 30_000, "svg": 120_000}
@@ -67,73 +66,6 @@ def figures(params: Params, tasks: Mapping[str, TaskSpec]) -> int:
     missing = sum(FIGURES_OF_STAGE.get(stage, 0) for stages in without for stage in stages)
     comparison = any("ablation" not in stages for stages in without)
     return 1 + comparison + len(params.envs) * (FIGURES_OF_TASK + len(params.algorithms) * of_cell) - missing
-
-
-def train(cell: UntrainedCell) -> StageWork:
-    """Training, and the snapshots that it keeps."""
-    budget = cell.budget.train
-    groups = campaign.groups_of(cell.recipe, budget.agents, budget.group_size)
-    kept = budget.agents * (len(cell.trained) + 1)
-    return _campaign("train", cell, groups, budget.snapshot_every, kept)
-
-
-def ablation(cell: UntrainedCell) -> StageWork:
-    """The same training without a baseline; its snapshots are not kept."""
-    budget, recipe = cell.budget.train, cell.recipe
-    bare = recipe.model_copy(update={"common": recipe.common.model_copy(update={"baseline": "none"})})
-    groups = campaign.groups_of(bare, budget.agents, budget.group_size)
-    return _campaign("ablation", cell, groups, budget.snapshot_every)
-
-
-def regimes(params: Params, task: TaskSpec) -> StageWork:
-    """Training over sample sizes and learning rates."""
-    groups = campaign.regimes(params, task.env_id)
-    cell = UntrainedCell(params, task, groups[0].recipe.algorithm)
-    work = _campaign("regimes", cell, groups, campaign.tenth_of_training(groups))
-    return replace(work, algorithm=None, rates_of=cell.algorithm)
-
-
-def _campaign(
-    stage: str, cell: UntrainedCell, groups: Sequence[campaign.Group], every: int, kept: int = 0
-) -> StageWork:
-    """The training of some groups, of whose snapshots so many are kept."""
-    agents = sum(len(group.agents) for group in groups)
-    rows = sum(len(group.agents) * group.recipe.iterations for group in groups)
-    return StageWork(
-        stage,
-        cell.task.env_id,
-        cell.algorithm,
-        training_rounds(groups, every, cell.snapshot_bytes),
-        gathered_bytes=2 * agents * cell.snapshot_bytes + 3 * rows * ROW,
-        output_bytes=kept * cell.snapshot_bytes + rows * ROW,
-    )
-
-
-def training_rounds(
-    groups: Sequence[campaign.Group], every: int, snapshot_bytes: int
-) -> tuple[tuple[ShardGroup, ...], ...]:
-    """The rounds of `campaign.train`: all groups by `every` iterations, until each has reached its end.
-
-    In the first round agents collect a stream without learning, which takes time and counts no pairs.
-    """
-    rounds = [tuple(_training(group, 0, snapshot_bytes) for group in groups)]
-    for start in range(0, max(group.recipe.iterations for group in groups), every):
-        left = [(group, min(start + every, group.recipe.iterations) - start) for group in groups]
-        rounds.append(tuple(_training(group, count, snapshot_bytes) for group, count in left if count > 0))
-    return tuple(rounds)
-
-
-def _training(group: campaign.Group, iterations: int, snapshot_bytes: int) -> ShardGroup:
-    """Iterations of one group: in each an update of policies and one of value nets; a batch is processed twice."""
-    agents = len(group.agents)
-    size = agents * group.recipe.common.timesteps
-    work, held = rollouts(max(1, iterations) * size, agents), {"raw": size}
-    if iterations:
-        work |= {"prepare": 2 * iterations * size, "policy": iterations, "policy_pair": iterations * size}
-        held |= {"prepare": size, "policy_pair": size}
-    if iterations and group.recipe.common.baseline != "none":
-        work |= {"value": iterations, "value_pair": iterations * size}
-    return ShardGroup(1, work, held, iterations * size, result_bytes=agents * (snapshot_bytes + iterations * ROW))
 
 
 def checkpoint(cell: UntrainedCell) -> StageWork:

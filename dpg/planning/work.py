@@ -8,6 +8,7 @@ from dpg.planning.cells import UntrainedCell
 from dpg.probes.collection import STREAMS_AT_ONCE
 
 FLOAT = 8  # bytes
+ROW = 140  # bytes of a table's row as CSV: between 60 and 250
 
 # Amounts by kind of work (`dpg.planning.rates` lists the kinds).
 WorkUnits = Mapping[str, int | float]

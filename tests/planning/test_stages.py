@@ -9,6 +9,7 @@ from dpg.agent import snapshot
 from dpg.learning import campaign
 from dpg.planning import stages
 from dpg.planning.cells import UntrainedCell, tasks_of
+from dpg.planning.training import training_rounds
 from dpg.runtime.config import ConfigError
 from tests.pipeline.project import CELL_STAGES
 
@@ -30,7 +31,7 @@ def test_training_has_the_planned_rounds(make_recipe):
         )
     ]
     total = sum(group.num_pairs for group in groups)
-    rounds = stages.training_rounds(groups, every=1, snapshot_bytes=0)
+    rounds = training_rounds(groups, every=1, snapshot_bytes=0)
     happened = [len(results) for results in campaign.train(groups, 1, partial(map, campaign.run_shard))]
     assert [sum(load.count for load in loads) for loads in rounds] == happened
     assert sum(load.count * load.work["policy_pair"] for loads in rounds[1:] for load in loads) == total

@@ -1,0 +1,76 @@
+"""The work of the stages that train."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from dpg.learning import campaign
+from dpg.planning.cells import TaskSpec, UntrainedCell
+from dpg.planning.work import ROW, ShardGroup, StageWork, rollouts
+from dpg.runtime.schema import Params
+
+
+def train(cell: UntrainedCell) -> StageWork:
+    """Training, and the snapshots that it keeps."""
+    budget = cell.budget.train
+    groups = campaign.groups_of(cell.recipe, budget.agents, budget.group_size)
+    kept = budget.agents * (len(cell.trained) + 1)
+    return _campaign("train", cell, groups, budget.snapshot_every, kept)
+
+
+def ablation(cell: UntrainedCell) -> StageWork:
+    """The same training without a baseline; its snapshots are not kept."""
+    budget, recipe = cell.budget.train, cell.recipe
+    bare = recipe.model_copy(update={"common": recipe.common.model_copy(update={"baseline": "none"})})
+    groups = campaign.groups_of(bare, budget.agents, budget.group_size)
+    return _campaign("ablation", cell, groups, budget.snapshot_every)
+
+
+def regimes(params: Params, task: TaskSpec) -> StageWork:
+    """Training over sample sizes and learning rates."""
+    groups = campaign.regimes(params, task.env_id)
+    cell = UntrainedCell(params, task, groups[0].recipe.algorithm)
+    work = _campaign("regimes", cell, groups, campaign.tenth_of_training(groups))
+    return replace(work, algorithm=None, rates_of=cell.algorithm)
+
+
+def _campaign(
+    stage: str, cell: UntrainedCell, groups: Sequence[campaign.Group], every: int, kept: int = 0
+) -> StageWork:
+    """The training of some groups, of whose snapshots so many are kept."""
+    agents = sum(len(group.agents) for group in groups)
+    rows = sum(len(group.agents) * group.recipe.iterations for group in groups)
+    return StageWork(
+        stage,
+        cell.task.env_id,
+        cell.algorithm,
+        training_rounds(groups, every, cell.snapshot_bytes),
+        gathered_bytes=2 * agents * cell.snapshot_bytes + 3 * rows * ROW,
+        output_bytes=kept * cell.snapshot_bytes + rows * ROW,
+    )
+
+
+def training_rounds(
+    groups: Sequence[campaign.Group], every: int, snapshot_bytes: int
+) -> tuple[tuple[ShardGroup, ...], ...]:
+    """The rounds of `campaign.train`: all groups by `every` iterations, until each has reached its end.
+
+    In the first round agents collect a stream without learning, which takes time and counts no pairs.
+    """
+    rounds = [tuple(_training(group, 0, snapshot_bytes) for group in groups)]
+    for start in range(0, max(group.recipe.iterations for group in groups), every):
+        left = [(group, min(start + every, group.recipe.iterations) - start) for group in groups]
+        rounds.append(tuple(_training(group, count, snapshot_bytes) for group, count in left if count > 0))
+    return tuple(rounds)
+
+
+def _training(group: campaign.Group, iterations: int, snapshot_bytes: int) -> ShardGroup:
+    """Iterations of one group: in each an update of policies and one of value nets; a batch is processed twice."""
+    agents = len(group.agents)
+    size = agents * group.recipe.common.timesteps
+    work, held = rollouts(max(1, iterations) * size, agents), {"raw": size}
+    if iterations:
+        work |= {"prepare": 2 * iterations * size, "policy": iterations, "policy_pair": iterations * size}
+        held |= {"prepare": size, "policy_pair": size}
+    if iterations and group.recipe.common.baseline != "none":
+        work |= {"value": iterations, "value_pair": iterations * size}
+    return ShardGroup(1, work, held, iterations * size, result_bytes=agents * (snapshot_bytes + iterations * ROW))
