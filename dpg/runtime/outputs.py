@@ -5,11 +5,10 @@ import platform
 import shutil
 import sys
 import time
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -105,13 +104,8 @@ def write_atomic(text: str, path: Path) -> None:
         draft.write_text(text, encoding="utf-8")
 
 
-def write_table(rows: Sequence[Any] | pd.DataFrame, path: Path, kind: type | None = None) -> pd.DataFrame:
-    """Write rows (dataclasses of one `kind`) as CSV with floats at full precision, and return them as a table.
-
-    `kind` gives the columns where there may be no rows.
-    """
-    columns = None if kind is None else [each.name for each in fields(kind)]
-    table = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame([asdict(row) for row in rows], columns=columns)
+def write_table(table: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Write a table as CSV with floats at full precision, and return it."""
     table.to_csv(path, index=False, lineterminator="\n")
     return table
 

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,14 +19,6 @@ from dpg.runtime.outputs import (
     write_reasons,
     write_table,
 )
-
-
-@dataclass(frozen=True)
-class Row:
-    name: str
-    count: int
-    value: float
-
 
 ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT_S = 300.0  # seconds for anything to happen
@@ -185,7 +176,7 @@ def test_a_process_whose_dvc_has_ended_publishes_nothing(start, tmp_path):
 def test_floats_survive_a_table_to_the_last_bit(tmp_path):
     values = [0.1, 1 / 3, np.nextafter(1.0, 2.0), 1e-300, float("nan")]
     path = tmp_path / "table.csv"
-    write_table([Row("a", index, value) for index, value in enumerate(values)], path)
+    write_table(pd.DataFrame({"name": "a", "count": range(5), "value": values}), path)
     table = read_table(path)
     np.testing.assert_array_equal(table["value"], values)
     assert list(table.columns) == ["name", "count", "value"]
@@ -206,7 +197,7 @@ def test_a_tasks_id_comes_back_as_it_was(env_id, tmp_path):
 
 
 def test_a_table_without_rows_has_its_columns_all_the_same(tmp_path):
-    write_table([], tmp_path / "table.csv", Row)
+    write_table(pd.DataFrame(columns=["name", "count", "value"]), tmp_path / "table.csv")
     assert list(read_table(tmp_path / "table.csv").columns) == ["name", "count", "value"]
 
 

@@ -20,6 +20,7 @@ STAGE = """
 import os, signal, time
 from dataclasses import dataclass
 from pathlib import Path
+import pandas as pd
 from safetensors.numpy import save
 from dpg.runtime.outputs import write_table
 from dpg.runtime.seeding import Seed
@@ -71,7 +72,7 @@ def main(env: str, algorithm: str, size: int = 1000) -> None:
             rows.append(Row(job.index, float(draws.mean())))
             if job.index == WHERE - 1 and TROUBLE == "nap":
                 Path("taken").touch()
-        write_table(rows, out / "sample.csv")
+        write_table(pd.DataFrame(rows), out / "sample.csv")
 
 
 if __name__ == "__main__":
