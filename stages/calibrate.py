@@ -1,10 +1,8 @@
 """Hold every estimator against a known answer, and the same checks against estimators that are broken on purpose."""
 
-from dpg.probes import calibration
-from dpg.runtime.progress import Progress
-from dpg.runtime.shards import map_shards
+from dpg.probes import validation
 from dpg.tables.calibrate import Check
-from dpg.tables.table import write
+from dpg.tables.table import write_all
 from stages.common import entrypoint
 from stages.common.execution import run_stage
 from stages.common.scope import DATA, PipelineScope
@@ -13,16 +11,14 @@ OUT = DATA / "calibrate"
 
 
 def main() -> None:
-    """Write `data/calibrate/calibration.csv`; a check that does not come out as it should is told and stops nothing."""
-    shard = calibration.Shard(calibration.MIN_STREAMS)
-    with (
-        run_stage("calibrate", PipelineScope(), {"calibrate": {"streams": shard.streams}}, OUT) as stage,
-        Progress("calibrate", 1, "calibrations") as progress,
-    ):
+    """Write `data/calibrate/calibration.csv`; an unexpected outcome of a check is reported and stops nothing."""
+    shards = validation.plan()
+    logged = {"calibrate": {"streams": shards[0].streams}}
+    with run_stage("calibrate", PipelineScope(), logged, OUT) as stage:
         (out,) = stage.outputs
-        (checks,) = map_shards(calibration.measure, [shard], stage.context, progress=progress, work=lambda _: 1)
-        write(Check, checks, out)
-        failed = sum(not check.as_expected for check in checks)
+        results = stage.map(validation.measure, shards, lambda _: 1, unit="calibrations")
+        checks = write_all(validation.tabulate(results), out)[Check]
+        failed = int((checks["passed"] == checks["broken"]).sum())
         stage.run.log_metrics({"calibrate.checks": len(checks), "calibrate.failed": failed}, step=0)
         stage.run.log_artifacts(out, "tables")
 

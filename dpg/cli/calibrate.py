@@ -35,11 +35,11 @@ def calibrate(
 
     Deliberately broken estimators undergo the same checks: a check that cannot fail says nothing.
     """
-    from dpg.probes import calibration
+    from dpg.probes import validation
 
     started = time.monotonic()
     with Console(stderr=True).status("measuring, some 40 seconds at the default size"):
-        checks = calibration.calibrate(seed, streams)
+        checks = validation.validate(seed, streams)
     if as_json:
         typer.echo(json.dumps([dataclasses.asdict(check) for check in checks], indent=2))
     else:

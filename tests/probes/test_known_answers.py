@@ -15,10 +15,11 @@ import pytest
 from dpg.agent.acting import Actor
 from dpg.envs.linear_quadratic import TASK
 from dpg.learning.batch import values
-from dpg.probes import calibration, gradient, value
-from dpg.probes.known_answers import closed_forms, forms, measurements, noise
+from dpg.probes import gradient, validation, value
+from dpg.probes.known_answers import baselines, closed_forms, forms, gradients, measurements, noise
 from dpg.probes.known_answers.agents import (
     GAMMA,
+    SHORT,
     closed_loop,
     jacobian,
     known_agent,
@@ -27,6 +28,7 @@ from dpg.probes.known_answers.agents import (
     value_net,
 )
 from dpg.probes.known_answers.closed_forms import ClosedLoop
+from dpg.probes.stream_blocks import StreamBlock, StreamShard
 from dpg.streams import advantages
 from dpg.tables.calibrate import Check
 from tests.probes import exact_objective
@@ -73,13 +75,13 @@ def test_every_estimator_agrees_with_its_closed_form(checks):
 
 
 def test_checks_of_small_sets_with_every_shape_checked():
-    agents = calibration.known_agents(calibration.SHORT)
+    agents = gradients.known_agents(SHORT)
     sets = measurements.collect(agents["none"], 20, 8, seed=0)
     by_kind = (
-        calibration.gradient_checks(agents, sets),
-        calibration.noise_checks(sets),
-        calibration.unit_checks(sets),
-        calibration.cosine_checks(sets),
+        gradients.gradient_checks(agents, sets),
+        gradients.noise_checks(sets),
+        gradients.unit_checks(sets),
+        gradients.cosine_checks(sets),
     )
     assert [len({check.name for check in found}) for found in by_kind] == [len(found) for found in by_kind]
     assert [len(found) for found in by_kind] == [9, 6, 5, 4]
@@ -113,7 +115,7 @@ def test_the_same_check_rejects_the_estimator_when_it_is_broken(checks, name):
 def test_the_closed_forms_order_the_baselines_as_theory_does():
     """The better the baseline, the fewer pairs until signal equals noise."""
     scales = []
-    for baseline in calibration.BASELINES:
+    for baseline in gradients.BASELINES:
         found = known_agent(baseline, 10).noise()
         scales.append(np.trace(found.covariance) / (found.gradient @ found.gradient))
     assert scales == sorted(scales)
@@ -128,7 +130,7 @@ def test_the_closed_forms_order_the_baselines_of_the_probe_as_theory_does():
     state = agent.snapshot.state
     vector = tangent(state, closed_forms.value_function(agent.loop, GAMMA), agent.loop.initial.mean)
     scales = {}
-    for variant, each in calibration.baseline_agents(agent, vector).items():
+    for variant, each in baselines.baseline_agents(agent, vector).items():
         found = each.noise()
         scales[variant] = np.trace(found.covariance) / (found.gradient @ found.gradient)
     assert scales["true value", "gae"] < scales["value net", "gae"] < scales["zero", "gae"]
@@ -153,7 +155,7 @@ def test_cosines_are_predicted_to_rise_to_one():
 
 def test_what_is_calibrated_is_the_probes_own_measurement():
     agent = known_agent("value net", 10)
-    shard = gradient.Shard(agent.snapshot, (gradient.Part("estimate", 2, 0, 16, (160,)),), seed=3)
+    shard = StreamShard(agent.snapshot, (StreamBlock("estimate", 2, 0, 16, (160,)),), seed=3)
     ((expected, _),) = gradient.measure(shard)
     sets = measurements.collect(agent, 3, 16, seed=3)
     found, products = measurements.sound(agent, sets[2])
@@ -197,4 +199,4 @@ def test_relative_value_errors_and_explained_variance_by_hand():
 
 def test_too_few_streams_are_refused():
     with pytest.raises(ValueError, match="at least 16384 streams"):
-        calibration.calibrate(streams=1000)
+        validation.validate(streams=1000)

@@ -23,6 +23,8 @@ from dpg.runtime.schema import Common
 
 GAMMA = 0.95
 GAE_LAMBDA = 0.9
+# T of short streams, whose noise has a closed form, and of long ones: a whole episode, and part of another.
+SHORT, LONG = 10, 250
 
 
 @dataclass(frozen=True)

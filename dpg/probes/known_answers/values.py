@@ -1,0 +1,98 @@
+"""Checks of values: discounted returns, the value probe, and Monte Carlo estimates at states."""
+
+import numpy as np
+from jaxtyping import Float
+
+from dpg.agent.acting import Actor
+from dpg.envs.linear_quadratic import EPISODE_STEPS
+from dpg.envs.make import make_vector
+from dpg.envs.stepping import step
+from dpg.probes import state_rollouts, value
+from dpg.probes.known_answers import closed_forms, forms, measurements
+from dpg.probes.known_answers.agents import GAMMA, LONG, KnownAgent, known_agent, value_net
+from dpg.probes.known_answers.verdicts import scalar_check
+from dpg.runtime.seeding import Seed
+from dpg.streams import advantages
+from dpg.tables.calibrate import Check
+
+STATES = ((0.0, 0.0, 0.0), (2.0, -1.0, 1.0), (-1.5, 2.0, -2.0))
+
+
+def return_checks(seed: int, streams: int) -> list[Check]:
+    """Discounted returns from fixed states, against V there; V bootstraps the sum after 60 steps."""
+    agent = known_agent("true value function", LONG)
+    checks: list[Check] = []
+    for index, state in enumerate(STATES):
+        reward, end_obs = rewards_from(agent, np.array(state), streams // 8, 60, Seed(seed) / "returns" / index)
+        done, after_end = np.zeros(reward.shape, bool), np.zeros(reward.shape)
+        after_end[:, -1] = forms.evaluate(agent.value, end_obs)
+        truth = float(forms.evaluate(agent.value, np.array(state)[None])[0])
+        for gamma, title in ((GAMMA, ""), (1.0, ", gamma dropped")):
+            returns = advantages.discounted_return(reward, done, after_end, gamma)[:, 0]
+            name = f"discounted return from state {index}{title}"
+            checks.append(scalar_check(name, truth, returns, broken=gamma != GAMMA))
+    return checks
+
+
+def rewards_from(
+    agent: KnownAgent, state: Float[np.ndarray, " O"], streams: int, steps: int, seed: Seed
+) -> tuple[Float[np.ndarray, "N T"], Float[np.ndarray, "N O"]]:
+    """Rewards of `steps` steps from one state, and the observations after the last."""
+    actor = Actor.of(agent.snapshot.state)
+    envs = make_vector(agent.snapshot.recipe.env_id, streams)
+    # A number n seeds the environments with n, n + 1, ...
+    obs, _ = envs.reset(seed=(seed / "env").integer(), options={"state": np.tile(state, (streams, 1))})
+    noise = (seed / "actions").generator().standard_normal((steps, streams, 2), np.float32)
+    reward = np.empty((streams, steps))
+    for t in range(steps):
+        action = actor.act(obs, noise[t])
+        obs, reward[:, t], *_ = step(envs, action, lambda _, t=t: (t, seed), clip_actions=False)
+    return reward, obs
+
+
+def value_checks(seed: int, streams: int) -> list[Check]:
+    """The value probe's explained variance of the value net against discounted returns, on held-out streams.
+
+    The net does not learn, so that V is known. The probe scores the pairs with a known return; broken is to score all
+    pairs.
+    """
+    agent = known_agent("value net", EPISODE_STEPS)
+    predicted = value_net(agent.snapshot.state)
+    horizon = advantages.horizon(GAMMA)
+    # The probe records H pairs more than it scores: the start of a second episode.
+    known, everything = [(EPISODE_STEPS, EPISODE_STEPS - horizon)], [(EPISODE_STEPS, EPISODE_STEPS)]
+    found = np.array([_explained_variance(agent, streams // 256, Seed(seed) / "value" / index) for index in range(48)])
+    name = "explained variance of returns"
+    return [
+        scalar_check(name, closed_forms.explained_variance(agent.loop, predicted, GAMMA, scored), found, broken=broken)
+        for scored, name, broken in ((known, name, False), (everything, f"{name}, unknown ones counted", True))
+    ]
+
+
+def _explained_variance(agent: KnownAgent, streams: int, seed: Seed) -> float:
+    """From the value probe: the net against the returns of held-out streams."""
+    rows = value.measure(value.ValueShard(agent.snapshot, streams * agent.timesteps, seed.integer()))
+    (found,) = [row.explained_variance for row in rows if (row.split, row.target) == ("heldout", "returns")]
+    return found
+
+
+def state_checks(seed: int, streams: int) -> list[Check]:
+    """Rollouts from states, against the expected return of as many pairs, state by state.
+
+    Broken is to end rollouts at time limits: states late in their episodes then lose the rest of the return.
+    """
+    agent = known_agent("value net", LONG)
+    steps = 1 + advantages.horizon(GAMMA)
+    zero = forms.constant(0.0, 3)
+    expected = agent.loop.over_actions(closed_forms.advantages(agent.loop, zero, GAMMA, 1.0, steps)[-1])
+    moments = agent.snapshot.state.obs_moments
+    truncating = measurements.with_common(agent, time_limit="terminal")
+    checks: list[Check] = []
+    for title, snapshot in (("", agent.snapshot), (", time limits taken for ends", truncating.snapshot)):
+        found = state_rollouts.measure(state_rollouts.RolloutShard(snapshot, streams // 36, 8, seed))
+        truth = forms.evaluate(expected, found.obs * moments.std + moments.mean)
+        # States are drawn: the mean of their true values is the truth.
+        gap = found.return_.mean(axis=1) - truth
+        name = f"mean value at states, by rollouts{title}"
+        checks.append(scalar_check(name, float(truth.mean()), gap + truth.mean(), broken=bool(title)))
+    return checks
