@@ -5,6 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+import torch
+from threadpoolctl import threadpool_limits
+
 from dpg.agent.snapshot import Snapshot
 from dpg.diagnose.measurements import Plan, root
 from dpg.diagnose.tiers import TIERS
@@ -36,7 +39,13 @@ class Rates:
 
 
 def measure(snapshot: Snapshot, seed: int) -> Rates:
-    """Rates of this agent on this machine."""
+    """Rates of this agent on this machine, on one thread as workers have it."""
+    torch.set_num_threads(1)
+    with threadpool_limits(1):
+        return _measure(snapshot, seed)
+
+
+def _measure(snapshot: Snapshot, seed: int) -> Rates:
     seeds = [root(snapshot, seed) / "rates" / index for index in range(STREAMS_AT_ONCE)]
     fresh_streams(snapshot, seeds, 2)  # loads and compiles
     seconds, streams = timed(lambda: fresh_streams(snapshot, seeds, PAIRS))

@@ -20,6 +20,7 @@ CHECKS: tuple[Check, ...] = (
     gradients.AGREEMENT,
     gradients.LOG_STD,
     gradients.BASELINES,
+    updates.FITTED_NOISE,
     updates.UPDATES,
 )
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from scipy import stats
 
 from dpg.diagnose.evidence import Evidence
@@ -114,7 +115,7 @@ def layers(evidence: Evidence) -> Figure:
         axes.barh(y + offset, [row[index] for row in rows], 0.34, color=color, label=label)
     axes.set_yticks(y, [row[0] for row in rows])
     axes.invert_yaxis()
-    axes.set_xlabel("share of the whole (a layer whose signal drowns in noise may come out negative)")
+    axes.set_xlabel("share of the whole; noise may make one negative")
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     style.quiet_grid(axes, "x")
     return figure
@@ -131,12 +132,14 @@ def updates(evidence: Evidence) -> Figure:
     left.errorbar(gains.heldout_gain, reward, yerr=error, fmt="o", color=BLUE, elinewidth=0.8, markersize=3)
     left.axhline(0, color=style.GREY, linewidth=0.8)
     left.axvline(0, color=style.GREY, linewidth=0.8)
-    left.set_xlabel("gain of the surrogate, held-out batch")
+    left.set_xlabel("surrogate's gain, held-out batch")
     left.set_ylabel("change of the return")
+    left.ticklabel_format(axis="x", scilimits=(-5, 5))
+    left.xaxis.set_major_locator(MaxNLocator(4))
     right.scatter(gains.own_gain, gains.heldout_gain, s=10, color=BLUE)
     ends = [min(0.0, gains.own_gain.min()), gains.own_gain.max()]
     right.plot(ends, ends, color=style.GREY, linewidth=0.8)
     right.axhline(0, color=style.GREY, linewidth=0.8)
-    right.set_xlabel("gain of the surrogate, own batch")
+    right.set_xlabel("surrogate's gain, own batch")
     right.set_ylabel("held-out batch")
     return figure

@@ -5,30 +5,28 @@ from collections.abc import Sequence
 
 from dpg.diagnose import figures
 from dpg.diagnose.evidence import CONFIDENCE, RESAMPLES, Evidence, UnmeasuredError
-from dpg.diagnose.findings import Check, Effect
+from dpg.diagnose.findings import Check, Effect, Range
 from dpg.probes.gain_tables import interval
 from dpg.runtime.schema import Statistics
 
 STATISTICS = Statistics(confidence=CONFIDENCE, resample="estimates", resamples=RESAMPLES)
 
 
-def update_gains(evidence: Evidence) -> Sequence[Effect]:
-    """Of whole updates from batches of training's size."""
+def _gain(evidence: Evidence, quantity: str, label: str, acceptable: Range | None = None, unit: str = "") -> Effect:
+    """The mean of a quantity over whole updates, which are the units."""
     gains = evidence.gains
     if gains is None:
         raise UnmeasuredError(evidence.missing["updates"])
     sizes = {"updates": len(gains.own_gain), "episodes each": gains.before.shape[1], "pairs": int(gains.pairs.sum())}
-    effects = []
-    for quantity, label, unit in (
-        ("relative reward", "change of the return by a whole update", "%"),
-        ("lowering share", "share of updates that lower it", ""),
-        ("own surrogate", "gain of the surrogate on the update's own batch", ""),
-        ("held-out surrogate", "gain of the surrogate on a held-out batch", ""),
-    ):
-        found = interval([gains], quantity, STATISTICS, evidence.plan.seed)
-        acceptable = (0.0, math.inf) if quantity == "relative reward" else None
-        effects.append(Effect(label, found, sizes, acceptable, unit))
-    return effects
+    return Effect(label, interval([gains], quantity, STATISTICS, evidence.plan.seed), sizes, acceptable, unit)
+
+
+def reward_gains(evidence: Evidence) -> Sequence[Effect]:
+    """Of whole updates from batches of training's size."""
+    return [
+        _gain(evidence, "relative reward", "change of the return by a whole update", (0.0, math.inf), "%"),
+        _gain(evidence, "lowering share", "share of updates that lower it"),
+    ]
 
 
 UPDATES = Check(
@@ -36,14 +34,44 @@ UPDATES = Check(
     question="Do whole updates raise the reward?",
     needs=("updates",),
     parts=("policy update",),
-    measure=update_gains,
+    measure=reward_gains,
     rule="found if whole updates, from batches of training's size, lower the return on average",
-    why="Training does this next. A gain on its own batch that a held-out one does not confirm is fitted noise; one "
-    " that it confirms while the return falls is a surrogate that misleads.",
+    why="Training does this next. Episodes before and after an update are run from the same seeds.",
     remedies=(
-        "Not confirmed: take smaller steps (rate, epochs, clip), or more pairs for each update.",
-        "Confirmed, and the return falls: the advantages mislead; see value error and time limit, or lower gamma.",
+        "If the gain of the surrogate is noise (see fitted noise): smaller steps, or more pairs for each update.",
+        "If it holds and the return falls: the advantages mislead; see value error and time limit, or lower gamma.",
         "Stop here: the best agent of this recipe may be behind it.",
+    ),
+    draw=figures.updates,
+)
+
+
+def confirmed_gains(evidence: Evidence) -> Sequence[Effect]:
+    """The gain on a held-out batch over that on the update's own."""
+    gains = evidence.gains
+    if gains is not None and not gains.own_gain.mean() > 0:
+        raise UnmeasuredError("updates do not raise the surrogate of their own batch: there is no gain to confirm")
+    label = "share of the surrogate's gain on an update's own batch that a held-out batch confirms"
+    return [
+        _gain(evidence, "confirmed share", label, (0.1, math.inf)),
+        _gain(evidence, "own surrogate", "gain of the surrogate on the update's own batch"),
+        _gain(evidence, "held-out surrogate", "gain of the surrogate on a held-out batch"),
+    ]
+
+
+FITTED_NOISE = Check(
+    name="fitted noise",
+    question="Does what an update gains hold on fresh pairs?",
+    needs=("updates",),
+    parts=("policy update",),
+    measure=confirmed_gains,
+    rule="found if less than a tenth of the surrogate's gain is there on a held-out batch of as many pairs",
+    why="An update climbs the surrogate of its own batch. What a fresh batch from the same policy does not show is "
+    "fitted noise: it moves the policy, and costs trust region, for nothing.",
+    remedies=(
+        "Fewer epochs, larger minibatches or a lower rate: they fit the batch less.",
+        "More pairs for each update: gradient agreement says how many.",
+        "If the return no longer rises, this is what convergence looks like: there is no signal left to fit.",
     ),
     draw=figures.updates,
 )
