@@ -35,8 +35,13 @@ def measure(params: Params, cells: Sequence[CellName], stages: Sequence[str]) ->
     kinds = [[stage for stage in stages if (stage in DRAWING) == drawn] for drawn in (False, True)]
     calls = [(partial(measure_cells, raw), share) for share in shares(cells, loky.cpu_count())]
     calls += [(measure_stages, some) for some in kinds if some]
-    with ThreadPoolExecutor(loky.cpu_count()) as pool:
-        parts = list(pool.map(lambda call: _in_fresh_process(*call), calls))
+    workers, pool = [LocalProcesses(1) for _ in calls], ThreadPoolExecutor(loky.cpu_count())
+    try:
+        parts = list(pool.map(_measured, workers, *zip(*calls, strict=True)))
+    finally:  # after Ctrl-C, too, which the workers themselves ignore
+        for each in workers:
+            each.close()
+        pool.shutdown(cancel_futures=True)
     return Measurements(
         rates={cell: rates for part in parts for cell, rates in part.rates.items()},
         worker=max((part.worker for part in parts), key=lambda startup: startup.resident),
@@ -57,15 +62,13 @@ def shares(cells: Sequence[CellName], processes: int) -> list[list[CellName]]:
     return [[cell for cell in picked if tasks.index(cell[0]) % width == index] for index in range(width)]
 
 
-def _in_fresh_process(function: Callable[[Any], Measurements], argument: object) -> Measurements:
+def _measured(workers: LocalProcesses, function: Callable[[Any], Measurements], argument: object) -> Measurements:
     """Call a function in a new worker like those of the stages, which imports nothing but the function's own module."""
-    workers = LocalProcesses(1)
     try:
         ((_, done),) = workers.finished([workers.submit(function, argument, avoid=())])
     except (UserError, WorkersLostError) as error:
         raise MeasuringError(f"measuring on this machine failed: {error}") from error
-    finally:
-        workers.close()
+    workers.close()
     if done.error:
         raise MeasuringError(f"measuring on this machine failed: {done.error}")
     return done.result
