@@ -1,7 +1,7 @@
-"""One equation for NumPy and PyTorch: the namespace that an array's functions come from.
+"""One equation for NumPy and PyTorch: the namespace of an array's functions.
 
-Agents act in NumPy and learn in PyTorch. What both need (a network's forward pass, a log-probability) is written once
-in terms of `namespace(x)`, for the functions that the two libraries name alike.
+Agents act in NumPy and learn in PyTorch. Equations that both need (a network's forward pass, a log-probability) are
+written once with `namespace(x)`, for functions that have the same name in both libraries.
 """
 
 from typing import Any

@@ -1,7 +1,6 @@
 """Ratios of unbiased squares, which noise may make negative.
 
-Means of several of them are taken of the squares, and the ratio last: a root taken first, of what is set to zero where
-it is negative, is too large on average.
+Average the squares first and take the ratio last: a mean of roots, with negative values set to zero, is biased upwards.
 """
 
 import numpy as np

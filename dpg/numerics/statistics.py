@@ -1,11 +1,11 @@
 """Means with intervals, from few independent units.
 
-The independent unit is an agent, a stream, an episode, an estimate. Never a cosine, since cosines share members.
+The independent unit is an agent, a stream, an episode or an estimate; never a cosine, since cosines share members.
 
-Every interval is the wider of two at either end. The bootstrap follows the skewness of the data, but no resample
-reaches beyond the outermost units: of N units all lie on one side of the truth by chance in 2^(1-N), of three in every
-fourth experiment. Student's t allows for that; with the jackknife's standard error (Efron and Tibshirani 1993, chapter
-11) it serves any statistic, and for a mean it is the textbook interval.
+At either end, every interval is the wider of two. The bootstrap follows the skewness of the data, but no resample
+reaches beyond the outermost units: all N units lie on one side of the truth with probability 2^(1-N), three units in
+one experiment of four. Student's t accounts for that; with the jackknife's standard error (Efron and Tibshirani 1993,
+chapter 11) it serves any statistic, and for a mean it is the textbook interval.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,12 +19,12 @@ from dpg.numerics.ratios import ratio
 
 Indices = Int[np.ndarray, "B N"]
 
-# How much of the jackknife's variance of a mean over pairs is taken off where members do not differ: see `of_pairs`.
+# Reduction of the jackknife variance of a mean over pairs whose members do not differ: see `of_pairs`.
 SECOND_ORDER = 0.4
 
 
 class Interval(NamedTuple):
-    """A point estimate and the ends of its confidence interval; NaN where the data cannot give them."""
+    """A point estimate and the ends of its confidence interval; NaN if the data do not determine them."""
 
     mean: float
     low: float
@@ -32,9 +32,9 @@ class Interval(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """A statistic of N independent units, and a value a unit whose mean it is: their own, or a pseudo-value.
+    """A statistic of N independent units, and one value or jackknife pseudo-value for each, whose mean it is.
 
-    A `cosine` lies between -1 and 1, and so do the ends of its interval.
+    The ends of the interval of a `cosine` lie between -1 and 1.
     """
 
     point: float
@@ -63,7 +63,7 @@ def of_pairs(similarity: Float[np.ndarray, "N N"], *, cosine: bool = False) -> S
     signal: 87 to 99 %, 88 to 99 %, 76 to 95 %, and this one, on Fisher's scale, 91 to 97 %; 90 % where a weak signal
     lies in the one direction that holds most of the noise.
 
-    Two members have one similarity, which tells nothing of how far another would lie: they count as one unit.
+    Two members have a single similarity, which carries no information about its variance: they count as one unit.
     """
     members = len(similarity)
     if members < 3:
@@ -84,7 +84,7 @@ def of_pairs(similarity: Float[np.ndarray, "N N"], *, cosine: bool = False) -> S
 
 
 def sample_interval(sample: Sample, confidence: float, resamples: int, rng: np.random.Generator) -> Interval:
-    """A sample's statistic and its interval; fewer than two units have none: NaN."""
+    """A sample's statistic and its interval, NaN with fewer than two units."""
     units = len(sample.values)
     if units < 2 or not np.isfinite(sample.point):
         return Interval(sample.point, float("nan"), float("nan"))
@@ -116,10 +116,10 @@ def pairwise_interval(
 def nested_interval(samples: Sequence[Sample], confidence: float, resamples: int, rng: np.random.Generator) -> Interval:
     """The mean of G independent samples' statistics, and its interval: samples are resampled, and units within each.
 
-    What units add to the spread of the G statistics is taken off before they are resampled, else it would count twice:
-    the statistics are drawn together until their variance is that of the samples alone (shrunken residuals, Davison and
-    Hinkley 1997, section 3.8). Student's t is that of the G statistics. With one sample it is that sample's interval.
-    Samples without a statistic (NaN) are left out.
+    The contribution of the units to the variance of the G statistics is removed before they are resampled, else it
+    would count twice: the statistics are shrunken until their variance is that between samples (shrunken residuals,
+    Davison and Hinkley 1997, section 3.8). Student's t is that of the G statistics. With one sample it is that sample's
+    interval. Samples without a statistic (NaN) are excluded.
     """
     known = [sample for sample in samples if np.isfinite(sample.point)]
     if len(known) < 2:
@@ -156,7 +156,7 @@ def on_fishers_scale(interval: Interval) -> Interval:
 
 
 def root(interval: Interval) -> Interval:
-    """That of a square as that of its root; what noise made negative counts as zero."""
+    """The interval of a root from that of its square; negative values, due to noise, count as zero."""
     return Interval(*(float(np.sqrt(np.maximum(end, 0.0))) for end in interval))
 
 
@@ -168,9 +168,9 @@ def bootstrap(
     resamples: int,
     rng: np.random.Generator,
 ) -> Interval:
-    """An interval of any statistic of N units, which maps indices of units, (B, n), to B values.
+    """An interval of any statistic of N units, a function of indices of units (B, n) with B values.
 
-    With fewer than two units, or where the statistic has no value without one of them, there is no interval: NaN.
+    NaN with fewer than two units, or if the statistic has no value without one of them.
     """
     if num_units < 2 or not np.isfinite(point):
         return Interval(point, float("nan"), float("nan"))
@@ -179,7 +179,7 @@ def bootstrap(
 
 
 def all_but_one(num_units: int) -> Int[np.ndarray, "N N-1"]:
-    """The indices of N units without one of them, for each."""
+    """For each of N units, the indices of the others."""
     others = np.arange(num_units - 1)
     return others + (others >= np.arange(num_units)[:, None])
 
@@ -190,7 +190,7 @@ def wider_interval(
     without: Sequence[Float[np.ndarray, " _"]],
     confidence: float,
 ) -> Interval:
-    """The wider, at either end, of expanded percentiles and of Student's t with the jackknife's standard error.
+    """At either end, the wider of expanded percentiles and of Student's t with the jackknife's standard error.
 
     `resampled` are the statistic's values on resamples, `without` those on all units but one, an array for each
     independent group of units. Variances of groups add up, with Welch and Satterthwaite's degrees of freedom;
@@ -212,7 +212,7 @@ def expanded_percentiles(point: float, values: Float[np.ndarray, " B"], num_unit
     """The interval of a statistic from its values on B resamples of N units (Hesterberg, arXiv:1411.5279, sec. 5.3).
 
     A plain percentile interval is too narrow for few units by sqrt((N-1)/N) and by using normal instead of t quantiles,
-    so its nominal level is widened to Phi(sqrt(N/(N-1)) t_{alpha/2, N-1}). Without a value there is no interval: NaN.
+    so its level is widened to Phi(sqrt(N/(N-1)) t_{alpha/2, N-1}). NaN without a value.
     """
     if num_units < 2 or not (np.isfinite(point) and np.isfinite(values).any()):
         return Interval(point, float("nan"), float("nan"))
@@ -237,7 +237,7 @@ def rank_correlation(
     x: Float[np.ndarray, "*#batch N"], y: Float[np.ndarray, "*#batch N"]
 ) -> Float[np.ndarray, "*batch"]:
     """Spearman's correlation, ties at their mean rank; NaN where one of the two is constant."""
-    from scipy.stats import rankdata  # half a second, which no worker has to spend
+    from scipy.stats import rankdata  # imported late: it takes half a second, and workers do not need it
 
     ranks = [rankdata(values, axis=-1) for values in (x, y)]
     a, b = (rank - rank.mean(axis=-1, keepdims=True) for rank in ranks)

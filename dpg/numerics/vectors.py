@@ -1,4 +1,4 @@
-"""Parameter vectors: named arrays laid in one vector, and the geometry of sets of vectors.
+"""Parameter vectors: named arrays flattened into one vector, and the geometry of sets of vectors.
 
 An agent's parameters are ONE vector of D numbers, since gradients, update steps, landscapes and conjugate gradients
 all live in that space; a `Layout` gives the named arrays as views of it. Functions work on trailing axes and on NumPy
@@ -75,9 +75,9 @@ def dot(a: Any, b: Any) -> Any:
 
 
 def conjugate_gradient(product: Callable[[Any], Any], b: Any, steps: int, tolerance: float = 1e-10) -> Any:
-    """x with A x = b, for each member of a population of symmetric positive definite A, by `steps` iterations.
+    """Solve A x = b for each member of a population of symmetric positive definite A, in `steps` iterations.
 
-    `product` maps x (..., D) to A x. A member whose squared residual falls to `tolerance` of |b|^2 stays where it is.
+    `product` maps x (..., D) to A x. A member stops when its squared residual is at most `tolerance` |b|^2.
     (Hestenes and Stiefel 1952; Nocedal and Wright, algorithm 5.2.)
     """
     where = namespace(b).where

@@ -1,6 +1,6 @@
-"""Batches of any size from a snapshot, each for an update of its own, and what updates gain on them.
+"""Batches of any size from a snapshot, one for each of several updates, and the surrogate gains on them.
 
-What is held beside the batches themselves does not grow with their size.
+Memory beyond the batches themselves does not grow with their size.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from dpg.learning.update import objective_over
 from dpg.probes.collection import STREAMS_AT_ONCE, fresh_streams
 from dpg.runtime.seeding import Seed
 
-PAIRS_AT_ONCE = 256  # of a batch, for some policies together
+PAIRS_AT_ONCE = 256  # of a batch, when the surrogate of some policies is evaluated
 
 
 def fresh_batch(snapshot: Snapshot, seeds: Sequence[Seed], pairs: int) -> tuple[Batch, Int[np.ndarray, " U"]]:

@@ -1,19 +1,19 @@
-"""Relative errors of value nets as the authors' release defines them, and what its definition does by itself.
+"""Relative errors of value nets as the authors' release defines them.
 
 Source: MadryLab/implementation-matters, `src/policy_gradients/steps.py` (`value_loss_returns` and `value_loss_gae` with
 `re=True`), called by `logging.py: log_value_losses`. That the paper's figures 4, 13 and 14 come from that code is an
 inference: it is of the same group and logs the same two quantities, and the axis of the paper's GAE errors, down to
 2^-11, suits its square.
 
-There a return is the discounted sum of the rewards that were recorded. It stops where an episode ends, time limits
-included, and at the end of the batch, and nothing stands for what would have followed. Pairs after which an episode
-ended are dropped; the last pair of a batch is one of them only if an episode ended there too.
+There, a return is the discounted sum of the recorded rewards. It stops where an episode ends, including at time limits,
+and at the end of the batch, without a bootstrap value. Pairs after which an episode ended are dropped; the last pair of
+a batch is dropped only if an episode ended there.
 
-Departures. A target of zero makes the release's errors infinite or undefined: here such pairs are left out of the mean,
-and the number of those that are in is reported. Where value clipping is on, the release squares the worse of the
-plain and the clipped prediction; here it is the plain one. The GAE target is the one that the net was fitted to here,
-which bootstraps at time limits unless they are terminal, and at the end of a batch with the value of the next state
-(the release: with that of the last).
+Departures. A target of zero makes the release's errors infinite or undefined: here such pairs are excluded from the
+mean, and the number of included pairs is reported. With value clipping, the release squares the worse of the plain and
+the clipped prediction; here it is the plain one. The GAE target is the one to which the net was fitted here. It
+bootstraps at time limits unless they are terminal, and at the end of a batch with the value of the next state (the
+release: of the last state).
 """
 
 from typing import NamedTuple
@@ -50,7 +50,7 @@ def gae_error(
 ) -> Error:
     """Mean (V - y)^2 / |y| over the pairs that are kept and whose y is not zero (`value_loss_gae`).
 
-    A square over an absolute value: it has the unit of y, and is no share of it.
+    A square over an absolute value has the unit of y: it is not a relative error.
     """
     return _mean_over_size((predicted - target) ** 2, target, kept)
 

@@ -31,8 +31,8 @@ SHORT, LONG = 10, 250
 class KnownAgent:
     """A snapshot, and the value function inside its advantages as a form: its net's, zero, or the true one.
 
-    With `exact` the value function is the true one, which no net of the snapshot can be: the probe has to be given it.
-    Where there is a `baseline`, advantages are discounted returns less that, and the value function closes them.
+    With `exact` it is the true one, which the snapshot's net cannot represent: the probe must be given its values. With
+    a `baseline`, advantages are discounted returns minus the baseline, bootstrapped with the value function.
     """
 
     snapshot: Snapshot
@@ -57,7 +57,7 @@ class KnownAgent:
         return self.snapshot.recipe.common.timesteps
 
     def gradient(self) -> Float[np.ndarray, " D"]:
-        """The limit of `Sums.gradient()` over more and more streams: E[score GAE] / sigma(GAE)."""
+        """The limit of `GradientSums.gradient()` for many streams: E[score GAE] / sigma(GAE)."""
         episodes = closed_forms.blocks(self.timesteps, EPISODE_STEPS)
         raw = closed_forms.stream_gradient(self.loop, self.value, GAMMA, self.gae_lambda, episodes)
         moments = [
@@ -79,7 +79,7 @@ class KnownAgent:
 def known_agent(baseline: str, timesteps: int) -> KnownAgent:
     """The agent with `baseline` 'true value function', 'value net' or 'none', and streams of `timesteps` pairs.
 
-    Numbers are arbitrary but for being plain, generic and, as closed forms need, without reward scaling or clips.
+    The parameters are arbitrary and generic; closed forms need them without reward scaling and clips.
     """
     architecture = Architecture(obs_dim=3, action_dim=2, policy_hidden=(), value_hidden=(), obs_clip=None)
     policy = architecture.policy_layout.flatten(
@@ -166,7 +166,7 @@ def jacobian(state: Population) -> Float[np.ndarray, "D D"]:
 
 
 def tangent(state: Population, value: Form, at: Float[np.ndarray, " O"]) -> Float[np.ndarray, " D"]:
-    """The value vector of the plane that touches a form at one raw observation."""
+    """The value vector of the tangent plane of a form at one raw observation."""
     slope = 2 * (value @ np.append(at, 1.0))[:-1]
     moments = state.obs_moments
     height = forms.evaluate(value, at[None])[0] + slope @ (moments.mean[0] - at)

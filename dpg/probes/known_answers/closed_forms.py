@@ -1,8 +1,8 @@
 """Closed forms of LinearQuadratic-v0 under a linear Gaussian policy a ~ N(K s + k, diag(exp(2 log_std))).
 
-With linear dynamics and quadratic rewards, whatever quadratic function of the state stands for the value function, be
-it the true one, zero, or a linear value net, all that follows (temporal differences, generalised advantages, returns)
-is a quadratic function of Gaussian variables. Forms over states act on (s, 1), forms over pairs on (s, a, 1).
+With linear dynamics, quadratic rewards, and any quadratic function of the state as the value function (the true one,
+zero, or a linear net), temporal differences, generalised advantages and returns are quadratic functions of Gaussian
+variables. Forms over states act on (s, 1), forms over pairs on (s, a, 1).
 """
 
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class LinearPolicy:
 
     @property
     def layout(self) -> Layout:
-        """How a gradient with respect to the policy is laid in one vector of D numbers."""
+        """The layout of a gradient with respect to the policy in a vector of D numbers."""
         return Layout((("mean", self.mean.shape), ("log_std", self.log_std.shape)))
 
     @property
@@ -41,7 +41,7 @@ class LinearPolicy:
 
 @dataclass(frozen=True)
 class ClosedLoop:
-    """A task under a policy: the maps that everything else is made of."""
+    """A task under a policy: the maps from which everything else is computed."""
 
     task: LinearQuadratic
     policy: LinearPolicy
@@ -116,7 +116,7 @@ class ClosedLoop:
 
 
 def value_function(loop: ClosedLoop, gamma: float) -> StateForm:
-    """V(s) = E sum_t gamma^t r_t from s on, without end: V = E_a[r + gamma E V(s')], a discrete Lyapunov equation.
+    """V(s) = E sum_t gamma^t r_t from s, without end: V = E_a[r + gamma E V(s')], a discrete Lyapunov equation.
 
     Raises:
         ValueError: the discounted sum diverges.
@@ -124,7 +124,7 @@ def value_function(loop: ClosedLoop, gamma: float) -> StateForm:
     transition = np.sqrt(gamma) * loop.mean_step @ loop.mean_pair
     if np.abs(np.linalg.eigvals(transition)).max() >= 1:
         raise ValueError("this policy's discounted return diverges")
-    # The equation without the noise of transitions, which then costs gamma tr(P W) at every step.
+    # Solve without transition noise, which then costs gamma tr(P W) at every step.
     quiet = np.asarray(solve_discrete_lyapunov(transition.T, loop.over_actions(loop.reward)))
     noise_reward = float(np.sum(quiet[:-1, :-1] * loop.loop_noise))
     return quiet + forms.constant(gamma * noise_reward / (1 - gamma), loop.obs_dim)
@@ -138,8 +138,8 @@ def temporal_difference(loop: ClosedLoop, value: StateForm, gamma: float) -> Pai
 def advantages(loop: ClosedLoop, value: StateForm, gamma: float, gae_lambda: float, steps: int) -> list[PairForm]:
     """Over pairs: E[GAE | s, a] where 1, 2, ..., `steps` pairs remain before the cut, which `value` bootstraps.
 
-    With the true value function it is A(s, a) whatever remains: neither lambda nor the cut has a bias. With value zero
-    and lambda 1 it is the expected discounted return of what remains.
+    With the true value function it is A(s, a) for any number of remaining pairs: neither lambda nor the cut adds a
+    bias. With value zero and lambda 1 it is the expected discounted return of the remaining pairs.
     """
     delta = temporal_difference(loop, value, gamma)
     result = [delta]
@@ -149,7 +149,7 @@ def advantages(loop: ClosedLoop, value: StateForm, gamma: float, gae_lambda: flo
 
 
 def score_expectation(loop: ClosedLoop, pair_form: PairForm, state: Gaussian) -> Float[np.ndarray, " D"]:
-    """E[grad log pi(a|s) q(s, a)] with s from `state`, laid as the policy is.
+    """E[grad log pi(a|s) q(s, a)] with s from `state`, in the policy's layout.
 
     Stein's lemma: E_a[(a - mean) / std^2 q] is E_a dq/da, an affine function of the state, and
     E_a[(((a - mean) / std)^2 - 1) q] is std^2 d^2q/da^2, a constant.
@@ -165,7 +165,7 @@ def score_expectation(loop: ClosedLoop, pair_form: PairForm, state: Gaussian) ->
 
 
 def blocks(pairs: int, limit: int) -> list[int]:
-    """Lengths of the episodes that a stream of `pairs` pairs holds; the last may be cut."""
+    """Lengths of the episodes in a stream of `pairs` pairs; the last may be cut."""
     return [limit] * (pairs // limit) + [pairs % limit] * (pairs % limit > 0)
 
 

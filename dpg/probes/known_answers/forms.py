@@ -2,7 +2,7 @@
 
 A function q(x) = x'M x + b'x + c of x in R^n is ONE symmetric matrix of n + 1 rows, [[M, b/2], [b'/2, c]], acting on
 (x, 1). An affine map from R^m to R^n is a matrix (n + 1, m + 1) whose last row is (0, ..., 0, 1). So composition is a
-matrix product, and a reward, a value function and an advantage are all of one type.
+matrix product, and rewards, value functions and advantages have one type.
 """
 
 from dataclasses import dataclass
@@ -55,7 +55,7 @@ def substitute(form: Form, inner: Affine) -> Float[np.ndarray, "m1 m1"]:
 
 
 def smooth(form: Form, covariance: Float[np.ndarray, "n n"]) -> Form:
-    """x -> E q(x + w), w ~ N(0, covariance): tr(M covariance) more than q(x)."""
+    """x -> E q(x + w) = q(x) + tr(M covariance), w ~ N(0, covariance)."""
     return form + constant(float(np.sum(form[:-1, :-1] * covariance)), len(covariance))
 
 

@@ -1,7 +1,7 @@
-"""How gradients are measured on known agents: as the gradient probe does, and broken on purpose.
+"""Measurements of gradients on known agents: those of the gradient probe, and ones that are broken on purpose.
 
-A measurement maps an agent and one set of its streams to their sufficient statistics. Each broken one is a mistake
-that is easily made and would not show in a figure; the calibration must reject every one.
+A measurement maps an agent and one set of its streams to their sufficient statistics. Each broken one is a plausible
+mistake that no figure would show; the checks must reject every one.
 """
 
 from dataclasses import replace
@@ -21,22 +21,19 @@ from dpg.streams.rollout import Streams
 
 
 def collect(agent: KnownAgent, sets: int, streams_per_set: int, seed: int) -> list[Streams]:
-    """The disjoint sets of streams that the gradient probe's estimates are made from.
-
-    Agents of one policy and one T share them, whatever their baseline.
-    """
+    """The disjoint sets of streams of the gradient probe's estimates; they do not depend on the baseline."""
     pairs = streams_per_set * agent.timesteps
     blocks = [StreamBlock("estimate", index, 0, streams_per_set, (pairs,)) for index in range(sets)]
     return [stream_blocks.collect(StreamShard(agent.snapshot, (block,), seed)) for block in blocks]
 
 
 def sound(agent: KnownAgent, streams: Streams) -> GradientMoments:
-    """The probe's own reduction, of all the streams."""
+    """The probe's own reduction of all streams."""
     return scored(agent, streams).moments([StreamPrefix(*streams.reward.shape)])
 
 
 def scored(agent: KnownAgent, streams: Streams) -> StreamScores:
-    """The probe's own, with the true value function in place of the net where the agent asks for it."""
+    """The probe's own scores; of an exact agent, with the true value function in place of the net."""
     if not agent.exact:
         return StreamScores.of(agent.snapshot, streams)
     value, end_value = (forms.evaluate(agent.value, obs) for obs in (streams.obs, streams.end_obs))
@@ -58,7 +55,7 @@ def without_gamma(agent: KnownAgent, streams: Streams) -> GradientMoments:
 
 
 def ending_at_time_limits(agent: KnownAgent, streams: Streams) -> GradientMoments:
-    """Broken: a truncated episode counts as terminated, so that nothing is bootstrapped there."""
+    """Broken: truncated episodes count as terminated, without a bootstrap value."""
     return sound(with_common(agent, time_limit="terminal"), streams)
 
 
@@ -71,12 +68,12 @@ def without_log_std(agent: KnownAgent, streams: Streams) -> GradientMoments:
 
 
 def mean_of_normalized(agent: KnownAgent, streams: Streams) -> Float[np.ndarray, " D"]:
-    """Broken: not a union's gradient but the mean of its streams', each normalised by its own mean and deviation."""
+    """Broken: the mean of the gradients of streams, each normalised by its own mean and deviation."""
     return scored(agent, streams).per_stream().gradient().mean(axis=0)
 
 
 def pairs_as_streams(agent: KnownAgent, streams: Streams) -> GradientMoments:
-    """Broken: every pair counts as a stream, as if it were independent of the others of its stream."""
+    """Broken: every pair counts as a stream, as if pairs of a stream were independent."""
     found = scored(agent, streams)
     advantage = found.estimates.advantage(found.common).reshape(-1, 1)
     apart = lambda factors: factors.reshape(-1, 1, factors.shape[-1])  # noqa: E731
@@ -98,8 +95,8 @@ def pairs_as_streams(agent: KnownAgent, streams: Streams) -> GradientMoments:
 
 
 def with_common(agent: KnownAgent, **changes: Any) -> KnownAgent:
-    """The agent measured under other common parameters than its own."""
+    """The agent, measured under changed common parameters."""
     recipe = agent.snapshot.recipe
-    # Unchecked, as what is wanted here is what no parameter file may say.
+    # Unchecked: the changes may be invalid in a parameter file.
     wrong = recipe.model_copy(update={"common": recipe.common.model_copy(update=changes)})
     return replace(agent, snapshot=replace(agent.snapshot, recipe=wrong))

@@ -1,8 +1,8 @@
-"""The covariance of one stream's gradient, in closed form, and what it predicts of cosines.
+"""The covariance of one stream's gradient in closed form, and the cosines that it predicts.
 
-A stream's states, actions, temporal differences, advantages and scores are polynomials, of degree two at most, of the
-standard normal noise z that the stream was made from. A stream's gradient is a sum of products of two of them, so its
-covariance is a sum of joint moments of four quadratic functions of z: cumulants give them exactly.
+A stream's states, actions, temporal differences, advantages and scores are polynomials of degree two at most in its
+standard normal noise z. A stream's gradient is a sum of products of two of them, so that its covariance is a sum of
+joint moments of four quadratic functions of z, which follow exactly from cumulants.
 """
 
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ def stack(
 ) -> StackedStream:
     """Every score and advantage of a stream of `pairs` pairs, cut there and bootstrapped by `value`.
 
-    With lambda 1 the advantage is Q(s, a) - V(s); where there is a `baseline`, that is what is subtracted from Q.
+    With lambda 1 the advantage is Q(s, a) - V(s), or Q(s, a) minus the `baseline`, if there is one.
     """
     o, a = loop.obs_dim, loop.action_dim
     size = o + pairs * (a + o)
@@ -77,7 +77,7 @@ def _score(
 
 @dataclass(frozen=True)
 class StreamNoise:
-    """Of a pooled gradient, for each of its streams: expectation, covariance, and the advantages' mean and deviation.
+    """For each stream of a pooled gradient: expectation and covariance, and the advantages' mean and deviation.
 
     The gradient from N streams has the covariance of one divided by N, as N grows. `mean_std` is the deviation of a
     stream's mean advantage.
@@ -91,10 +91,10 @@ class StreamNoise:
 
 
 def stream_noise(stacked: StackedStream) -> StreamNoise:
-    """The delta method's covariance of g = (G - mu S) / (n sigma), mu and sigma being made from the same streams.
+    """The covariance of g = (G - mu S) / (n sigma) by the delta method; mu and sigma are from the same streams.
 
     A stream adds x = mean_t score_t (A_t - mu) / sigma, and changes sigma by its q = mean_t (A_t - mu)^2 / sigma^2: to
-    first order the covariance is that of x - g (q - 1) / 2. What it changes in mu is of second order, as scores have
+    first order the covariance is that of x - g (q - 1) / 2. The change of mu has a second-order effect, as scores have
     mean zero. Both are means of products p_t (A_t - mu): p_t is the score or, for q, A_t - E A_t, the rest of A_t - mu
     being a number.
     """
@@ -191,8 +191,8 @@ class Cosines:
 def expected_cosines(noise: StreamNoise, streams: int, repeats: int, draws: int = 50_000) -> Cosines:
     """Of `repeats` Gaussian estimates from `streams` streams each, with the exact expectation and covariance.
 
-    The central limit theorem makes pooled estimates Gaussian. The integrals over them are taken by `draws` fixed random
-    nodes, with an error under a hundredth of a deviation of one estimate's cosine.
+    Pooled estimates are Gaussian by the central limit theorem. The integrals over them use `draws` fixed random nodes,
+    with an error below one percent of the deviation of one estimate's cosine.
     """
     root = np.linalg.cholesky(noise.covariance / streams)
     nodes = np.random.default_rng(0).standard_normal((max(2, draws // repeats), repeats, len(root)))

@@ -16,21 +16,21 @@ from dpg.runtime.budgets import UpdateGainBudget
 from dpg.tables.calibrate import Check
 
 TIMESTEPS = 50
-# Along short steps the surrogate is linear; long ones change the return by more than their episodes' noise.
+# The surrogate is linear along short steps; long ones change the return by more than the noise of episodes.
 SHORT_STEP, LONG_STEP = 1e-4, 0.05
 
 
 def update_gain_checks(seed: int, streams: int) -> list[Check]:
     """Gains in the surrogate against the product of step and gradient, and in reward against returns in closed form.
 
-    Broken are the gain on the update's own batch, which is fitted to its noise, taken for that on a held-out one; and a
-    gain in reward with before and after exchanged.
+    Broken are the gain on the update's own batch, which is fitted to its noise, instead of a held-out one; and a gain
+    in reward with before and after exchanged.
     """
     return [*surrogate_checks(stepping(SHORT_STEP), seed, streams // 256), *reward_checks(seed, streams // 512)]
 
 
 def surrogate_checks(agent: KnownAgent, seed: int, updates: int) -> list[Check]:
-    """Updates from so few pairs that much of their direction is noise."""
+    """Updates from few pairs, whose direction is mostly noise."""
     budget = UpdateGainBudget(updates=updates, update_pairs=(4 * TIMESTEPS,), episodes=2)
     (found,) = made(agent, budget, seed).regimes.values()
     step = found.policy.astype(np.float64) - agent.snapshot.state.policy
@@ -42,7 +42,7 @@ def surrogate_checks(agent: KnownAgent, seed: int, updates: int) -> list[Check]:
 
 
 def reward_checks(seed: int, updates: int) -> list[Check]:
-    """What whole episodes gain, before and after from the same seeds."""
+    """Gains of whole episodes before and after, from the same seeds."""
     agent = stepping(LONG_STEP)
     budget = UpdateGainBudget(updates=updates, update_pairs=(4 * TIMESTEPS,), episodes=8)
     found = made(agent, budget, seed)
@@ -63,7 +63,7 @@ def reward_checks(seed: int, updates: int) -> list[Check]:
 def gain_check(
     name: str, truth: Float[np.ndarray, " K"], found: Float[np.ndarray, " K"], *, broken: bool = False
 ) -> Check:
-    """The mean over updates; that of the truths stands for truth, as updates are drawn."""
+    """The mean over updates; updates are random, so the truth is the mean of their true gains."""
     return scalar_check(name, float(truth.mean()), found - truth + truth.mean(), broken=broken)
 
 

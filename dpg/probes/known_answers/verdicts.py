@@ -8,14 +8,14 @@ from scipy import special, stats
 
 from dpg.tables.calibrate import Check
 
-# A sound estimator passes this limit with probability 6.3e-5, on either side; one of fifty does with 0.3 %.
+# A sound estimator exceeds this limit with probability 6.3e-5; one of fifty does with 0.3 %.
 Z_LIMIT = 4.0
 
 
 def scalar_check(name: str, truth: float, values: Float[np.ndarray, " G"], *, broken: bool = False) -> Check:
-    """The mean of G independent values against the truth: Student's t, told as the normal score of equal probability.
+    """The mean of G independent values against the truth: Student's t, as the normal score of equal probability.
 
-    Values that do not vary at all, as those of shared streams, or are not numbers, are rejected whatever their mean.
+    Values that do not vary, as from shared streams, or that are NaN are rejected whatever their mean.
     """
     estimate, error = float(values.mean()), float(stats.sem(values))
     if error > 1e-12 * abs(estimate):
@@ -34,7 +34,7 @@ def log_check(name: str, truth: float, logarithms: Float[np.ndarray, " G"], *, b
 
 
 def predicted_check(name: str, truth: float, std: float, estimate: float, *, broken: bool = False) -> Check:
-    """An estimate whose own standard deviation is predicted, too."""
+    """An estimate whose standard deviation is predicted as well."""
     z = (estimate - truth) / std
     return Check(name, truth, estimate, std, z, abs(z) < Z_LIMIT, broken)
 
@@ -45,12 +45,12 @@ def vector_checks(
     """The mean of G > D + 4 independent vectors against the truth: all components at once, and the length along it.
 
     All at once is Hotelling's T^2, whose expectation and deviation under the truth stand as `truth` and
-    `standard_error`. It alone decides of a broken estimator: an error may well be at a right angle to the truth.
+    `standard_error`. It alone decides about a broken estimator, whose error may be orthogonal to the truth.
     """
     count, size = values.shape
     gap = values.mean(axis=0) - truth
     covariance = np.cov(values.T) / count
-    # A floor, so that the gap of a component that never varies counts as well.
+    # A floor, so that the gap of a component that never varies counts, too.
     covariance += np.eye(size) * 1e-6 * np.trace(covariance)
     squared = float(gap @ np.linalg.solve(covariance, gap))
     scale = size * (count - 1) / (count - size)
@@ -65,5 +65,5 @@ def vector_checks(
 
 
 def _normal_score(log_tail: float) -> float:
-    """z with log P(Z > z) = log_tail, which may be the logarithm of what is too small for a float."""
+    """z with log P(Z > z) = log_tail, for tails too small for a float."""
     return -float(special.ndtri_exp(log_tail))
