@@ -82,13 +82,16 @@ def _facts_table(agent: "snapshot.Snapshot") -> Table:
     known = facts(agent)
     rows = Table(Column(style="bold"), Column(overflow="fold"), box=None, show_header=False, padding=(0, 2, 0, 1))
     rows.add_row("task", known["env"])
-    rows.add_row("algorithm", known["algorithm"])
+    unknown_update = agent.source.algorithm if agent.source and "policy_update" in agent.lacks else None
+    rows.add_row("algorithm", known["algorithm"] if unknown_update is None else f"{unknown_update}, not redone here")
     rows.add_row("agent", f"{known['agent']}, of seed {known['seed']}")
     rows.add_row("iteration", f"{known['iteration']} of {known['iterations']}, after {known['pairs']:,} pairs")
     for net in ("policy", "value"):
         layers = "-".join(map(str, known[f"{net}_layers"]))
         rows.add_row(net, f"{layers} {known['activation']}, {known[f'{net}_parameters']:,} parameters")
     for section, values in known["parameters"].items():
+        if unknown_update is not None and section != "common":
+            continue  # what stands there in place of settings that are not known
         rows.add_row(section, ", ".join(f"{name} {json.dumps(value)}" for name, value in values.items()))
     if agent.source is not None:
         rows.add_row(

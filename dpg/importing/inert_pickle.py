@@ -8,6 +8,7 @@ from what was recorded.
 import io
 import math
 import pickle
+import reprlib
 from typing import Any, Self
 
 import numpy as np
@@ -68,7 +69,9 @@ class _Unpickler(pickle.Unpickler):
         return type("Inert", (Inert,), {"name": full})
 
     def persistent_load(self, pid: Any) -> Any:
-        raise UnsafeFileError(f"{self._source}: refers to an object outside the file ({pid!r:.40}); refused")
+        raise UnsafeFileError(
+            f"{self._source}: refers to an object outside the file ({reprlib.repr(pid):.60}); refused"
+        )
 
 
 def load(data: bytes, source: str) -> Any:
@@ -137,17 +140,17 @@ def _parts(node: Any) -> tuple[tuple[int, ...], np.dtype, bytes, Any]:
 
 def _shape(shape: Any) -> tuple[int, ...]:
     if not isinstance(shape, tuple) or not all(type(size) is int and 0 <= size <= MAX_BYTES for size in shape):
-        raise TypeError(f"the shape {shape!r:.40} was found")
+        raise TypeError(f"the shape {reprlib.repr(shape):.60} was found")
     return shape
 
 
 def _dtype(node: Any) -> np.dtype:
     if not is_a(node, "numpy.dtype"):
-        raise TypeError(f"the dtype {node!r:.40} was found")
+        raise TypeError(f"the dtype {reprlib.repr(node):.60} was found")
     order = node.state[1] if node.state else "|"
     text = node.args[0]
     if not isinstance(text, str) or order not in {"<", ">", "|", "="} or len(text) > 3:
-        raise TypeError(f"the dtype {text!r:.40} was found")
+        raise TypeError(f"the dtype {reprlib.repr(text):.60} was found")
     return np.dtype(order + text)
 
 

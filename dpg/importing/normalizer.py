@@ -1,6 +1,7 @@
 """The statistics of observations and returns: a pickle of VecNormalize, read as data, or an .npz of plain arrays."""
 
 import io
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,14 +48,19 @@ def _pickle(data: bytes, source: str) -> Normalizer:
         raise AgentImportError(f"{source}: normalises a Dict of observations; one array is expected")
     epsilon = _number(state, "epsilon", source)
     norm_obs = state.get("norm_obs", True)
-    obs = _running(state.get("obs_rms"), epsilon, _number(state, "clip_obs", source), source) if norm_obs else None
-    reward = _running(state.get("ret_rms"), epsilon, _number(state, "clip_reward", source), source)
+    obs = _running(state.get("obs_rms"), epsilon, _clip(state, "clip_obs", source), source) if norm_obs else None
+    reward = _running(state.get("ret_rms"), epsilon, _clip(state, "clip_reward", source), source)
     scaled = state.get("norm_reward")
     gamma = _number(state, "gamma", source) if "gamma" in state else None
     return Normalizer(obs, reward, scaled if isinstance(scaled, bool) else None, gamma, archive.sha256(data))
 
 
-def _running(node: Any, epsilon: float, clip: float, source: str) -> Statistics:
+def _clip(state: dict[str, Any], key: str, source: str) -> float | None:
+    """A bound; infinity is none."""
+    return None if state.get(key) == math.inf else _number(state, key, source)
+
+
+def _running(node: Any, epsilon: float, clip: float | None, source: str) -> Statistics:
     if not inert_pickle.is_a(node, RUNNING) or not isinstance(node.state, dict):
         raise AgentImportError(f"{source}: a RunningMeanStd is expected, not a {inert_pickle.kind(node)}")
     keys = ("mean", "var", "count")

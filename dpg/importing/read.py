@@ -1,5 +1,6 @@
 """From an agent's files to a snapshot: read as data, checked against the task, measured where they say too little."""
 
+import reprlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from dpg.importing.folder import AgentFiles
 from dpg.importing.normalizer import Normalizer
 from dpg.importing.options import Options
 
+SHORT = reprlib.Repr(maxstring=100)  # what YAML refers to again and again would have no end in full
 REWARD_CLIP = 10.0  # of scaled rewards, in Gymnasium's and Stable-Baselines3's wrappers
 
 
@@ -84,7 +86,7 @@ def _env_id(files: AgentFiles, options: Options) -> str:
     kwargs = files.arguments.get("env_kwargs") or files.config.get("env_kwargs") or files.env_kwargs
     if kwargs:
         raise AgentImportError(
-            f"{files.model}: was trained with env_kwargs {str(kwargs)[:80]}; "
+            f"{files.model}: was trained with env_kwargs {SHORT.repr(kwargs):.100}; "
             "register such a task in a module, and name both with --module and --env"
         )
     named = files.arguments.get("env")
@@ -97,7 +99,7 @@ def _check_wrappers(files: AgentFiles) -> None:
     for name in ("env_wrapper", "vec_env_wrapper", "frame_stack"):
         if found := files.config.get(name):
             raise AgentImportError(
-                f"{files.model}: trained with {name} {str(found)[:80]}; "
+                f"{files.model}: trained with {name} {SHORT.repr(found):.100}; "
                 "observations as the task gives them are expected"
             )
 

@@ -79,6 +79,15 @@ def test_without_a_normaliser_observations_are_left_as_they_are(train):
     assert found.source is not None and "no normaliser of observations" in found.source.assumed
 
 
+def test_a_normaliser_without_a_clip_clips_nothing(train):
+    trained: Trained = train()
+    wide = trained.folder / "wide.pkl"
+    bound, trained.envs.clip_obs = trained.envs.clip_obs, np.inf
+    trained.envs.save(str(wide))
+    trained.envs.clip_obs = bound
+    assert read(trained.zip, normalizer=wide).state.architecture.obs_clip is None
+
+
 def test_the_recipe_is_the_models(train):
     found = read_folder(train(learning_rate=2e-4, clip_range=0.13, ent_coef=0.01, n_epochs=3).folder)
     common, config = found.recipe.common, found.recipe.config.model_dump()

@@ -163,6 +163,16 @@ def test_an_array_that_claims_more_than_it_has_is_refused():
         inert_pickle.array(found, "mean")
 
 
+def test_nested_shared_objects_have_a_short_message():
+    """Sixty tuples of twice the one before: written out in full they have no end."""
+    nested = b"(I1\nI1\nt" + b"".join(b"p%d\n0(g%d\ng%d\nt" % (n, n, n) for n in range(60))
+    state = b"(I1\n" + nested + b"cnumpy\ndtype\n(VF8\ntRI00\nVx\nt"
+    text = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\ntR" + state + b"b."
+    with pytest.raises(AgentImportError, match="numbers are expected") as caught:
+        inert_pickle.array(inert_pickle.load(text, "deep.pkl"), "mean")
+    assert len(str(caught.value)) < 300
+
+
 def test_a_zip_that_unpacks_to_more_than_is_read_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(archive, "MAX_BYTES", 10_000)
     with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as file:
