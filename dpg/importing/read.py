@@ -17,7 +17,8 @@ from dpg.importing.folder import AgentFiles
 from dpg.importing.normalizer import Normalizer
 from dpg.importing.options import Options
 
-SHORT = reprlib.Repr(maxstring=100)  # what YAML refers to again and again would have no end in full
+SHORT = reprlib.Repr()  # values that YAML refers to again and again have no end in full
+SHORT.maxstring = SHORT.maxother = 100
 REWARD_CLIP = 10.0  # of scaled rewards, in Gymnasium's and Stable-Baselines3's wrappers
 
 
