@@ -291,6 +291,6 @@ def test_overrides_are_written_as_dvc_writes_them(tmp_path):
     shutil.copyfile(ROOT / "params.yaml", target)
     overrides.write(target, changes)
     params = config.load(target)
-    assert params == overrides.read(ROOT / "params.yaml", changes)
+    assert params.model_dump() == overrides.read(ROOT / "params.yaml", changes).model_dump()
     assert (params.ppo.lr, params.envs, params.ppo.reward_clip) == (1e-5, ("Ant-v5",), None)
     assert "# Table 1 of the paper" in target.read_text(encoding="utf-8")
