@@ -43,7 +43,7 @@ def test_a_figure_parameter_reruns_figures(project):
     ],
 )
 def test_a_bad_parameter_stops_everything_and_touches_nothing(project, name, value, words):
-    before = digest(project / "data")
+    before = results(project)
     good = (project / "params.yaml").read_text(encoding="utf-8")
     try:
         set_parameter(project, name, value)
@@ -53,7 +53,10 @@ def test_a_bad_parameter_stops_everything_and_touches_nothing(project, name, val
     assert all(word in output for word in words), output
     assert "Traceback" not in output
     assert ran(output) == {"params"}, output
-    after = digest(project / "data")
-    before.pop("params.txt", None)
-    after.pop("params.txt", None)
-    assert after == before
+    assert results(project) == before
+
+
+def results(project) -> dict[str, bytes]:
+    """All outputs but those of the stage that checks the parameters, which DVC removes before it runs."""
+    found = digest(project / "data")
+    return {name: data for name, data in found.items() if not name.startswith(("params.txt", "algorithms/"))}

@@ -241,7 +241,9 @@ def test_a_figure_is_told_by_its_file_to_be_of_its_task_alone(material, env):
         shown = names.Named("fig07_cut", env, algorithm, "")
         stages = [f"train@{task}-{each}" for task in ODD for each in ("ppo", "ppo_m")]
         assert [
-            stage for stage in [*stages, *(f"regimes@{task}" for task in ODD)] if render._of_figure(stage, shown)
+            stage
+            for stage in [*stages, *(f"regimes@{task}" for task in ODD)]
+            if render._of_figure(stage, shown, params.blocks)
         ] == [f"train@{env}-{each}" for each in ("ppo", "ppo_m") if algorithm in {None, each}] + (
             [f"regimes@{env}"] if algorithm is None else []
         )

@@ -30,7 +30,7 @@ class Named:
 def parse(name: str, params: Params) -> Named:
     """Read a name, of the experiment's tasks."""
     # The longest first: one algorithm's name may begin as another's.
-    algorithms = "|".join(sorted(params.algorithms, key=len, reverse=True))
+    algorithms = "|".join(sorted(params.blocks, key=len, reverse=True))
     after_task = rf"(?:_(?P<algorithm>{algorithms}){_REST})?"
     # The longest first: one task's name may end with another's.
     for env in sorted(params.envs, key=len, reverse=True):

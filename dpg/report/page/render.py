@@ -6,7 +6,7 @@ One file without scripts, with its images inside: it opens from a disk without a
 import base64
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -185,7 +185,7 @@ def show(material: Material, name: str, tables: Sequence[str]) -> Shown:
     records = [
         record
         for record in material.records.values()
-        if record.name.split("@")[0] in stages and _of_figure(record.name, named, material.params.algorithms)
+        if record.name.split("@")[0] in stages and _of_figure(record.name, named, material.params.blocks)
     ]
     return Shown(
         name=name,
@@ -199,7 +199,7 @@ def show(material: Material, name: str, tables: Sequence[str]) -> Shown:
     )
 
 
-def _of_figure(stage: str, name: Named, algorithms: Sequence[str]) -> bool:
+def _of_figure(stage: str, name: Named, algorithms: Collection[str]) -> bool:
     """Whether a stage's cell is one that the figure shows."""
     cell = stage.partition("@")[2]
     if name.env is None:
