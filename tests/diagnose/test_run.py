@@ -7,6 +7,7 @@ import pytest
 
 from dpg import api
 from dpg.agent import snapshot as snapshots
+from dpg.agent.export import export
 from dpg.cli.diagnose import write
 from dpg.diagnose.budget import Rates, largest, seconds
 from dpg.diagnose.catalog import CHECKS, chosen
@@ -14,6 +15,7 @@ from dpg.diagnose.measurements import Plan
 from dpg.diagnose.run import NOTHING_FOUND, conclude, measure
 from dpg.diagnose.tiers import TIERS
 from dpg.envs.errors import EnvError
+from dpg.envs.make import action_space_of
 from dpg.runtime.errors import UserError
 from dpg.runtime.shards import ExecutionContext
 
@@ -84,3 +86,18 @@ def test_an_agent_without_a_value_net_has_the_checks_that_do_without(healthy, di
     findings = diagnosed(with_recipe(healthy, common={"baseline": "none"}), "value error", "gradient agreement")
     assert findings["value error"].reason.startswith("needs common.baseline = value")
     assert findings["gradient agreement"].status.value != "not measured"
+
+
+def test_an_agent_of_other_code_is_read_and_says_which_checks_its_files_do_not_allow(healthy, tmp_path, monkeypatch):
+    monkeypatch.setenv("DPG_JOBS", "1")
+    agent = export(healthy, action_space_of("LinearQuadratic-v0"), tmp_path)
+    found = {
+        each.check.name: each for each in api.diagnose(agent, tier="xs", checks=["exploration", "updates"]).findings
+    }
+    assert found["exploration"].status.value != "not measured"
+    assert "which the agent came without" in found["updates"].reason
+
+
+def test_updates_that_cannot_move_are_not_called_harmless(healthy, diagnosed):
+    for finding in diagnosed(with_recipe(healthy, config={"lr": 0.0}), "updates", "fitted noise").values():
+        assert finding.reason.startswith("updates leave the policy where it is")

@@ -7,16 +7,28 @@ from dpg.diagnose import figures
 from dpg.diagnose.evidence import CONFIDENCE, RESAMPLES, Evidence, UnmeasuredError
 from dpg.diagnose.findings import Check, Effect, Range
 from dpg.probes.gain_tables import interval
+from dpg.probes.update_gain import Gains
 from dpg.runtime.schema import Statistics
 
 STATISTICS = Statistics(confidence=CONFIDENCE, resample="estimates", resamples=RESAMPLES)
 
 
+def measured_gains(evidence: Evidence) -> Gains:
+    """The updates.
+
+    Raises:
+        UnmeasuredError: there are none, or they do nothing.
+    """
+    if evidence.gains is None:
+        raise UnmeasuredError(evidence.missing["updates"])
+    if evidence.gains.unmoved.all():
+        raise UnmeasuredError("updates leave the policy where it is: the recipe's learning rate has run out")
+    return evidence.gains
+
+
 def _gain(evidence: Evidence, quantity: str, label: str, acceptable: Range | None = None, unit: str = "") -> Effect:
     """The mean of a quantity over whole updates, which are the units."""
-    gains = evidence.gains
-    if gains is None:
-        raise UnmeasuredError(evidence.missing["updates"])
+    gains = measured_gains(evidence)
     sizes = {"updates": len(gains.own_gain), "episodes each": gains.before.shape[1], "pairs": int(gains.pairs.sum())}
     return Effect(label, interval([gains], quantity, STATISTICS, evidence.plan.seed), sizes, acceptable, unit)
 
@@ -48,8 +60,7 @@ UPDATES = Check(
 
 def confirmed_gains(evidence: Evidence) -> Sequence[Effect]:
     """The gain on a held-out batch over that on the update's own."""
-    gains = evidence.gains
-    if gains is not None and not gains.own_gain.mean() > 0:
+    if not measured_gains(evidence).own_gain.mean() > 0:
         raise UnmeasuredError("updates do not raise the surrogate of their own batch: there is no gain to confirm")
     label = "share of the surrogate's gain on an update's own batch that a held-out batch confirms"
     return [
