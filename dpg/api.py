@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from dpg.diagnose.run import Diagnosis
-    from dpg.report.gallery import Drawing
+    from dpg.report.figures.spec import FigureInstance
 
 
 @dataclass(frozen=True)
@@ -198,41 +198,46 @@ def snapshots(project: str | Path = ".") -> list[Path]:
 
 def tables() -> list[str]:
     """The names of all tables: the stage, and the file that it writes for every cell or task."""
-    from dpg.report.tables import SOURCES, TASK_SOURCES
+    from dpg.tables.catalog import catalog
 
-    return ["/".join(source) for source in (*SOURCES.values(), *TASK_SOURCES.values())]
+    return list(_cell_and_task_tables(catalog()))
 
 
 def table(name: str, project: str | Path = ".") -> "pd.DataFrame":
-    """A table of all cells of a project, one below the other; docs/tables.md says what the columns are.
+    """A table of all cells of a project, concatenated; docs/tables.md says what the columns are.
 
     Raises:
         UserError: there is no such table, or a cell of `params.yaml` lacks it.
     """
-    from dpg.report.tables import SOURCES, TASK_SOURCES, read
     from dpg.runtime import config
+    from dpg.tables.catalog import catalog
+    from dpg.tables.store import read
 
-    names = {"/".join(source): key for key, source in (SOURCES | TASK_SOURCES).items()}
-    if name not in names:
-        raise UserError(f"there is no table {name!r}; there are {', '.join(names)}")
+    known = _cell_and_task_tables(catalog())
+    if name not in known:
+        raise UserError(f"there is no table {name!r}; there are {', '.join(known)}")
     params = config.load(Path(project, "params.yaml"))
-    algorithms = [None] if names[name] in TASK_SOURCES else params.algorithms
-    return read(names[name], params.envs, algorithms, _folder(project))
+    return read(known[name], params.envs, params.algorithms, _folder(project))
 
 
-def figures(project: str | Path = ".") -> "dict[str, Drawing]":
-    """Every figure of a project by its file's name, not yet drawn: `.draw()` gives a matplotlib `Figure`.
+def figures(project: str | Path = ".") -> "dict[str, FigureInstance]":
+    """Every figure of a project by the name of its files, not yet drawn: `.draw()` gives a matplotlib `Figure`.
 
     Raises:
         UserError: a cell of `params.yaml` lacks a table.
     """
-    from dpg.report.gallery import drawings
-    from dpg.report.tables import load
+    from dpg.report.experiment import read
+    from dpg.report.figures.catalog import instances
     from dpg.runtime import config
 
-    params = config.load(Path(project, "params.yaml"))
-    measured = load(params.envs, params.algorithms, _folder(project))
-    return {drawing.name: drawing for drawing in drawings(measured, params.common.timesteps, params.statistics)}
+    experiment = read(config.load(Path(project, "params.yaml")), _folder(project))
+    return {instance.name: instance for instance in instances(experiment)}
+
+
+def _cell_and_task_tables(rows: "dict[str, type]") -> "dict[str, type]":
+    from dpg.tables.table import Scope, table_of
+
+    return {name: row for name, row in rows.items() if table_of(row).scope is not Scope.PIPELINE}
 
 
 def _folder(project: str | Path) -> "Callable[[str, str | None, str], Path]":

@@ -1,19 +1,21 @@
-"""Draw the paper's figures from the tables, decide its claims, and write the numbers that tell experiments apart."""
+"""Draw the paper's figures from the tables, decide its claims, and write the numbers to compare experiments by."""
 
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from dpg.report import alignment, metrics, style
 from dpg.report.claims import decisions
-from dpg.report.gallery import drawings
-from dpg.report.tables import load
+from dpg.report.experiment import read
+from dpg.report.figures.catalog import instances as figure_instances
 from dpg.runtime import config
 from dpg.runtime.outputs import replacing, write_atomic, write_table
 from dpg.runtime.progress import Progress
 from dpg.runtime.schema import Params
+from dpg.tables.landscape import Alignment
 from dpg.tracking import runs
 from stages.common import entrypoint
 from stages.common.execution import run_stage
@@ -28,26 +30,24 @@ def main() -> None:
     """Draw every figure of every cell, and summarise them."""
     params = config.load()
     warn_of_changed_code(params)
-    statistics, timesteps = params.statistics, params.common.timesteps
-    measured = load(params.envs, params.algorithms, tables_of)
-    gallery = drawings(measured, timesteps, statistics)
-    claims = decisions.decide(measured, timesteps, statistics)
-    summary = metrics.summarize(measured, timesteps, statistics) | {"claims": decisions.count(claims)}
+    experiment = read(params, tables_of)
+    instances, decided = figure_instances(experiment), decisions.decide(experiment)
+    summary = metrics.summarize(experiment) | {"claims": decisions.count(decided)}
     with (
         run_stage("figures", PipelineScope(), in_use(params), FIGURES) as stage,
-        Progress("figures", len(gallery), "figures") as progress,
+        Progress("figures", len(instances), "figures") as progress,
     ):
         run, (figures,) = stage.run, stage.outputs
-        for drawing in gallery:
-            style.save(drawing.draw(), figures, drawing.name, params.figures.formats, params.figures.dpi)
+        for instance in instances:
+            style.save(instance.draw(), figures, instance.name, params.figures.formats, params.figures.dpi)
             progress.advance(1)
-        captions = {drawing.name: drawing.caption for drawing in gallery}
-        write_table(alignment.table(measured.alignment, statistics), figures / "landscape_alignment.csv")
-        (figures / "captions.json").write_text(json.dumps(captions, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-        write_atomic(decisions.to_json(claims), REPORTS / "claims.json")
+        index = json.dumps([asdict(instance.entry()) for instance in instances], indent=2)
+        (figures / "index.json").write_text(index + "\n", encoding="utf-8")
+        write_table(alignment.table(experiment[Alignment], params.statistics), figures / "landscape_alignment.csv")
+        write_atomic(decisions.to_json(decided), REPORTS / "claims.json")
         write_atomic(metrics.to_json(summary), REPORTS / "metrics.json")
         with replacing(REPORTS / "curves.csv") as draft:
-            table = write_table(metrics.curves(measured.history, statistics), draft)
+            table = write_table(metrics.curves(experiment), draft)
         run.log_metrics(metrics.flat(summary), step=0)
         for row in table.to_dict("records"):
             curve = f"mean_return/{row['env']}.{row['algorithm']}"
@@ -57,17 +57,17 @@ def main() -> None:
             run.log_file(REPORTS / name)
         made = read_records(params.envs, params.algorithms)
         unknown = run.link(made)
-    tell(made, unknown)
+    report_tracking(made, unknown)
     print(FIGURES, file=sys.stderr)
 
 
 def in_use(params: Params) -> dict[str, Any]:
-    """The parameters of the whole experiment: this run stands for it. What nothing of it uses is left out."""
+    """The parameters of the whole experiment, which this run represents; without the unused ones."""
     unused = params.blocks.keys() - {*params.algorithms, params.regimes.algorithm}
     return params.model_dump(exclude={"scales", *unused}) | {"scales": {params.scale: params.budget.model_dump()}}
 
 
-def tell(made: Mapping[str, Mapping[str, Any]], unknown: Sequence[str]) -> None:
+def report_tracking(made: Mapping[str, Mapping[str, Any]], unknown: Sequence[str]) -> None:
     """Say what of the pipeline's tracking is elsewhere, or was lost."""
     for name, each in made.items():
         if name in unknown:

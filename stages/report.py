@@ -1,20 +1,23 @@
-"""Write the report: verdicts, figures, numbers and cost on one page, and landscapes that turn on another."""
+"""Write the report: verdicts, figures, numbers and cost on one page, and interactive landscapes on another."""
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from dpg.report.figures import interactive
-from dpg.report.page import records, render
-from dpg.report.tables import load
+from dpg.report.experiment import read
+from dpg.report.figures.spec import FigureEntry
+from dpg.report.page import interactive, render
+from dpg.report.page.records import Record
+from dpg.report.page.records import read as read_record
 from dpg.runtime import config
 from dpg.runtime.outputs import MissingOutputError, read_table, write_atomic
 from dpg.runtime.schema import Params
 from dpg.tracking import runs
 from stages.common import entrypoint
-from stages.common.lineage import record_paths, warn_of_changed_code
-from stages.common.scope import PipelineScope, record, tables_of
+from stages.common.lineage import scopes, warn_of_changed_code
+from stages.common.scope import Cell, PipelineScope, record, tables_of
 
 REPORTS = Path("reports")
 FIGURES = REPORTS / "figures"
@@ -24,21 +27,21 @@ CALIBRATION = Path("data/calibrate/calibration.csv")
 
 
 def main() -> None:
-    """Write `reports/index.html`, and `reports/landscapes.html` beside it."""
+    """Write `reports/index.html` and `reports/landscapes.html`."""
     params = config.load()
     warn_of_changed_code(params)
-    material = render.Material(
+    data = render.ReportData(
         params=params,
-        tables=load(params.envs, params.algorithms, tables_of),
+        experiment=read(params, tables_of),
         claims=read_json(REPORTS / "claims.json"),
-        captions=read_json(FIGURES / "captions.json"),
-        figures=FIGURES,
+        figures=[FigureEntry(**entry) for entry in read_json(FIGURES / "index.json")],
+        folder=FIGURES,
         records={each.name: each for each in all_records(params)},
         calibration=read_table(CALIBRATION) if CALIBRATION.exists() else None,
     )
-    write_atomic(render.render(material), PAGE)
-    write_atomic(interactive.page(material.tables.landscape), LANDSCAPES)
-    if run_id := material.records["figures"].run_id:
+    write_atomic(render.render(data), PAGE)
+    write_atomic(interactive.page(data.experiment), LANDSCAPES)
+    if run_id := data.records["figures"].run_id:
         runs.attach(PAGE, run_id)
     print(PAGE.resolve(), file=sys.stderr)
 
@@ -55,11 +58,13 @@ def read_json(path: Path) -> Any:
         raise MissingOutputError(f"{path} is missing or not whole: run `dvc repro --force figures`") from None
 
 
-def all_records(params: Params) -> list[records.Record]:
+def all_records(params: Params) -> Iterator[Record]:
     """The record of every stage whose tables the report shows, of the calibration and of the figures."""
-    found = record_paths(params.envs, params.algorithms)
-    found |= {stage: record(stage, PipelineScope()) for stage in ("calibrate", "figures")}
-    return [records.read(name, path) for name, path in found.items()]
+    for name, (stage, scope) in scopes(params.envs, params.algorithms).items():
+        algorithm = scope.algorithm if isinstance(scope, Cell) else None
+        yield read_record(record(stage, scope), name, stage, scope.env, algorithm)
+    for stage in ("calibrate", "figures"):
+        yield read_record(record(stage, PipelineScope()), stage, stage)
 
 
 if __name__ == "__main__":

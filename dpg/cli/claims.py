@@ -110,7 +110,7 @@ def effect_of(claim: Mapping[str, Any]) -> str:
     """The measured effect, with its interval if there is one, and its threshold."""
     effect, low, high = (None if claim[name] is None else f"{claim[name]:.3g}" for name in ("effect", "low", "high"))
     interval = "" if low is None else f" [{low}, {high}]"
-    return f"{claim['quantity']}: {effect}{interval}, {claim['side']} {claim['edge']:g}"
+    return f"{claim['quantity']}: {effect}{interval}, {claim['side']} {claim['threshold']:g}"
 
 
 def summary(found: Sequence[Mapping[str, Any]]) -> str:

@@ -18,7 +18,7 @@ PARAMS = Path("params.yaml")
 
 
 def forecast(set_param: Sequence[str]) -> list[dict[str, Any]]:
-    """Every claim under the parameters: whether it can be decided, what it lacks, and what would do, in more pairs.
+    """Every claim under the parameters: whether it can be decided, what is missing, what would do, and in more pairs.
 
     Raises:
         UserError: the parameters have mistakes, or a task cannot be made.
@@ -26,7 +26,6 @@ def forecast(set_param: Sequence[str]) -> list[dict[str, Any]]:
     from dpg.planning import stages
     from dpg.planning.cells import tasks_of
     from dpg.report.claims.outlook import outlooks
-    from dpg.report.claims.rules import RULES
 
     params = overrides.read(PARAMS, set_param)
     tasks = tasks_of(params)
@@ -34,11 +33,11 @@ def forecast(set_param: Sequence[str]) -> list[dict[str, Any]]:
     before = sum(work.pairs for work in stages.stages(params, tasks))
     return [
         {
-            "id": each.claim,
-            "claim": RULES[each.claim].claim,
-            "can_be_decided": not each.lacks,
-            "provided": each.provided,
-            "lacks": [lack.what for lack in each.lacks],
+            "id": each.claim.id,
+            "claim": each.claim.statement,
+            "can_be_decided": not each.missing,
+            "provided": each.claim.proviso,
+            "missing": [missing.what for missing in each.missing],
             "set_param": as_overrides(each.changes or {}),
             "more_pairs": _more_pairs(each, set_param, before),
         }
@@ -92,8 +91,8 @@ def lines(found: Sequence[Mapping[str, Any]]) -> Iterator[Text]:
         yield Text.assemble(each["id"], "  ", (f"{answer:3}", style), "  ", each["claim"])
         if each["can_be_decided"] and each["provided"]:
             yield Text(f"         if {each['provided']}")
-        for lack in each["lacks"]:
-            yield Text(f"         {lack}", style)
+        for missing in each["missing"]:
+            yield Text(f"         {missing}", style)
         if each["set_param"]:
             more = "" if each["more_pairs"] is None else f"   ({each['more_pairs']:+,} pairs)"
             options = " ".join(f"-S {shlex.quote(text)}" for text in each["set_param"])

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from dpg.agent import snapshot as agents
+    from dpg.agent.recipe import Recipe
     from dpg.probes.landscape_plan import LandscapeSpec
 
 EPILOG = """
@@ -161,27 +162,32 @@ def measure(wanted: "LandscapeSpec", snapshot: "agents.Snapshot", output: Path) 
             folder.mkdir()
             tables = write_all(rows, folder)
             (folder / "arrays.safetensors").write_bytes(save(arrays))
-            draw(tables, folder)
+            draw(tables, snapshot.recipe, folder)
             claimed.publish()
     return tables[Alignment]
 
 
-def draw(tables: "dict[type, pd.DataFrame]", folder: Path) -> None:
+def draw(tables: "dict[type, pd.DataFrame]", recipe: "Recipe", folder: Path) -> None:
     """The figures of one snapshot, and the page."""
     from dpg.report import style
-    from dpg.report.figures import concentration, interactive, landscape
-    from dpg.report.tables import distinct, select
-    from dpg.tables.landscape import LandscapePoint, Resolution, SubsampledPoint
+    from dpg.report.experiment import Experiment, distinct, styles_of
+    from dpg.report.figures import concentration, landscape
+    from dpg.report.page import interactive
+    from dpg.runtime.schema import STATISTICS
+    from dpg.tables.landscape import LandscapePoint
+    from dpg.tables.store import Tables
 
-    points = tables[LandscapePoint]
-    figures: dict[str, Any] = {"cut": landscape.draw_cut(points)}
-    for pairs in distinct(points, "update_pairs"):
-        figures[f"landscape_N{pairs}"] = landscape.draw_surfaces(select(points, update_pairs=pairs))
-        fewer = (select(tables[kind], update_pairs=pairs) for kind in (SubsampledPoint, Resolution))
-        figures[f"concentration_N{pairs}"] = concentration.draw(*fewer)
+    common = recipe.common
+    styles = styles_of([recipe.algorithm], common.modules)
+    experiment = Experiment(Tables(tables), common.timesteps, STATISTICS, styles)
+    figures = {"cut": landscape.CUT.draw(experiment)}
+    for pairs in distinct(experiment[LandscapePoint], "update_pairs"):
+        regime = experiment.where(update_pairs=pairs)
+        figures[f"landscape_N{pairs}"] = landscape.SURFACES.draw(regime)
+        figures[f"concentration_N{pairs}"] = concentration.FIGURE.draw(regime)
     for name, figure in figures.items():
         style.save(figure, folder, name, ["png"], dpi=200)
-    (folder / "landscape.html").write_text(interactive.page(points), encoding="utf-8")
+    (folder / "landscape.html").write_text(interactive.page(experiment), encoding="utf-8")
 
 
 def summary(alignment: "pd.DataFrame") -> "Table":

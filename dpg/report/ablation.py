@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from jaxtyping import Float, Int
 
 from dpg.numerics.statistics import Interval
-from dpg.report.tables import NO_INTERVAL, final_returns, interval_over_agents, two_sample_interval
+from dpg.report.aggregate import NO_INTERVAL, final_returns, interval_over_agents, two_sample_interval
+from dpg.report.experiment import Experiment
 from dpg.runtime.schema import Statistics
+from dpg.tables.training import AblationHistory, History
 
 
 @dataclass(frozen=True)
@@ -20,9 +21,10 @@ class Comparison:
     ratio: Interval
 
 
-def compare(history: pd.DataFrame, ablation: pd.DataFrame, statistics: Statistics) -> Comparison:
-    """Compare the final returns of one cell's agents: `history` with the value net, `ablation` with b = 0."""
-    with_value, without = final_returns(history), final_returns(ablation)
+def compare(cell: Experiment) -> Comparison:
+    """Compare the final returns of one cell's agents."""
+    statistics = cell.statistics
+    with_value, without = final_returns(cell[History]), final_returns(cell[AblationHistory])
     return Comparison(
         interval_over_agents(with_value, statistics),
         interval_over_agents(without, statistics),

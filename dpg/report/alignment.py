@@ -1,8 +1,9 @@
-"""How surrogate and reward agree, by algorithm, checkpoint and regime: one table of all cells."""
+"""How surrogate and reward agree, by algorithm, checkpoint and batch size: one table of all cells."""
 
 import pandas as pd
 
-from dpg.report.tables import distinct, over_agents
+from dpg.report.aggregate import over_agents
+from dpg.report.experiment import distinct
 from dpg.runtime.schema import Statistics
 
 KEYS = ["env", "algorithm", "iteration", "update_pairs"]
@@ -10,7 +11,7 @@ COLUMNS = ("grid_correlation", "step_correlation", "gain", "relative_gain")
 
 
 def summarize(alignment: pd.DataFrame, column: str, statistics: Statistics) -> pd.DataFrame:
-    """A column by task, algorithm, checkpoint and regime: `mean`, `low`, `high`, and the `agents` behind them.
+    """A column by task, algorithm, checkpoint and batch size: `mean`, `low`, `high`, and the `agents` behind them.
 
     With several agents the interval resamples agents; one agent has its own, which resamples trajectories.
     """
@@ -29,7 +30,7 @@ def with_relative_gain(alignment: pd.DataFrame) -> pd.DataFrame:
 
 
 def table(alignment: pd.DataFrame, statistics: Statistics) -> pd.DataFrame:
-    """All columns beside each other, each with its interval: a row a task, algorithm, checkpoint and regime."""
+    """All columns with their intervals: one row per task, algorithm, checkpoint and batch size."""
     parts = []
     for column in COLUMNS:
         rows = summarize(alignment, column, statistics).set_index(KEYS)

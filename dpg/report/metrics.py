@@ -1,4 +1,4 @@
-"""The few numbers that tell two experiments apart: `reports/metrics.json`, and `reports/curves.csv` for DVC's plots."""
+"""The numbers to compare experiments by: `reports/metrics.json`, and `reports/curves.csv` for DVC's plots."""
 
 import json
 import math
@@ -8,38 +8,45 @@ from typing import Any
 import pandas as pd
 
 from dpg.report import ablation, regimes
+from dpg.report.aggregate import final_returns, interval_over_agents, over_agents
+from dpg.report.experiment import Experiment, distinct, select
 from dpg.report.states import errors_over_agents
-from dpg.report.tables import Tables, final_returns, interval_over_agents, over_agents, select
-from dpg.runtime.schema import Statistics
+from dpg.tables.baselines import AgentsDifference, BaselineCosine
+from dpg.tables.gradient import Similarity
+from dpg.tables.landscape import Alignment, Resolution
+from dpg.tables.training import History, RegimeHistory
+from dpg.tables.true_value import FitQuality, StateErrors
+from dpg.tables.update_gain import AgentsGain
+from dpg.tables.update_step import UpdateAgreement
+from dpg.tables.value import PredictionError
 
 Number = float | int | None
 
 
-def summarize(tables: Tables, timesteps: int, statistics: Statistics) -> dict[str, dict[str, dict[str, Any]]]:
-    """Numbers by task and algorithm, a task's `regimes` beside its algorithms; None where there is no number."""
+def summarize(experiment: Experiment) -> dict[str, dict[str, dict[str, Any]]]:
+    """Numbers by task and algorithm, and a task's `regimes` next to its algorithms; None where there is no number."""
     summary: dict[str, dict[str, dict[str, Any]]] = {}
-    for (env, algorithm), history in tables.history.groupby(["env", "algorithm"], sort=False):
-        cell = {"env": env, "algorithm": algorithm}
-        summary.setdefault(str(env), {})[str(algorithm)] = {
-            **_final_return(history, statistics),
-            "gradient": _gradient(select(tables.similarity, **cell), timesteps),
-            "update_step": _updates(select(tables.updates, **cell)),
-            "update_gain": _update_gains(select(tables.agent_gains, **cell)),
-            "value": _value(select(tables.value, **cell)),
-            "true_value": _true_value(select(tables.fits, **cell), select(tables.opinions, **cell), statistics),
-            "baselines": _baselines(select(tables.baselines, **cell), select(tables.gains, **cell), timesteps),
-            "landscape": _landscape(select(tables.alignment, **cell), select(tables.resolution, **cell)),
-            "ablation": _ablation(history, select(tables.ablation, **cell), statistics),
+    for cell in experiment.cells():
+        summary.setdefault(cell.key["env"], {})[cell.key["algorithm"]] = {
+            **_final_return(cell),
+            "gradient": _gradient(cell),
+            "update_step": _updates(cell),
+            "update_gain": _update_gains(cell),
+            "value": _value(cell),
+            "true_value": _true_value(cell),
+            "baselines": _baselines(cell),
+            "landscape": _landscape(cell),
+            "ablation": _ablation(cell),
         }
-    for env, task in tables.regimes.groupby("env", sort=False):
-        summary.setdefault(str(env), {})["regimes"] = _regimes(task, statistics)
+    for env in distinct(experiment[RegimeHistory], "env"):
+        summary.setdefault(env, {})["regimes"] = _regimes(experiment.where(env=env))
     return summary
 
 
-def _final_return(history: pd.DataFrame, statistics: Statistics) -> dict[str, Number]:
+def _final_return(cell: Experiment) -> dict[str, Number]:
     """Mean over the last five iterations, per agent; their mean over agents and its interval."""
-    per_agent = final_returns(history)
-    interval = interval_over_agents(per_agent, statistics)
+    per_agent = final_returns(cell[History])
+    interval = interval_over_agents(per_agent, cell.statistics)
     return {
         "final_return": _number(interval.mean),
         "final_return_low": _number(interval.low),
@@ -48,9 +55,9 @@ def _final_return(history: pd.DataFrame, statistics: Statistics) -> dict[str, Nu
     }
 
 
-def _ablation(history: pd.DataFrame, without: pd.DataFrame, statistics: Statistics) -> dict[str, Number]:
+def _ablation(cell: Experiment) -> dict[str, Number]:
     """Final return without a baseline, and its ratio to that with the value net."""
-    comparison = ablation.compare(history, without, statistics)
+    comparison = ablation.compare(cell)
     return {
         "final_return": _number(comparison.without.mean),
         "ratio": _number(comparison.ratio.mean),
@@ -59,9 +66,9 @@ def _ablation(history: pd.DataFrame, without: pd.DataFrame, statistics: Statisti
     }
 
 
-def _regimes(task: pd.DataFrame, statistics: Statistics) -> dict[str, dict[str, Number]]:
+def _regimes(task: Experiment) -> dict[str, dict[str, Number]]:
     """By sample size: the best of the rates tried, what it reaches, and what linear scaling would have predicted."""
-    best = regimes.best_rates(regimes.summarize(task, statistics))
+    best = regimes.best_rates(regimes.summarize(task[RegimeHistory], task.statistics))
     return {
         f"T{row['timesteps']:.0f}": {
             "best_lr": _number(row["lr"]),
@@ -75,9 +82,9 @@ def _regimes(task: pd.DataFrame, statistics: Statistics) -> dict[str, dict[str, 
     }
 
 
-def _gradient(similarity: pd.DataFrame, timesteps: int) -> dict[str, Number]:
+def _gradient(cell: Experiment) -> dict[str, Number]:
     """Mean over agents of the cosines of estimates of T pairs, at the first and the last studied snapshot."""
-    at_t = select(similarity, pairs=timesteps)
+    at_t = select(cell[Similarity], pairs=cell.timesteps)
     pairwise, true = (_ends(select(at_t, against=against), "cosine") for against in ("each other", "true"))
     return {
         "pairwise_cosine_at_T_first": pairwise[0],
@@ -86,13 +93,13 @@ def _gradient(similarity: pd.DataFrame, timesteps: int) -> dict[str, Number]:
     }
 
 
-def _updates(updates: pd.DataFrame) -> dict[str, Number]:
+def _updates(cell: Experiment) -> dict[str, Number]:
     """Mean over agents of the pairwise cosine of whole updates, at the first and the last snapshot of the curve."""
-    first, last = _ends(updates, "cosine")
+    first, last = _ends(cell[UpdateAgreement], "cosine")
     return {"cosine_first": first, "cosine_last": last}
 
 
-def _update_gains(gains: pd.DataFrame) -> dict[str, dict[str, Number]]:
+def _update_gains(cell: Experiment) -> dict[str, dict[str, Number]]:
     """By the pairs that updates are made from, what they gain at the first and the last studied snapshot."""
     return {
         f"N{pairs}": {
@@ -100,16 +107,16 @@ def _update_gains(gains: pd.DataFrame) -> dict[str, dict[str, Number]]:
             for quantity, some in rows.groupby("quantity")
             for end, value in zip(("first", "last"), _ends(some, "mean"), strict=True)
         }
-        for pairs, rows in gains.groupby("update_pairs")
+        for pairs, rows in cell[AgentsGain].groupby("update_pairs")
     }
 
 
-def _value(value: pd.DataFrame) -> dict[str, Number]:
+def _value(cell: Experiment) -> dict[str, Number]:
     """Mean over agents of the errors on held-out pairs, at the last snapshot of the curve.
 
     Mean relative errors, the errors by the release's formulas, and what that for returns gives with hindsight.
     """
-    gae, returns = (select(value, split="heldout", target=target) for target in ("gae", "returns"))
+    gae, returns = (select(cell[PredictionError], split="heldout", target=target) for target in ("gae", "returns"))
     return {
         "heldout_gae_error_last": _ends(gae, "mean_relative_error")[1],
         "heldout_returns_error_last": _ends(returns, "mean_relative_error")[1],
@@ -119,10 +126,11 @@ def _value(value: pd.DataFrame) -> dict[str, Number]:
     }
 
 
-def _true_value(fits: pd.DataFrame, opinions: pd.DataFrame, statistics: Statistics) -> dict[str, Number]:
+def _true_value(cell: Experiment) -> dict[str, Number]:
     """Mean over agents of how well V* and the value net predict, at the last studied snapshot."""
-    at_states = errors_over_agents(opinions, ["net", "iteration"], statistics)
+    at_states = errors_over_agents(cell[StateErrors], ["net", "iteration"], cell.statistics)
     errors = {net: _ends(select(at_states, net=net), "mean")[1] for net in ("true value", "value net")}
+    fits = cell[FitQuality]
     return {
         "explained_variance_last": _ends(fits, "explained_variance")[1],
         "value_net_explained_variance_last": _ends(fits, "value_net_explained_variance")[1],
@@ -131,21 +139,21 @@ def _true_value(fits: pd.DataFrame, opinions: pd.DataFrame, statistics: Statisti
     }
 
 
-def _baselines(baselines: pd.DataFrame, gains: pd.DataFrame, timesteps: int) -> dict[str, Number]:
+def _baselines(cell: Experiment) -> dict[str, Number]:
     """At T pairs and the last studied snapshot: cosines, and what V* and the value net gain inside GAE."""
     numbers: dict[str, Number] = {}
-    for way in ("gae", "returns"):
+    for kind in ("gae", "returns"):
         for name in ("true value", "value net", "zero"):
-            rows = select(baselines, baseline=name, advantage=way, pairs=timesteps)
-            numbers[f"{way}_{name}_cosine_at_T_last".replace(" ", "_")] = _ends(rows, "cosine")[1]
+            rows = select(cell[BaselineCosine], baseline=name, advantage=kind, pairs=cell.timesteps)
+            numbers[f"{kind}_{name}_cosine_at_T_last".replace(" ", "_")] = _ends(rows, "cosine")[1]
     for one, other in (("true value", "value net"), ("value net", "zero")):
-        rows = select(gains, baseline=one, other=other, advantage="gae", pairs=timesteps)
+        rows = select(cell[AgentsDifference], baseline=one, other=other, advantage="gae", pairs=cell.timesteps)
         for suffix, column in (("", "difference"), ("_low", "low"), ("_high", "high")):
             numbers[f"{one}_over_{other}_at_T_last{suffix}".replace(" ", "_")] = _ends(rows, column)[1]
     return numbers
 
 
-def _landscape(alignment: pd.DataFrame, resolution: pd.DataFrame) -> dict[str, dict[str, Number]]:
+def _landscape(cell: Experiment) -> dict[str, dict[str, Number]]:
     """By the pairs that updates are made from, means over agents at the first and the last studied snapshot.
 
     Rank correlations of surrogate and reward, over the grid and along the step; what one full step adds to the reward;
@@ -157,10 +165,11 @@ def _landscape(alignment: pd.DataFrame, resolution: pd.DataFrame) -> dict[str, d
         "step_gain": "gain",
     }
     found: dict[str, dict[str, Number]] = {}
-    for pairs, rows in alignment.groupby("update_pairs"):
+    resolution = cell[Resolution]
+    for pairs, rows in cell[Alignment].groupby("update_pairs"):
         numbers = {name: _ends(rows, column) for name, column in columns.items()}
-        told = select(resolution, update_pairs=pairs, budget_pairs=resolution["budget_pairs"].max())
-        numbers["resolved_share"] = _ends(told, "own_resolved_share")
+        largest = select(resolution, update_pairs=pairs, budget_pairs=resolution["budget_pairs"].max())
+        numbers["resolved_share"] = _ends(largest, "own_resolved_share")
         found[f"N{pairs}"] = {
             f"{name}_{end}": value
             for name, ends in numbers.items()
@@ -186,9 +195,9 @@ def to_json(summary: Mapping[str, Any]) -> str:
     return json.dumps(summary, indent=2, sort_keys=True, allow_nan=False) + "\n"
 
 
-def curves(history: pd.DataFrame, statistics: Statistics) -> pd.DataFrame:
+def curves(experiment: Experiment) -> pd.DataFrame:
     """Figure 9's curves as a table: `env`, `algorithm`, `pairs`, `mean_return`, `low`, `high`, `agents`."""
-    table = over_agents(history, ["env", "algorithm", "pairs"], "mean_return", statistics)
+    table = over_agents(experiment[History], ["env", "algorithm", "pairs"], "mean_return", experiment.statistics)
     return table.rename(columns={"mean": "mean_return"})
 
 

@@ -7,7 +7,8 @@ import pandas as pd
 from jaxtyping import Float, Int
 
 from dpg.numerics.statistics import Interval, bootstrap
-from dpg.report.tables import NO_INTERVAL, RESAMPLES, distinct, interval_over_agents, select, two_sample_interval
+from dpg.report.aggregate import NO_INTERVAL, RESAMPLES, interval_over_agents, two_sample_interval
+from dpg.report.experiment import distinct, select
 from dpg.runtime.schema import Statistics
 
 WINDOW = 5  # a training is smoothed, and its end is taken, over a fifth of its iterations

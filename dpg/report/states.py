@@ -8,11 +8,11 @@ from jaxtyping import Float, Int
 
 from dpg.numerics.ratios import ratio
 from dpg.numerics.statistics import bootstrap, root
-from dpg.report.tables import NO_INTERVAL, RESAMPLES
+from dpg.report.aggregate import NO_INTERVAL, RESAMPLES
 from dpg.runtime.schema import Statistics
 
 
-def errors_over_agents(opinions: pd.DataFrame, by: Sequence[str], statistics: Statistics) -> pd.DataFrame:
+def errors_over_agents(errors: pd.DataFrame, by: Sequence[str], statistics: Statistics) -> pd.DataFrame:
     """Root mean square of V - v over that of v, by group of equal `by`: rows with `mean`, `low`, `high` and `agents`.
 
     Both mean squares are averaged over agents, which the interval resamples, and the root is taken last: an agent's own
@@ -20,7 +20,7 @@ def errors_over_agents(opinions: pd.DataFrame, by: Sequence[str], statistics: St
     """
     keys = list(by)
     rows = []
-    for values, group in opinions.groupby(keys):
+    for values, group in errors.groupby(keys):
         squares = group[["squared_error", "squared_value"]].dropna().to_numpy(np.float64)
         rows.append([*values, *_error(squares, statistics), len(squares)])
     return pd.DataFrame(rows, columns=[*keys, "mean", "low", "high", "agents"])

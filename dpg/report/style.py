@@ -1,13 +1,14 @@
-"""The one place for looks: type, sizes, colours, and how a figure becomes bytes.
+"""The appearance of figures: type, sizes, colours, and how a figure becomes bytes.
 
 No pyplot and no global state: `paper` sets all of matplotlib's parameters for a block or for a decorated function, so
 that a user's own settings change no figure. Files are byte-stable: the same figure gives the same PNG, PDF and SVG,
 without dates or versions of software in them.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from dpg.runtime import registry
-from dpg.runtime.registry import AlgorithmError
+from dpg.runtime.registry import AlgorithmInfo
 
 WIDTH = 6.75  # inches: the full text width of a conference paper
 NARROW = 4.2  # inches: a figure of one panel, with room for its title and legend
@@ -97,28 +97,37 @@ _DEFAULTS: Any = {name: value for name, value in mpl.rcParamsDefault.items() if 
 
 
 @dataclass(frozen=True)
-class Look:
-    """How an algorithm, or a step of a sequence, is drawn."""
+class SeriesStyle:
+    """How an algorithm, a baseline, or a step of a sequence is labelled and drawn."""
 
     label: str
     color: str
     marker: str
     dashes: tuple[int, tuple[float, ...]] | str
 
+    def line(self, **options: Any) -> dict[str, Any]:
+        """Options of a line in this style; `options` take precedence."""
+        return {"color": self.color, "marker": self.marker, "linestyle": self.dashes} | options
 
-# Paul Tol's schemes: safe for colour-blind readers.
-_OTHER = ("#000000", "#66CCEE", "#AA3377", "#228833")
+
+# Of algorithms without a colour of their own (Paul Tol's bright scheme, safe for colour-blind readers).
+_COLORS = ("#000000", "#66CCEE", "#AA3377", "#228833", "#EE6677", "#CCBB44")
 
 
-def look(name: str) -> Look:
-    """The look of an algorithm, as its module says; a colour that it leaves open follows from its name."""
-    color = _OTHER[sum(name.encode()) % len(_OTHER)]
-    try:
-        algorithm = registry.find(name)
-    except AlgorithmError:  # of a table that was made elsewhere
-        return Look(name, color, "D", (0, (1.5, 1.5)))
-    dashes = (0, algorithm.dashes) if algorithm.dashes else "solid"
-    return Look(algorithm.label, algorithm.color or color, algorithm.marker, dashes)
+def algorithm_styles(algorithms: Iterable[AlgorithmInfo]) -> dict[str, SeriesStyle]:
+    """The styles of registered algorithms by name; those without a colour of their own get different ones."""
+    free = cycle(_COLORS)
+    return {
+        each.name: SeriesStyle(
+            each.label, each.color or next(free), each.marker, (0, each.dashes) if each.dashes else "solid"
+        )
+        for each in algorithms
+    }
+
+
+def fallback_style(name: str) -> SeriesStyle:
+    """The style of an algorithm of which nothing but the name is known, from a table made elsewhere."""
+    return SeriesStyle(name, _COLORS[sum(name.encode()) % len(_COLORS)], "D", (0, (1.5, 1.5)))
 
 
 @contextmanager
@@ -147,14 +156,14 @@ _PATTERNS = (
 )
 
 
-def sequence(count: int) -> list[Look]:
-    """Looks for an ordered quantity, from light to dark; the pattern tells neighbours apart without the shade.
+def sequence(count: int) -> list[SeriesStyle]:
+    """Styles for an ordered quantity, from light to dark; the dashes distinguish neighbours without the shade.
 
     Shades are of one map that is monotone in lightness, without its yellow end, which is too pale for a line.
     """
     shades = mpl.colormaps[COLORMAP](np.linspace(0.78, 0.0, count) if count > 1 else [0.0])
     return [
-        Look("", colors.to_hex(shade), "o", _PATTERNS[(count - 1 - index) % len(_PATTERNS)])
+        SeriesStyle("", colors.to_hex(shade), "o", _PATTERNS[(count - 1 - index) % len(_PATTERNS)])
         for index, shade in enumerate(shades)
     ]
 
@@ -212,11 +221,10 @@ def log_scale(*panels: Axes, base: int = 10) -> None:
             axes.set_ylim(found.min() / 1.6, found.max() * 1.6)
 
 
-def curve(axes: Axes, rows: pd.DataFrame, x: str, look: Look, y: str = "mean", **line: Any) -> None:
-    """A line over the columns `x` and `y`, in a look, and its interval from `low` to `high`."""
-    axes.fill_between(rows[x], rows["low"], rows["high"], color=look.color, alpha=BAND, linewidth=0)
-    options: dict[str, Any] = {"linestyle": look.dashes} | line
-    axes.plot(rows[x], rows[y], color=look.color, **options)
+def curve(axes: Axes, rows: pd.DataFrame, x: str, series: SeriesStyle, y: str = "mean", **line: Any) -> None:
+    """A line over the columns `x` and `y`, and its interval from `low` to `high`; by default without markers."""
+    axes.fill_between(rows[x], rows["low"], rows["high"], color=series.color, alpha=BAND, linewidth=0)
+    axes.plot(rows[x], rows[y], **series.line(**{"marker": "", **line}))
 
 
 def band_handle(color: str, label: str) -> Patch:
@@ -224,9 +232,9 @@ def band_handle(color: str, label: str) -> Patch:
     return Patch(facecolor=color, alpha=BAND * 1.6, linewidth=0, label=label)
 
 
-def line_handle(label: str, **looks: Any) -> Line2D:
+def line_handle(label: str, **options: Any) -> Line2D:
     """A legend entry for a line."""
-    return Line2D([], [], label=label, **looks)
+    return Line2D([], [], label=label, **options)
 
 
 def legend_below(figure: Figure, handles: Sequence[Line2D | Patch], columns: int) -> Legend:

@@ -83,10 +83,7 @@ class Table:
     @property
     def columns(self) -> list[Column]:
         """The columns in their order."""
-        return [
-            Column(each.name, each.type.__origin__, *each.type.__metadata__)  # pyright: ignore
-            for each in fields(self.row)
-        ]
+        return columns_of(self.row)
 
     def problem(self, frame: "pd.DataFrame") -> str:
         """What is wrong with the columns of a table that was read, in words; empty if nothing is. More are allowed."""
@@ -96,6 +93,11 @@ class Table:
             return ""
         wrong = [column for column in self.columns if not column.accepts(frame[column.name])]
         return "; ".join(f"column {each.name} must be of type {each.type.__name__}" for each in wrong)
+
+
+def columns_of(row: type) -> list[Column]:
+    """The annotated columns of a row type, or of a base of row types."""
+    return [Column(each.name, each.type.__origin__, *each.type.__metadata__) for each in fields(row)]  # pyright: ignore
 
 
 def table(name: str, section: Section, *, per: str, scope: Scope = Scope.CELL) -> Callable[[Row], Row]:

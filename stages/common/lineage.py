@@ -7,35 +7,34 @@ No computed number depends on it.
 import json
 import sys
 from collections.abc import Sequence
-from itertools import product
-from pathlib import Path
 from typing import Any
 
-from dpg.report.tables import SOURCES, TASK_SOURCES
 from dpg.runtime import own_code
 from dpg.runtime.schema import Params
-from stages.common.scope import Cell, Scope, TaskScope, record
+from dpg.tables.catalog import catalog
+from dpg.tables.store import stages
+from dpg.tables.table import Scope as TableScope
+from dpg.tables.table import table_of
+from stages.common.scope import Cell, TaskScope, record
 
 
-def record_paths(envs: Sequence[str], algorithms: Sequence[str]) -> dict[str, Path]:
-    """The record of every stage that writes tables, by the stage's name in DVC."""
-    scopes: list[tuple[str, str, Scope]] = [
-        (stage, f"{env}-{algorithm}", Cell(env, algorithm))
-        for stage in _stages(SOURCES)
-        for env, algorithm in product(envs, algorithms)
-    ]
-    scopes += [(stage, env, TaskScope(env, "ppo")) for stage in _stages(TASK_SOURCES) for env in envs]
-    return {f"{stage}@{name}": record(stage, scope) for stage, name, scope in scopes}
+def scopes(envs: Sequence[str], algorithms: Sequence[str]) -> dict[str, tuple[str, Cell | TaskScope]]:
+    """The stages that tables come from, each with a cell or task, by the stage's name in DVC."""
+    rows = [row for row in catalog().values() if table_of(row).scope is not TableScope.PIPELINE]
+    return {
+        f"{stage}@{env}" + (f"-{algorithm}" if algorithm else ""): (
+            stage,
+            Cell(env, algorithm) if algorithm else TaskScope(env, "ppo"),
+        )
+        for stage, owners in stages(rows, envs, algorithms).items()
+        for env, algorithm in owners
+    }
 
 
 def read_records(envs: Sequence[str], algorithms: Sequence[str]) -> dict[str, dict[str, Any]]:
     """The existing records of all stages, by the stage's name in DVC."""
-    found = record_paths(envs, algorithms)
-    return {name: json.loads(path.read_text(encoding="utf-8")) for name, path in found.items() if path.exists()}
-
-
-def _stages(sources: dict[str, tuple[str, str]]) -> list[str]:
-    return list(dict.fromkeys(stage for stage, _ in sources.values()))
+    paths = {name: record(*found) for name, found in scopes(envs, algorithms).items()}
+    return {name: json.loads(path.read_text(encoding="utf-8")) for name, path in paths.items() if path.exists()}
 
 
 def warn_of_changed_code(params: Params) -> None:

@@ -4,10 +4,10 @@ import io
 import json
 
 import pytest
+from dpg.report.claims.rules import RULES
 from rich.console import Console
 
 from dpg.cli import claims
-from dpg.report.claims.rules import RULES
 from tests.pipeline.project import ROOT
 
 NUMBERS = {"quantity": "cosine", "effect": 0.0512, "low": 0.02, "high": 0.08, "side": "below", "edge": 0.5}

@@ -5,9 +5,9 @@ import sys
 from dataclasses import fields
 
 import pytest
+from dpg.report.claims.rules import RULES
 from ruamel.yaml import YAML
 
-from dpg.report.claims.rules import RULES
 from dpg.tables.baselines import AgentsDifference, BaselineCosine, BaselineDifference
 from dpg.tables.checkpoint import Evaluation
 from dpg.tables.gradient import Noise, Similarity

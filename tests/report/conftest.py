@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-
 from dpg.report.tables import SOURCES, TASK_SOURCES, Tables
+
 from dpg.runtime.schema import Statistics
 from dpg.tables.baselines import AgentsDifference, BaselineCosine, BaselineDifference
 from dpg.tables.checkpoint import Evaluation

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from dpg.report.tables import SOURCES
 from matplotlib.figure import Figure
 
 from dpg import api
-from dpg.report.tables import SOURCES
 from dpg.runtime.errors import UserError
 from stages.common.scope import Cell, TaskScope
 from stages.common.scope import tables as place

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from dpg.report.gallery import drawings
+from dpg.report.tables import SOURCES, TASK_SOURCES, Tables, load
 
 from dpg.report import alignment, metrics
 from dpg.report.claims import decisions
 from dpg.report.figures import landscape
-from dpg.report.gallery import drawings
 from dpg.report.page import render
-from dpg.report.tables import SOURCES, TASK_SOURCES, Tables, load
 from dpg.runtime.outputs import write_reasons
 from dpg.runtime.schema import Statistics
 from tests.report.conftest import ENV, RATES, T, make_tables

@@ -5,6 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from dpg.report.gallery import drawings
+from dpg.report.tables import select
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -23,8 +25,6 @@ from dpg.report.figures import (
     update_step,
     value,
 )
-from dpg.report.gallery import drawings
-from dpg.report.tables import select
 
 T = 200
 

@@ -3,9 +3,9 @@
 import json
 
 import numpy as np
+from dpg.report.tables import select
 
 from dpg.report.figures import interactive
-from dpg.report.tables import select
 
 
 def test_every_landscape_can_be_chosen_and_shows_its_own_heights(tables):

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from dpg.report.gallery import drawings
 
 from dpg.report import style
 from dpg.report.claims import decisions
-from dpg.report.gallery import drawings
 from dpg.report.page import names, paper, records, render
 from dpg.runtime import config
 from dpg.runtime.ids import file_name

@@ -6,10 +6,10 @@ from dataclasses import fields
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
-
 from dpg.report.columns import COLUMNS
 from dpg.report.tables import SOURCES, TASK_SOURCES, final_returns, load, over_agents, two_sample_interval
+from scipy import stats
+
 from dpg.runtime.outputs import MissingOutputError
 from tests.report.conftest import ENV
 

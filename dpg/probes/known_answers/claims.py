@@ -5,8 +5,7 @@ import pandas as pd
 
 from dpg.numerics.statistics import Interval
 from dpg.probes.known_answers.verdicts import predicted_check
-from dpg.report.claims.cells import inequality
-from dpg.report.claims.verdicts import Part, Verdict
+from dpg.report.claims.verdicts import Part, Verdict, inequality
 from dpg.runtime.schema import STATISTICS
 from dpg.runtime.seeding import Seed
 from dpg.tables.calibrate import Check

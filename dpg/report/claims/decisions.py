@@ -1,88 +1,78 @@
-"""Every claim of the paper, decided by an experiment's tables: `reports/claims.json`."""
+"""Every claim of the paper, decided by an experiment: `reports/claims.json`."""
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from dpg.report.claims import gradients, landscapes, regimes, values
-from dpg.report.claims.rules import RULES
-from dpg.report.claims.verdicts import Claim, Finding, Part, Verdict
-from dpg.report.tables import Tables
-from dpg.runtime.schema import Statistics
-
-Decide = Callable[[Tables, int, Statistics], list[Finding]]
-
-DECISIONS: Mapping[str, Decide] = {
-    "G1": gradients.poor_agreement,
-    "G2": gradients.falling_agreement,
-    "G3": gradients.harder_tasks,
-    "G4": gradients.poor_correlation,
-    "G5": gradients.nonpositive,
-    "G6": gradients.varying_updates,
-    "R1": regimes.smaller_samples_higher_rate,
-    "R2": regimes.no_linear_scaling,
-    "R3": regimes.peak_then_decline,
-    "V1": values.fits_its_target,
-    "V2": values.misses_the_returns,
-    "V3": values.true_value_gains,
-    "V4": values.value_net_gains,
-    "V5": values.needs_a_baseline,
-    "L1": landscapes.few_cannot_tell,
-    "L2": landscapes.many_are_smooth,
-    "L3": landscapes.early_alignment,
-    "L4": landscapes.late_misalignment,
-    "L5": landscapes.trpo_aligns_again,
-    "L6": landscapes.ppo_does_not,
-}
+from dpg.report.claims import catalog
+from dpg.report.claims.claim import Claim
+from dpg.report.claims.verdicts import Finding, Part, Verdict, agreed
+from dpg.report.experiment import Experiment
+from dpg.tables.table import table_of
 
 
-def decide(tables: Tables, timesteps: int, statistics: Statistics) -> list[Claim]:
+@dataclass(frozen=True)
+class Decision:
+    """A claim and what was found, cell by cell."""
+
+    claim: Claim
+    findings: tuple[Finding, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the cells that measure it agree on; inconclusive where they differ."""
+        return agreed(finding.verdict for finding in self.findings)
+
+
+def decide(experiment: Experiment) -> list[Decision]:
     """The claims in the paper's order."""
-    return [Claim(rule, tuple(DECISIONS[name](tables, timesteps, statistics))) for name, rule in RULES.items()]
+    return [Decision(claim, claim.findings(experiment)) for claim in catalog.claims().values()]
 
 
-def count(claims: Sequence[Claim]) -> dict[str, int]:
-    """How many claims came to each verdict."""
-    return {verdict.value.replace(" ", "_"): sum(claim.verdict is verdict for claim in claims) for verdict in Verdict}
+def count(decisions: Sequence[Decision]) -> dict[str, int]:
+    """How many claims have each verdict."""
+    return {verdict.value.replace(" ", "_"): sum(each.verdict is verdict for each in decisions) for verdict in Verdict}
 
 
-def to_json(claims: Sequence[Claim]) -> str:
-    """The claims in their order, with the same bytes for the same numbers; no number is null."""
-    table = [summarize(claim) for claim in claims]
+def to_json(decisions: Sequence[Decision]) -> str:
+    """The claims in their order, with the same bytes for the same numbers; what is not a number is null."""
+    table = [summarize(each) for each in decisions]
     return json.dumps(table, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def summarize(claim: Claim) -> dict[str, Any]:
+def summarize(decision: Decision) -> dict[str, Any]:
     """One claim: the effect that stands for it, why it is not supported, and every cell.
 
     The effect is the first that has the claim's own verdict, in the first cell that has one.
     """
-    rule = claim.rule
-    parts = [part for finding in claim.findings if not finding.lacks for part in finding.parts if not part.premise]
-    decisive = next((part for part in parts if part.verdict is claim.verdict), parts[0] if parts else None)
+    claim, findings = decision.claim, decision.findings
+    parts = [part for finding in findings if not finding.missing for part in finding.parts if not part.premise]
+    decisive = next((part for part in parts if part.verdict is decision.verdict), parts[0] if parts else None)
     headline = {} if decisive is None else _part(decisive)
-    reasons = [finding.reason for finding in claim.findings if finding.verdict is not Verdict.SUPPORTED]
+    reasons = [finding.reason for finding in findings if finding.verdict is not Verdict.SUPPORTED]
     return {
-        "id": rule.id,
-        "claim": rule.claim,
-        "verdict": claim.verdict.value,
-        **{name: headline.get(name) for name in ("quantity", "effect", "low", "high", "side", "edge")},
+        "id": claim.id,
+        "section": claim.section,
+        "claim": claim.statement,
+        "verdict": decision.verdict.value,
+        **{name: headline.get(name) for name in ("quantity", "effect", "low", "high", "side", "threshold")},
         "reason": "; ".join(dict.fromkeys(reasons)),
-        "note": "; ".join(f"{finding.where}: {finding.note}" for finding in claim.findings if finding.note),
-        "rule": rule.rule,
-        "why": rule.why,
-        "tables": list(rule.tables),
+        "note": "; ".join(f"{finding.where}: {finding.note}" for finding in findings if finding.note),
+        "rule": claim.rule,
+        "why": claim.why,
+        "tables": [table_of(row).name for row in claim.tables],
         "findings": [
             {
                 "where": finding.where,
                 "verdict": finding.verdict.value,
                 "reason": finding.reason,
-                "doubt": finding.doubt,
+                "caveat": finding.caveat,
                 "note": finding.note,
                 "parts": [_part(part) for part in finding.parts],
             }
-            for finding in claim.findings
+            for finding in findings
         ],
     }
 
@@ -96,6 +86,6 @@ def _part(part: Part) -> dict[str, Any]:
         "low": low,
         "high": high,
         "side": part.side,
-        "edge": part.edge,
+        "threshold": part.threshold,
         "sizes": dict(part.sizes),
     }

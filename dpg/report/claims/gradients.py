@@ -1,89 +1,147 @@
-"""Claims G1 to G6: how good gradient estimates are (paper, section 2.1 and figures 1, 2, 10 to 12)."""
+"""Claims G1 to G5: how good gradient estimates are (paper, section 2.1 and figures 1, 2, 10, 11)."""
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
-from scipy import special
+from scipy import optimize, special
 
 from dpg.numerics.statistics import Interval
-from dpg.report.claims import rules
-from dpg.report.claims.cells import (
+from dpg.report.aggregate import two_sample_interval
+from dpg.report.claims import needs
+from dpg.report.claims.claim import (
+    LATER,
     NO_LATER,
-    Cell,
     agents_mean,
-    cells,
     change,
+    claim,
+    count,
     improvement,
-    inequality,
-    lacking,
     later,
-    span,
+    not_measured,
+    whole,
 )
-from dpg.report.claims.verdicts import Finding, Part
-from dpg.report.style import look
-from dpg.report.tables import Tables, distinct, select, two_sample_interval
+from dpg.report.claims.simulation import THRESHOLD, Effect, Simulation, agents, one_number
+from dpg.report.claims.verdicts import Finding, Part, inequality
+from dpg.report.experiment import Experiment, distinct, select
+from dpg.runtime.budgets import Budget
 from dpg.runtime.ids import family
 from dpg.runtime.schema import Statistics
+from dpg.tables.checkpoint import Evaluation
+from dpg.tables.gradient import Noise, Similarity
+from dpg.tables.table import Section
+from dpg.tables.training import History
 
+# E cos of two independent estimates is near s / (1 + s), with s the ratio of the gradient's squared length to an
+# estimate's expected squared error: below a half there is more noise than gradient.
+NOISY = 0.5
+# The same s = 1, against the true gradient: E cos is near sqrt(s / (1 + s)).
+NOISY_TRUE = math.sqrt(0.5)
+# Of a true gradient: with less it is more noise than signal, and a correction for it mostly noise.
+RELIABLE = 0.5
+GOOD = 0.9  # a cosine that is good enough, as the tables have it
+SEVERAL = 3  # several times
+SOMETIMES = 0.01
 HARD, EASIER = "Humanoid", ("Hopper", "Walker2d")
 AT_T = "pairwise cosine at {:,} pairs"
+_ESTIMATES_AT_T = needs.t_among("gradient", "sizes")
+_LATER_AT_T = (needs.agents("train"), needs.later_studied, _ESTIMATES_AT_T)
 
 
-def poor_agreement(tables: Tables, timesteps: int, statistics: Statistics) -> list[Finding]:
-    """G1, in every cell."""
-
-    def decide(cell: Cell, rows: pd.DataFrame) -> Finding:
-        part = inequality(
-            f"mean {AT_T.format(timesteps)}",
-            agents_mean(rows, "cosine"),
-            "below",
-            rules.NOISY,
-            statistics,
-            **_sizes(rows),
-        )
-        return Finding(str(cell), (part, improvement(cell.of(tables.evaluation), statistics)))
-
-    return _at_t(tables, timesteps, "each other", decide)
-
-
-def falling_agreement(tables: Tables, timesteps: int, statistics: Statistics) -> list[Finding]:
-    """G2, in every cell."""
-    found: list[Finding] = []
-    for cell in cells(tables.history):
-        rows = _similarity(cell, tables, timesteps, "each other")
-        if span(rows, "iteration") < 2:
-            found.append(lacking(cell, f"needs two studied snapshots with estimates of {timesteps:,} pairs"))
-            continue
-        quantity = f"change of the {AT_T.format(timesteps)}"
-        part = inequality(quantity, change(rows, "cosine"), "below", 0.0, statistics, **_sizes(rows))
-        found.append(Finding(str(cell), (part,)))
-    return found
+@claim(
+    "G1",
+    Section.GRADIENTS,
+    "Gradient estimates from as many pairs as training uses agree poorly, although the agents improve.",
+    rule=f"Mean pairwise cosine of estimates from T pairs below {NOISY}. {LATER}",
+    premise="the return rises from the first studied snapshot to the last.",
+    why="Two estimates whose noise is as large as the gradient have an expected cosine of a half: below it an estimate "
+    "is more noise than gradient. The initial policy is left out because the paper speaks of the time after the first "
+    "steps.",
+    tables=(Similarity, Evaluation),
+    needs=_LATER_AT_T,
+    proviso="the return rises",
+    simulation=one_number(Effect("below", NOISY, 0.2, 0.15)),
+)
+def poor_agreement(cell: Experiment) -> Finding:
+    """G1, in one cell."""
+    rows, missing = _later_at_t(cell, "each other")
+    if missing:
+        return not_measured(cell, missing)
+    quantity = f"mean {AT_T.format(cell.timesteps)}"
+    part = inequality(quantity, agents_mean(rows, "cosine"), "below", NOISY, cell.statistics, _sizes(rows))
+    return Finding(str(cell), (part, improvement(cell[Evaluation], cell.statistics)))
 
 
-def harder_tasks(tables: Tables, timesteps: int, statistics: Statistics) -> list[Finding]:
+@claim(
+    "G2",
+    Section.GRADIENTS,
+    "Agreement falls as training goes on.",
+    rule="Pairwise cosine at T pairs at the last studied snapshot minus that at the first, for each agent: below 0.",
+    why="The paper claims a direction, not a size.",
+    tables=(Similarity,),
+    needs=(needs.agents("train"), needs.two_studied, _ESTIMATES_AT_T),
+    simulation=one_number(Effect("below", 0.0, -0.4, 0.25)),
+)
+def falling_agreement(cell: Experiment) -> Finding:
+    """G2, in one cell."""
+    rows = _at_t(cell, "each other")
+    if count(rows, "iteration") < 2:
+        return not_measured(cell, f"needs two studied snapshots with estimates of {cell.timesteps:,} pairs")
+    quantity = f"change of the {AT_T.format(cell.timesteps)}"
+    part = inequality(quantity, change(rows, "cosine"), "below", 0.0, cell.statistics, _sizes(rows))
+    return Finding(str(cell), (part,))
+
+
+HARDER, HARDER_SPREAD = -0.2, 0.1  # cosine on Humanoid minus that on another task
+
+
+def _draw_tasks(budget: Budget, rng: np.random.Generator, where: str, statistics: Statistics) -> Finding:
+    """Cosines on three tasks."""
+    truths = {HARD: 0.0 if where == THRESHOLD else HARDER} | dict.fromkeys(EASIER, 0.0)
+    noise = lambda: HARDER_SPREAD * rng.standard_normal(budget.train.agents)  # noqa: E731
+    cosines = {name: pd.Series(0.3 + mean + noise()) for name, mean in truths.items()}
+    return Finding(
+        "simulated", tuple(difference(cosines[HARD], cosines[name], name, 2000, statistics) for name in EASIER)
+    )
+
+
+@claim(
+    "G3",
+    Section.GRADIENTS,
+    "Agreement falls with the complexity of the task.",
+    rule="Pairwise cosine at T pairs of one algorithm on Humanoid minus that on Hopper, and minus that on Walker2d: "
+    f"both below 0. {LATER}",
+    why="The paper sets Humanoid, its hard task, against the other two, and does not order those.",
+    tables=(Similarity,),
+    parts=whole,
+    needs=(needs.tasks(*EASIER, HARD), *_LATER_AT_T),
+    simulation=Simulation(lambda budget: f"{agents(budget.train.agents)} per task", _draw_tasks),
+)
+def harder_tasks(experiment: Experiment) -> list[Finding]:
     """G3, for every algorithm."""
-    families = {family(env): env for env in distinct(tables.history, "env")}
-    absent = [name for name in (*EASIER, HARD) if name not in families]
-    if absent:
+    families = {family(env): env for env in distinct(experiment[History], "env")}
+    if any(name not in families for name in (*EASIER, HARD)):
         needed = f"needs envs Hopper, Walker2d and Humanoid; params has {', '.join(families.values())}"
-        return [lacking("all tasks", needed)]
+        return [not_measured("all tasks", needed)]
     found: list[Finding] = []
-    for algorithm in distinct(tables.history, "algorithm"):
+    for algorithm in distinct(experiment[History], "algorithm"):
+        label = experiment.label(algorithm)
         means = {
             name: agents_mean(
-                later(_similarity(Cell(families[name], algorithm), tables, timesteps, "each other")), "cosine"
+                later(_at_t(experiment.where(env=families[name], algorithm=algorithm), "each other")), "cosine"
             )
             for name in (*EASIER, HARD)
         }
         if any(values.empty for values in means.values()):
-            found.append(lacking(look(algorithm).label, NO_LATER))
+            found.append(not_measured(label, NO_LATER))
             continue
-        parts = [difference(means[HARD], means[name], name, timesteps, statistics) for name in EASIER]
-        found.append(Finding(look(algorithm).label, tuple(parts)))
+        compared = (
+            difference(means[HARD], means[name], name, experiment.timesteps, experiment.statistics) for name in EASIER
+        )
+        found.append(Finding(label, tuple(compared)))
     return found
 
 
@@ -99,123 +157,145 @@ def difference(hard: pd.Series, easier: pd.Series, name: str, timesteps: int, st
     return Part(f"{AT_T.format(timesteps)}, {HARD} minus {name}", interval, "below", 0.0, sizes)
 
 
-def poor_correlation(tables: Tables, timesteps: int, statistics: Statistics) -> list[Finding]:
-    """G4, in every cell."""
-
-    def decide(cell: Cell, rows: pd.DataFrame) -> Finding:
-        every = later(select(cell.of(tables.similarity), against="true"))
-        more = min((size for size in distinct(every, "pairs") if size >= rules.SEVERAL * timesteps), default=None)
-        if more is None:
-            return lacking(cell, f"needs gradient.sizes of at least {rules.SEVERAL} T = {rules.SEVERAL * timesteps:,}")
-        noise = later(cell.of(tables.noise))
-        reliable = noise.loc[noise["reliability"] >= rules.RELIABLE, ["agent", "iteration"]]
-        lost = len(noise) - len(reliable)
-        parts = tuple(
-            inequality(
-                f"corrected cosine with the true gradient at {size:,} pairs",
-                agents_mean(counted, "corrected_cosine"),
-                "below",
-                edge,
-                statistics,
-                **_sizes(at),
-            )
-            for size, edge, at in (
-                (timesteps, rules.NOISY_TRUE, rows),
-                (more, rules.GOOD, select(every, pairs=more)),
-            )
-            for counted in (at.merge(reliable),)
+@claim(
+    "G4",
+    Section.GRADIENTS,
+    "At T pairs estimates correlate poorly with the true gradient; a good correlation takes several times as many.",
+    rule=f"Cosine with the true gradient, corrected for the latter's own noise, below {NOISY_TRUE:.3f} at T pairs, and "
+    f"below {GOOD} at the smallest measured size of at least {SEVERAL} T. {LATER} Snapshots count whose true gradient "
+    f"has a reliability of at least {RELIABLE:g}; inconclusive where one has less.",
+    why="Noise as large as the gradient gives an expected cosine of 1/sqrt(2) with the truth: the threshold of G1, "
+    f"seen from the truth. {GOOD} is good by the paper's curves, and several is at least {SEVERAL}. Corrected, since a "
+    "noisy true gradient would lower every cosine and so support the claim. A true gradient of less reliability is "
+    "more noise than signal, and a correction for it mostly noise.",
+    tables=(Similarity, Noise),
+    needs=(*_LATER_AT_T, needs.at_least("gradient", "sizes", SEVERAL)),
+    proviso="the true gradients are reliable",
+    simulation=one_number(Effect("below", NOISY_TRUE, 0.4, 0.15), Effect("below", GOOD, 0.6, 0.1)),
+)
+def poor_correlation(cell: Experiment) -> Finding:
+    """G4, in one cell."""
+    rows, missing = _later_at_t(cell, "true")
+    if missing:
+        return not_measured(cell, missing)
+    every, enough = later(select(cell[Similarity], against="true")), SEVERAL * cell.timesteps
+    more = min((size for size in distinct(every, "pairs") if size >= enough), default=None)
+    if more is None:
+        return not_measured(cell, f"needs gradient.sizes of at least {SEVERAL} T = {enough:,}")
+    noise = later(cell[Noise])
+    reliable = noise.loc[noise["reliability"] >= RELIABLE, ["agent", "iteration"]]
+    lost = len(noise) - len(reliable)
+    parts = tuple(
+        inequality(
+            f"corrected cosine with the true gradient at {size:,} pairs",
+            agents_mean(at.merge(reliable), "corrected_cosine"),
+            "below",
+            threshold,
+            cell.statistics,
+            _sizes(at),
         )
-        doubt = (
-            f"the true gradients of {lost} of {len(noise)} snapshots have a reliability below {rules.RELIABLE:g}: "
-            "raise gradient.true_pairs"
-        )
-        return Finding(str(cell), parts, doubt=doubt if lost else "")
-
-    return _at_t(tables, timesteps, "true", decide)
-
-
-def nonpositive(tables: Tables, timesteps: int, statistics: Statistics) -> list[Finding]:
-    """G5, in every cell."""
-    return _at_t(
-        tables,
-        timesteps,
-        "each other",
-        lambda cell, rows: Finding(str(cell), (nonpositive_part(rows, timesteps, statistics),)),
+        for size, threshold, at in ((cell.timesteps, NOISY_TRUE, rows), (more, GOOD, select(every, pairs=more)))
     )
+    caveat = (
+        f"the true gradients of {lost} of {len(noise)} snapshots have a reliability below {RELIABLE:g}: raise "
+        "gradient.true_pairs"
+    )
+    return Finding(str(cell), parts, caveat=caveat if lost else "")
+
+
+NONPOSITIVE = 0.1  # share of cosines that are not positive: the paper's figures have them from a tenth on
+DIMENSIONS = 20  # in which simulated estimates scatter
+NODES = 100_000  # pairs of estimates, from which a share is computed
+
+
+def _draw_cosines(budget: Budget, rng: np.random.Generator, where: str, statistics: Statistics) -> Finding:
+    """Estimates around a gradient, Gaussian in a few dimensions, of such a length that the share of cosines is true."""
+    signal = signal_for(SOMETIMES if where == THRESHOLD else NONPOSITIVE)
+    num_agents, repeats = budget.train.agents, budget.gradient.repeats
+    snapshots = sum(fraction > 0 for fraction in budget.checkpoint.fractions)
+    estimates = rng.standard_normal((num_agents, snapshots, repeats, DIMENSIONS))
+    estimates[..., 0] += signal
+    pairs = np.triu_indices(repeats, 1)
+    cosines = (estimates @ np.swapaxes(estimates, -1, -2))[..., pairs[0], pairs[1]]
+    rows = pd.DataFrame(
+        {
+            "agent": np.repeat(np.arange(num_agents), snapshots),
+            "iteration": np.tile(np.arange(snapshots), num_agents),
+            "share_nonpositive": (cosines <= 0).mean(axis=-1).ravel(),
+            "repeats": repeats,
+            "pairs": 2000,
+        }
+    )
+    return Finding("simulated", (nonpositive_part(rows, 2000, statistics),))
+
+
+@cache
+def signal_for(share: float) -> float:
+    """The length of a gradient, in standard deviations of a component, at which a share of cosines is not positive."""
+    first, second = np.random.default_rng(0).standard_normal((2, NODES, DIMENSIONS))
+    axis = np.eye(1, DIMENSIONS)
+    excess = lambda s: float((np.sum((first + s * axis) * (second + s * axis), axis=-1) <= 0).mean()) - share  # noqa: E731
+    return float(optimize.brentq(excess, 0.0, 100.0, xtol=1e-4))
+
+
+@claim(
+    "G5",
+    Section.GRADIENTS,
+    "Zero and negative correlations occur at T pairs.",
+    rule=f"Share of pairwise cosines at T pairs that are zero or negative above {SOMETIMES}. {LATER} The interval is "
+    "no narrower than the exact binomial bounds of as many trials as there are independent estimates.",
+    why="Sometimes is more than once in a hundred: the paper's 500 iterations would then meet it about five times. "
+    "Small shares are skewed: most agents have met none, and their spread says too little.",
+    tables=(Similarity,),
+    needs=_LATER_AT_T,
+    simulation=Simulation(
+        lambda budget: f"{agents(budget.train.agents)}, {budget.gradient.repeats} estimates", _draw_cosines
+    ),
+)
+def nonpositive(cell: Experiment) -> Finding:
+    """G5, in one cell."""
+    rows, missing = _later_at_t(cell, "each other")
+    if missing:
+        return not_measured(cell, missing)
+    return Finding(str(cell), (nonpositive_part(rows, cell.timesteps, cell.statistics),))
 
 
 def nonpositive_part(rows: pd.DataFrame, timesteps: int, statistics: Statistics) -> Part:
     """The share of cosines that are zero or negative."""
-    part = inequality(
-        f"share of zero or negative pairwise cosines at {timesteps:,} pairs",
-        agents_mean(rows, "share_nonpositive"),
-        "above",
-        rules.SOMETIMES,
-        statistics,
-        **_sizes(rows),
-    )
+    quantity = f"share of zero or negative pairwise cosines at {timesteps:,} pairs"
+    shares = agents_mean(rows, "share_nonpositive")
+    part = inequality(quantity, shares, "above", SOMETIMES, statistics, _sizes(rows))
     # Shares near zero are skewed: of few estimates most agents have met none.
     return replace(part, effect=at_least_binomial(part.effect, int(rows["repeats"].sum()), statistics.confidence))
 
 
-def at_least_binomial(share: Interval, count: int, confidence: float) -> Interval:
-    """The interval of a share, no narrower than the exact binomial bounds (Clopper and Pearson) of `count` trials."""
-    hits = share.mean * count
-    if not math.isfinite(hits) or count == 0:
+def at_least_binomial(share: Interval, trials: int, confidence: float) -> Interval:
+    """The interval of a share, no narrower than the exact binomial bounds (Clopper and Pearson) of so many trials."""
+    hits = share.mean * trials
+    if not math.isfinite(hits) or trials == 0:
         return share
-    low = float(special.betaincinv(hits, count - hits + 1, 1 - confidence)) if hits > 0 else 0.0
-    high = float(special.betaincinv(hits + 1, count - hits, confidence)) if hits < count else 1.0
-    return Interval(
-        share.mean, *(float(f([a, b])) for f, a, b in ((np.nanmin, share.low, low), (np.nanmax, share.high, high)))
-    )
+    low = float(special.betaincinv(hits, trials - hits + 1, 1 - confidence)) if hits > 0 else 0.0
+    high = float(special.betaincinv(hits + 1, trials - hits, confidence)) if hits < trials else 1.0
+    return Interval(share.mean, float(np.nanmin([share.low, low])), float(np.nanmax([share.high, high])))
 
 
-def varying_updates(tables: Tables, timesteps: int, statistics: Statistics) -> list[Finding]:  # noqa: ARG001
-    """G6, in every cell."""
-    found: list[Finding] = []
-    for cell in cells(tables.history):
-        rows = later(cell.of(tables.updates))
-        if rows.empty:
-            found.append(lacking(cell, "needs a snapshot of the curve after iteration 0"))
-            continue
-        sizes = {"snapshots": span(rows, "iteration"), "updates": int(rows["updates"].sum())}
-        part = inequality(
-            "mean pairwise cosine of whole updates",
-            agents_mean(rows, "cosine"),
-            "below",
-            rules.NOISY,
-            statistics,
-            **sizes,
-        )
-        found.append(Finding(str(cell), (part,)))
-    return found
+def _at_t(cell: Experiment, against: str) -> pd.DataFrame:
+    return select(cell[Similarity], against=against, pairs=cell.timesteps)
 
 
-def _similarity(cell: Cell, tables: Tables, timesteps: int, against: str) -> pd.DataFrame:
-    return select(cell.of(tables.similarity), against=against, pairs=timesteps)
-
-
-def _at_t(
-    tables: Tables, timesteps: int, against: str, decide: Callable[[Cell, pd.DataFrame], Finding]
-) -> list[Finding]:
-    """A finding for every cell, from its estimates of T pairs at later snapshots."""
-    found: list[Finding] = []
-    for cell in cells(tables.history):
-        at_t = _similarity(cell, tables, timesteps, against)
-        rows = later(at_t)
-        if at_t.empty:
-            found.append(lacking(cell, f"needs common.timesteps = {timesteps:,} among gradient.sizes"))
-        elif rows.empty:
-            found.append(lacking(cell, NO_LATER))
-        else:
-            found.append(decide(cell, rows))
-    return found
+def _later_at_t(cell: Experiment, against: str) -> tuple[pd.DataFrame, str]:
+    """Estimates of T pairs at snapshots after the initial policy, or what is missing for them."""
+    at_t = _at_t(cell, against)
+    if at_t.empty:
+        return at_t, f"needs common.timesteps = {cell.timesteps:,} among gradient.sizes"
+    rows = later(at_t)
+    return rows, NO_LATER if rows.empty else ""
 
 
 def _sizes(rows: pd.DataFrame) -> dict[str, int]:
     """Estimates of all agents and snapshots together, and the pairs behind each."""
     return {
-        "snapshots": span(rows, "iteration"),
+        "snapshots": count(rows, "iteration"),
         "estimates": int(rows["repeats"].sum()),
-        "pairs an estimate": int(rows["pairs"].iloc[0]),
+        "pairs per estimate": int(rows["pairs"].iloc[0]),
     }

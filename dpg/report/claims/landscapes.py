@@ -1,157 +1,97 @@
-"""Claims L1 to L6: reward and surrogate around a snapshot (paper, section 2.3 and figures 6 to 8, 16 to 26)."""
-
-from collections.abc import Iterator
-from dataclasses import replace
-from typing import Literal
+"""Claims L1 and L2: what the reward landscape shows (paper, section 2.3 and figures 6, 25, 26)."""
 
 import pandas as pd
 
-from dpg.report.claims import rules
-from dpg.report.claims.cells import NO_LATER, Cell, agents_mean, cells, inequality, lacking, later, span
-from dpg.report.claims.verdicts import Finding, Part
-from dpg.report.tables import Tables, select
-from dpg.runtime.schema import Statistics
+from dpg.report.claims import needs
+from dpg.report.claims.claim import LATER, NO_LATER, agents_mean, claim, count, later, not_measured
+from dpg.report.claims.simulation import Effect, one_number
+from dpg.report.claims.verdicts import Finding, Part, Side, inequality
+from dpg.report.experiment import Experiment, select
+from dpg.tables.landscape import Resolution
+from dpg.tables.table import Section
+
+HALF = 0.5
+MANY = 10  # times T per point
+_LATER_AT_T = (needs.agents("landscape"), needs.later_studied, needs.t_among("landscape", "update_pairs"))
 
 
-def few_cannot_tell(tables: Tables, timesteps: int, statistics: Statistics) -> list[Finding]:
-    """L1, in every cell."""
-    found: list[Finding] = []
-    for cell, rows in _resolutions(tables, timesteps):
-        least = rows[rows["budget_pairs"] <= timesteps]
-        if rows.empty or least.empty:
-            found.append(lacking(cell, NO_LATER if rows.empty else f"needs landscape.concentration of {timesteps:,}"))
-            continue
-        at = select(rows, budget_pairs=least["budget_pairs"].max())
-        quantity = f"share of points told apart from {at['budget_pairs'].iloc[0]:,} pairs each"
-        resolved = agents_mean(at, "own_resolved_share")
-        part = inequality(quantity, resolved, "below", rules.HALF, statistics, **_points(at))
-        found.append(Finding(str(cell), (part,), doubt=_alone(at)))
-    return found
+@claim(
+    "L1",
+    Section.LANDSCAPES,
+    "With few trajectories the reward landscape cannot tell good points from bad.",
+    rule=f"Share of pairs of grid points whose order is resolved from T pairs per point below {HALF}, on landscapes of "
+    f"updates from T pairs, with the errors of points that do not share their noise. {LATER}",
+    why="Below a half, most points cannot be told from each other. A trainer's policies meet states and action noise "
+    "of their own; points that share both are told apart where no trainer could. The paper's low-sample panel has "
+    "T = 2,000.",
+    tables=(Resolution,),
+    needs=(*_LATER_AT_T, needs.few_pairs_per_point),
+    simulation=one_number(Effect("below", HALF, 0.2, 0.1), of=lambda budget: budget.landscape.agents),
+)
+def few_cannot_tell(cell: Experiment) -> Finding:
+    """L1, in one cell."""
+    rows = _resolutions(cell)
+    least = rows[rows["budget_pairs"] <= cell.timesteps]
+    if least.empty:
+        return not_measured(cell, NO_LATER if rows.empty else f"needs landscape.concentration of {cell.timesteps:,}")
+    return Finding(str(cell), (_resolved(cell, least, "below"),), caveat=_one_agent(_largest(least)))
 
 
-def many_are_smooth(tables: Tables, timesteps: int, statistics: Statistics) -> list[Finding]:
-    """L2, in every cell."""
-    needed = rules.MANY * timesteps
-    found: list[Finding] = []
-    for cell, rows in _resolutions(tables, timesteps):
-        enough = rows[rows["budget_pairs"] >= needed]
-        if enough.empty:
-            told = (
-                NO_LATER if rows.empty else f"needs landscape.pairs_per_point of at least {rules.MANY} T = {needed:,}"
-            )
-            found.append(lacking(cell, told))
-            continue
-        at = select(enough, budget_pairs=enough["budget_pairs"].max())
-        pairs = f"{at['budget_pairs'].iloc[0]:,} pairs each"
-        resolved, noise = (agents_mean(at, column) for column in ("own_resolved_share", "own_noise_share"))
-        parts = (
-            inequality(
-                f"share of points told apart from {pairs}", resolved, "above", rules.HALF, statistics, **_points(at)
-            ),
-            inequality(
-                f"noise in the differences of neighbours from {pairs}",
-                noise,
-                "below",
-                rules.HALF,
-                statistics,
-                **_points(at),
-            ),
-        )
-        found.append(Finding(str(cell), parts, doubt=_alone(at)))
-    return found
+@claim(
+    "L2",
+    Section.LANDSCAPES,
+    "With many it is smooth.",
+    rule=f"From the most pairs per point, at least {MANY} T: share of resolved pairs of points above {HALF}, and noise "
+    f"in the squared differences of neighbours below {HALF}, with errors as for L1. {LATER}",
+    why="Most points are told apart, and what is left between neighbours is terrain. The paper's panels have 1, 10 and "
+    "50 times T.",
+    tables=(Resolution,),
+    needs=(*_LATER_AT_T, needs.at_least("landscape", "pairs_per_point", MANY)),
+    simulation=one_number(
+        Effect("above", HALF, 0.8, 0.1), Effect("below", HALF, 0.2, 0.1), of=lambda budget: budget.landscape.agents
+    ),
+)
+def many_are_smooth(cell: Experiment) -> Finding:
+    """L2, in one cell."""
+    needed, rows = MANY * cell.timesteps, _resolutions(cell)
+    enough = rows[rows["budget_pairs"] >= needed]
+    if enough.empty:
+        missing = f"needs landscape.pairs_per_point of at least {MANY} T = {needed:,}"
+        return not_measured(cell, NO_LATER if rows.empty else missing)
+    at = _largest(enough)
+    quantity = f"noise in the differences of neighbours from {_pairs(at)}"
+    noise = inequality(quantity, agents_mean(at, "own_noise_share"), "below", HALF, cell.statistics, _points(at))
+    return Finding(str(cell), (_resolved(cell, enough, "above"), noise), caveat=_one_agent(at))
 
 
-def early_alignment(tables: Tables, timesteps: int, statistics: Statistics) -> list[Finding]:  # noqa: ARG001
-    """L3, in every cell, in every regime."""
-    found: list[Finding] = []
-    for cell in cells(tables.history):
-        rows = cell.of(tables.snapshot_gains)
-        if rows.empty:
-            found.append(lacking(cell, "needs updates from a studied snapshot: stage update_gain"))
-            continue
-        first = select(rows, iteration=rows["iteration"].min())
-        regimes = [_update(some, "above", statistics) for _, some in first.groupby("update_pairs")]
-        found.append(Finding(str(cell), tuple(part for parts in regimes for part in parts)))
-    return found
+def _resolutions(cell: Experiment) -> pd.DataFrame:
+    """What landscapes show at later snapshots, around updates from T pairs."""
+    return select(later(cell[Resolution]), update_pairs=cell.timesteps)
 
 
-def late_misalignment(tables: Tables, timesteps: int, statistics: Statistics) -> list[Finding]:
-    """L4, in every cell."""
-    found: list[Finding] = []
-    for cell, rows in _late(tables):
-        at_t = select(rows, update_pairs=timesteps)
-        if at_t.empty:
-            needed = f"needs common.timesteps = {timesteps:,} among update_gain.update_pairs"
-            found.append(lacking(cell, NO_LATER if rows.empty else needed))
-            continue
-        found.append(Finding(str(cell), _update(at_t, "below", statistics)))
-    return found
+def _largest(rows: pd.DataFrame) -> pd.DataFrame:
+    return select(rows, budget_pairs=rows["budget_pairs"].max())
 
 
-def trpo_aligns_again(tables: Tables, timesteps: int, statistics: Statistics) -> list[Finding]:
-    """L5, in every cell of TRPO."""
-    return _many_pairs(tables, timesteps, "trpo", "above", statistics)
+def _pairs(at: pd.DataFrame) -> str:
+    return f"{at['budget_pairs'].iloc[0]:,} pairs each"
 
 
-def ppo_does_not(tables: Tables, timesteps: int, statistics: Statistics) -> list[Finding]:
-    """L6, in every cell of PPO."""
-    return _many_pairs(tables, timesteps, "ppo", "below", statistics)
-
-
-def _many_pairs(
-    tables: Tables, timesteps: int, algorithm: str, side: Literal["below", "above"], statistics: Statistics
-) -> list[Finding]:
-    """A finding for every cell of an algorithm: late, with updates from the most pairs, if these are enough."""
-    needed = rules.ORDERS * timesteps
-    found: list[Finding] = []
-    for cell, rows in _late(tables):
-        if cell.algorithm != algorithm:
-            continue
-        most = int(rows["update_pairs"].max()) if len(rows) else 0
-        if most < needed:
-            told = f"needs update_gain.update_pairs of at least {rules.ORDERS} T = {needed:,}; the most are {most:,}"
-            found.append(lacking(cell, NO_LATER if rows.empty else told))
-            continue
-        found.append(Finding(str(cell), _update(select(rows, update_pairs=most), side, statistics)))
-    return found or [lacking("all cells", f"needs {algorithm} among algorithms")]
-
-
-def _update(rows: pd.DataFrame, side: Literal["below", "above"], statistics: Statistics) -> tuple[Part, Part]:
-    """What updates of one iteration and regime do to the reward, given that they raise the surrogate."""
-    reward = select(rows, quantity="reward")
-    pairs = int(reward["update_pairs"].iloc[0])
-    sizes = {"updates": int(reward["updates"].sum()), "episodes an update": int(reward["episodes"].min())}
-    gain = inequality(
-        f"gain in reward of an update from {pairs:,} pairs", agents_mean(reward, "mean"), side, 0.0, statistics, **sizes
-    )
-    own = agents_mean(select(rows, quantity="own surrogate"), "mean")
-    rise = inequality(
-        f"gain in the surrogate of an update from {pairs:,} pairs, own batch", own, "above", 0.0, statistics
-    )
-    return gain, replace(rise, premise=True)
+def _resolved(cell: Experiment, rows: pd.DataFrame, side: Side) -> Part:
+    """The share of pairs of points that are told apart, from the largest of some budgets."""
+    at = _largest(rows)
+    quantity = f"share of points told apart from {_pairs(at)}"
+    return inequality(quantity, agents_mean(at, "own_resolved_share"), side, HALF, cell.statistics, _points(at))
 
 
 def _points(rows: pd.DataFrame) -> dict[str, int]:
     return {
-        "snapshots": span(rows, "iteration"),
+        "snapshots": count(rows, "iteration"),
         "pairs of points": int(rows["point_pairs"].min()),
-        "trajectories a point, at least": int(rows["trajectories"].min()),
+        "trajectories per point, at least": int(rows["trajectories"].min()),
     }
 
 
-def _alone(rows: pd.DataFrame) -> str:
+def _one_agent(rows: pd.DataFrame) -> str:
     """Why one agent's landscapes decide nothing."""
-    return "" if span(rows, "agent") > 1 else "one agent has no interval: raise landscape.agents to 2 or more"
-
-
-def _resolutions(tables: Tables, timesteps: int) -> Iterator[tuple[Cell, pd.DataFrame]]:
-    """What landscapes show at later snapshots, around updates from T pairs."""
-    for cell in cells(tables.history):
-        yield cell, select(later(cell.of(tables.resolution)), update_pairs=timesteps)
-
-
-def _late(tables: Tables) -> Iterator[tuple[Cell, pd.DataFrame]]:
-    """Gains of updates from the last studied snapshot, if that is not the initial policy."""
-    for cell in cells(tables.history):
-        rows = cell.of(tables.snapshot_gains)
-        yield cell, later(select(rows, iteration=rows["iteration"].max()))
+    return "" if count(rows, "agent") > 1 else "one agent has no interval: raise landscape.agents to 2 or more"

@@ -1,63 +1,145 @@
 """Claims R1 to R3: sample sizes and learning rates (paper, section 2.1 and figure 3)."""
 
 import math
-from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from dpg.numerics.statistics import Interval
-from dpg.report.claims import rules
-from dpg.report.claims.cells import NO_EPISODE, lacking
-from dpg.report.claims.verdicts import Finding, Part, Verdict
+from dpg.report.claims import needs
+from dpg.report.claims.claim import NO_EPISODE, claim, count, not_measured
+from dpg.report.claims.simulation import THRESHOLD, Simulation, agents
+from dpg.report.claims.verdicts import Finding, Part, Verdict, inequality
+from dpg.report.experiment import Experiment, distinct, select
 from dpg.report.regimes import best_rate_ratio, best_rates, decline, late_rise, returns_of_agents, summarize
 from dpg.report.style import scientific
-from dpg.report.tables import Tables, distinct, interval_over_agents, select
+from dpg.runtime.budgets import Budget
 from dpg.runtime.schema import Statistics
+from dpg.tables.table import Section
+from dpg.tables.training import RegimeHistory
+
+SLIGHTLY = 1.5  # times: the widest step of the paper's own grid of rates
+FALLEN = -0.05
+LEVELLED = 0.1
+_TWO_SIZES = (needs.two_sizes, needs.agents("regimes"))
+_LEVEL_INSIDE = "the best rates lie inside the range, and training levels off"
+
+# Simulated: a rate twice too high or low costs a tenth of the return. Agents differ by as much at all rates together,
+# and by half of it at each.
+COST, SHARED, OWN = 0.1, 0.1, 0.05
+HIGHER = 2.0  # the best rate at the smallest T over that at the largest
+FALLS, FALLS_SPREAD = -0.2, 0.1  # of the peak return
+ITERATIONS = 25
 
 
-def smaller_samples_higher_rate(tables: Tables, timesteps: int, statistics: Statistics) -> list[Finding]:  # noqa: ARG001
-    """R1, in every task."""
-    return _in_every_task(tables, lambda env, task: over_sizes(env, task, statistics, PARTS["R1"]))
+def _sizes(budget: Budget) -> str:
+    return f"{agents(budget.regimes.agents)} per rate, {len(budget.regimes.rates)} rates"
 
 
-def no_linear_scaling(tables: Tables, timesteps: int, statistics: Statistics) -> list[Finding]:  # noqa: ARG001
-    """R2, in every task."""
-    return _in_every_task(tables, lambda env, task: over_sizes(env, task, statistics, PARTS["R2"]))
+def _draw_rates(
+    id: str,  # noqa: A002 - the claim's
+    budget: Budget,
+    rng: np.random.Generator,
+    where: str,
+    statistics: Statistics,
+) -> Finding:
+    """Level returns over the rates of the budget, around optima in the middle of its range."""
+    tried = budget.regimes
+    sizes = (tried.timesteps[0], tried.timesteps[-1])
+    at_threshold = {"R1": 1.0, "R2": 1 / math.sqrt(sizes[1] / sizes[0])}[id]
+    ratio = at_threshold if where == THRESHOLD else HIGHER  # smallest over largest
+    middle = math.sqrt(tried.rates[0] * tried.rates[-1])
+    optima = dict(zip(sizes, (middle * math.sqrt(ratio), middle / math.sqrt(ratio)), strict=True))
+    rows: list[dict[str, float]] = []
+    for size, optimum in optima.items():
+        shared = SHARED * rng.standard_normal(tried.agents)
+        for rate in tried.rates:
+            level = 1 - COST * math.log2(rate / optimum) ** 2
+            returns = level + shared + OWN * rng.standard_normal(tried.agents)
+            rows += [
+                {"timesteps": size, "lr": rate, "agent": agent, "iteration": i, "mean_return": 1000 * value}
+                for agent, value in enumerate(returns)
+                for i in range(5)
+            ]
+    return over_sizes(id, "simulated", pd.DataFrame(rows).assign(env="simulated"), statistics)
 
 
-PartOfRatio = Callable[[tuple[int, int], Interval, dict[str, int]], Part]
+@claim(
+    "R1",
+    Section.GRADIENTS,
+    "The best learning rate is higher for small samples than for large ones.",
+    rule="Best rate at the smallest T over the best at the largest: above 1. Returns are means over the last fifth of "
+    "the training; the best rate is where a parabola in the rate's logarithm through the best rate tried and its two "
+    "neighbours is highest; agents are resampled at each T and the best is found anew. Inconclusive where the best "
+    "rate tried is the lowest or highest.",
+    premise="at both T, at the best rate, the last fifth of the training adds less than "
+    f"{LEVELLED:g} of the final return.",
+    why="The paper claims a direction. The optimum may lie beyond a rate at the end of the range. Where training still "
+    "rises, the best rate is the one that starts fastest, and a larger T has had fewer updates to start with: a tenth "
+    "in a fifth of the training is half of what a training that rises evenly from zero to its end adds.",
+    tables=(RegimeHistory,),
+    parts=Experiment.tasks,
+    needs=(*_TWO_SIZES, needs.three_rates),
+    proviso=_LEVEL_INSIDE,
+    simulation=Simulation(_sizes, partial(_draw_rates, "R1")),
+)
+def smaller_samples_higher_rate(task: Experiment) -> Finding:
+    """R1, in one task."""
+    return _best_rates("R1", task)
 
 
-def _higher(sizes: tuple[int, int], ratio: Interval, counts: dict[str, int]) -> Part:
-    inverse = Interval(1 / ratio.mean, 1 / ratio.high, 1 / ratio.low)
-    return Part(f"best rate at T = {sizes[0]:,} over that at {sizes[1]:,}", inverse, "above", 1.0, counts)
+@claim(
+    "R2",
+    Section.GRADIENTS,
+    "Scaling the rate linearly with the batch does not hold.",
+    rule="Best rate at the largest T over the one that linear scaling predicts from the best at the smallest: below "
+    "sqrt(T_smallest / T_largest). Otherwise as R1.",
+    why="The threshold is scaling with the square root, half-way (in logarithms) between linear scaling and none.",
+    tables=(RegimeHistory,),
+    parts=Experiment.tasks,
+    needs=(*_TWO_SIZES, needs.three_rates),
+    proviso=_LEVEL_INSIDE,
+    simulation=Simulation(_sizes, partial(_draw_rates, "R2")),
+)
+def no_linear_scaling(task: Experiment) -> Finding:
+    """R2, in one task."""
+    return _best_rates("R2", task)
 
 
-def _less_than_linear(sizes: tuple[int, int], ratio: Interval, counts: dict[str, int]) -> Part:
-    scaled = Interval(*(value * sizes[0] / sizes[1] for value in ratio))
-    quantity = f"best rate at T = {sizes[1]:,} over what linear scaling from {sizes[0]:,} predicts"
-    return Part(quantity, scaled, "below", math.sqrt(sizes[0] / sizes[1]), counts)
+def _best_rates(id: str, task: Experiment) -> Finding:  # noqa: A002 - the claim's
+    rows = task[RegimeHistory]
+    if rows.empty:
+        return not_measured(task, task.missing("regimes"))
+    return over_sizes(id, str(task), rows, task.statistics)
 
 
-# What the best rate at the largest of two sample sizes, over that at the smallest, says.
-PARTS: Mapping[str, PartOfRatio] = {"R1": _higher, "R2": _less_than_linear}
-
-
-def over_sizes(env: str, task: pd.DataFrame, statistics: Statistics, decide: PartOfRatio) -> Finding:
-    """The best rates at the smallest and the largest T of one task."""
+def over_sizes(id: str, env: str, task: pd.DataFrame, statistics: Statistics) -> Finding:  # noqa: A002 - the claim's
+    """R1 or R2 from the best rates at the smallest and the largest T of one task."""
     best = best_rates(summarize(task, statistics)).to_dict("records")
     if len(best) < 2:
-        return lacking(env, f"needs two sample sizes; regimes.timesteps has {len(best)}")
+        return not_measured(env, f"needs two sample sizes; regimes.timesteps has {len(best)}")
     ends = best[0], best[-1]
     if not all(math.isfinite(row["lr"]) for row in ends):
-        return lacking(env, NO_EPISODE)
+        return not_measured(env, NO_EPISODE)
     sizes = ends[0]["timesteps"], ends[1]["timesteps"]
-    counts = {"agents a rate": task["agent"].nunique(), "rates": task["lr"].nunique()}
-    part = decide(sizes, best_rate_ratio(task, sizes, statistics), counts)
+    counts = {"agents per rate": task["agent"].nunique(), "rates": task["lr"].nunique()}
+    part = _ratio(id, sizes, best_rate_ratio(task, sizes, statistics), counts)
     levelled = (_levelled(task, row, statistics) for row in ends)
-    return Finding(env, (part, *levelled), doubt=_doubt(ends, sorted(distinct(task, "lr"))))
+    return Finding(env, (part, *levelled), caveat=_caveat(ends, sorted(distinct(task, "lr"))))
+
+
+def _ratio(id: str, sizes: tuple[int, int], ratio: Interval, counts: dict[str, int]) -> Part:  # noqa: A002
+    """What the best rate at the largest of two sample sizes, over that at the smallest, says."""
+    small, large = sizes
+    if id == "R1":
+        inverse = Interval(1 / ratio.mean, 1 / ratio.high, 1 / ratio.low)
+        return Part(f"best rate at T = {small:,} over that at {large:,}", inverse, "above", 1.0, counts)
+    scaled = Interval(*(value * small / large for value in ratio))
+    quantity = f"best rate at T = {large:,} over what linear scaling from {small:,} predicts"
+    return Part(quantity, scaled, "below", math.sqrt(small / large), counts)
 
 
 def _levelled(task: pd.DataFrame, best: dict[Any, Any], statistics: Statistics) -> Part:
@@ -66,11 +148,10 @@ def _levelled(task: pd.DataFrame, best: dict[Any, Any], statistics: Statistics) 
     """
     rise = late_rise(select(task, timesteps=best["timesteps"], lr=best["lr"]))
     quantity = f"rise over the last fifth of the training at T = {best['timesteps']:,}, over the final return"
-    counts = {"agents": len(rise)}
-    return Part(quantity, interval_over_agents(rise, statistics), "below", rules.LEVELLED, counts, premise=True)
+    return inequality(quantity, rise, "below", LEVELLED, statistics, premise=True)
 
 
-def _doubt(ends: tuple[dict[Any, Any], dict[Any, Any]], rates: list[float]) -> str:
+def _caveat(ends: tuple[dict[Any, Any], dict[Any, Any]], rates: list[float]) -> str:
     """Why the best of the rates tried may not be the best of all."""
     return "; ".join(
         f"the best rate at T = {row['timesteps']:,}, {scientific(row['lr'])}, is the "
@@ -80,39 +161,75 @@ def _doubt(ends: tuple[dict[Any, Any], dict[Any, Any]], rates: list[float]) -> s
     )
 
 
-def peak_then_decline(tables: Tables, timesteps: int, statistics: Statistics) -> list[Finding]:  # noqa: ARG001
-    """R3, in every task."""
-    return _in_every_task(tables, lambda env, task: _peak_then_decline(env, task, statistics))
+def _draw_curves(budget: Budget, rng: np.random.Generator, where: str, statistics: Statistics) -> Finding:
+    """Curves that rise to a plateau, fall, and stay there, each longer than the window that smooths them."""
+    num_agents = budget.regimes.agents
+    fall = FALLEN if where == THRESHOLD else FALLS
+    level = 1 + SHARED * rng.standard_normal(num_agents)
+    ends = fall + FALLS_SPREAD * rng.standard_normal(num_agents) / 2
+    x = np.linspace(0, 1, ITERATIONS)
+    shape = np.clip(x / 0.2, 0, 1) + np.clip((x - 0.6) / 0.1, 0, 1) * ends[:, None]
+    curves = 1000 * level[:, None] * shape * (1 + OWN * rng.standard_normal((num_agents, ITERATIONS)))
+    rows = [
+        {"agent": agent, "iteration": i, "mean_return": value}
+        for agent, curve in enumerate(curves)
+        for i, value in enumerate(curve)
+    ]
+    return Finding("simulated", (decline_part(pd.DataFrame(rows), 20_000, 1e-4, statistics),))
 
 
-def _peak_then_decline(env: str, task: pd.DataFrame, statistics: Statistics) -> Finding:
-    row = best_rates(summarize(task, statistics)).to_dict("records")[-1]
-    if len(set(task["timesteps"])) < 2:
-        return lacking(env, "needs two sample sizes: regimes.timesteps")
-    if not math.isfinite(row["lr"]):
-        return lacking(env, NO_EPISODE)
-    rates = sorted(distinct(task, "lr"))
-    above = [rate for rate in rates if rate > row["lr"]]
-    best = f"{scientific(row['lr'])}, the best at T = {row['timesteps']:,}: regimes.rates"
-    if not above:
-        return lacking(env, f"needs a rate above {best}")
-    if not all(slightly_apart(*pair) for pair in pairwise(rates) if row["lr"] in pair):
-        return lacking(env, f"needs rates at most {rules.SLIGHTLY:g} times apart around {best}")
-    agents = select(task, timesteps=row["timesteps"], lr=above[0])
-    part = decline_part(agents, row["timesteps"], above[0], statistics)
-    return lacking(env, _no_decline(agents)) if part.verdict is Verdict.NOT_MEASURED else Finding(env, (part,))
+@claim(
+    "R3",
+    Section.GRADIENTS,
+    "With large samples, rates slightly above the best peak and then decline.",
+    rule="At the largest T, with the next rate above the best: final return minus the return at the peak, over the "
+    f"latter, below {FALLEN}. Where an agent peaked is taken from the other agents' mean curve. Not measured where the "
+    f"best rate's neighbours are more than {SLIGHTLY:g} times apart from it.",
+    why="An agent's own maximum is one over noise, and would show a decline always. Less than a twentieth is no "
+    "deterioration that the paper's figure would show. Its rates lie a quarter to a half above each other: "
+    f"{SLIGHTLY:g} times is the most that may be called slightly, whatever the outcome.",
+    tables=(RegimeHistory,),
+    parts=Experiment.tasks,
+    needs=(*_TWO_SIZES, needs.rates_within(SLIGHTLY)),
+    proviso="a rate above the best was tried",
+    simulation=Simulation(_sizes, _draw_curves),
+)
+def peak_then_decline(task: Experiment) -> Finding:
+    """R3, in one task."""
+    regimes = task[RegimeHistory]
+    if regimes.empty:
+        return not_measured(task, task.missing("regimes"))
+    if count(regimes, "timesteps") < 2:
+        return not_measured(task, "needs two sample sizes: regimes.timesteps")
+    row = best_rates(summarize(regimes, task.statistics)).to_dict("records")[-1]
+    rates = sorted(distinct(regimes, "lr"))
+    if missing := _no_rate_above(rates, row["lr"], row["timesteps"]):
+        return not_measured(task, missing)
+    above = min(rate for rate in rates if rate > row["lr"])
+    trainings = select(regimes, timesteps=row["timesteps"], lr=above)
+    part = decline_part(trainings, row["timesteps"], above, task.statistics)
+    if part.verdict is Verdict.NOT_MEASURED:
+        return not_measured(task, _no_decline(trainings))
+    return Finding(str(task), (part,))
 
 
-def decline_part(agents: pd.DataFrame, timesteps: int, rate: float, statistics: Statistics) -> Part:
+def _no_rate_above(rates: list[float], best: float, timesteps: int) -> str:
+    """What is missing for a rate that is slightly above the best; empty if there is one."""
+    if not math.isfinite(best):
+        return NO_EPISODE
+    where = f"{scientific(best)}, the best at T = {timesteps:,}: regimes.rates"
+    if best == rates[-1]:
+        return f"needs a rate above {where}"
+    if not all(needs.within(SLIGHTLY, *pair) for pair in pairwise(rates) if best in pair):
+        return f"needs rates at most {SLIGHTLY:g} times apart around {where}"
+    return ""
+
+
+def decline_part(trainings: pd.DataFrame, timesteps: int, rate: float, statistics: Statistics) -> Part:
     """How far the agents of one rate end below their peak."""
     quantity = f"decline at T = {timesteps:,}, rate {scientific(rate)}, over the peak return"
-    counts = {"agents": agents["agent"].nunique(), "iterations": agents["iteration"].nunique()}
-    return Part(quantity, decline(agents, statistics, relative=True), "below", rules.FALLEN, counts)
-
-
-def slightly_apart(low: float, high: float) -> bool:
-    """Whether a rate is only slightly above another."""
-    return high / low <= rules.SLIGHTLY * (1 + 1e-9)
+    counts = {"agents": trainings["agent"].nunique(), "iterations": trainings["iteration"].nunique()}
+    return Part(quantity, decline(trainings, statistics, relative=True), "below", FALLEN, counts)
 
 
 def _no_decline(trainings: pd.DataFrame) -> str:
@@ -123,11 +240,3 @@ def _no_decline(trainings: pd.DataFrame) -> str:
     if ends["peak_return"].isna().all():
         return "needs two agents whose last episodes end: the others say where one peaked (regimes.agents)"
     return "needs a positive return at the peak: a share of any other says nothing"
-
-
-def _in_every_task(tables: Tables, decide: Callable[[str, pd.DataFrame], Finding]) -> list[Finding]:
-    found: list[Finding] = []
-    for env in distinct(tables.history, "env"):
-        task = select(tables.regimes, env=env)
-        found.append(lacking(env, tables.lacks("regimes", env=env)) if task.empty else decide(env, task))
-    return found

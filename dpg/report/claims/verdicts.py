@@ -1,16 +1,23 @@
-"""What a claim comes to: inequalities between effects and edges, and the verdict that follows from their intervals."""
+"""Inequalities between effects and thresholds, and the verdict that follows from their intervals."""
 
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Literal
 
+import pandas as pd
+
 from dpg.numerics.statistics import Interval
+from dpg.report.aggregate import interval_over_agents
+from dpg.runtime.schema import Statistics
+
+Side = Literal["below", "above"]
 
 
 class Verdict(StrEnum):
-    """`inconclusive`: an interval holds its rule's edge. `not measured`: the experiment lacks what the rule needs."""
+    """`inconclusive`: an interval contains its rule's threshold. `not measured`: the rule needs what is missing."""
 
     SUPPORTED = "supported"
     CONTRADICTED = "contradicted"
@@ -20,25 +27,25 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Part:
-    """One inequality of a claim: an effect with its interval, and the side of an edge on which it must lie.
+    """One inequality of a claim: an effect with its interval, and the side of a threshold on which it must lie.
 
-    `sizes` counts what is behind the effect, by name. A `premise` is no part of what is claimed: without it the claim
-    says nothing.
+    `sizes` counts what is behind the effect, by name. A `premise` is not part of what is claimed: where it does not
+    hold, the claim says nothing.
     """
 
     quantity: str
     effect: Interval
-    side: Literal["below", "above"]
-    edge: float
+    side: Side
+    threshold: float
     sizes: Mapping[str, int] = field(default_factory=dict[str, int])
     premise: bool = False
 
     @property
     def verdict(self) -> Verdict:
-        """By the interval: on the right side of the edge as a whole, on the wrong one, or across it."""
+        """By the interval: all of it on the right side of the threshold, all on the wrong one, or across it."""
         if not math.isfinite(self.effect.mean):
             return Verdict.NOT_MEASURED
-        below, above = self.effect.high < self.edge, self.effect.low > self.edge
+        below, above = self.effect.high < self.threshold, self.effect.low > self.threshold
         if below or above:
             return Verdict.SUPPORTED if (self.side == "below") == below else Verdict.CONTRADICTED
         return Verdict.INCONCLUSIVE
@@ -48,37 +55,50 @@ class Part:
             return f"{self.quantity}: no number"
         if not math.isfinite(self.effect.low):
             return f"{self.quantity}: {spread(self.effect)}, without an interval"
-        told = {
-            Verdict.SUPPORTED: f"{self.side} {number(self.edge)}",
-            Verdict.CONTRADICTED: f"not {self.side} {number(self.edge)}",
-        }.get(self.verdict, f"which leaves open whether it is {self.side} {number(self.edge)}")
-        return f"{self.quantity}: {spread(self.effect)}, {told}"
+        where = f"{self.side} {number(self.threshold)}"
+        outcome = {Verdict.SUPPORTED: where, Verdict.CONTRADICTED: f"not {where}"}
+        return f"{self.quantity}: {spread(self.effect)}, {outcome.get(self.verdict, f'open whether {where}')}"
+
+
+def inequality(
+    quantity: str,
+    values: "pd.Series[float]",
+    side: Side,
+    threshold: float,
+    statistics: Statistics,
+    sizes: Mapping[str, int] = MappingProxyType({}),
+    *,
+    premise: bool = False,
+) -> Part:
+    """A part about the mean of one value per agent; the interval resamples agents, with all that belongs to them."""
+    interval = interval_over_agents(values, statistics)
+    return Part(quantity, interval, side, threshold, {"agents": len(values), **sizes}, premise)
 
 
 @dataclass(frozen=True)
 class Finding:
     """A claim in one cell or task.
 
-    `lacks` says what is missing: the claim is not measured there. `doubt` says why the parts cannot decide it, whatever
-    they are. `note` says what a reader has to know beside the verdict, and decides nothing.
+    `missing` says what the experiment lacks: the claim is not measured there. `caveat` says why the parts cannot decide
+    it, whatever they are. `note` is what a reader should know in addition to the verdict; it decides nothing.
     """
 
     where: str
     parts: tuple[Part, ...] = ()
-    lacks: str = ""
-    doubt: str = ""
+    missing: str = ""
+    caveat: str = ""
     note: str = ""
 
     @property
     def verdict(self) -> Verdict:
         """Supported if every part is, contradicted if one part is; nothing is decided without its premises."""
-        if self.lacks:
+        if self.missing:
             return Verdict.NOT_MEASURED
         found = {part.verdict for part in self.parts if not part.premise}
         if not found or Verdict.NOT_MEASURED in found:
             return Verdict.NOT_MEASURED
         unmet = any(part.premise and part.verdict is not Verdict.SUPPORTED for part in self.parts)
-        if self.doubt or unmet:
+        if self.caveat or unmet:
             return Verdict.INCONCLUSIVE
         order = (Verdict.CONTRADICTED, Verdict.INCONCLUSIVE, Verdict.SUPPORTED)
         return next(verdict for verdict in order if verdict in found)
@@ -86,36 +106,12 @@ class Finding:
     @property
     def reason(self) -> str:
         """The verdict in words."""
-        told = "; ".join(f"{'given that ' if part.premise else ''}{part}" for part in self.parts)
-        return "; ".join(text for text in (self.lacks, told, self.doubt) if text)
-
-
-@dataclass(frozen=True)
-class Rule:
-    """How a claim is decided: its words, the inequalities, why their edges lie where they do, and the tables read."""
-
-    id: str
-    claim: str
-    rule: str
-    why: str
-    tables: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A rule and what it found, cell by cell."""
-
-    rule: Rule
-    findings: tuple[Finding, ...]
-
-    @property
-    def verdict(self) -> Verdict:
-        """What the cells that measure it agree on; inconclusive where they differ."""
-        return agreed(finding.verdict for finding in self.findings)
+        parts = "; ".join(f"{'given that ' if part.premise else ''}{part}" for part in self.parts)
+        return "; ".join(text for text in (self.missing, parts, self.caveat) if text)
 
 
 def agreed(verdicts: Iterable[Verdict]) -> Verdict:
-    """One verdict of several; those that measured nothing have no say."""
+    """The verdict that all agree on, inconclusive if they differ; those that measured nothing do not count."""
     measured = {verdict for verdict in verdicts if verdict is not Verdict.NOT_MEASURED}
     if not measured:
         return Verdict.NOT_MEASURED
@@ -129,7 +125,7 @@ def spread(effect: Interval) -> str:
 
 
 def number(value: float) -> str:
-    """A number as a reader wants it: three digits, and no minus before a zero."""
+    """A number for readers: three digits, and no minus before a zero."""
     if not math.isfinite(value):
         return "-"
     if abs(value) >= 1000:

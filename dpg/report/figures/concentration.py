@@ -1,4 +1,4 @@
-"""The reward landscape from fewer and more trajectories (paper, fig. 6, 25, 26): `data/tables/landscape`."""
+"""The reward landscape from fewer and more trajectories (paper, fig. 6, 25, 26): `landscape/concentration.csv`."""
 
 from typing import Any
 
@@ -6,21 +6,30 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from dpg.report import style
+from dpg.report.experiment import Experiment, distinct, select
 from dpg.report.figures import landscape
-from dpg.report.tables import distinct, select
+from dpg.report.figures.spec import FigureSpec, PaperFigure
+from dpg.tables.landscape import Resolution, SubsampledPoint
+from dpg.tables.table import Section
 
-NAME = "fig06_concentration"
+
+def _first_regime(experiment: Experiment) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Points and resolution of the updates from the first batch size."""
+    first = experiment.where(update_pairs=distinct(experiment[SubsampledPoint], "update_pairs")[0])
+    return first[SubsampledPoint], first[Resolution]
 
 
-@style.paper()
-def draw(concentration: pd.DataFrame, resolution: pd.DataFrame) -> Figure:
-    """Figures 6, 25 and 26 for one agent and regime: a row a checkpoint, a column a budget of pairs."""
+def plot(experiment: Experiment) -> Figure:
+    """For one agent and the first batch size: one row per checkpoint, one column per budget of pairs."""
+    concentration, resolution = _first_regime(experiment)
     iterations, budgets = distinct(concentration, "iteration"), distinct(concentration, "budget_pairs")
     head, foot, row_height = 0.45, 0.35, 1.95
     height = head + foot + row_height * len(iterations)
     width = min(style.WIDTH, 0.35 + 2.15 * len(budgets))
     figure = Figure(figsize=(width, height))
-    figure.suptitle(f"{landscape.title(concentration)}, reward from fewer and more trajectories", y=1 - 0.12 / height)
+    figure.suptitle(
+        f"{landscape.title(concentration, experiment)}, reward from fewer and more trajectories", y=1 - 0.12 / height
+    )
     grid = figure.add_gridspec(
         len(iterations),
         len(budgets),
@@ -36,12 +45,12 @@ def draw(concentration: pd.DataFrame, resolution: pd.DataFrame) -> Figure:
         limits = (rows["reward"].min(), rows["reward"].max())
         for column, budget in enumerate(budgets):
             some = select(rows, budget_pairs=budget)
-            told = select(resolution, iteration=iteration, budget_pairs=budget).iloc[0]
+            found = select(resolution, iteration=iteration, budget_pairs=budget).iloc[0]
             axes = landscape.surface(figure, grid, row, column, some, "reward")
             if limits[0] < limits[1]:
                 axes.set_zlim(*limits)
             axes.set_title(
-                f"{budget:,} pairs, {told['trajectories']:.0f} trajectories\nresolved: {_told(told)}",
+                f"{budget:,} pairs, {found['trajectories']:.0f} trajectories\nresolved: {_resolved(found)}",
                 y=0.97,
                 pad=0,
                 fontsize=6.5,
@@ -53,23 +62,24 @@ def draw(concentration: pd.DataFrame, resolution: pd.DataFrame) -> Figure:
     return figure
 
 
-def caption(concentration: pd.DataFrame, resolution: pd.DataFrame) -> str:
+def caption(experiment: Experiment) -> str:
     """What the figure shows, and from how much."""
+    concentration, resolution = _first_regime(experiment)
     first = concentration.iloc[0]
     sizes = "; ".join(_sizes(rows) for _, rows in resolution.groupby("iteration"))
     return (
         "Figures 6, 25 and 26 of the paper (the same for other cells). The reward landscape around the snapshots of "
-        f"agent {first['agent']}, {style.look(first['algorithm']).label} on {first['env']}, on the plane of the "
-        f"update from {first['update_pairs']:,} pairs, from the first trajectories alone: a column a budget of pairs a "
-        "point, all from one collection. Heights have one scale in a row. A pair of grid points is resolved where the "
-        "95% interval of its difference excludes zero (of equal points, 5% would). Noise: the share of the variance "
-        "between neighbours on the grid that sampling contributes. Own noise: what is to be expected of points that "
-        "share nothing, as the policies that a trainer compares. Shared noise: of these points as they were measured, "
+        f"agent {first['agent']}, {experiment.label(first['algorithm'])} on {first['env']}, on the plane of the "
+        f"update from {first['update_pairs']:,} pairs, from the first trajectories alone: one column per budget of "
+        "pairs for a point, all from one collection. Heights share one scale in a row. A pair of grid points is "
+        "resolved where the 95% interval of its difference excludes zero (of equal points, 5% would be). Noise: the "
+        "share of the variance between neighbours on the grid that sampling contributes. Own noise: for points that "
+        "share nothing, as the policies that a trainer compares. Shared noise: for these points as they were measured, "
         f"with the same initial states and action noise. {sizes}."
     )
 
 
-def _told(resolution: pd.Series) -> str:
+def _resolved(resolution: pd.Series) -> str:
     """The share of resolved pairs of points with own noise, and with shared where there is that."""
     own, shared = resolution["own_resolved_share"], resolution["shared_resolved_share"]
     return f"{own:.0%}, own noise" if pd.isna(shared) else f"{own:.0%} own noise, {shared:.0%} shared"
@@ -77,7 +87,7 @@ def _told(resolution: pd.Series) -> str:
 
 def _sizes(rows: pd.DataFrame) -> str:
     parts = (
-        f"{row['budget_pairs']:,} pairs: {row['trajectories']} trajectories a point; {_numbers(row, 'own')}"
+        f"{row['budget_pairs']:,} pairs: {row['trajectories']} trajectories per point; {_numbers(row, 'own')}"
         + ("" if pd.isna(row["shared_resolved_share"]) else f"; {_numbers(row, 'shared')}")
         for row in rows.to_dict("records")
     )
@@ -86,3 +96,19 @@ def _sizes(rows: pd.DataFrame) -> str:
 
 def _numbers(row: dict[Any, Any], kind: str) -> str:
     return f"{kind} noise: {row[f'{kind}_resolved_share']:.0%} resolved, noise {row[f'{kind}_noise_share']:.0%}"
+
+
+FIGURE = FigureSpec(
+    "fig06_concentration",
+    "concentration of the reward landscape",
+    Section.LANDSCAPES,
+    tables=(SubsampledPoint, Resolution),
+    plot=plot,
+    caption=caption,
+    paper=(
+        PaperFigure(6, ("Humanoid",), ("trpo",)),
+        PaperFigure(25, ("Humanoid",), ("trpo",)),
+        PaperFigure(26, ("Humanoid",), ("ppo",)),
+    ),
+    per=("env", "algorithm", "agent"),
+)

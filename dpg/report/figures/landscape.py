@@ -1,6 +1,6 @@
-"""Reward and surrogate around a snapshot (paper, fig. 7, 8, 16 to 24): `data/tables/landscape`.
+"""Reward and surrogate around a snapshot (paper, fig. 7, 8, 16 to 24): `landscape/landscape.csv`.
 
-One landscape is one agent at one iteration; a figure holds the landscapes of one agent of a cell, one row a checkpoint.
+One landscape is one agent at one iteration; a figure has the landscapes of one agent of a cell, one row per checkpoint.
 """
 
 from typing import Any
@@ -16,9 +16,11 @@ from mpl_toolkits.mplot3d.axes3d import Axes3D
 from scipy import special
 
 from dpg.report import style
-from dpg.report.tables import along_step, distinct, select
-
-NAMES = {"surfaces": "fig07_landscape", "cut": "fig07_cut"}
+from dpg.report.aggregate import along_step
+from dpg.report.experiment import Experiment, distinct, select
+from dpg.report.figures.spec import ALGORITHMS, TASKS, FigureSpec, PaperFigure
+from dpg.tables.landscape import LandscapePoint
+from dpg.tables.table import Section
 
 STEP_LABEL = "update step, a"
 RANDOM_LABEL = "random direction, b"
@@ -38,14 +40,14 @@ _STEP: dict[str, Any] = {
 }
 
 
-@style.paper()
-def draw_surfaces(landscape: pd.DataFrame) -> Figure:
-    """Figures 7 and 8 (and 16 to 24) for one agent: surrogate and reward as surfaces, and the reward from above."""
+def plot_surfaces(experiment: Experiment) -> Figure:
+    """For one agent and batch size: surrogate and reward as surfaces, and the reward from above."""
+    landscape = experiment[LandscapePoint]
     iterations = distinct(landscape, "iteration")
     head, foot, row_height = 0.4, 0.4, 1.95
     height = head + foot + row_height * len(iterations)
     figure = Figure(figsize=(style.WIDTH, height))
-    figure.suptitle(title(landscape), y=1 - 0.12 / height, va="top")
+    figure.suptitle(title(landscape, experiment), y=1 - 0.12 / height, va="top")
     surfaces = figure.add_gridspec(
         len(iterations),
         2,
@@ -162,13 +164,13 @@ def _contours(figure: Figure, axes: Axes, rows: pd.DataFrame) -> QuadContourSet:
     return filled
 
 
-@style.paper()
-def draw_cut(landscape: pd.DataFrame) -> Figure:
-    """Figures 7 and 8 along the update step (b = 0): reward with its interval, and the surrogate; a column a regime."""
+def plot_cut(experiment: Experiment) -> Figure:
+    """Along the update step (b = 0): reward with its interval, and the surrogate; one column per batch size."""
+    landscape = experiment[LandscapePoint]
     iterations, regimes = distinct(landscape, "iteration"), distinct(landscape, "update_pairs")
     figure = style.new_figure(style.WIDTH if len(regimes) > 1 else style.NARROW, 0.8 + 1.5 * len(iterations))
     panels = figure.subplots(len(iterations), len(regimes), sharex=True, squeeze=False)
-    color = style.look(landscape["algorithm"].iloc[0]).color
+    color = experiment.style(landscape["algorithm"].iloc[0]).color
     for row, iteration in enumerate(iterations):
         for column, pairs in enumerate(regimes):
             axes = panels[row, column]
@@ -179,7 +181,7 @@ def draw_cut(landscape: pd.DataFrame) -> Figure:
                 axes.set_ylabel("reward units")
             if row == len(iterations) - 1:
                 axes.set_xlabel("update step, a (1 = one full step)")
-    figure.suptitle(f"{title(landscape)}, along the update step")
+    figure.suptitle(f"{title(landscape, experiment)}, along the update step")
     handles = [
         style.line_handle("reward (left axis), 95% interval", color=color, marker="o", linewidth=1.3),
         style.line_handle("surrogate (right axis)", color=style.GREY, marker="x", linewidth=1.0, linestyle=(0, (4, 2))),
@@ -232,16 +234,17 @@ def _ticks(most: int) -> MaxNLocator:
     return MaxNLocator(most, steps=[1, 2, 5, 10])
 
 
-def title(landscape: pd.DataFrame) -> str:
-    """The cell and the agent; the regime, where there is one."""
+def title(landscape: pd.DataFrame, experiment: Experiment) -> str:
+    """The cell and the agent; the batch size, where there is only one."""
     first = landscape.iloc[0]
     regimes = distinct(landscape, "update_pairs")
     regime = f", update from {regimes[0]:,} pairs" if len(regimes) == 1 else ""
-    return f"{first['env']}, {style.look(first['algorithm']).label}, agent {first['agent']}{regime}"
+    return f"{first['env']}, {experiment.label(first['algorithm'])}, agent {first['agent']}{regime}"
 
 
-def caption(landscape: pd.DataFrame) -> str:
+def caption(experiment: Experiment) -> str:
     """What a landscape figure shows, and from how much."""
+    landscape = experiment[LandscapePoint]
     first = landscape.iloc[0]
     shape = (landscape["step"].nunique(), landscape["random"].nunique())
     regimes = distinct(landscape, "update_pairs")
@@ -255,7 +258,7 @@ def caption(landscape: pd.DataFrame) -> str:
     )
     return (
         "Figures 7 and 8 of the paper (16 to 24 for other cells). Landscapes around the snapshots of agent "
-        f"{first['agent']}, {style.look(first['algorithm']).label} on {first['env']}, on a grid of {shape[0]} x "
+        f"{first['agent']}, {experiment.label(first['algorithm'])} on {first['env']}, on a grid of {shape[0]} x "
         f"{shape[1]} points: a, in steps of the algorithm's whole policy update from "
         f"{' or '.join(f'{pairs:,}' for pairs in regimes)} pairs; b, in a Gaussian direction of norm "
         f"{first['random_norm']:g}. Surrogate: what the algorithm maximises, on the update's own batch. Reward: mean "
@@ -269,11 +272,35 @@ def _sizes(rows: pd.DataFrame, *, several: bool) -> str:
     first = rows.iloc[0]
     regime = f", update from {first['update_pairs']:,} pairs" if several else ""
     return (
-        f"iteration {first['iteration']}{regime}: {first['trajectories']} trajectories a point "
-        f"({_span(rows['pairs'])} pairs), median standard error {rows['reward_se'].median():.3g}, "
+        f"iteration {first['iteration']}{regime}: {first['trajectories']} trajectories per point "
+        f"({style.span(rows['pairs'])} pairs), median standard error {rows['reward_se'].median():.3g}, "
         f"step norm {first['step_norm']:.3g}"
     )
 
 
-def _span(counts: pd.Series) -> str:
-    return f"{int(counts.min()):,} to {int(counts.max()):,}"
+_CELLS = [(task, algorithm) for task in TASKS for algorithm in ALGORITHMS]
+
+SURFACES = FigureSpec(
+    "fig07_landscape",
+    "reward and surrogate landscapes",
+    Section.LANDSCAPES,
+    tables=(LandscapePoint,),
+    plot=plot_surfaces,
+    caption=caption,
+    paper=(
+        PaperFigure(7, ("Humanoid",), ("trpo",)),
+        PaperFigure(8, ("Humanoid",), ("ppo",)),
+        *(PaperFigure(number, (task,), (algorithm,)) for number, (task, algorithm) in enumerate(_CELLS, 16)),
+    ),
+    per=("env", "algorithm", "agent", "update_pairs"),
+)
+CUT = FigureSpec(
+    "fig07_cut",
+    "reward and surrogate along the update step",
+    Section.LANDSCAPES,
+    tables=(LandscapePoint,),
+    plot=plot_cut,
+    caption=caption,
+    near=7,
+    per=("env", "algorithm", "agent"),
+)

@@ -1,4 +1,4 @@
-"""Training curves over sample sizes and learning rates (paper, fig. 3): `data/tables/regimes`."""
+"""Training curves over sample sizes and learning rates (paper, fig. 3): `regimes/history.csv`."""
 
 import math
 from typing import Any
@@ -8,22 +8,26 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dpg.report import style
+from dpg.report.aggregate import over_agents
+from dpg.report.experiment import Experiment, distinct, select
+from dpg.report.figures.parts import band, shaded
+from dpg.report.figures.spec import FigureSpec, PaperFigure
 from dpg.report.regimes import best_rates, summarize
-from dpg.report.tables import distinct, over_agents, select
+from dpg.report.style import SeriesStyle
 from dpg.runtime.schema import Statistics
-
-NAME = "fig03_regimes"
+from dpg.tables.table import Section
+from dpg.tables.training import RegimeHistory
 
 FEW = 10  # iterations in a curve that are marked one by one
 _STAR: dict[str, Any] = {"marker": "*", "markersize": 9, "markeredgecolor": style.INK, "markeredgewidth": 0.6}
 
 
-@style.paper()
-def draw(regimes: pd.DataFrame, statistics: Statistics) -> Figure:
-    """Figure 3 for one task: return against pairs; a panel a sample size, a shade and pattern a learning rate."""
+def plot(experiment: Experiment) -> Figure:
+    """For one task: return against pairs; one panel per sample size, a shade and pattern for each learning rate."""
+    regimes, statistics = experiment[RegimeHistory], experiment.statistics
     sizes, rates = sorted(distinct(regimes, "timesteps")), sorted(distinct(regimes, "lr"))
     best = best_rates(summarize(regimes, statistics)).set_index("timesteps")["lr"].to_dict()
-    looks = dict(zip(rates, style.sequence(len(rates)), strict=True))
+    series = dict(zip(rates, style.sequence(len(rates)), strict=True))
     columns = len(sizes) if len(sizes) <= 3 else 2
     lines = -(-len(sizes) // columns)
     figure = style.new_figure(style.WIDTH if columns > 1 else style.NARROW, 0.95 + 1.95 * lines)
@@ -34,7 +38,7 @@ def draw(regimes: pd.DataFrame, statistics: Statistics) -> Figure:
             continue
         rows, best_rate = select(regimes, timesteps=sizes[index]), float(best[sizes[index]])
         for rate in rates:
-            _curve(axes, select(rows, lr=rate), looks[rate], statistics, best=rate == best_rate)
+            _curve(axes, select(rows, lr=rate), series[rate], statistics, best=rate == best_rate)
         named = f"\nbest rate: {style.scientific(best_rate)}" if math.isfinite(best_rate) else ""
         axes.set_title(f"T = {sizes[index]:,} pairs an iteration{named}")
         style.pairs_axis(axes)
@@ -44,13 +48,13 @@ def draw(regimes: pd.DataFrame, statistics: Statistics) -> Figure:
         if index + columns >= len(sizes):
             axes.tick_params(labelbottom=True)
             axes.set_xlabel("state-action pairs, per agent")
-    figure.suptitle(f"{distinct(regimes, 'env')[0]}, {style.look(distinct(regimes, 'algorithm')[0]).label}")
-    handles = _handles(looks, statistics)
+    figure.suptitle(f"{distinct(regimes, 'env')[0]}, {experiment.label(distinct(regimes, 'algorithm')[0])}")
+    handles = _handles(experiment, series)
     style.legend_below(figure, handles, columns=len(handles) if len(handles) <= 5 else -(-len(handles) // 2))
     return figure
 
 
-def _curve(axes: Axes, rows: pd.DataFrame, look: style.Look, statistics: Statistics, *, best: bool) -> None:
+def _curve(axes: Axes, rows: pd.DataFrame, series: SeriesStyle, statistics: Statistics, *, best: bool) -> None:
     """The mean over agents of one rate and its interval; a star at the end of the best rate."""
     if rows.empty:
         return
@@ -58,54 +62,49 @@ def _curve(axes: Axes, rows: pd.DataFrame, look: style.Look, statistics: Statist
     order = 4 if best else 3
     marker = "o" if len(curve) <= FEW else ""
     label = f"lr={rows['lr'].iloc[0]:g}"
-    style.curve(axes, curve, "pairs", look, linewidth=1.3, marker=marker, markersize=2.2, zorder=order, label=label)
+    style.curve(axes, curve, "pairs", series, linewidth=1.3, marker=marker, markersize=2.2, zorder=order, label=label)
     if best:
         end = curve.iloc[-1:]
-        axes.plot(
-            end["pairs"],
-            end["mean"],
-            color=look.color,
-            linestyle="none",
-            clip_on=False,
-            zorder=order + 1,
-            label="best",
+        star: dict[str, Any] = {
+            "color": series.color,
+            "linestyle": "none",
+            "clip_on": False,
+            "zorder": order + 1,
             **_STAR,
-        )
+        }
+        axes.plot(end["pairs"], end["mean"], label="best", **star)
 
 
-def _handles(looks: dict[float, style.Look], statistics: Statistics) -> list:
-    rates = [
-        style.line_handle(f"rate {style.scientific(rate)}", color=look.color, linestyle=look.dashes, linewidth=1.3)
-        for rate, look in looks.items()
-    ]
+def _handles(experiment: Experiment, series: dict[float, SeriesStyle]) -> list:
     return [
-        *rates,
+        *(
+            style.line_handle(f"rate {style.scientific(rate)}", **one.line(marker="", linewidth=1.3))
+            for rate, one in series.items()
+        ),
         style.line_handle("best rate at this T", color=style.FAINT, linestyle="none", **_STAR),
-        style.band_handle(style.GREY, f"{statistics.confidence:.0%} interval over agents"),
+        band(experiment),
     ]
 
 
-def caption(regimes: pd.DataFrame, statistics: Statistics) -> str:
+def caption(experiment: Experiment) -> str:
     """What figure 3 shows, from how much, and the numbers that are read off it."""
-    table = summarize(regimes, statistics)
+    regimes = experiment[RegimeHistory]
+    table = summarize(regimes, experiment.statistics)
     best = best_rates(table).to_dict("records")
     sizes = "; ".join(
         _size(select(regimes, timesteps=row["timesteps"]), select(table, timesteps=row["timesteps"]), row)
         for row in best
     )
-    algorithm = style.look(distinct(regimes, "algorithm")[0]).label
+    algorithm = experiment.label(distinct(regimes, "algorithm")[0])
     return (
         f"Figure 3 of the paper. {algorithm} on {distinct(regimes, 'env')[0]}, trained with T pairs an iteration (a "
-        f"panel each) and several learning rates, all on {regimes['pairs'].max():,} pairs an agent: mean return of the "
-        "episodes that ended in each iteration's batch, mean over agents. Shaded: "
-        f"{statistics.confidence:.0%} interval of the mean, by resampling agents ({statistics.resamples} bootstrap "
-        "resamples, or Student's t where wider). "
-        "An iteration in which no episode of an agent ended is left out for that "
+        f"panel each) and several learning rates, all on {regimes['pairs'].max():,} pairs per agent: mean return of "
+        "the episodes that ended in each iteration's batch, mean over agents. "
+        f"{shaded(experiment.statistics)} An iteration in which no episode of an agent ended is left out for that "
         "agent; markers show single iterations where they are few. The star marks the best of these rates at its T, by "
         "the mean return over the last fifth of the iterations; where it is the lowest or the highest of them, a rate "
         "beyond may be better. Declines are that final return minus the return, smoothed over as many iterations, "
-        "where the other agents of the same rate peaked, mean over agents. "
-        f"{sizes}."
+        f"where the other agents of the same rate peaked, mean over agents. {sizes}."
     )
 
 
@@ -121,6 +120,17 @@ def _size(rows: pd.DataFrame, table: pd.DataFrame, best: dict[Any, Any]) -> str:
     predicted = style.scientific(best["linear_scaling_lr"]) if math.isfinite(best["linear_scaling_lr"]) else "no"
     return (
         f"T = {rows['timesteps'].iloc[0]:,}: {rows['iteration'].nunique()} iterations, "
-        f"{' to '.join(str(count) for count in agents)} agents a rate, best {style.scientific(best['lr'])} "
+        f"{' to '.join(str(count) for count in agents)} agents per rate, best {style.scientific(best['lr'])} "
         f"(linear scaling from the smallest T predicts {predicted}), declines {declines}"
     )
+
+
+FIGURE = FigureSpec(
+    "fig03_regimes",
+    "sample sizes and learning rates",
+    Section.GRADIENTS,
+    tables=(RegimeHistory,),
+    plot=plot,
+    caption=caption,
+    paper=(PaperFigure(3, ("Humanoid",), ("ppo",)),),
+)

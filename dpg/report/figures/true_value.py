@@ -1,4 +1,4 @@
-"""Whether the true value function is one (paper, sec. 2.2): `data/tables/true_value`."""
+"""How good the fitted true value function is (paper, sec. 2.2): `true_value`."""
 
 from typing import Any
 
@@ -6,32 +6,35 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from scipy import stats
 
 from dpg.report import style
+from dpg.report.aggregate import over_agents
+from dpg.report.experiment import Experiment, distinct, select
 from dpg.report.figures.baselines import BASELINES
+from dpg.report.figures.parts import band, shaded
+from dpg.report.figures.spec import FigureSpec
 from dpg.report.states import errors_over_agents
-from dpg.report.tables import distinct, over_agents, select
 from dpg.runtime.schema import Statistics
-
-NAMES = {"fit": "fig05_true_value", "states": "fig05_states"}
+from dpg.tables.table import Section
+from dpg.tables.true_value import FitEpoch, FitQuality, StateErrors, StateValue
 
 NETS = {name: BASELINES[name] for name in ("true value", "value net")}
 _COLUMNS = {"true value": "explained_variance", "value net": "value_net_explained_variance"}
 
 
-@style.paper()
-def draw_fit(fits: pd.DataFrame, losses: pd.DataFrame, opinions: pd.DataFrame, statistics: Statistics) -> Figure:
+def plot_fit(experiment: Experiment) -> Figure:
     """The loss that stops the fit, the share of held-out returns that V* explains, and its error at set states."""
+    fits, losses, errors = experiment[FitQuality], experiment[FitEpoch], experiment[StateErrors]
+    statistics = experiment.statistics
     algorithms = distinct(fits, "algorithm")
     figure = style.new_figure(style.WIDTH, 0.9 + 1.75 * len(algorithms))
     panels = figure.subplots(len(algorithms), 3, squeeze=False)
     for row, algorithm in zip(panels, algorithms, strict=True):
         loss, explained, error = row
         _losses(loss, select(losses, algorithm=algorithm))
-        mine, states = (select(table, algorithm=algorithm) for table in (fits, opinions))
+        mine, states = (select(table, algorithm=algorithm) for table in (fits, errors))
         for name, column in _COLUMNS.items():
             _over_training(explained, over_agents(mine, ["iteration"], column, statistics), name)
             _over_training(error, errors_over_agents(select(states, net=name), ["iteration"], statistics), name)
@@ -44,7 +47,7 @@ def draw_fit(fits: pd.DataFrame, losses: pd.DataFrame, opinions: pd.DataFrame, s
         # A net that explains less than nothing would flatten the rest.
         low = mine[list(_COLUMNS.values())].min().fillna(0.0).min()
         explained.set_ylim(max(-1.0, min(0.0, 1.1 * float(low))), 1.03)
-        loss.set_ylabel(f"{style.look(algorithm).label}\nloss that stops the fit (variances)")
+        loss.set_ylabel(f"{experiment.label(algorithm)}\nloss that stops the fit (variances)")
         explained.set_ylabel("explained variance of returns")
         error.set_ylabel(r"$|V - v|\,/\,|v|$ at states, r.m.s.")
     for axes, title in zip(
@@ -54,56 +57,48 @@ def draw_fit(fits: pd.DataFrame, losses: pd.DataFrame, opinions: pd.DataFrame, s
     for axes, label in zip(panels[-1], ("epoch", "iteration", "iteration"), strict=True):
         axes.set_xlabel(label)
     figure.suptitle(f"{distinct(fits, 'env')[0]}, the true value function and the value net")
-    handles = [_handle(look) for look in NETS.values()]
-    band = style.band_handle(style.GREY, f"{statistics.confidence:.0%} interval over agents")
+    handles = [style.line_handle(net.label, **net.line(markersize=3, linewidth=1.2)) for net in NETS.values()]
     iterations = sorted(distinct(losses, "iteration"))
     shades = [
-        style.line_handle(f"fit at iteration {i}", color=look.color, linestyle=look.dashes, linewidth=1.0)
-        for i, look in zip(iterations, style.sequence(len(iterations)), strict=True)
+        style.line_handle(f"fit at iteration {i}", **shade.line(marker="", linewidth=1.0))
+        for i, shade in zip(iterations, style.sequence(len(iterations)), strict=True)
     ]
-    style.legend_below(figure, [*handles, band, *shades], columns=4)
+    style.legend_below(figure, [*handles, band(experiment), *shades], columns=4)
     return figure
 
 
 def _losses(axes: Axes, losses: pd.DataFrame) -> None:
     """Every agent's loss on the stopping streams, a shade for each iteration; a dot where the epoch was kept."""
     iterations = sorted(distinct(losses, "iteration"))
-    for iteration, look in zip(iterations, style.sequence(len(iterations)), strict=True):
+    for iteration, shade in zip(iterations, style.sequence(len(iterations)), strict=True):
         for agent, line in select(losses, iteration=iteration).groupby("agent"):
-            axes.plot(
-                line["epoch"],
-                line["stopping_loss"],
-                color=look.color,
-                linestyle=look.dashes,
-                linewidth=0.7,
-                label=f"iteration={iteration}, agent={agent}",
-            )
+            options = shade.line(marker="", linewidth=0.7, label=f"iteration={iteration}, agent={agent}")
+            axes.plot(line["epoch"], line["stopping_loss"], **options)
             kept = line[line["stopping_loss"] == line["stopping_loss"].min()].head(1)
-            axes.plot(kept["epoch"], kept["stopping_loss"], color=look.color, marker="o", markersize=2, label="kept")
+            axes.plot(kept["epoch"], kept["stopping_loss"], color=shade.color, marker="o", markersize=2, label="kept")
     style.log_scale(axes)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     style.quiet_grid(axes)
 
 
 def _over_training(axes: Axes, mean: pd.DataFrame, name: str) -> None:
-    """The mean over agents of what is said of a net, and its interval."""
-    look = NETS[name]
-    rows = mean.dropna(subset="mean")
-    style.curve(axes, rows, "iteration", look, marker=look.marker, markersize=3, linewidth=1.2, label=name)
+    """The mean over agents of a property of a net, and its interval."""
+    net, rows = NETS[name], mean.dropna(subset="mean")
+    style.curve(axes, rows, "iteration", net, marker=net.marker, markersize=3, linewidth=1.2, label=name)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     style.quiet_grid(axes)
 
 
-@style.paper()
-def draw_states(states: pd.DataFrame, statistics: Statistics) -> Figure:
-    """What the two nets say of states, against the mean return of rollouts from them. Panels as the checkpoints are."""
+def plot_states(experiment: Experiment) -> Figure:
+    """Values of states by the two nets, against the mean return of rollouts from them; one column per checkpoint."""
+    states, statistics = experiment[StateValue], experiment.statistics
     algorithms, iterations = distinct(states, "algorithm"), sorted(distinct(states, "iteration"))
     figure = style.new_figure(style.WIDTH if len(iterations) > 1 else style.NARROW, 0.9 + 1.7 * len(algorithms))
     panels = figure.subplots(len(algorithms), len(iterations), squeeze=False)
     for row, algorithm in zip(panels, algorithms, strict=True):
         for axes, iteration in zip(row, iterations, strict=True):
             _states(axes, select(states, algorithm=algorithm, iteration=iteration), statistics)
-        row[0].set_ylabel(f"{style.look(algorithm).label}\nV(s) (scaled reward)")
+        row[0].set_ylabel(f"{experiment.label(algorithm)}\nV(s) (scaled reward)")
     for axes, iteration in zip(panels[0], iterations, strict=True):
         axes.set_title(f"iteration {iteration}")
     for axes in panels[-1]:
@@ -111,7 +106,7 @@ def draw_states(states: pd.DataFrame, statistics: Statistics) -> Figure:
     figure.suptitle(f"{distinct(states, 'env')[0]}, states that were set in the simulator")
     error = f"{statistics.confidence:.0%} interval of the rollouts"
     handles = [
-        *[_handle(look, line=False) for look in NETS.values()],
+        *(style.line_handle(net.label, **net.line(linestyle="none", **_face(name))) for name, net in NETS.items()),
         style.line_handle(error, color=style.GREY, linewidth=0.6),
         style.line_handle("V(s) = mean", color=style.FAINT, linewidth=0.8),
     ]
@@ -131,41 +126,30 @@ def _states(axes: Axes, rows: pd.DataFrame, statistics: Statistics) -> None:
     axes.plot(ends, ends, color=style.FAINT, linewidth=0.8, zorder=1, label="equal")
     reach = stats.t.ppf((1 + statistics.confidence) / 2, known["rollouts"] - 1) * known["rollout_se"]
     for name, column in columns.items():
-        look = NETS[name]
+        net = NETS[name]
         x, y = known["rollout_mean"].to_numpy(), known[column].to_numpy()
-        axes.errorbar(x, y, xerr=np.asarray(reach), fmt="none", ecolor=look.color, elinewidth=0.5, alpha=0.5)
-        face = look.color if name == "true value" else "white"
-        axes.plot(
-            x,
-            y,
-            linestyle="none",
-            marker=look.marker,
-            markersize=3,
-            color=look.color,
-            markerfacecolor=face,
-            markeredgewidth=0.7,
-            label=name,
-        )
+        axes.errorbar(x, y, xerr=np.asarray(reach), fmt="none", ecolor=net.color, elinewidth=0.5, alpha=0.5)
+        axes.plot(x, y, label=name, **net.line(linestyle="none", **_face(name)))
 
 
-def _handle(look: style.Look, *, line: bool = True) -> Line2D:
-    looks: dict[str, Any] = {"color": look.color, "marker": look.marker, "markersize": 3}
-    if line:
-        return style.line_handle(look.label, **looks, linestyle=look.dashes, linewidth=1.2)
-    face = "white" if look is NETS["value net"] else look.color
-    return style.line_handle(look.label, **looks, linestyle="none", markerfacecolor=face, markeredgewidth=0.7)
+def _face(name: str) -> dict[str, Any]:
+    """Markers of a net's states: filled for V*, open for the value net, which lies over it."""
+    face = NETS[name].color if name == "true value" else "white"
+    return {"markersize": 3, "markerfacecolor": face, "markeredgewidth": 0.7}
 
 
-def caption_fit(fits: pd.DataFrame, opinions: pd.DataFrame, statistics: Statistics) -> str:
+def caption_fit(experiment: Experiment) -> str:
     """What the figure shows, and from how much."""
-    rollouts = opinions["rollouts"].max()
+    fits, errors = experiment[FitQuality], experiment[StateErrors]
+    rollouts = errors["rollouts"].max()
     states = (
-        f"{opinions['states'].max()} states a snapshot, {rollouts} rollouts from each, whose own noise is taken off"
+        f"{errors['states'].max()} states per snapshot, {rollouts} rollouts from each, whose own noise is subtracted"
         if rollouts
         else "this task cannot be put into a state"
     )
     return (
-        "To figure 5 of the paper: how good V* is. Left: squared error on the streams that decide when the fit stops, "
+        "Supplement to figure 5 of the paper: how good V* is. Left: squared error on the streams that decide when the "
+        "fit stops, "
         "in variances of the returns that are fitted, by epoch, for every agent; the dot marks the epoch that is kept. "
         "Middle: share of the variance of returns on yet other streams, which decide nothing, that V* and the "
         "agent's value net explain (what chance adds to a return after its state no net can). Right: error of both "
@@ -174,23 +158,45 @@ def caption_fit(fits: pd.DataFrame, opinions: pd.DataFrame, statistics: Statisti
         f"{style.span(fits['stopping_pairs'])} and scored on "
         f"{style.span(fits['heldout_pairs'])} ({style.span(fits['heldout_trajectories'])} complete trajectories). "
         f"Lines: mean over {fits['agent'].nunique()} agents (right: of the mean squares, the root taken last). "
-        f"Shaded: {statistics.confidence:.0%} interval of it, by resampling agents ({statistics.resamples} bootstrap "
-        "resamples, or Student's t where wider)."
+        f"{shaded(experiment.statistics, 'that mean')}"
     )
 
 
-def caption_states(states: pd.DataFrame, statistics: Statistics) -> str:
+def caption_states(experiment: Experiment) -> str:
     """What the figure shows, and from how much."""
+    states = experiment[StateValue]
     per_snapshot = states.groupby(["algorithm", "agent", "iteration"]).size().max()
     rollouts = states["rollouts"].max()
     if not rollouts:
         return (
-            "To figure 5 of the paper: values at states. This task cannot be put into a state: there are no rollouts."
+            "Supplement to figure 5 of the paper: values at states. This task cannot be put into a state: there are no "
+            "rollouts."
         )
     return (
-        "To figure 5 of the paper: a second opinion without a fit. A point is a state of a stream, set in the "
-        f"simulator: what V* and the agent's value net say of it, against the mean discounted return of {rollouts} "
-        f"fresh rollouts from it, {per_snapshot} states for each of {states['agent'].nunique()} agents. Bars: "
-        f"{statistics.confidence:.0%} interval of that mean (Student's t over rollouts). {states['cut'].sum():,} of "
-        f"{states['rollouts'].sum():,} rollouts ran into the horizon, which leaves out less than 1 % of a return."
+        "Supplement to figure 5 of the paper: a Monte Carlo check without a fit. A point is a state of a stream, set "
+        "in the simulator: its value by V* and by the agent's value net, against the mean discounted return of "
+        f"{rollouts} fresh rollouts from it, {per_snapshot} states for each of {states['agent'].nunique()} agents. "
+        f"Bars: {experiment.statistics.confidence:.0%} interval of that mean (Student's t over rollouts). "
+        f"{states['cut'].sum():,} of {states['rollouts'].sum():,} rollouts reached the horizon, which leaves out less "
+        "than 1 % of a return."
     )
+
+
+FIT = FigureSpec(
+    "fig05_true_value",
+    "fit of the true value function",
+    Section.VALUES,
+    tables=(FitQuality, FitEpoch, StateErrors),
+    plot=plot_fit,
+    caption=caption_fit,
+    near=5,
+)
+STATES = FigureSpec(
+    "fig05_states",
+    "values at states that are set in the simulator",
+    Section.VALUES,
+    tables=(StateValue,),
+    plot=plot_states,
+    caption=caption_states,
+    near=5,
+)

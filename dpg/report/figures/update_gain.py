@@ -1,15 +1,14 @@
-"""What whole updates gain in surrogate and reward, by algorithm, checkpoint and regime: `data/tables/update_gain`."""
+"""What whole updates gain in surrogate and reward, by algorithm, checkpoint and batch size: `update_gain`."""
 
-import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from dpg.report import style
+from dpg.report.experiment import Experiment, distinct, select
 from dpg.report.figures.alignment import regime_handles, side_by_side
-from dpg.report.tables import distinct, select
-from dpg.runtime.schema import Statistics
-
-NAME = "fig07_update_gain"
+from dpg.report.figures.spec import FigureSpec
+from dpg.tables.table import Section
+from dpg.tables.update_gain import AgentsGain, UpdateGain
 
 _PANELS = {
     "own surrogate": "own-batch surrogate gain",
@@ -20,18 +19,18 @@ _PANELS = {
 _SURROGATES = ("own surrogate", "held-out surrogate")
 
 
-@style.paper()
-def draw(gains: pd.DataFrame) -> Figure:
-    """Of one task: mean gains of updates in surrogate (both batches) and reward, and how many lower the reward."""
+def plot(experiment: Experiment) -> Figure:
+    """For one task: mean gains of updates in surrogate (both batches) and reward, and how many lower the reward."""
+    gains = experiment[AgentsGain]
     figure = style.new_figure(style.WIDTH, 4.4)
     panels = figure.subplots(2, 2).ravel()
     surrogates = gains[gains["quantity"].isin(_SURROGATES)]
-    # One scale for both batches: what is fitted to the noise of the one is missing in the other.
+    # One scale for both batches: what is fitted to the noise of one is missing in the other.
     low, high = (surrogates[end].fillna(surrogates["mean"]) for end in ("low", "high"))
     ends = (min(0.0, low.min()), max(0.0, high.max()))
     margin = 0.06 * (ends[1] - ends[0])
     for axes, (quantity, label) in zip(panels, _PANELS.items(), strict=True):
-        side_by_side(axes, select(gains, quantity=quantity))
+        side_by_side(axes, select(gains, quantity=quantity), experiment)
         axes.set_ylabel(label)
         level = 0.5 if quantity == "lowering share" else 0.0
         axes.axhline(level, color=style.FAINT, linewidth=0.6, zorder=1)
@@ -43,25 +42,37 @@ def draw(gains: pd.DataFrame) -> Figure:
             axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     figure.suptitle(f"{distinct(gains, 'env')[0]}, what whole updates gain")
     algorithms = distinct(gains, "algorithm")
-    handles = regime_handles(algorithms, sorted(distinct(gains, "update_pairs")))
-    style.legend_below(figure, handles, columns=len(algorithms))  # a column an algorithm
+    handles = regime_handles(experiment, algorithms, sorted(distinct(gains, "update_pairs")))
+    style.legend_below(figure, handles, columns=len(algorithms))  # one column per algorithm
     return figure
 
 
-def caption(gains: pd.DataFrame, updates: pd.DataFrame, statistics: Statistics) -> str:
+def caption(experiment: Experiment) -> str:
     """What the figure shows, and from how much."""
+    gains, updates, statistics = experiment[AgentsGain], experiment[UpdateGain], experiment.statistics
     regimes = sorted(distinct(gains, "update_pairs"))
     per_snapshot = updates.groupby(["algorithm", "agent", "iteration", "update_pairs"])["update"].count()
-    open_ones = f"; open: from {' or '.join(f'{pairs:,}' for pairs in regimes[1:])}" if len(regimes) > 1 else ""
+    more = f"; open: from {' or '.join(f'{pairs:,}' for pairs in regimes[1:])}" if len(regimes) > 1 else ""
     units = "agents, then their updates" if gains["agents"].max() > 1 else "one agent's updates"
     return (
-        "Beside figures 7 and 8 of the paper, which show one update of one agent: means over "
+        "In addition to figures 7 and 8 of the paper, which show one update of one agent: means over "
         f"{style.span(per_snapshot)} whole updates from each snapshot of {style.span(gains['agents'])} agents, every "
-        f"update from fresh pairs of its own (filled: {regimes[0]:,} pairs{open_ones}). Above: what the surrogate "
-        "gains on the update's own batch, and on a held-out batch of as many fresh pairs, on one scale; what is "
-        "missing on the right was fitted to noise. Below: what the reward gains, in percent of the snapshot's return, "
-        f"over {style.span(updates['episodes'])} episodes an update that policies before and after run from the same "
+        f"update from fresh pairs of its own (filled: {regimes[0]:,} pairs{more}). Top: what the surrogate gains on "
+        "the update's own batch, and on a held-out batch of as many fresh pairs, on one scale; what is missing on the "
+        "right was fitted to noise. Bottom: what the reward gains, in percent of the snapshot's return, over "
+        f"{style.span(updates['episodes'])} episodes per update that policies before and after run from the same "
         "seeds; and the share of updates whose episodes return less after than before, which noise draws towards a "
         f"half (line). Bars: {statistics.confidence:.0%} intervals that resample {units} "
         f"({statistics.resamples} bootstrap resamples), or Student's t where that is wider."
     )
+
+
+FIGURE = FigureSpec(
+    "fig07_update_gain",
+    "what whole updates gain",
+    Section.LANDSCAPES,
+    tables=(AgentsGain, UpdateGain),
+    plot=plot,
+    caption=caption,
+    near=7,
+)

@@ -1,12 +1,13 @@
-"""How far value nets are from the returns by two definitions, and what one makes of hindsight, agent by agent."""
+"""Errors of value nets against the returns by two definitions, and of hindsight by one of them, for each agent."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pandas as pd
 
-from dpg.report.claims.cells import cells, later
-from dpg.report.tables import Tables, select
+from dpg.report.claims.claim import later
+from dpg.report.experiment import Experiment, select
+from dpg.tables.value import PredictionError
 
 
 @dataclass(frozen=True)
@@ -27,10 +28,10 @@ class ByDefinition:
     release_known: float
 
 
-def by_definition(tables: Tables) -> Iterator[ByDefinition]:
-    """A row an agent that has snapshots after the initial policy."""
-    for cell in cells(tables.history):
-        rows = select(later(cell.of(tables.value)), split="heldout", target="returns")
+def by_definition(experiment: Experiment) -> Iterator[ByDefinition]:
+    """One row per agent that has snapshots after the initial policy."""
+    for cell in experiment.cells():
+        rows = select(later(cell[PredictionError]), split="heldout", target="returns")
         for agent, own in rows.groupby("agent"):
             yield ByDefinition(str(cell), int(str(agent)), *_numbers(own))
 

@@ -1,12 +1,11 @@
-"""What the paper has: the values of its parameters, and its figures with what they need."""
+"""What the paper has: the values of its parameters, and which of its figures an experiment shows."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
-from dpg.report.page.names import parse
-from dpg.report.style import look
+from dpg.report.figures import catalog
+from dpg.report.figures.spec import ALGORITHMS, FigureEntry, PaperFigure
 from dpg.runtime.ids import family
 from dpg.runtime.schema import Params
 
@@ -70,7 +69,7 @@ class Difference:
 def differences(params: Params) -> Iterator[Difference]:
     """The parameters in use that differ from the paper's."""
     shared = params.model_dump(exclude={"scales"})
-    unused = {"ppo", "ppo_m", "trpo"} - set(params.algorithms)
+    unused = set(ALGORITHMS) - set(params.algorithms)
     for name, paper in VALUES.items():
         section, key = name.split(".")
         if section in unused:
@@ -88,80 +87,30 @@ def _text(value: Any) -> str:
 
 
 @dataclass(frozen=True)
-class PaperFigure:
-    """One figure of the paper: what it shows, of which tasks and algorithms, and how the files of ours begin."""
-
-    number: int
-    shows: str
-    tasks: tuple[str, ...]
-    algorithms: tuple[str, ...]
-    prefix: str
-
-
-_ALL = ("ppo", "ppo_m", "trpo")
-_TASKS = ("Humanoid", "Walker2d", "Hopper")
-_LANDSCAPES = [(task, algorithm) for task in _TASKS for algorithm in _ALL]
-
-FIGURES = (
-    PaperFigure(1, "gradient estimates against each other", ("Humanoid",), _ALL, "fig01"),
-    PaperFigure(2, "gradient estimates against the true gradient", ("Humanoid",), _ALL, "fig02"),
-    PaperFigure(3, "sample sizes and learning rates", ("Humanoid",), ("ppo",), "fig03"),
-    PaperFigure(4, "value error on held-out pairs", ("Walker2d",), _ALL, "fig04"),
-    PaperFigure(5, "baselines", ("Walker2d",), _ALL, "fig05_baselines"),
-    PaperFigure(6, "concentration of the reward landscape", ("Humanoid",), ("trpo",), "fig06"),
-    PaperFigure(7, "reward and surrogate landscapes", ("Humanoid",), ("trpo",), "fig07_landscape"),
-    PaperFigure(8, "reward and surrogate landscapes", ("Humanoid",), ("ppo",), "fig07_landscape"),
-    PaperFigure(9, "rewards over training", _TASKS, _ALL, "fig09"),
-    PaperFigure(10, "gradient estimates against each other", ("Hopper", "Walker2d"), _ALL, "fig01"),
-    PaperFigure(11, "gradient estimates against the true gradient", ("Hopper", "Walker2d"), _ALL, "fig02"),
-    PaperFigure(12, "whole updates against each other", _TASKS, _ALL, "fig12"),
-    PaperFigure(13, "value error on training pairs", _TASKS, _ALL, "fig13"),
-    PaperFigure(14, "value error on held-out pairs", _TASKS, _ALL, "fig04"),
-    PaperFigure(15, "baselines", ("Hopper", "Walker2d"), _ALL, "fig05_baselines"),
-    *(
-        PaperFigure(number, "reward and surrogate landscapes", (task,), (algorithm,), "fig07_landscape")
-        for number, (task, algorithm) in enumerate(_LANDSCAPES, 16)
-    ),
-    PaperFigure(25, "concentration of the reward landscape", ("Humanoid",), ("trpo",), "fig06"),
-    PaperFigure(26, "concentration of the reward landscape", ("Humanoid",), ("ppo",), "fig06"),
-)
-
-
-@dataclass(frozen=True)
-class Counterpart:
-    """A figure of the paper, those of ours that show as much of it as there is, and what all of it would need."""
+class PaperCoverage:
+    """A figure of the paper, the names of ours that show some of it, and what is missing to show all of it."""
 
     figure: PaperFigure
+    shows: str
     names: tuple[str, ...]
-    lacks: str
+    missing: str
 
 
-def counterparts(
-    names: Sequence[str], params: Params, unmeasured: Mapping[str, str] = MappingProxyType({})
-) -> Iterator[Counterpart]:
-    """Every figure of the paper, held against the figures that were drawn.
+def coverage(
+    entries: Sequence[FigureEntry], params: Params, label: Callable[[str], str], unmeasured: Mapping[str, str]
+) -> Iterator[PaperCoverage]:
+    """Every figure of the paper, with the drawn figures that show it.
 
-    `unmeasured` says of the beginnings of names why there is none.
+    `unmeasured` says why figures were not drawn, by the name of their declaration.
     """
-    for figure in FIGURES:
-        envs = {family(env): env for env in params.envs}
-        tasks = [task for task in figure.tasks if task not in envs]
-        algorithms = [name for name in figure.algorithms if name not in params.algorithms]
-        lacks = " and ".join(
-            f"{what} {', '.join(missing)}"
-            for what, missing in (("envs", tasks), ("algorithms", [look(name).label for name in algorithms]))
-            if missing
-        )
-        none = len(tasks) == len(figure.tasks) or len(algorithms) == len(figure.algorithms)
-        found = (
-            [] if none else [name for name in names if name.startswith(figure.prefix) and _fits(name, figure, params)]
-        )
-        undrawn = unmeasured.get(figure.prefix, "not drawn by this version")
-        yield Counterpart(figure, tuple(found), lacks or ("" if found else undrawn))
-
-
-def _fits(name: str, figure: PaperFigure, params: Params) -> bool:
-    """Whether a figure of ours is of one of the paper figure's tasks and algorithms."""
-    named = parse(name, params)
-    task = named.env and family(named.env)
-    return task in {None, *figure.tasks} and named.algorithm in {None, *figure.algorithms}
+    tasks = {family(env) for env in params.envs}
+    declared = [(figure, spec) for spec in catalog.figures() for figure in spec.paper]
+    for figure, spec in sorted(declared, key=lambda pair: pair[0].number):
+        missing = {
+            "envs": [task for task in figure.tasks if task not in tasks],
+            "algorithms": [label(name) for name in figure.algorithms if name not in params.algorithms],
+        }
+        found = tuple(each.name for each in entries if each.figure == spec.name and figure.number in each.numbers)
+        needs = " and ".join(f"{what} {', '.join(names)}" for what, names in missing.items() if names)
+        undrawn = "" if found else unmeasured.get(spec.name, "not drawn by this version")
+        yield PaperCoverage(figure, spec.title, found, needs or undrawn)

@@ -1,4 +1,4 @@
-"""What made the numbers: the runs of the stages, as the stages left them, and what they cost."""
+"""The stage runs that made the numbers, as the stages recorded them, and what they cost."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,31 +11,41 @@ COSTS = ("pairs", "episodes", "wall_seconds", "core_seconds", "peak_memory_bytes
 
 @dataclass(frozen=True)
 class Record:
-    """One execution of a stage: its MLflow run, what it took, and the versions and hardware that it ran on.
+    """One execution of a stage for a cell, a task, or everything: its MLflow run, its cost, and versions and hardware.
 
-    `lacks` says what to do where there is no such record.
+    `missing` says what to do where there is no such record.
     """
 
     name: str
+    stage: str = ""
+    env: str | None = None
+    algorithm: str | None = None
     run_id: str = ""
     store: str = ""
     cost: Mapping[str, float] = field(default_factory=dict[str, float])
     provenance: Mapping[str, str] = field(default_factory=dict[str, str])
-    lacks: str = ""
+    missing: str = ""
 
 
-def read(name: str, path: Path) -> Record:
-    """The record of a DVC stage; one that is not there, or not whole, says how to make it."""
+def read(path: Path, name: str, stage: str, env: str | None = None, algorithm: str | None = None) -> Record:
+    """The record of a DVC stage; one that is absent or not whole says how to make it."""
     try:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         cost = {key: float(found["cost"][key]) for key in COSTS}
-        return Record(name, str(found["run_id"]), str(found["tracking_uri"]), cost, found.get("provenance", {}))
+        run_id, store = str(found["run_id"]), str(found["tracking_uri"])
+        return Record(name, stage, env, algorithm, run_id, store, cost, found.get("provenance", {}))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return Record(name, lacks=f"{path} is missing or not whole: dvc repro --force --single-item {name}")
+        return Record(
+            name,
+            stage,
+            env,
+            algorithm,
+            missing=f"{path} is missing or not whole: dvc repro --force --single-item {name}",
+        )
 
 
 def total(records: Sequence[Record]) -> dict[str, float]:
-    """Pairs, seconds of the clock and of cores of all the records together, and the most memory that one took."""
+    """Pairs, episodes, wall and core seconds of all records together, and the peak memory of the largest."""
     costs = [record.cost for record in records if record.cost]
     sums = {
         name: sum((cost.get(name, 0.0) for cost in costs), 0.0)

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from dpg.report.claims.cells import inequality
 
 from dpg.numerics.statistics import Interval
 from dpg.report.claims import decisions, rules
-from dpg.report.claims.cells import inequality
 from dpg.report.claims.verdicts import Claim, Finding, Part, Verdict, agreed
 from tests.report.conftest import AGENTS, ENV, SIZES, T, make_tables
 

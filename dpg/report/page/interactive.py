@@ -1,7 +1,7 @@
-"""Landscapes that turn under the mouse (paper, fig. 7, 8, 16 to 24), for a page: `data/tables/landscape`.
+"""Interactive landscapes (paper, fig. 7, 8, 16 to 24), for a page: `landscape/landscape.csv`.
 
 `fragment` is the HTML of one agent's landscapes without plotly.js, which a page needs once, before the first fragment:
-`script` is it, inlined. `page` is both, for any number of agents. The same table gives the same bytes.
+`script` has it inlined. `page` is both, for any number of agents. The same table gives the same bytes.
 """
 
 from typing import Any
@@ -13,8 +13,10 @@ from plotly.offline import get_plotlyjs
 from plotly.subplots import make_subplots
 
 from dpg.report import style
+from dpg.report.aggregate import along_step
+from dpg.report.experiment import Experiment
 from dpg.report.figures.landscape import RANDOM_LABEL, STEP_LABEL, half_width, on_grid, title
-from dpg.report.tables import along_step
+from dpg.tables.landscape import LandscapePoint
 
 HEIGHT = 480  # pixels
 _TRACES = 6  # of one landscape: two surfaces, the interval's two ends, and the marked points of both
@@ -32,28 +34,31 @@ def script() -> str:
     return f'<script type="text/javascript">{get_plotlyjs()}</script>'
 
 
-def fragment(landscape: pd.DataFrame, identifier: str) -> str:
-    """One agent's landscapes as HTML: surrogate and reward side by side, checkpoint and regime from a list.
+def fragment(experiment: Experiment, identifier: str) -> str:
+    """One agent's landscapes as HTML: surrogate and reward side by side, checkpoint and batch size from a list.
 
-    `identifier` names the element, and must be another one for every fragment of a page.
+    `identifier` names the element, and must be unique on a page.
     """
-    html = figure(landscape).to_html(
+    html = figure(experiment).to_html(
         full_html=False, include_plotlyjs=False, div_id=identifier, config={"displaylogo": False, "responsive": True}
     )
     return str(html)
 
 
-def page(landscape: pd.DataFrame) -> str:
-    """A page of its own, which needs nothing else: every agent's landscapes, one below the other."""
-    agents = [rows for _, rows in landscape.groupby(["env", "algorithm", "agent"], sort=False)]
-    body = "".join(fragment(rows, f"landscape-{number}") for number, rows in enumerate(agents))
-    name = title(landscape) if len(agents) == 1 else "Landscapes"
+def page(experiment: Experiment) -> str:
+    """A self-contained page: every agent's landscapes, one below the other."""
+    agent = ["env", "algorithm", "agent"]
+    keys = experiment[LandscapePoint][agent].drop_duplicates().to_dict("records")
+    agents = [experiment.where(**{str(name): value for name, value in key.items()}) for key in keys]
+    body = "".join(fragment(each, f"landscape-{number}") for number, each in enumerate(agents))
+    name = title(agents[0][LandscapePoint], experiment) if len(agents) == 1 else "Landscapes"
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{name}</title>{script()}'
     return f"<!doctype html>\n<html><head>{head}</head><body>{body}</body></html>\n"
 
 
-def figure(landscape: pd.DataFrame) -> go.Figure:
-    """The figure: one landscape shows at a time."""
+def figure(experiment: Experiment) -> go.Figure:
+    """The landscapes of one agent, of which one is visible at a time."""
+    landscape = experiment[LandscapePoint]
     found = make_subplots(
         1,
         2,
@@ -76,7 +81,7 @@ def figure(landscape: pd.DataFrame) -> go.Figure:
     ]
     menu = {"buttons": buttons, "x": 0.0, "xanchor": "left", "y": 1.16, "yanchor": "top"}
     found.update_layout(
-        title={"text": title(landscape), "x": 0.5},
+        title={"text": title(landscape, experiment), "x": 0.5},
         height=HEIGHT,
         margin={"l": 0, "r": 0, "t": 90, "b": 0},
         showlegend=False,
@@ -107,17 +112,17 @@ def _traces(rows: pd.DataFrame) -> list[tuple[Any, int]]:
     ]
 
 
-def _surface(rows: pd.DataFrame, heights: np.ndarray, **looks: Any) -> go.Surface:
+def _surface(rows: pd.DataFrame, heights: np.ndarray, **options: Any) -> go.Surface:
     values = on_grid(rows, "reward")
-    hover = "a = %{x:.3g}, b = %{y:.3g}<br>%{z:.5g} %{text}<extra></extra>" if "text" in looks else None
+    hover = "a = %{x:.3g}, b = %{y:.3g}<br>%{z:.5g} %{text}<extra></extra>" if "text" in options else None
     return go.Surface(
         x=values.index.to_numpy(float),
         y=values.columns.to_numpy(float),
         z=heights,
         colorscale=style.COLORMAP,
-        hoverinfo=None if hover or "opacity" not in looks else "skip",
+        hoverinfo=None if hover or "opacity" not in options else "skip",
         hovertemplate=hover,
-        **looks,
+        **options,
     )
 
 

@@ -1,0 +1,132 @@
+"""How a claim is declared: one decorator above the function that decides it.
+
+    @claim(
+        "G2",
+        Section.GRADIENTS,
+        "Agreement falls as training goes on.",
+        rule="Pairwise cosine at T pairs at the last studied snapshot minus that at the first: below 0.",
+        why="The paper claims a direction, not a size.",
+        tables=(Similarity,),
+        needs=(needs.agents("train"), needs.two_studied),
+        simulation=one_number(Effect("below", 0.0, -0.4, 0.25)),
+    )
+    def falling_agreement(cell: Experiment) -> Finding: ...
+
+in a module of `dpg.report.claims` is all that a claim needs; the function gets one cell, or one task, at a time.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import pandas as pd
+
+from dpg.report.claims.needs import Need, algorithm_in_use
+from dpg.report.claims.simulation import Simulation
+from dpg.report.claims.verdicts import Finding, Part, inequality
+from dpg.report.experiment import Experiment, distinct, select
+from dpg.runtime.schema import Statistics
+from dpg.tables.table import Section
+
+LATER = "Snapshots after the initial policy, one value per agent, their mean."
+NO_EPISODE = "needs episodes that end within a batch: in the last iterations no episode ended"
+NO_LATER = "needs a studied snapshot after iteration 0: scales.<scale>.checkpoint.fractions"
+NO_LATER_CURVE = "needs a snapshot of the curve after iteration 0"
+
+Decide = Callable[[Experiment], Finding | list[Finding]]
+
+
+def whole(experiment: Experiment) -> Iterable[Experiment]:
+    """The experiment at once."""
+    return [experiment]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The declaration of a claim.
+
+    `tables` are what it is decided from, and `parts` what `decide` gets one at a time: cells, tasks, or the whole. A
+    claim about one `algorithm` has its cells alone. `needs` say before a run what parameters lack, `proviso` on what of
+    the outcome the decision depends as well; `simulation` draws experiments to see how surely the rule decides.
+    """
+
+    id: str
+    section: Section
+    statement: str
+    rule: str
+    why: str
+    tables: tuple[type, ...]
+    decide: Decide
+    parts: Callable[[Experiment], Iterable[Experiment]]
+    needs: tuple[Need, ...]
+    proviso: str
+    simulation: Simulation | None
+    algorithm: str
+
+    def findings(self, experiment: Experiment) -> tuple[Finding, ...]:
+        """What the experiment says of the claim, part by part."""
+        found: list[Finding] = []
+        for part in self.parts(experiment):
+            if self.algorithm and part.key["algorithm"] != self.algorithm:
+                continue
+            decided = self.decide(part)
+            found += decided if isinstance(decided, list) else [decided]
+        return tuple(found) or (Finding("all cells", missing=f"needs {self.algorithm} among algorithms"),)
+
+
+def claim(
+    id: str,  # noqa: A002 - the field's name
+    section: Section,
+    statement: str,
+    *,
+    rule: str,
+    why: str,
+    tables: tuple[type, ...],
+    premise: str = "",
+    parts: Callable[[Experiment], Iterable[Experiment]] = Experiment.cells,
+    needs: tuple[Need, ...] = (),
+    proviso: str = "",
+    simulation: Simulation | None = None,
+    algorithm: str = "",
+) -> Callable[[Decide], Claim]:
+    """Declare the decorated function to decide a claim; a `premise` is stated with the rule."""
+    needs = (algorithm_in_use(algorithm), *needs) if algorithm else needs
+    rule = f"{rule} Premise: {premise}" if premise else rule
+
+    def declare(decide: Decide) -> Claim:
+        return Claim(id, section, statement, rule, why, tables, decide, parts, needs, proviso, simulation, algorithm)
+
+    return declare
+
+
+def later(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of snapshots after the initial policy."""
+    return rows[rows["iteration"] > 0]
+
+
+def agents_mean(rows: pd.DataFrame, column: str) -> "pd.Series[float]":
+    """One number per agent: the mean over its rows that have one."""
+    return rows.groupby("agent")[column].mean().dropna()
+
+
+def change(rows: pd.DataFrame, column: str) -> "pd.Series[float]":
+    """One number per agent: its value at the last iteration of the rows minus that at the first."""
+    wide = rows.pivot(index="agent", columns="iteration", values=column)  # noqa: PD010 - a double row is an error
+    return (wide[wide.columns.max()] - wide[wide.columns.min()]).dropna()
+
+
+def improvement(evaluation: pd.DataFrame, statistics: Statistics) -> Part:
+    """The premise that agents improve: their evaluated returns rise from the first studied snapshot to the last."""
+    rows = select(evaluation, actions="sampled")
+    quantity, episodes = "rise of the return over training", int(rows["episodes"].sum())
+    values = change(rows, "mean_return")
+    return inequality(quantity, values, "above", 0.0, statistics, {"episodes": episodes}, premise=True)
+
+
+def count(rows: pd.DataFrame, column: str) -> int:
+    """How many different values a column has."""
+    return len(distinct(rows, column))
+
+
+def not_measured(where: object, missing: str) -> Finding:
+    """A claim that cannot be decided here, with what is missing."""
+    return Finding(str(where), missing=missing)

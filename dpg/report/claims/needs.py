@@ -1,0 +1,153 @@
+"""What claims need of the parameters, checked before anything runs; what is missing, and which parameters would do."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from dpg.runtime.budgets import nearest
+from dpg.runtime.ids import family
+from dpg.runtime.schema import Params
+
+FEW = 4  # agents that are suggested where one cannot have an interval
+
+
+@dataclass(frozen=True)
+class Missing:
+    """What is missing, and the parameters that would do, by dotted name. None where parameters alone cannot."""
+
+    what: str
+    changes: Mapping[str, Any] | None
+
+
+Need = Callable[[Params], Iterator[Missing]]
+
+
+def _of_scale(params: Params, name: str, what: str, value: Any) -> Missing:
+    full = f"scales.{params.scale}.{name}"
+    return Missing(f"{full}: {what}", {full: value})
+
+
+def agents(stage: str) -> Need:
+    """At least two agents."""
+
+    def need(params: Params) -> Iterator[Missing]:
+        if getattr(params.budget, stage).agents < 2:
+            enough = FEW if stage != "landscape" else max(2, min(FEW, params.budget.train.agents))
+            yield _of_scale(params, f"{stage}.agents", "one agent has no interval", enough)
+
+    return need
+
+
+def _studied(params: Params) -> list[int]:
+    train = params.budget.train
+    available = range(0, train.iterations, train.snapshot_every)
+    return nearest(params.budget.checkpoint.fractions, available, train.iterations)
+
+
+def later_studied(params: Params) -> Iterator[Missing]:
+    """A studied snapshot after the initial policy."""
+    if max(_studied(params)) == 0:
+        yield _of_scale(params, "checkpoint.fractions", "needs a studied snapshot after iteration 0", [0.0, 0.9])
+
+
+def two_studied(params: Params) -> Iterator[Missing]:
+    """Two studied snapshots."""
+    if len(_studied(params)) < 2:
+        yield _of_scale(params, "checkpoint.fractions", "needs two studied snapshots", [0.0, 0.9])
+
+
+def later_in_curve(params: Params) -> Iterator[Missing]:
+    """A snapshot of the curve after the initial policy."""
+    train = params.budget.train
+    if params.budget.checkpoint.curve_every >= train.iterations:
+        yield _of_scale(params, "checkpoint.curve_every", "needs a snapshot after iteration 0", train.snapshot_every)
+
+
+def t_among(stage: str, name: str) -> Need:
+    """T is among some sizes of a stage."""
+
+    def need(params: Params) -> Iterator[Missing]:
+        sizes, t = getattr(getattr(params.budget, stage), name), params.common.timesteps
+        if t not in sizes:
+            yield _of_scale(params, f"{stage}.{name}", f"needs T = {t:,}", sorted({*sizes, t}))
+
+    return need
+
+
+def at_least(stage: str, name: str, factor: int) -> Need:
+    """One of some sizes of a stage is at least this many times T."""
+
+    def need(params: Params) -> Iterator[Missing]:
+        found, least = getattr(getattr(params.budget, stage), name), factor * params.common.timesteps
+        sizes = found if isinstance(found, tuple) else (found,)
+        if max(sizes) < least:
+            value = [*sizes, least] if isinstance(found, tuple) else least
+            yield _of_scale(params, f"{stage}.{name}", f"needs {factor} T = {least:,} or more", value)
+
+    return need
+
+
+def tasks(*families: str) -> Need:
+    """Tasks of these families."""
+
+    def need(params: Params) -> Iterator[Missing]:
+        present = {family(env) for env in params.envs}
+        if absent := [name for name in families if name not in present]:
+            more = [*params.envs, *(f"{name}-v4" for name in absent)]
+            yield Missing(f"envs: needs {', '.join(absent)}", {"envs": more})
+
+    return need
+
+
+def algorithm_in_use(name: str) -> Need:
+    """An algorithm is trained."""
+
+    def need(params: Params) -> Iterator[Missing]:
+        if name not in params.algorithms:
+            yield Missing(f"algorithms: needs {name}", {"algorithms": [*params.algorithms, name]})
+
+    return need
+
+
+def two_sizes(params: Params) -> Iterator[Missing]:
+    """Regimes of two sample sizes."""
+    sizes = params.budget.regimes.timesteps
+    if len(sizes) < 2:
+        yield _of_scale(params, "regimes.timesteps", "needs two sample sizes", [min(sizes), 5 * min(sizes)])
+
+
+def three_rates(params: Params) -> Iterator[Missing]:
+    """Regimes of three learning rates."""
+    rates = params.budget.regimes.rates
+    if len(rates) < 3:
+        wider = sorted({min(rates) / 3, *rates, max(rates) * 3})
+        yield _of_scale(params, "regimes.rates", "needs three rates: the best must lie between others", wider)
+
+
+def within(factor: float, low: float, high: float) -> bool:
+    """Whether a rate is at most so many times another."""
+    return high / low <= factor * (1 + 1e-9)
+
+
+def rates_within(factor: float) -> Need:
+    """Neighbouring learning rates are at most this factor apart."""
+
+    def need(params: Params) -> Iterator[Missing]:
+        rates = params.budget.regimes.rates
+        if len(rates) < 2 or not all(within(factor, *pair) for pair in pairwise(rates)):
+            span = max(max(rates) / min(rates), factor)
+            steps = math.ceil(math.log(span) / math.log(0.98 * factor))  # a little less: rates are rounded
+            value = [float(f"{min(rates) * span ** (step / steps):.3g}") for step in range(steps + 1)]
+            yield _of_scale(params, "regimes.rates", f"needs rates at most {factor:g} times apart", value)
+
+    return need
+
+
+def few_pairs_per_point(params: Params) -> Iterator[Missing]:
+    """Points of a landscape from T pairs or fewer."""
+    landscape, t = params.budget.landscape, params.common.timesteps
+    if min((*landscape.concentration, landscape.pairs_per_point)) > t:
+        value = sorted({*landscape.concentration, t})
+        yield _of_scale(params, "landscape.concentration", f"needs T = {t:,} or fewer", value)

@@ -1,0 +1,67 @@
+"""Experiments that are drawn, to see how surely a rule decides: with the truth on its threshold, or as the paper shows.
+
+Most rules look at one number per agent: those are drawn from a normal distribution, with a spread between agents as the
+tables of real runs have it (`one_number`). Other claims draw what their rule reads.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from dpg.report.claims.verdicts import Finding, Side, inequality
+from dpg.runtime.budgets import Budget
+from dpg.runtime.schema import Statistics
+
+THRESHOLD, PAPER = "edge", "paper"  # where the truth is; the values are names in the seed tree
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """What an experiment of a budget has, and how one is drawn, with the truth at THRESHOLD or PAPER, and decided."""
+
+    sizes: Callable[[Budget], str]
+    draw: Callable[[Budget, np.random.Generator, str, Statistics], Finding]
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A part of a rule about one number per agent: the number that the paper shows, and its spread between agents.
+
+    Effects are read off the paper's figures and text. Spreads are those of four PPO agents on Hopper, rounded up.
+    """
+
+    side: Side
+    threshold: float
+    paper: float
+    spread: float
+
+
+def agents(count: int) -> str:
+    """So many agents, in words."""
+    return f"{count} agent{'s' if count > 1 else ''}"
+
+
+def one_number(*effects: Effect, of: Callable[[Budget], int] = lambda budget: budget.train.agents) -> Simulation:
+    """Normal numbers for every part of the rule, one for each of so many agents; premises hold."""
+
+    def draw(budget: Budget, rng: np.random.Generator, where: str, statistics: Statistics) -> Finding:
+        return Finding(
+            "simulated",
+            tuple(
+                inequality(
+                    "simulated",
+                    pd.Series(
+                        (each.threshold if where == THRESHOLD else each.paper)
+                        + each.spread * rng.standard_normal(of(budget))
+                    ),
+                    each.side,
+                    each.threshold,
+                    statistics,
+                )
+                for each in effects
+            ),
+        )
+
+    return Simulation(lambda budget: agents(of(budget)), draw)

@@ -1,0 +1,103 @@
+"""What everything in the report is made from: the tables of an experiment, and how they are summarised and drawn."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dpg.report.style import SeriesStyle, algorithm_styles, fallback_style
+from dpg.runtime import registry
+from dpg.runtime.registry import AlgorithmError, AlgorithmInfo
+from dpg.runtime.schema import Params, Statistics
+from dpg.tables.store import Folder, Tables, load
+from dpg.tables.training import History
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """An experiment, or the part of it that has the values of `key` in its tables' columns: a task, a cell, an agent.
+
+    `experiment[Similarity]` is the table with these rows. `timesteps` is T, the pairs of one iteration of training;
+    `styles` says how the algorithms are labelled and drawn.
+    """
+
+    tables: Tables
+    timesteps: int
+    statistics: Statistics
+    styles: Mapping[str, SeriesStyle] = field(default_factory=dict[str, SeriesStyle])
+    key: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def __getitem__(self, row: type) -> pd.DataFrame:
+        frame = self.tables[row]
+        return select(frame, **{column: value for column, value in self.key.items() if column in frame})
+
+    def where(self, **key: Any) -> "Experiment":
+        """The part of it with these values."""
+        return replace(self, key={**self.key, **key})
+
+    def replace(self, frames: dict[type, pd.DataFrame]) -> "Experiment":
+        """The same with some tables replaced."""
+        return replace(self, tables=self.tables.replace(frames))
+
+    def tasks(self) -> Iterator["Experiment"]:
+        """The tasks, in their order."""
+        for env in distinct(self[History], "env"):
+            yield self.where(env=env)
+
+    def cells(self) -> Iterator["Experiment"]:
+        """The cells, a task and an algorithm each, in their order."""
+        for env, algorithm in self[History][["env", "algorithm"]].drop_duplicates().itertuples(index=False):
+            yield self.where(env=env, algorithm=algorithm)
+
+    def style(self, algorithm: str) -> SeriesStyle:
+        """How an algorithm is labelled and drawn."""
+        return self.styles.get(algorithm) or fallback_style(algorithm)
+
+    def label(self, algorithm: str) -> str:
+        """An algorithm's name for readers."""
+        return self.style(algorithm).label
+
+    def missing(self, stage: str) -> str:
+        """Why a stage did not measure all of this part; empty if it did."""
+        reasons = self.tables.reasons
+        return "; ".join(distinct(select(reasons, stage=stage, **self.key), "reason"))
+
+    def __str__(self) -> str:
+        parts = [self.key.get("env"), self.label(self.key["algorithm"]) if "algorithm" in self.key else None]
+        return ", ".join(filter(None, parts))
+
+
+def read(params: Params, folder: Folder) -> Experiment:
+    """The experiment of some parameters, from its tables.
+
+    Raises:
+        MissingOutputError: tables are missing or not as declared.
+    """
+    styles = styles_of([*params.algorithms, params.regimes.algorithm], params.common.modules)
+    tables = load(params.envs, params.algorithms, folder)
+    return Experiment(tables, params.common.timesteps, params.statistics, styles)
+
+
+def styles_of(algorithms: Sequence[str], modules: Sequence[str]) -> dict[str, SeriesStyle]:
+    """The styles of the algorithms that are registered; `modules` are the user's own."""
+    found: list[AlgorithmInfo] = []
+    for name in dict.fromkeys(algorithms):
+        with suppress(AlgorithmError):
+            found.append(registry.find(name, modules))
+    return algorithm_styles(found)
+
+
+def select(table: pd.DataFrame, **values: object) -> pd.DataFrame:
+    """The rows in which every named column has the given value."""
+    keep = np.ones(len(table), bool)
+    for column, value in values.items():
+        keep &= (table[column] == value).to_numpy()
+    return table[keep]
+
+
+def distinct(table: pd.DataFrame, column: str) -> list[Any]:
+    """The different values of a column in the order of their first appearance, as plain Python values."""
+    return table[column].drop_duplicates().tolist()

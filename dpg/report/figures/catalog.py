@@ -1,0 +1,20 @@
+"""All declared figures, found in the modules of this package."""
+
+from functools import cache
+
+from dpg.report.experiment import Experiment
+from dpg.report.figures.spec import FigureInstance, FigureSpec
+from dpg.tables.catalog import declared
+from dpg.tables.table import Section
+
+
+@cache
+def figures() -> tuple[FigureSpec, ...]:
+    """The figures by section, in the order of the paper's numbers."""
+    found: list[FigureSpec] = declared("dpg.report.figures", lambda value: isinstance(value, FigureSpec))
+    return tuple(sorted(found, key=lambda spec: (list(Section).index(spec.section), spec.number)))
+
+
+def instances(experiment: Experiment) -> list[FigureInstance]:
+    """The figures that an experiment's tables hold, in the order of the declarations."""
+    return [instance for spec in figures() for instance in spec.instances(experiment)]

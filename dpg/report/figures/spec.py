@@ -1,0 +1,169 @@
+"""How a figure is declared: which figures of the paper it shows, from which tables, and how it is drawn.
+
+    NOISE = FigureSpec(
+        "fig01_noise", "gradient noise", Section.GRADIENTS, tables=(Noise,), plot=plot, caption=caption, near=1
+    )
+
+in a module of `dpg.report.figures` is all that a figure needs. It is drawn once for each group of rows of its first
+table with equal values in the columns `per`; `plot` and `caption` get the part of the experiment with these values.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from dpg.report import style
+from dpg.report.experiment import Experiment, distinct
+from dpg.runtime.ids import family, file_name
+from dpg.tables.table import Section, table_of
+
+TASKS = ("Humanoid", "Walker2d", "Hopper")
+ALGORITHMS = ("ppo", "ppo_m", "trpo")
+
+
+@dataclass(frozen=True)
+class PaperFigure:
+    """A figure of the paper: its number, and the tasks and algorithms that it shows."""
+
+    number: int
+    tasks: tuple[str, ...] = TASKS
+    algorithms: tuple[str, ...] = ALGORITHMS
+
+    def overlaps(self, envs: list[str], algorithms: list[str]) -> bool:
+        """Whether a figure of these tasks and algorithms shows some of it."""
+        return any(family(env) in self.tasks for env in envs) and any(name in self.algorithms for name in algorithms)
+
+
+@dataclass(frozen=True)
+class FigureEntry:
+    """What is known of a drawn figure, as `index.json` has it next to the files.
+
+    `figure` is the name of its declaration, `numbers` are the figures of the paper that it shows some of, and `tables`
+    those that it is drawn from. A figure without `env` is of all tasks, one without `algorithm` of all algorithms.
+    """
+
+    name: str
+    figure: str
+    title: str
+    section: str
+    numbers: list[int]
+    env: str | None
+    algorithm: str | None
+    agent: int | None
+    update_pairs: int | None
+    tables: list[str]
+    caption: str
+
+
+@dataclass(frozen=True)
+class FigureSpec:
+    """The declaration of a figure.
+
+    `name` begins the names of its files. `near` is the figure of the paper that it belongs to where it shows none
+    itself; `reference` says so in words.
+    """
+
+    name: str
+    title: str
+    section: Section
+    tables: tuple[type, ...]
+    plot: Callable[[Experiment], Figure]
+    caption: Callable[[Experiment], str]
+    paper: tuple[PaperFigure, ...] = ()
+    near: int = 0
+    reference: str = ""
+    per: tuple[str, ...] = ("env",)
+
+    @property
+    def number(self) -> float:
+        """Where it stands in the order of the paper's figures."""
+        return min((figure.number for figure in self.paper), default=self.near + 0.5)
+
+    def draw(self, experiment: Experiment) -> Figure:
+        """The figure of a part of an experiment."""
+        with style.paper():
+            return self.plot(experiment)
+
+    def instances(self, experiment: Experiment) -> "Iterator[FigureInstance]":
+        """The figures that the tables hold; none of what is not measured, whose first table has no rows."""
+        rows = experiment[self.tables[0]]
+        if not self.per:
+            keys = [{}] if len(rows) else []
+        else:
+            keys = rows[list(self.per)].drop_duplicates().to_dict("records")
+        for key in keys:
+            yield FigureInstance(self, experiment.where(**{str(name): value for name, value in key.items()}))
+
+
+@dataclass(frozen=True)
+class FigureInstance:
+    """A declared figure of one part of an experiment, not yet drawn."""
+
+    spec: FigureSpec
+    experiment: Experiment
+
+    @property
+    def key(self) -> Mapping[str, Any]:
+        """What it is of, by column."""
+        return self.experiment.key
+
+    @property
+    def name(self) -> str:
+        """The name of its files; agents after the first are named in it."""
+        parts = [self.spec.name, file_name(self.key.get("env", "")), self.key.get("algorithm", "")]
+        if "agent" in self.key and self.key["agent"] != self._first_agent():
+            parts.append(f"agent{self.key['agent']}")
+        if "update_pairs" in self.key:
+            parts.append(f"N{self.key['update_pairs']}")
+        return "_".join(filter(None, parts))
+
+    def _first_agent(self) -> int:
+        cell = {name: self.key[name] for name in ("env", "algorithm")}
+        return distinct(replace(self.experiment, key=cell)[self.spec.tables[0]], "agent")[0]
+
+    def draw(self) -> Figure:
+        """The matplotlib figure."""
+        return self.spec.draw(self.experiment)
+
+    @property
+    def caption(self) -> str:
+        """What it shows, and from how much."""
+        return self.spec.caption(self.experiment)
+
+    def entry(self) -> FigureEntry:
+        """What is known of it, as data."""
+        rows = self.experiment[self.spec.tables[0]]
+        envs, algorithms = distinct(rows, "env"), distinct(rows, "algorithm")
+        numbers = [figure.number for figure in self.spec.paper if figure.overlaps(envs, algorithms)]
+        return FigureEntry(
+            name=self.name,
+            figure=self.spec.name,
+            title=f"{self._reference(numbers)}: {self.spec.title}{self._of()}",
+            section=self.spec.section,
+            numbers=numbers,
+            env=self.key.get("env"),
+            algorithm=self.key.get("algorithm"),
+            agent=self.key.get("agent"),
+            update_pairs=self.key.get("update_pairs"),
+            tables=[table_of(row).name for row in self.spec.tables],
+            caption=self.caption,
+        )
+
+    def _reference(self, numbers: list[int]) -> str:
+        if self.spec.reference:
+            return self.spec.reference
+        if not self.spec.paper:
+            return f"Supplement to figure {self.spec.near}"
+        shown = numbers or [self.spec.paper[0].number]
+        return f"Figure{'s' if len(shown) > 1 else ''} {', '.join(map(str, shown))}"
+
+    def _of(self) -> str:
+        """The task, the algorithm and the rest of what it is of."""
+        parts = [str(self.experiment)]
+        if "agent" in self.key:
+            parts.append(f"agent {self.key['agent']}")
+        if "update_pairs" in self.key:
+            parts.append(f"update from {self.key['update_pairs']:,} pairs")
+        return "".join(f", {part}" for part in parts if part)
