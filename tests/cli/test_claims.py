@@ -4,13 +4,13 @@ import io
 import json
 
 import pytest
-from dpg.report.claims.rules import RULES
 from rich.console import Console
 
 from dpg.cli import claims
+from dpg.report.claims.catalog import claims as declared_claims
 from tests.pipeline.project import ROOT
 
-NUMBERS = {"quantity": "cosine", "effect": 0.0512, "low": 0.02, "high": 0.08, "side": "below", "edge": 0.5}
+NUMBERS = {"quantity": "cosine", "effect": 0.0512, "low": 0.02, "high": 0.08, "side": "below", "threshold": 0.5}
 LACKING = dict.fromkeys(NUMBERS)
 FOUND = [
     {"id": "G1", "claim": "estimates agree poorly", "verdict": "supported", "reason": "", **NUMBERS},
@@ -56,7 +56,7 @@ def test_before_a_run_it_says_what_can_be_decided_and_what_would_do(dpg):
     found = {
         each["id"]: each for each in json.loads(dpg("claims", "--before", "--json", "-S", "scale=laptop", cwd=ROOT))
     }
-    assert found["G1"]["can_be_decided"] and not found["G1"]["lacks"]
+    assert found["G1"]["can_be_decided"] and not found["G1"]["missing"]
     assert not found["G3"]["can_be_decided"]
     (change,) = found["G3"]["set_param"]
     assert found["G3"]["more_pairs"] > 0
@@ -69,14 +69,14 @@ def test_before_a_run_it_says_what_can_be_decided_and_what_would_do(dpg):
 
 def test_what_cannot_be_decided_for_want_of_a_value_net_says_so(dpg):
     found = json.loads(dpg("claims", "--before", "--json", "-S", "common.baseline=none", cwd=ROOT))
-    assert {each["id"] for each in found if any("common.baseline = value" in lack for lack in each["lacks"])} == {
+    assert {each["id"] for each in found if any("common.baseline = value" in lack for lack in each["missing"])} == {
         f"V{number}" for number in range(1, 6)
     }
 
 
 def test_the_operating_characteristics_are_printed_as_on_the_page(dpg):
     text = dpg("claims", "--characteristics", "10", "-S", "scale=laptop", cwd=ROOT)
-    assert text.count("| `laptop` |") == len(RULES)
+    assert text.count("| `laptop` |") == len(declared_claims())
 
 
 @pytest.mark.parametrize(

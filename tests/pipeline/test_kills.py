@@ -107,10 +107,10 @@ def test_figures_that_were_killed_are_whole(project):
     kill_when(command, project, lambda: len(list(project.glob("reports/.figures.partial/figures/*"))) >= 3, jobs=1)
     assert not figures.exists()
     shell(*command, cwd=project)
-    captions = json.loads((figures / "captions.json").read_text(encoding="utf-8"))
+    index = json.loads((figures / "index.json").read_text(encoding="utf-8"))
     assert {path.name for path in figures.iterdir()} == {
-        *(f"{name}.svg" for name in captions),
-        "captions.json",
+        *(f"{entry['name']}.svg" for entry in index),
+        "index.json",
         "landscape_alignment.csv",
     }
     assert not list(project.rglob("*.partial"))

@@ -59,5 +59,5 @@ def test_counts_are_those_that_the_stages_recorded(project):
         assert work.approximate or (work.pairs, work.episodes) == (cost["pairs"], cost["episodes"])
         assert work.stage == "landscape" or work.episodes == cost["episodes"]
         assert work.output_bytes == pytest.approx(cost["output_bytes"], rel=0.4), work.name
-    figures = json.loads((project / "reports/figures/captions.json").read_text(encoding="utf-8"))
+    figures = json.loads((project / "reports/figures/index.json").read_text(encoding="utf-8"))
     assert stages.figures(params, tasks) == len(figures)

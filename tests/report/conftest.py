@@ -7,19 +7,22 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from dpg.report.tables import SOURCES, TASK_SOURCES, Tables
 
+from dpg.report.experiment import Experiment, styles_of
 from dpg.runtime.schema import Statistics
 from dpg.tables.baselines import AgentsDifference, BaselineCosine, BaselineDifference
 from dpg.tables.checkpoint import Evaluation
 from dpg.tables.gradient import Noise, Similarity
 from dpg.tables.landscape import Alignment, LandscapePoint, Resolution, SubsampledPoint
-from dpg.tables.training import Record
+from dpg.tables.store import Folder, Tables
+from dpg.tables.table import Scope, table_of
+from dpg.tables.training import AblationHistory, History, Record, RegimeHistory
 from dpg.tables.true_value import FitEpoch, FitQuality, StateErrors, StateValue
 from dpg.tables.update_gain import AgentsGain, SnapshotGain, UpdateGain
 from dpg.tables.update_step import UpdateAgreement
 from dpg.tables.value import PredictionError
 
+STATISTICS = Statistics(confidence=0.95, resample="estimates", resamples=200)
 T = 200
 ENV = "Hopper-v4"
 AGENTS = 3
@@ -367,7 +370,7 @@ def regimes(env: str) -> pd.DataFrame:
     )
 
 
-def make_tables(envs=(ENV,), algorithms=("ppo",)) -> Tables:
+def make_experiment(envs=(ENV,), algorithms=("ppo",)) -> Experiment:
     cells = [{"env": env, "algorithm": algorithm} for env in envs for algorithm in algorithms]
     noise = [
         row(Noise, **cell, agent=k, iteration=i, reliability=0.9)
@@ -376,59 +379,70 @@ def make_tables(envs=(ENV,), algorithms=("ppo",)) -> Tables:
         for i in ITERATIONS
     ]
     trained = pd.concat([history(**cell) for cell in cells], ignore_index=True)
-    return Tables(
-        history=trained,
-        evaluation=pd.concat([evaluation(cell) for cell in cells], ignore_index=True),
-        similarity=pd.concat([similarity(cell) for cell in cells], ignore_index=True),
-        noise=pd.DataFrame(noise),
-        updates=pd.concat([updates(cell) for cell in cells], ignore_index=True),
-        update_gains=pd.concat([update_gains(cell) for cell in cells], ignore_index=True),
-        snapshot_gains=pd.concat([mean_gains(SnapshotGain, cell, range(AGENTS)) for cell in cells], ignore_index=True),
-        agent_gains=pd.concat([mean_gains(AgentsGain, cell, range(1)) for cell in cells], ignore_index=True),
-        value=pd.concat([value(cell) for cell in cells], ignore_index=True),
-        fits=pd.concat([fits(cell) for cell in cells], ignore_index=True),
-        losses=pd.concat([losses(cell) for cell in cells], ignore_index=True),
-        states=pd.concat([visited(cell) for cell in cells], ignore_index=True),
-        opinions=pd.concat([opinions(cell) for cell in cells], ignore_index=True),
-        baselines=pd.concat([compared(cell) for cell in cells], ignore_index=True),
-        differences=pd.concat(
-            [contrasted(BaselineDifference, cell, range(AGENTS)) for cell in cells], ignore_index=True
-        ),
-        gains=pd.concat([contrasted(AgentsDifference, cell, range(1)) for cell in cells], ignore_index=True),
-        landscape=pd.concat([landscape(cell) for cell in cells], ignore_index=True),
-        concentration=pd.concat([concentration(cell) for cell in cells], ignore_index=True),
-        resolution=pd.concat([resolution(cell) for cell in cells], ignore_index=True),
-        alignment=pd.concat([aligned(cell) for cell in cells], ignore_index=True),
-        ablation=trained.assign(mean_return=trained["mean_return"] / 10),
-        regimes=pd.concat([regimes(env) for env in envs], ignore_index=True),
-    )
+
+    def of_cells(rows, *arguments) -> pd.DataFrame:
+        return pd.concat([rows(*arguments[:1], cell, *arguments[1:]) for cell in cells], ignore_index=True)
+
+    frames = {
+        History: trained,
+        Evaluation: of_cells(evaluation),
+        Similarity: of_cells(similarity),
+        Noise: pd.DataFrame(noise),
+        UpdateAgreement: of_cells(updates),
+        UpdateGain: of_cells(update_gains),
+        SnapshotGain: of_cells(mean_gains, SnapshotGain, range(AGENTS)),
+        AgentsGain: of_cells(mean_gains, AgentsGain, range(1)),
+        PredictionError: of_cells(value),
+        FitQuality: of_cells(fits),
+        FitEpoch: of_cells(losses),
+        StateValue: of_cells(visited),
+        StateErrors: of_cells(opinions),
+        BaselineCosine: of_cells(compared),
+        BaselineDifference: of_cells(contrasted, BaselineDifference, range(AGENTS)),
+        AgentsDifference: of_cells(contrasted, AgentsDifference, range(1)),
+        LandscapePoint: of_cells(landscape),
+        SubsampledPoint: of_cells(concentration),
+        Resolution: of_cells(resolution),
+        Alignment: of_cells(aligned),
+        AblationHistory: trained.assign(mean_return=trained["mean_return"] / 10),
+        RegimeHistory: pd.concat([regimes(env) for env in envs], ignore_index=True),
+    }
+    return Experiment(Tables(frames), T, STATISTICS, styles_of(["ppo", "ppo_m", "trpo"], []))
 
 
 @pytest.fixture
 def statistics() -> Statistics:
-    return Statistics(confidence=0.95, resample="estimates", resamples=200)
+    return STATISTICS
 
 
 @pytest.fixture
-def tables() -> Tables:
+def experiment() -> Experiment:
     """One task, one algorithm."""
-    return make_tables()
+    return make_experiment()
 
 
 @pytest.fixture
-def many_tables() -> Tables:
+def many() -> Experiment:
     """Two tasks, three algorithms."""
-    return make_tables((ENV, "Walker2d-v4"), ("ppo", "ppo_m", "trpo"))
+    return make_experiment((ENV, "Walker2d-v4"), ("ppo", "ppo_m", "trpo"))
 
 
 @pytest.fixture
-def written(tables, tmp_path) -> Path:
+def written(experiment, tmp_path) -> Path:
     """The tables of one cell and its task, as files."""
-    for name, (stage, file) in SOURCES.items():
-        folder = tmp_path / stage / ENV / "ppo"
-        folder.mkdir(parents=True, exist_ok=True)
-        getattr(tables, name).to_csv(folder / file, index=False)
-    for name, (stage, file) in TASK_SOURCES.items():
-        (tmp_path / stage / ENV).mkdir(parents=True)
-        getattr(tables, name).to_csv(tmp_path / stage / ENV / file, index=False)
+    write_files(experiment, tmp_path)
     return tmp_path
+
+
+def write_files(experiment: Experiment, root: Path) -> None:
+    """The tables of every cell and task, where `folder_under` finds them."""
+    for kind, frame in experiment.tables.frames.items():
+        table = table_of(kind)
+        for (env, algorithm), rows in frame.groupby(["env", "algorithm"]):
+            folder = folder_under(root)(env, algorithm if table.scope is Scope.CELL else None, table.stage)
+            folder.mkdir(parents=True, exist_ok=True)
+            rows.to_csv(folder / table.file, index=False)
+
+
+def folder_under(root: Path) -> Folder:
+    return lambda env, algorithm, stage: root / stage / env / (algorithm or "")

@@ -6,8 +6,8 @@ import pytest
 from dpg.report.ablation import compare, ratio_of_means
 
 
-def test_final_returns_with_and_without(tables, statistics):
-    found = compare(tables.history, tables.ablation, statistics)
+def test_final_returns_with_and_without(experiment, statistics):
+    found = compare(experiment)
     # Agent k at iteration i returns 10 i + k: 50 + k over the last five of eight iterations; without, a tenth.
     assert found.with_value.mean == pytest.approx(51)
     assert found.without.mean == pytest.approx(5.1)

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from dpg.report.tables import SOURCES
 from matplotlib.figure import Figure
 
 from dpg import api
 from dpg.runtime.errors import UserError
+from dpg.tables.table import table_of
 from stages.common.scope import Cell, TaskScope
 from stages.common.scope import tables as place
 
@@ -27,11 +27,10 @@ def project(written, tmp_path) -> Path:
     return root
 
 
-def test_every_table_is_read_from_where_its_stage_writes_it(project, tables):
-    for name, source in SOURCES.items():
-        assert (project / place(source[0], Cell("Hopper-v4", "ppo"))).is_dir()
-        pd.testing.assert_frame_equal(api.table("/".join(source), project), getattr(tables, name), check_dtype=False)
-    pd.testing.assert_frame_equal(api.table("regimes/history.csv", project), tables.regimes, check_dtype=False)
+def test_every_table_is_read_from_where_its_stage_writes_it(project, experiment):
+    assert set(api.tables()) == {table_of(kind).name for kind in experiment.tables.frames}
+    for kind, frame in experiment.tables.frames.items():
+        pd.testing.assert_frame_equal(api.table(table_of(kind).name, project), frame, check_dtype=False)
 
 
 def test_a_table_that_there_is_not_is_told_with_those_that_there_are(project):

@@ -3,18 +3,18 @@
 import json
 
 import numpy as np
-from dpg.report.tables import select
 
-from dpg.report.figures import interactive
+from dpg.report.page import interactive
+from dpg.tables.landscape import LandscapePoint
 
 
-def test_every_landscape_can_be_chosen_and_shows_its_own_heights(tables):
-    found = json.loads(interactive.figure(tables.landscape).to_json(engine="json"))
+def test_every_landscape_can_be_chosen_and_shows_its_own_heights(experiment):
+    found = json.loads(interactive.figure(experiment).to_json(engine="json"))
     buttons = found["layout"]["updatemenus"][0]["buttons"]
     assert [button["label"] for button in buttons] == [
         f"iteration {i}, update from {pairs} pairs" for i in (0, 4) for pairs in ("200", "1,000")
     ]
-    figure = interactive.figure(tables.landscape)
+    figure = interactive.figure(experiment)
     for number, button in enumerate(buttons):
         visible = button["args"][0]["visible"]
         shown = [trace for trace, shows in zip(figure.data, visible, strict=True) if shows]
@@ -30,8 +30,8 @@ def test_every_landscape_can_be_chosen_and_shows_its_own_heights(tables):
     assert [trace.visible for trace in figure.data].count(True) == len(figure.data) / 4
 
 
-def test_a_fragment_is_small_named_and_the_same_twice(tables):
-    rows = select(tables.landscape, update_pairs=200)
+def test_a_fragment_is_small_named_and_the_same_twice(experiment):
+    rows = experiment.where(update_pairs=200)
     html = interactive.fragment(rows, "hopper-ppo")
     assert html == interactive.fragment(rows, "hopper-ppo")
     assert 'id="hopper-ppo"' in html
@@ -39,10 +39,10 @@ def test_a_fragment_is_small_named_and_the_same_twice(tables):
     assert len(html) < 100_000
 
 
-def test_a_page_loads_nothing_from_elsewhere(tables):
-    page = interactive.page(tables.landscape)
+def test_a_page_loads_nothing_from_elsewhere(experiment):
+    page = interactive.page(experiment)
     assert page.startswith("<!doctype html>")
     assert page.count(interactive.script()) == 1
-    agents = len(tables.landscape.groupby(["env", "algorithm", "agent"]))
+    agents = len(experiment[LandscapePoint].groupby(["env", "algorithm", "agent"]))
     assert page.count("Plotly.newPlot(") - interactive.script().count("Plotly.newPlot(") == agents
     assert "<script src" not in page.replace(interactive.script(), "")

@@ -1,17 +1,21 @@
 """The numbers that experiments are compared by, against ones computed by hand."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from dpg.report import metrics
+from dpg.tables.landscape import Alignment, Resolution
+from dpg.tables.training import History, RegimeHistory
+from dpg.tables.update_gain import AgentsGain
 
 T = 200
 
 
-def test_numbers_of_a_small_experiment(tables, statistics):
-    cell = metrics.summarize(tables, T, statistics)["Hopper-v4"]["ppo"]
+def test_numbers_of_a_small_experiment(experiment, statistics):
+    cell = metrics.summarize(experiment)["Hopper-v4"]["ppo"]
     # Agent k at iteration i returns 10 i + k: over iterations 3 to 7 it is 50 + k, over agents 0 to 2 it is 51.
     assert cell["final_return"] == 51.0
     assert cell["final_return_low"] < 51.0 < cell["final_return_high"]
@@ -77,8 +81,8 @@ def test_numbers_of_a_small_experiment(tables, statistics):
     assert cell["ablation"]["ratio_low"] < 0.1 < cell["ablation"]["ratio_high"]
 
 
-def test_regimes_stand_beside_the_algorithms_of_their_task(many_tables, statistics):
-    summary = metrics.summarize(many_tables, T, statistics)
+def test_regimes_stand_beside_the_algorithms_of_their_task(many, statistics):
+    summary = metrics.summarize(many)
     assert set(summary["Walker2d-v4"]) == {"ppo", "ppo_m", "trpo", "regimes"}
     small, large = (summary["Walker2d-v4"]["regimes"][f"T{size}"] for size in (200, 1000))
     # The low rate ends 10 iterations at 85 + k and never falls; the high one ends 2 iterations at 20 (k + 1).
@@ -89,25 +93,28 @@ def test_regimes_stand_beside_the_algorithms_of_their_task(many_tables, statisti
     assert [large[f"decline_at_best{end}"] for end in ("", "_low", "_high")] == [0.0, 0.0, 0.0]
 
 
-def test_an_iteration_without_episodes_is_left_out_of_its_agent(tables, statistics):
-    history = tables.history
+def test_an_iteration_without_episodes_is_left_out_of_its_agent(experiment, statistics):
+    history = experiment[History]
     history.loc[(history["agent"] == 0) & (history["iteration"] == 7), "mean_return"] = np.nan
     history.loc[history["agent"] == 2, "mean_return"] = np.nan
-    cell = metrics.summarize(tables, T, statistics)["Hopper-v4"]["ppo"]
+    cell = metrics.summarize(experiment.replace({History: history}))["Hopper-v4"]["ppo"]
     # Agent 0 over iterations 3 to 6: 45; agent 1 over 3 to 7: 51; agent 2 has nothing.
     assert cell["final_return"] == 48.0
     assert cell["agents"] == 2
 
 
-def test_what_was_not_measured_is_null(tables, statistics):
-    cell = metrics.summarize(tables, 123, statistics)["Hopper-v4"]["ppo"]
+def test_what_was_not_measured_is_null(experiment, statistics):
+    cell = metrics.summarize(replace(experiment, timesteps=123))["Hopper-v4"]["ppo"]
     assert set(cell["gradient"].values()) == {None}
-    tables.history["mean_return"] = np.nan
-    tables.alignment[["grid_correlation", "step_correlation", "gain"]] = np.nan
-    tables.resolution["own_resolved_share"] = np.nan
-    tables.agent_gains["mean"] = np.nan
-    tables.regimes["mean_return"] = np.nan
-    text = metrics.to_json(metrics.summarize(tables, T, statistics))
+    columns = {
+        History: ["mean_return"],
+        Alignment: ["grid_correlation", "step_correlation", "gain"],
+        Resolution: ["own_resolved_share"],
+        AgentsGain: ["mean"],
+        RegimeHistory: ["mean_return"],
+    }
+    blank = {kind: experiment[kind].assign(**dict.fromkeys(names, np.nan)) for kind, names in columns.items()}
+    text = metrics.to_json(metrics.summarize(experiment.replace(blank)))
     assert "NaN" not in text
     read = json.loads(text)["Hopper-v4"]["ppo"]
     assert read["final_return"] is None
@@ -122,15 +129,15 @@ def test_what_was_not_measured_is_null(tables, statistics):
     assert {number for size in regimes.values() for number in size.values()} == {None}
 
 
-def test_json_has_the_same_bytes_whatever_the_order(many_tables, statistics):
-    summary = metrics.summarize(many_tables, T, statistics)
+def test_json_has_the_same_bytes_whatever_the_order(many, statistics):
+    summary = metrics.summarize(many)
     assert set(summary) == {"Hopper-v4", "Walker2d-v4"}
     turned = {env: dict(reversed(cells.items())) for env, cells in reversed(summary.items())}
     assert metrics.to_json(turned) == metrics.to_json(summary)
 
 
-def test_curves_hold_every_cell_with_its_agents(many_tables, statistics):
-    curves = metrics.curves(many_tables.history, statistics)
+def test_curves_hold_every_cell_with_its_agents(many, statistics):
+    curves = metrics.curves(many)
     assert list(curves.columns) == ["env", "algorithm", "pairs", "mean_return", "low", "high", "agents"]
     cell = curves[(curves["env"] == "Walker2d-v4") & (curves["algorithm"] == "trpo")]
     assert cell["pairs"].tolist() == [T * (i + 1) for i in range(8)]

@@ -8,14 +8,16 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from dpg.report.gallery import drawings
 
 from dpg.report import style
 from dpg.report.claims import decisions
-from dpg.report.page import names, paper, records, render
+from dpg.report.experiment import distinct
+from dpg.report.figures.catalog import instances
+from dpg.report.page import paper, records, render
 from dpg.runtime import config
-from dpg.runtime.ids import file_name
-from tests.report.conftest import ENV, T, make_tables
+from dpg.tables.training import History
+from dpg.tables.value import PredictionError
+from tests.report.conftest import ENV, make_experiment
 
 CHECKS = pd.DataFrame(
     {
@@ -65,23 +67,25 @@ def material(tmp_path_factory):
     """Made-up tables of one cell, with the figures of the rewards and of one gradient."""
     folder = tmp_path_factory.mktemp("figures")
     params = config.load(Path(__file__).parents[2] / "params.yaml")
-    tables = make_tables()
-    found = [
-        each
-        for each in drawings(tables, T, params.statistics)
-        if each.name in {"fig09_rewards", f"fig01_gradient_variance_{ENV}"}
-    ]
+    experiment = make_experiment()
+    found = [each for each in instances(experiment) if each.name in {"fig09_rewards", f"fig01_gradient_variance_{ENV}"}]
     for drawing in found:
         style.save(drawing.draw(), folder, drawing.name, ["png", "svg"], 50)
     path = folder / "train.json"
     path.write_text(json.dumps(RECORD), encoding="utf-8")
-    read = [records.read(f"train@{ENV}-ppo", path), records.read(f"gradient@{ENV}-ppo", folder / "none.json")]
-    return render.Material(
+    read = [
+        records.read(path, f"train@{ENV}-ppo", "train", ENV, "ppo"),
+        records.read(folder / "none.json", f"gradient@{ENV}-ppo", "gradient", ENV, "ppo"),
+        records.Record("gradient@Other-v0-ppo", "gradient", "Other-v0", "ppo"),
+    ]
+    entries = [each.entry() for each in found]
+    unknown = replace(entries[0], name="fig99_of_tomorrow", section="Tomorrow", caption="A figure of no known section.")
+    return render.ReportData(
         params=params,
-        tables=tables,
-        claims=json.loads(decisions.to_json(decisions.decide(tables, T, params.statistics))),
-        captions={each.name: each.caption for each in found} | {"fig99_of_tomorrow": "A figure that no section knows."},
-        figures=folder,
+        experiment=experiment,
+        claims=json.loads(decisions.to_json(decisions.decide(experiment))),
+        figures=[*entries, unknown],
+        folder=folder,
         records={record.name: record for record in read},
         calibration=CHECKS,
     )
@@ -121,18 +125,20 @@ def test_the_page_says_for_every_agent_what_hindsight_loses_by_the_releases_form
         assert "</td>" + "".join(f'<td class="n">{each}</td>' for each in (k, *numbers)) in rows
     v2 = text.split('<tr id="V2">')[1].split("</tr>")[0]
     assert "knows the returns 0.3 [" in v2
-    none = replace(material.tables, value=material.tables.value[material.tables.value["iteration"] == 0])
-    assert 'id="definitions"' not in render.render(replace(material, tables=none))
+    errors = material.experiment[PredictionError]
+    none = material.experiment.replace({PredictionError: errors[errors["iteration"] == 0]})
+    assert 'id="definitions"' not in render.render(replace(material, experiment=none))
 
 
 def test_a_figure_has_its_caption_its_table_and_its_run(material):
     text = render.render(material)
     figure = text.split(f'id="fig01_gradient_variance_{ENV}"')[1].split("<h3")[0]
-    assert f"Figure 1: gradient variance, {ENV}" in text
+    assert f"Figure 10: gradient estimates against each other, {ENV}" in text
     assert "Mean pairwise cosine of 10" in figure
-    assert "Table behind it: similarity, 36 rows" in figure
+    assert "Table: gradient/similarity.csv, 36 rows" in figure
     assert f"data/tables/gradient/{ENV}/ppo/similarity.csv" in figure
     assert f'href="#run-gradient@{ENV}-ppo"' in figure
+    assert "Other-v0" not in figure
     rewards = text.split('id="fig09_rewards"')[1].split("<h2")[0]
     assert "MLflow run <code>0123abcd</code>" in rewards
 
@@ -140,7 +146,7 @@ def test_a_figure_has_its_caption_its_table_and_its_run(material):
 def test_a_figure_of_no_section_is_shown_all_the_same(material):
     text = render.render(material)
     assert "Further figures" in text
-    assert "A figure that no section knows." in text
+    assert "A figure of no known section." in text
     assert "not written as SVG or PNG" in text
 
 
@@ -150,7 +156,7 @@ def test_a_record_that_is_missing_is_named_with_what_makes_it(material, tmp_path
     broken = tmp_path / "half.json"
     for words in ("{", "[]", '{"run_id": "1"}', json.dumps(RECORD | {"cost": {}})):
         broken.write_text(words, encoding="utf-8")
-        assert records.read("train", broken).lacks
+        assert records.read(broken, "train", "train").missing
 
 
 def test_estimators_that_fail_their_calibration_are_named_in_the_summary(material):
@@ -158,7 +164,7 @@ def test_estimators_that_fail_their_calibration_are_named_in_the_summary(materia
     assert re.search(r"2 of 2\s+<a href=.#calibration.>checks</a>", sound)
     failed = CHECKS.assign(passed=[False, True])
     summary = render.render(replace(material, calibration=failed)).split('<h2 id="verdicts"')[0]
-    assert "not to be trusted: gamma dropped; gradient" in summary
+    assert "Do not trust the numbers of these estimators: gamma dropped; gradient" in summary
     assert "dpg calibrate" in render.render(replace(material, calibration=None)).split('<h2 id="verdicts"')[0]
 
 
@@ -199,58 +205,66 @@ def test_the_papers_parameters_are_ones_that_there_are(material):
         assert key in both.get(section, {key: None}), name
 
 
+def coverage(entries, experiment, params):
+    return {each.figure.number: each for each in paper.coverage(entries, params, experiment.label, {})}
+
+
 def test_every_figure_of_the_paper_is_held_against_ours(material):
-    names = [
-        "fig09_rewards",
-        f"fig01_gradient_variance_{ENV}",
-        f"fig07_landscape_{ENV}_ppo",
-        f"fig07_landscape_{ENV}_trpo_agent1",
-    ]
-    one = {each.figure.number: each for each in paper.counterparts(names, material.params)}
-    assert sorted(one) == list(range(1, 27))
-    assert one[1].names == ()
-    assert one[1].lacks == "envs Humanoid and algorithms PPO-M, TRPO"
-    assert one[10].names == (f"fig01_gradient_variance_{ENV}",)
-    assert one[22].names == (f"fig07_landscape_{ENV}_ppo",)
-    assert one[22].lacks == ""
+    experiment = make_experiment((ENV,), ("ppo", "trpo"))
+    entries = [each.entry() for each in instances(experiment)]
+    params = material.params.model_copy(update={"algorithms": ("ppo", "trpo")})
+    both = coverage(entries, experiment, params)
+    assert sorted(both) == list(range(1, 27))
+    assert both[1].names == ()
+    assert both[1].missing == "envs Humanoid and algorithms PPO-M"
+    assert both[10].names == (f"fig01_gradient_variance_{ENV}",)
+    assert both[22].names == tuple(f"fig07_landscape_{ENV}_ppo_N{pairs}" for pairs in (200, 1000))
+    assert both[22].missing == ""
+    assert both[24].names == tuple(f"fig07_landscape_{ENV}_trpo_N{pairs}" for pairs in (200, 1000))
+    assert both[9].names == ("fig09_rewards",)
+    one = coverage([entry for entry in entries if entry.algorithm != "trpo"], experiment, material.params)
     assert one[24].names == ()
-    assert one[9].names == ("fig09_rewards",)
-    more = material.params.model_copy(update={"algorithms": ("ppo", "trpo")})
-    both = {each.figure.number: each for each in paper.counterparts(names, more)}
-    assert both[22].names == (f"fig07_landscape_{ENV}_ppo",)
-    assert both[24].names == (f"fig07_landscape_{ENV}_trpo_agent1",)
-
-
-def test_names_are_sorted_by_their_numbers():
-    names = ["fig07_cut_N10000", "fig07_cut_N2000", "fig12", "fig01"]
-    assert sorted(names, key=render.numbered) == ["fig01", "fig07_cut_N2000", "fig07_cut_N10000", "fig12"]
+    assert one[24].missing == "algorithms TRPO"
 
 
 ODD = ("Task", "Task-v0", "mine/Task-v0", "My.Task-v1", "3Task-v0", "My-Task")
 
 
-@pytest.mark.parametrize("env", ODD)
-def test_a_figure_is_told_by_its_file_to_be_of_its_task_alone(material, env):
-    """Whatever Gymnasium takes for an id, beside tasks whose ids begin or end as this one does."""
-    params = material.params.model_copy(update={"envs": ODD})
-    for algorithm in (None, "ppo", "ppo_m"):
-        for rest in ("", "agent1_N2000") if algorithm else ("",):
-            name = "_".join(filter(None, ("fig07_cut", file_name(env), algorithm, rest)))
-            assert "/" not in name
-            assert names.parse(name, params) == names.Named("fig07_cut", env, algorithm, rest)
-        shown = names.Named("fig07_cut", env, algorithm, "")
-        stages = [f"train@{task}-{each}" for task in ODD for each in ("ppo", "ppo_m")]
-        assert [
-            stage
-            for stage in [*stages, *(f"regimes@{task}" for task in ODD)]
-            if render._of_figure(stage, shown, params.blocks)
-        ] == [f"train@{env}-{each}" for each in ("ppo", "ppo_m") if algorithm in {None, each}] + (
-            [f"regimes@{env}"] if algorithm is None else []
-        )
+def test_a_figure_is_of_its_task_alone_whatever_ids_look_like(material):
+    """Tasks and algorithms whose names begin or end as others do: nothing is read off a file's name."""
+    algorithms = ("ppo", "ppo_m", "my_ppo")
+    experiment = make_experiment(ODD, algorithms)
+    found = instances(experiment)
+    assert len({instance.name for instance in found}) == len(found)
+    stages = [
+        records.Record(f"{stage}@{env}-{algorithm}", stage, env, algorithm)
+        for stage in ("landscape", "gradient")
+        for env in ODD
+        for algorithm in algorithms
+    ] + [records.Record(f"regimes@{env}", "regimes", env) for env in ODD]
+    data = replace(material, experiment=experiment, records={each.name: each for each in stages})
+    for instance in found:
+        assert "/" not in instance.name
+        entry, shown = instance.entry(), render.view(data, instance.entry())
+        if entry.figure in {"fig07_cut", "fig01_gradient_variance"}:
+            stage = {"fig07_cut": "landscape", "fig01_gradient_variance": "gradient"}[entry.figure]
+            mine = [entry.algorithm] if entry.algorithm else algorithms
+            assert [each.name for each in shown.records] == [f"{stage}@{entry.env}-{name}" for name in mine]
+        if entry.figure == "fig03_regimes":
+            assert [each.name for each in shown.records] == [f"regimes@{entry.env}"]
+
+
+def test_an_algorithm_without_a_label_is_drawn_under_its_name():
+    experiment = make_experiment((ENV,), ("ppo", "my_ppo"))
+    assert distinct(experiment[History], "algorithm") == ["ppo", "my_ppo"]
+    (rewards,) = (each for each in instances(experiment) if each.name == "fig09_rewards")
+    assert "my_ppo: 3 agents" in rewards.caption
+    labels = [text.get_text() for text in rewards.draw().legends[0].get_texts()]
+    assert labels[:2] == ["PPO", "my_ppo"]
 
 
 def test_a_large_svg_gives_way_to_png(material, monkeypatch):
-    assert render.image(material.figures, "fig09_rewards").startswith("data:image/svg")
+    assert render.image(material.folder, "fig09_rewards").startswith("data:image/svg")
     monkeypatch.setattr(render, "LARGEST_SVG", 10)
-    assert render.image(material.figures, "fig09_rewards").startswith("data:image/png")
-    assert render.image(material.figures, "fig99_of_tomorrow") == ""
+    assert render.image(material.folder, "fig09_rewards").startswith("data:image/png")
+    assert render.image(material.folder, "fig99_of_tomorrow") == ""

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from dpg.report.regimes import best_rate_ratio, best_rates, decline, late_rise, optimum, returns_of_agents, summarize
+from dpg.tables.training import RegimeHistory
 
 T = 200
 
@@ -14,8 +15,8 @@ def one_training(returns: list[float], lr: float = 1e-4, agent: int = 0, timeste
     return pd.DataFrame([where | {"iteration": i, "mean_return": value} for i, value in enumerate(returns)])
 
 
-def test_ends_and_peaks_of_a_small_experiment(tables, statistics):
-    table = summarize(tables.regimes, statistics).set_index(["timesteps", "lr"])
+def test_ends_and_peaks_of_a_small_experiment(experiment, statistics):
+    table = summarize(experiment[RegimeHistory], statistics).set_index(["timesteps", "lr"])
     # Ten iterations: means over two. Low rate 10 i + k ends at 85 + k; high rate 20 (k + 1) min(i, 10 - i) peaks over
     # iterations 4 and 5 at 90 (k + 1) and ends over 8 and 9 at 30 (k + 1). Agents k = 0, 1, 2.
     assert table.loc[(T, 1e-4), ["final_return", "peak_return", "decline", "agents"]].tolist() == [86, 86, 0, 3]
@@ -47,10 +48,12 @@ def test_a_single_agent_has_an_end_and_no_peak(statistics):
     assert np.isnan([row["peak_return"], row["decline"]]).all()
 
 
-def test_the_order_of_rows_does_not_matter(tables):
-    shuffled = tables.regimes.sample(frac=1, random_state=0)
+def test_the_order_of_rows_does_not_matter(experiment):
+    shuffled = experiment[RegimeHistory].sample(frac=1, random_state=0)
     keys = ["env", "timesteps", "lr", "agent"]
-    sorted_ = [returns_of_agents(table).sort_values(keys, ignore_index=True) for table in (tables.regimes, shuffled)]
+    sorted_ = [
+        returns_of_agents(table).sort_values(keys, ignore_index=True) for table in (experiment[RegimeHistory], shuffled)
+    ]
     pd.testing.assert_frame_equal(*sorted_)
 
 
@@ -125,8 +128,8 @@ def test_what_the_last_fifth_of_a_training_adds():
     assert late_rise(one_training([-3.0, -2.0])).empty
 
 
-def test_the_best_rate_and_the_one_that_linear_scaling_predicts(many_tables, statistics):
-    best = best_rates(summarize(many_tables.regimes, statistics))
+def test_the_best_rate_and_the_one_that_linear_scaling_predicts(many, statistics):
+    best = best_rates(summarize(many[RegimeHistory], statistics))
     assert best["env"].tolist() == ["Hopper-v4", "Hopper-v4", "Walker2d-v4", "Walker2d-v4"]
     assert best["timesteps"].tolist() == [T, 5 * T] * 2
     assert best["lr"].tolist() == [1e-4, 4e-4] * 2

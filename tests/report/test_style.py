@@ -12,19 +12,26 @@ import pytest
 from matplotlib import colors
 
 from dpg.report import style
+from dpg.report.experiment import styles_of
 from dpg.report.figures import ablation, landscape, regimes, rewards
+from dpg.tables.landscape import LandscapePoint
 
 
 @pytest.mark.parametrize("kind", ["png", "pdf", "svg"])
-def test_the_same_table_gives_the_same_bytes(kind, tables, statistics, tmp_path):
+def test_the_same_table_gives_the_same_bytes(kind, experiment, statistics, tmp_path):
     files = []
     for attempt in ("first", "second"):
         (tmp_path / attempt).mkdir()
         for name, figure in (
-            ("flat", rewards.draw(tables.history, tables.evaluation, statistics)),
-            ("solid", landscape.draw_surfaces(tables.landscape.query("update_pairs == 200"))),
-            ("regimes", regimes.draw(tables.regimes, statistics)),
-            ("ablation", ablation.draw(tables.history, tables.ablation, statistics)),
+            ("flat", rewards.FIGURE.draw(experiment)),
+            (
+                "solid",
+                landscape.SURFACES.draw(
+                    experiment.replace({LandscapePoint: experiment[LandscapePoint].query("update_pairs == 200")})
+                ),
+            ),
+            ("regimes", regimes.FIGURE.draw(experiment)),
+            ("ablation", ablation.FIGURE.draw(experiment)),
         ):
             files += style.save(figure, tmp_path / attempt, name, [kind], dpi=50)
     half = len(files) // 2
@@ -32,18 +39,18 @@ def test_the_same_table_gives_the_same_bytes(kind, tables, statistics, tmp_path)
     assert [file.read_bytes() for file in files[:half]] == [file.read_bytes() for file in files[half:]]
 
 
-def test_files_name_no_date_and_no_version(tables, statistics, tmp_path):
+def test_files_name_no_date_and_no_version(experiment, statistics, tmp_path):
     """Bytes that are stable today must also be so tomorrow and after an upgrade that draws alike."""
-    figure = rewards.draw(tables.history, tables.evaluation, statistics)
+    figure = rewards.FIGURE.draw(experiment)
     for path in style.save(figure, tmp_path, "figure", ["png", "pdf", "svg"], dpi=50):
         content = path.read_bytes()
         assert mpl.__version__.encode() not in content, path.name
         assert not re.search(rb"CreationDate|Producer|Software|<dc:date>", content), path.name
 
 
-def test_drawing_leaves_matplotlib_as_it_was(tables, statistics):
+def test_drawing_leaves_matplotlib_as_it_was(experiment, statistics):
     before = dict(mpl.rcParams)
-    rewards.draw(tables.history, tables.evaluation, statistics)
+    rewards.FIGURE.draw(experiment)
     assert dict(mpl.rcParams) == before
 
 
@@ -53,13 +60,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from dpg.report import style
+from dpg.report.experiment import styles_of
 
 @style.paper()
 def draw():
     figure = style.new_figure(3, 2)
     axes = figure.subplots()
     rows = pd.DataFrame({"x": [1.0, 2.0], "mean": [-1.0, 1.0], "low": -2.0, "high": 2.0})
-    style.curve(axes, rows, "x", style.look("ppo"))
+    style.curve(axes, rows, "x", style.fallback_style("ppo"))
     axes.set_xlabel("$x_1$")
     axes.legend(["one"])
     return figure
@@ -111,7 +119,7 @@ def test_a_backend_that_is_there_stays_the_users(given, kept):
 
 
 def test_algorithms_differ_in_marker_in_line_and_in_grey():
-    looks = [style.look(name) for name in ("ppo", "ppo_m", "trpo")]
+    looks = list(styles_of(["ppo", "ppo_m", "trpo"], []).values())
     greys = [colors.to_rgb(look.color) @ np.array([0.299, 0.587, 0.114]) for look in looks]
     assert all(abs(a - b) > 0.15 for a, b in combinations(greys, 2))
     assert len({look.marker for look in looks}) == len({str(look.dashes) for look in looks}) == 3
@@ -152,6 +160,7 @@ def test_compact_counts(count, text):
 
 def test_the_wing_loads_no_simulator_no_torch_and_no_pyplot():
     heavy = {"torch", "gymnasium", "mujoco", "matplotlib.pyplot", "mlflow"}
-    program = f"import sys, dpg.report.gallery, dpg.report.metrics; print(sorted({heavy} & set(sys.modules)))"
+    imports = "import sys, dpg.report.metrics, dpg.report.figures.catalog as catalog; catalog.figures()"
+    program = f"{imports}; print(sorted({heavy} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, encoding="utf-8", check=True)
     assert result.stdout.strip() == "[]"

@@ -1,41 +1,43 @@
 """Tables are read cell by cell, and averaged over agents, each once."""
 
 import shutil
-from dataclasses import fields
 
 import numpy as np
 import pandas as pd
 import pytest
-from dpg.report.columns import COLUMNS
-from dpg.report.tables import SOURCES, TASK_SOURCES, final_returns, load, over_agents, two_sample_interval
 from scipy import stats
 
+from dpg.report.aggregate import final_returns, over_agents, two_sample_interval
 from dpg.runtime.outputs import MissingOutputError
-from tests.report.conftest import ENV
+from dpg.tables.catalog import catalog
+from dpg.tables.checkpoint import Evaluation
+from dpg.tables.store import load
+from dpg.tables.table import table_of, write
+from dpg.tables.training import History, RegimeHistory
+from tests.report.conftest import ENV, folder_under
 
 
-def folder_under(root):
-    return lambda env, algorithm, stage: root / stage / env / (algorithm or "")
-
-
-def test_tables_are_read_as_they_were_written(written, tables):
+def test_tables_are_read_as_they_were_written(written, experiment):
     read = load(["Hopper-v4"], ["ppo"], folder_under(written))
-    for field in fields(tables):
-        pd.testing.assert_frame_equal(getattr(read, field.name), getattr(tables, field.name))
+    assert set(read.frames) == set(experiment.tables.frames)
+    for kind, frame in read.frames.items():
+        pd.testing.assert_frame_equal(frame, experiment[kind])
 
 
-def test_a_table_of_a_task_is_read_once_for_all_its_algorithms(written, tables):
+def test_a_table_of_a_task_is_read_once_for_all_its_algorithms(written, experiment):
     for path in list(written.glob("*/Hopper-v4/ppo")):
         shutil.copytree(path, path.with_name("trpo"))
-    pd.testing.assert_frame_equal(load(["Hopper-v4"], ["ppo", "trpo"], folder_under(written)).regimes, tables.regimes)
+    pd.testing.assert_frame_equal(
+        load(["Hopper-v4"], ["ppo", "trpo"], folder_under(written))[RegimeHistory], experiment[RegimeHistory]
+    )
 
 
-def test_cells_that_are_not_named_are_not_read(written, tables):
+def test_cells_that_are_not_named_are_not_read(written, experiment):
     """Left over from an earlier experiment, they must not enter a figure."""
     stale = written / "train" / "Hopper-v4" / "trpo"
     stale.mkdir()
-    tables.history.assign(algorithm="trpo").to_csv(stale / "history.csv", index=False)
-    assert set(load(["Hopper-v4"], ["ppo"], folder_under(written)).history["algorithm"]) == {"ppo"}
+    experiment[History].assign(algorithm="trpo").to_csv(stale / "history.csv", index=False)
+    assert set(load(["Hopper-v4"], ["ppo"], folder_under(written))[History]["algorithm"]) == {"ppo"}
 
 
 @pytest.mark.parametrize(
@@ -70,20 +72,43 @@ def test_every_table_that_cannot_be_used_is_named_with_what_makes_it(written):
     again = "run `dvc repro --force --single-item"
     for line, table, words in zip(
         lines,
-        ("similarity.csv is missing", "update_step.csv is no table", "value.csv has no rows", "history.csv lacks the"),
-        (f"run `dvc repro gradient@{ENV}-ppo`", f"{again} update_step@{ENV}-ppo`", f"{again} value@{ENV}-ppo`",
-         f"columns lr, pairs: {again} regimes@{ENV}`"),
+        ("similarity.csv is missing", "history.csv has no", "update_step.csv is not a table", "value.csv has no rows"),
+        (f"run `dvc repro gradient@{ENV}-ppo`", f"columns lr, pairs: {again} regimes@{ENV}`",
+         f"{again} update_step@{ENV}-ppo`", f"{again} value@{ENV}-ppo`"),
         strict=True,
     ):  # fmt: skip
         assert table in line
         assert words in line
 
 
-def test_the_columns_that_tables_must_have_are_real(tables):
-    """What is asked of a table is what the stages write."""
-    assert set(COLUMNS) == set(SOURCES | TASK_SOURCES)
-    for name, columns in COLUMNS.items():
-        assert set(columns.split()) <= set(getattr(tables, name)), name
+@pytest.mark.parametrize(
+    ("column", "values", "words"),
+    [
+        ("pairs", 1.5, "column pairs must be of type int"),
+        ("cosine", "high", "column cosine must be of type float"),
+        ("against", 3, "column against must be of type str"),
+    ],
+)
+def test_a_column_of_another_type_is_named(column, values, words, written):
+    """Else a figure fails far from the table, or draws what is not a number."""
+    path = written / "gradient" / ENV / "ppo" / "similarity.csv"
+    pd.read_csv(path).assign(**{column: values}).to_csv(path, index=False)
+    with pytest.raises(MissingOutputError, match=rf"similarity.csv {words}: run `dvc repro --force"):
+        load([ENV], ["ppo"], folder_under(written))
+
+
+def test_every_declared_table_is_in_the_catalog_and_has_a_meaning_for_every_column():
+    """A module of `dpg.tables` is found by being there."""
+    names = list(catalog())
+    assert len(names) == len(set(names)) >= 22
+    assert {"gradient/noise.csv", "regimes/history.csv", "calibrate/calibration.csv"} <= set(names)
+    for kind in catalog().values():
+        assert all(column.unit and column.meaning for column in table_of(kind).columns)
+
+
+def test_a_table_of_other_columns_than_declared_is_not_written(tmp_path):
+    with pytest.raises(ValueError, match="columns env are not the declared env, algorithm, agent"):
+        write(History, pd.DataFrame({"env": ["A"]}), tmp_path)
 
 
 def test_means_over_agents_leave_out_what_is_nan_and_count_the_rest(statistics):
@@ -120,19 +145,19 @@ def test_a_group_without_values_has_a_mean_of_nan(statistics):
     assert result["agents"][0] == 0
 
 
-def test_an_interval_does_not_depend_on_the_other_groups(tables, statistics):
-    whole = over_agents(tables.history, ["pairs"], "mean_return", statistics)
-    part = over_agents(tables.history[tables.history["iteration"] > 5], ["pairs"], "mean_return", statistics)
+def test_an_interval_does_not_depend_on_the_other_groups(experiment, statistics):
+    whole = over_agents(experiment[History], ["pairs"], "mean_return", statistics)
+    part = over_agents(experiment[History][experiment[History]["iteration"] > 5], ["pairs"], "mean_return", statistics)
     pd.testing.assert_frame_equal(whole.tail(len(part)).reset_index(drop=True), part)
 
 
-def test_an_agent_cannot_count_twice(tables, statistics):
+def test_an_agent_cannot_count_twice(experiment, statistics):
     with pytest.raises(ValueError, match="several rows"):
-        over_agents(tables.evaluation, ["iteration"], "mean_return", statistics)
+        over_agents(experiment[Evaluation], ["iteration"], "mean_return", statistics)
 
 
-def test_final_returns_are_of_the_last_five_iterations_of_each_agent(tables):
-    history = tables.history
+def test_final_returns_are_of_the_last_five_iterations_of_each_agent(experiment):
+    history = experiment[History]
     history.loc[(history["agent"] == 1) & (history["iteration"] < 7), "mean_return"] = np.nan
     history.loc[history["agent"] == 2, "mean_return"] = np.nan
     # 10 i + k: agent 0 over iterations 3 to 7, agent 1 at iteration 7 alone, agent 2 nowhere.

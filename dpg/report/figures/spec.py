@@ -79,7 +79,7 @@ class FigureSpec:
     @property
     def number(self) -> float:
         """Where it stands in the order of the paper's figures."""
-        return min((figure.number for figure in self.paper), default=self.near + 0.5)
+        return float(min((figure.number for figure in self.paper), default=self.near + 0.5))
 
     def draw(self, experiment: Experiment) -> Figure:
         """The figure of a part of an experiment."""
@@ -156,8 +156,9 @@ class FigureInstance:
             return self.spec.reference
         if not self.spec.paper:
             return f"Supplement to figure {self.spec.near}"
-        shown = numbers or [self.spec.paper[0].number]
-        return f"Figure{'s' if len(shown) > 1 else ''} {', '.join(map(str, shown))}"
+        if not numbers:
+            return f"Like figure {self.spec.paper[0].number}"
+        return f"Figure{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
 
     def _of(self) -> str:
         """The task, the algorithm and the rest of what it is of."""

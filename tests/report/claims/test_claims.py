@@ -1,4 +1,4 @@
-"""Every claim on made-up tables whose truth is known: each rule is shown to support, to contradict, and to doubt."""
+"""Every claim on made-up tables whose truth is known: each rule supports, contradicts and leaves open."""
 
 import json
 import math
@@ -7,22 +7,32 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from dpg.report.claims.cells import inequality
 
 from dpg.numerics.statistics import Interval
-from dpg.report.claims import decisions, rules
-from dpg.report.claims.verdicts import Claim, Finding, Part, Verdict, agreed
-from tests.report.conftest import AGENTS, ENV, SIZES, T, make_tables
+from dpg.report.claims import decisions
+from dpg.report.claims.catalog import claims
+from dpg.report.claims.decisions import Decision
+from dpg.report.claims.verdicts import Finding, Part, Verdict, agreed, inequality
+from dpg.tables.baselines import BaselineDifference
+from dpg.tables.checkpoint import Evaluation
+from dpg.tables.gradient import Noise, Similarity
+from dpg.tables.landscape import Resolution
+from dpg.tables.training import AblationHistory, History, RegimeHistory
+from dpg.tables.true_value import FitQuality
+from dpg.tables.update_gain import SnapshotGain
+from dpg.tables.update_step import UpdateAgreement
+from dpg.tables.value import PredictionError
+from tests.report.conftest import AGENTS, ENV, SIZES, T, make_experiment
 
 SUPPORTED, CONTRADICTED, INCONCLUSIVE, NOT_MEASURED = Verdict
 
 
-def decided(name: str, tables, statistics):
-    return decisions.DECISIONS[name](tables, T, statistics)
+def decided(name: str, experiment, statistics):
+    return claims()[name].findings(replace(experiment, statistics=statistics))
 
 
-def verdict(name: str, tables, statistics) -> Verdict:
-    return agreed(finding.verdict for finding in decided(name, tables, statistics))
+def verdict(name: str, experiment, statistics) -> Verdict:
+    return agreed(finding.verdict for finding in decided(name, experiment, statistics))
 
 
 def around(level: float, width: float, agent: pd.Series) -> pd.Series:
@@ -30,40 +40,42 @@ def around(level: float, width: float, agent: pd.Series) -> pd.Series:
     return level + (agent - 1) * width
 
 
-def with_column(tables, table: str, column: str, level: float, width: float, **where: object):
+def with_column(experiment, table: type, column: str, level: float, width: float, **where: object):
     """The tables with a column set, for each agent, in the rows that are named."""
-    rows = getattr(tables, table).copy()
+    rows = experiment[table].copy()
     chosen = np.ones(len(rows), bool)
     for name, value in where.items():
         chosen &= (rows[name] == value).to_numpy()
     rows.loc[chosen, column] = around(level, width, rows.loc[chosen, "agent"])
-    return replace(tables, **{table: rows})
+    return experiment.replace({table: rows})
 
 
 SINGLE = {
-    "G1": [("similarity", "cosine", {"against": "each other", "pairs": T}, 0.1, 0.9, 0.5)],
-    "G2": [("similarity", "cosine", {"against": "each other", "iteration": 4}, -0.5, 0.9, 0.2)],
-    "G5": [("similarity", "share_nonpositive", {"against": "each other"}, 0.3, 0.002, 0.01)],
-    "G6": [("updates", "cosine", {}, 0.1, 0.9, 0.5)],
-    "V1": [("value", "trimmed_relative_error", {}, 0.1, 0.9, 0.25)],
+    "G1": [(Similarity, "cosine", {"against": "each other", "pairs": T}, 0.1, 0.9, 0.5)],
+    "G2": [(Similarity, "cosine", {"against": "each other", "iteration": 4}, -0.5, 0.9, 0.2)],
+    "G5": [(Similarity, "share_nonpositive", {"against": "each other"}, 0.3, 0.002, 0.01)],
+    "G6": [(UpdateAgreement, "cosine", {}, 0.1, 0.9, 0.5)],
+    "V1": [(PredictionError, "trimmed_relative_error", {}, 0.1, 0.9, 0.25)],
 }
 
 
 @pytest.mark.parametrize(("name", "cases"), SINGLE.items())
-def test_one_number_an_agent_decides(name, cases, tables, statistics):
-    tables = replace(tables, similarity=tables.similarity.assign(repeats=1000))  # of ten, no small share is certain
+def test_one_number_an_agent_decides(name, cases, experiment, statistics):
+    experiment = experiment.replace(
+        {Similarity: experiment[Similarity].assign(repeats=1000)}
+    )  # of ten, no small share is certain
     for table, column, where, for_it, against_it, at_the_edge in cases:
         expected = [(for_it, 0.0005, SUPPORTED), (against_it, 0.0005, CONTRADICTED), (at_the_edge, 0.1, INCONCLUSIVE)]
         for level, width, outcome in expected:
-            changed = with_column(tables, table, column, level, width, **where)
+            changed = with_column(experiment, table, column, level, width, **where)
             assert verdict(name, changed, statistics) is outcome, (name, level)
 
 
-def test_noisy_gradients_say_nothing_of_agents_that_do_not_improve(tables, statistics):
+def test_noisy_gradients_say_nothing_of_agents_that_do_not_improve(experiment, statistics):
     """G1 speaks of agents that improve although their gradients are noisy."""
-    poor = with_column(tables, "similarity", "cosine", 0.1, 0.01, against="each other")
+    poor = with_column(experiment, Similarity, "cosine", 0.1, 0.01, against="each other")
     assert verdict("G1", poor, statistics) is SUPPORTED
-    stuck = with_column(poor, "evaluation", "mean_return", 5.0, 0.0)
+    stuck = with_column(poor, Evaluation, "mean_return", 5.0, 0.0)
     assert verdict("G1", stuck, statistics) is INCONCLUSIVE
 
 
@@ -76,31 +88,31 @@ def test_noisy_gradients_say_nothing_of_agents_that_do_not_improve(tables, stati
         (np.sqrt(0.5), 0.8, INCONCLUSIVE),
     ],
 )
-def test_correlation_with_the_true_gradient(at_t, at_more, expected, tables, statistics):
+def test_correlation_with_the_true_gradient(at_t, at_more, expected, experiment, statistics):
     at = {"against": "true", "iteration": 4}
-    changed = with_column(tables, "similarity", "corrected_cosine", at_t, 0.01, **at, pairs=T)
-    changed = with_column(changed, "similarity", "corrected_cosine", at_more, 0.01, **at, pairs=SIZES[-1])
+    changed = with_column(experiment, Similarity, "corrected_cosine", at_t, 0.01, **at, pairs=T)
+    changed = with_column(changed, Similarity, "corrected_cosine", at_more, 0.01, **at, pairs=SIZES[-1])
     assert verdict("G4", changed, statistics) is expected
 
 
-def test_a_true_gradient_lost_in_noise_leaves_g4_open(tables, statistics):
-    changed = with_column(tables, "similarity", "corrected_cosine", 0.3, 0.01, against="true")
+def test_a_true_gradient_lost_in_noise_leaves_g4_open(experiment, statistics):
+    changed = with_column(experiment, Similarity, "corrected_cosine", 0.3, 0.01, against="true")
     assert verdict("G4", changed, statistics) is SUPPORTED
     # More noise than signal, corrected or not.
-    lost = changed.noise.assign(reliability=changed.noise["reliability"].where(changed.noise["agent"] > 0, 0.4))
-    (finding,) = decided("G4", replace(changed, noise=lost), statistics)
+    lost = changed[Noise].assign(reliability=changed[Noise]["reliability"].where(changed[Noise]["agent"] > 0, 0.4))
+    (finding,) = decided("G4", changed.replace({Noise: lost}), statistics)
     assert finding.verdict is INCONCLUSIVE
     assert "1 of 3 snapshots" in finding.reason
     assert "gradient.true_pairs" in finding.reason
 
 
-def test_no_nonpositive_cosine_among_few_leaves_g5_open(tables, statistics):
-    none = with_column(tables, "similarity", "share_nonpositive", 0.0, 0.0)
+def test_no_nonpositive_cosine_among_few_leaves_g5_open(experiment, statistics):
+    none = with_column(experiment, Similarity, "share_nonpositive", 0.0, 0.0)
     (finding,) = decided("G5", none, statistics)
     # Three agents with ten estimates each at the one later snapshot: 1 - 0.05^(1/30).
     assert finding.parts[0].effect == pytest.approx((0.0, 0.0, 0.095), abs=1e-3)
     assert finding.verdict is INCONCLUSIVE
-    many = replace(none, similarity=none.similarity.assign(repeats=1000))
+    many = none.replace({Similarity: none[Similarity].assign(repeats=1000)})
     assert verdict("G5", many, statistics) is CONTRADICTED
 
 
@@ -108,14 +120,14 @@ def test_no_nonpositive_cosine_among_few_leaves_g5_open(tables, statistics):
     ("humanoid", "width", "expected"), [(0.1, 0.01, SUPPORTED), (0.7, 0.01, CONTRADICTED), (0.4, 0.2, INCONCLUSIVE)]
 )
 def test_harder_tasks(humanoid, width, expected, statistics):
-    tables = make_tables((ENV, "Walker2d-v4", "Humanoid-v4"))
-    tables = with_column(tables, "similarity", "cosine", 0.5, 0.01, against="each other")
-    changed = with_column(tables, "similarity", "cosine", humanoid, width, env="Humanoid-v4", against="each other")
+    experiment = make_experiment((ENV, "Walker2d-v4", "Humanoid-v4"))
+    experiment = with_column(experiment, Similarity, "cosine", 0.5, 0.01, against="each other")
+    changed = with_column(experiment, Similarity, "cosine", humanoid, width, env="Humanoid-v4", against="each other")
     assert verdict("G3", changed, statistics) is expected
 
 
-def test_harder_tasks_need_all_three(many_tables, statistics):
-    (finding,) = decided("G3", many_tables, statistics)
+def test_harder_tasks_need_all_three(many, statistics):
+    (finding,) = decided("G3", many, statistics)
     assert finding.verdict is NOT_MEASURED
     assert finding.reason == "needs envs Hopper, Walker2d and Humanoid; params has Hopper-v4, Walker2d-v4"
 
@@ -164,32 +176,32 @@ def best_at(small: float, large: float, curve: list[float] = LEVEL, width: float
         ("R2", 1e-4, 1e-5, INCONCLUSIVE),  # at the end of the range
     ],
 )
-def test_best_rates(name, small, large, expected, tables, statistics):
-    changed = replace(tables, regimes=best_at(small, large))
+def test_best_rates(name, small, large, expected, experiment, statistics):
+    changed = experiment.replace({RegimeHistory: best_at(small, large)})
     assert verdict(name, changed, statistics) is expected
 
 
-def test_a_best_rate_at_the_end_of_the_range_is_named(tables, statistics):
-    (finding,) = decided("R1", replace(tables, regimes=best_at(8e-4, 1e-4)), statistics)
+def test_a_best_rate_at_the_end_of_the_range_is_named(experiment, statistics):
+    (finding,) = decided("R1", experiment.replace({RegimeHistory: best_at(8e-4, 1e-4)}), statistics)
     assert "T = 200, 8e-4, is the highest tried" in finding.reason
     assert "regimes.rates" in finding.reason
 
 
 @pytest.mark.parametrize("name", ["R1", "R2"])
-def test_where_training_still_rises_the_best_rate_says_nothing(name, tables, statistics):
+def test_where_training_still_rises_the_best_rate_says_nothing(name, experiment, statistics):
     """It is the one that starts fastest."""
-    (finding,) = decided(name, replace(tables, regimes=best_at(4e-4, 1e-4, RISING)), statistics)
+    (finding,) = decided(name, experiment.replace({RegimeHistory: best_at(4e-4, 1e-4, RISING)}), statistics)
     assert finding.verdict is INCONCLUSIVE
     assert "rise over the last fifth of the training at T = 800" in finding.reason
-    peaked = replace(tables, regimes=best_at(4e-4, 1e-4, FALLING))
+    peaked = experiment.replace({RegimeHistory: best_at(4e-4, 1e-4, FALLING)})
     assert verdict(name, peaked, statistics) is SUPPORTED
 
 
-def test_agents_that_differ_over_the_best_rate_leave_it_open(tables, statistics):
+def test_agents_that_differ_over_the_best_rate_leave_it_open(experiment, statistics):
     rows = best_at(4e-4, 1e-4)
     other = (rows["agent"] == 0) & (rows["timesteps"] == T) & (rows["lr"] == 1e-4)
     rows.loc[other, "mean_return"] = 30.0
-    assert verdict("R1", replace(tables, regimes=rows), statistics) is INCONCLUSIVE
+    assert verdict("R1", experiment.replace({RegimeHistory: rows}), statistics) is INCONCLUSIVE
 
 
 @pytest.mark.parametrize(
@@ -201,24 +213,24 @@ def test_agents_that_differ_over_the_best_rate_leave_it_open(tables, statistics)
         (RISING, 2e-4, NOT_MEASURED, "needs rates at most 1.5 times apart around 1e-4"),
     ],
 )
-def test_peak_then_decline(above, rate, expected, words, tables, statistics):
+def test_peak_then_decline(above, rate, expected, words, experiment, statistics):
     best = [value * 2 for value in RISING]
     table = trainings({(size, lr): best if lr == 1e-4 else above for size in (T, 4 * T) for lr in (1e-4, rate)})
-    (finding,) = decided("R3", replace(tables, regimes=table), statistics)
+    (finding,) = decided("R3", experiment.replace({RegimeHistory: table}), statistics)
     assert finding.verdict is expected
     assert words in finding.reason
 
 
-def test_the_rate_below_the_best_must_be_near_as_well(tables, statistics):
+def test_the_rate_below_the_best_must_be_near_as_well(experiment, statistics):
     """Else the best of all may lie between the two, and what is called slightly above it is not."""
     heights = {5e-5: 1.0, 1e-4: 3.0, 1.5e-4: 2.0}
     curves = {(size, lr): [height * v for v in LEVEL] for size in (T, 4 * T) for lr, height in heights.items()}
-    assert verdict("R3", replace(tables, regimes=trainings(curves)), statistics) is NOT_MEASURED
+    assert verdict("R3", experiment.replace({RegimeHistory: trainings(curves)}), statistics) is NOT_MEASURED
 
 
-def test_without_a_rate_above_the_best_no_decline_is_measured(tables, statistics):
+def test_without_a_rate_above_the_best_no_decline_is_measured(experiment, statistics):
     table = trainings({(size, lr): [lr] for size in (T, 4 * T) for lr in (1e-4, 2e-4)})
-    (finding,) = decided("R3", replace(tables, regimes=table), statistics)
+    (finding,) = decided("R3", experiment.replace({RegimeHistory: table}), statistics)
     assert finding.verdict is NOT_MEASURED
     assert finding.reason == "needs a rate above 2e-4, the best at T = 800: regimes.rates"
 
@@ -227,37 +239,45 @@ def test_without_a_rate_above_the_best_no_decline_is_measured(tables, statistics
     ("returns", "own", "expected"),
     [(0.5, 0.1, SUPPORTED), (0.1, 0.05, CONTRADICTED), (0.5, 0.6, CONTRADICTED), (0.25, 0.05, INCONCLUSIVE)],
 )
-def test_errors_against_the_returns(returns, own, expected, tables, statistics):
-    changed = with_column(tables, "value", "trimmed_relative_error", returns, 0.01, target="returns")
-    changed = with_column(changed, "value", "trimmed_relative_error", own, 0.01, target="gae")
+def test_errors_against_the_returns(returns, own, expected, experiment, statistics):
+    changed = with_column(experiment, PredictionError, "trimmed_relative_error", returns, 0.01, target="returns")
+    changed = with_column(changed, PredictionError, "trimmed_relative_error", own, 0.01, target="gae")
     assert verdict("V2", changed, statistics) is expected
 
 
-def test_the_releases_formula_and_hindsight_stand_beside_the_verdict_on_the_returns(tables, statistics):
+def test_the_releases_formula_and_hindsight_stand_beside_the_verdict_on_the_returns(experiment, statistics):
     """Agent k: 12 (1 + k) by the release, 8 (1 + k) where returns are known, and hindsight is off by 0.2 + k / 10."""
-    before = verdict("V2", tables, statistics)
-    (finding,) = decided("V2", tables, statistics)
+    before = verdict("V2", experiment, statistics)
+    (finding,) = decided("V2", experiment, statistics)
     assert "the nets' error is 24 [" in finding.note
     assert "a predictor which knows the returns 0.3 [" in finding.note
     assert "80.0% of the pairs whose return is known; the nets' error there is 16 [" in finding.note
     for errors, words in ((0.01, "is 0.01 ["), (9.0, "is 9 [")):
-        changed = replace(tables, value=tables.value.assign(release_error=errors, hindsight_error=errors))
+        changed = experiment.replace(
+            {PredictionError: experiment[PredictionError].assign(release_error=errors, hindsight_error=errors)}
+        )
         (finding,) = decided("V2", changed, statistics)
         assert words in finding.note
         assert finding.verdict is before  # neither decides
-    whole = tables.value.assign(hindsight_pairs=tables.value["release_pairs"])
-    assert "whose return is known" not in decided("V2", replace(tables, value=whole), statistics)[0].note
-    nothing = tables.value.assign(release_error=np.nan, hindsight_error=np.nan, release_pairs=0, hindsight_pairs=0)
-    assert decided("V2", replace(tables, value=nothing), statistics)[0].note == ""
-    summary = decisions.summarize(Claim(rules.RULES["V2"], (finding,)))
+    whole = experiment[PredictionError].assign(hindsight_pairs=experiment[PredictionError]["release_pairs"])
+    assert (
+        "whose return is known" not in decided("V2", experiment.replace({PredictionError: whole}), statistics)[0].note
+    )
+    nothing = experiment[PredictionError].assign(
+        release_error=np.nan, hindsight_error=np.nan, release_pairs=0, hindsight_pairs=0
+    )
+    assert decided("V2", experiment.replace({PredictionError: nothing}), statistics)[0].note == ""
+    summary = decisions.summarize(Decision(claims()["V2"], (finding,)))
     assert summary["note"] == f"{finding.where}: {finding.note}"
 
 
-def with_gains(tables, true_over_net: float, net_over_zero: float, width: float = 0.01):
+def with_gains(experiment, true_over_net: float, net_over_zero: float, width: float = 0.01):
     changed = with_column(
-        tables, "differences", "difference", true_over_net, width, baseline="true value", other="value net"
+        experiment, BaselineDifference, "difference", true_over_net, width, baseline="true value", other="value net"
     )
-    return with_column(changed, "differences", "difference", net_over_zero, width, baseline="value net", other="zero")
+    return with_column(
+        changed, BaselineDifference, "difference", net_over_zero, width, baseline="value net", other="zero"
+    )
 
 
 @pytest.mark.parametrize(
@@ -269,8 +289,8 @@ def with_gains(tables, true_over_net: float, net_over_zero: float, width: float 
         (0.2, 0.2, INCONCLUSIVE),
     ],
 )
-def test_what_the_true_value_function_adds(true_over_net, net_over_zero, expected, tables, statistics):
-    assert verdict("V3", with_gains(tables, true_over_net, net_over_zero), statistics) is expected
+def test_what_the_true_value_function_adds(true_over_net, net_over_zero, expected, experiment, statistics):
+    assert verdict("V3", with_gains(experiment, true_over_net, net_over_zero), statistics) is expected
 
 
 @pytest.mark.parametrize(
@@ -283,29 +303,29 @@ def test_what_the_true_value_function_adds(true_over_net, net_over_zero, expecte
         (0.89, 0.95, False),  # not good enough beside such a net
     ],
 )
-def test_a_true_value_function_is_good_in_itself_or_no_worse_than_the_net(fitted, net, met, tables, statistics):
+def test_a_true_value_function_is_good_in_itself_or_no_worse_than_the_net(fitted, net, met, experiment, statistics):
     """Without it V3 says nothing; with it, it can be contradicted where the net is good."""
-    agents = 0.0005 * (tables.fits["agent"] - 1)
-    fits = tables.fits.assign(explained_variance=fitted + agents, value_net_explained_variance=net)
+    agents = 0.0005 * (experiment[FitQuality]["agent"] - 1)
+    fits = experiment[FitQuality].assign(explained_variance=fitted + agents, value_net_explained_variance=net)
     for gains, decision in (((0.3, 0.1), SUPPORTED), ((0.1, 0.3), CONTRADICTED)):
-        (finding,) = decided("V3", replace(with_gains(tables, *gains), fits=fits), statistics)
+        (finding,) = decided("V3", with_gains(experiment, *gains).replace({FitQuality: fits}), statistics)
         assert finding.verdict is (decision if met else INCONCLUSIVE)
         premises = [part for part in finding.parts if part.premise]
         assert len(premises) == (1 if met else 2)
 
 
 @pytest.mark.parametrize(("gain", "expected"), [(0.1, SUPPORTED), (-0.1, CONTRADICTED), (0.0, INCONCLUSIVE)])
-def test_what_the_value_net_adds(gain, expected, tables, statistics):
-    assert verdict("V4", with_gains(tables, 0.0, gain), statistics) is expected
+def test_what_the_value_net_adds(gain, expected, experiment, statistics):
+    assert verdict("V4", with_gains(experiment, 0.0, gain), statistics) is expected
 
 
-def test_baselines_that_were_not_compared_at_t_are_asked_for(tables, statistics):
-    without = tables.differences[tables.differences["pairs"] != T]
-    (finding,) = decided("V3", replace(tables, differences=without), statistics)
+def test_baselines_that_were_not_compared_at_t_are_asked_for(experiment, statistics):
+    without = experiment[BaselineDifference][experiment[BaselineDifference]["pairs"] != T]
+    (finding,) = decided("V3", experiment.replace({BaselineDifference: without}), statistics)
     assert finding.reason == "needs common.timesteps = 200 among baselines.sizes"
 
 
-def with_resolution(tables, agents=AGENTS, budgets=(T, 100 * T), **numbers: float):
+def with_resolution(experiment, agents=AGENTS, budgets=(T, 100 * T), **numbers: float):
     """Every agent's landscapes at iterations 0 and 4; the numbers are agents' around what is given."""
     told = {"own_resolved_share": 0.9, "own_noise_share": 0.1, "shared_resolved_share": 0.5, "shared_noise_share": 0.5}
     rows = [
@@ -317,7 +337,7 @@ def with_resolution(tables, agents=AGENTS, budgets=(T, 100 * T), **numbers: floa
         for pairs in (T, 100 * T)
         for budget in budgets
     ]
-    return replace(tables, resolution=pd.DataFrame(rows))
+    return experiment.replace({Resolution: pd.DataFrame(rows)})
 
 
 @pytest.mark.parametrize(
@@ -335,18 +355,18 @@ def with_resolution(tables, agents=AGENTS, budgets=(T, 100 * T), **numbers: floa
         ("L2", {"own_noise_share": 0.9, "shared_noise_share": 0.1}, CONTRADICTED),
     ],
 )
-def test_what_landscapes_tell_apart(name, numbers, expected, tables, statistics):
-    assert verdict(name, with_resolution(tables, **numbers), statistics) is expected
+def test_what_landscapes_tell_apart(name, numbers, expected, experiment, statistics):
+    assert verdict(name, with_resolution(experiment, **numbers), statistics) is expected
 
 
 @pytest.mark.parametrize("name", ["L1", "L2"])
-def test_one_agents_landscapes_decide_nothing_and_say_what_would(name, tables, statistics):
-    (finding,) = decided(name, with_resolution(tables, agents=1), statistics)
+def test_one_agents_landscapes_decide_nothing_and_say_what_would(name, experiment, statistics):
+    (finding,) = decided(name, with_resolution(experiment, agents=1), statistics)
     assert finding.verdict is INCONCLUSIVE
     assert "raise landscape.agents to 2 or more" in finding.reason
 
 
-def with_updates(tables, algorithm="ppo", *, iteration=(0, 4), regimes=(T, 100 * T), width=0.1, **numbers: float):
+def with_updates(experiment, algorithm="ppo", *, iteration=(0, 4), regimes=(T, 100 * T), width=0.1, **numbers: float):
     """What every agent's updates gain: agents' around what is given, the same at each iteration and in each regime."""
     told = {"reward": 10.0, "own surrogate": 1.0} | {name.replace("_", " "): value for name, value in numbers.items()}
     rows = [
@@ -357,7 +377,9 @@ def with_updates(tables, algorithm="ppo", *, iteration=(0, 4), regimes=(T, 100 *
         for pairs in regimes
         for quantity, level in told.items()
     ]
-    return replace(tables, history=tables.history.assign(algorithm=algorithm), snapshot_gains=pd.DataFrame(rows))
+    return experiment.replace(
+        {History: experiment[History].assign(algorithm=algorithm), SnapshotGain: pd.DataFrame(rows)}
+    )
 
 
 FALLS, RISES, FLAT = {"reward": -10.0}, {"reward": 10.0}, {"reward": 0.0}
@@ -387,8 +409,8 @@ UNMET = {"own_surrogate": -1.0}
         ("L6", "trpo", {}, NOT_MEASURED),
     ],
 )
-def test_what_updates_do_to_the_reward(name, algorithm, numbers, expected, tables, statistics):
-    assert verdict(name, with_updates(tables, algorithm, **numbers), statistics) is expected
+def test_what_updates_do_to_the_reward(name, algorithm, numbers, expected, experiment, statistics):
+    assert verdict(name, with_updates(experiment, algorithm, **numbers), statistics) is expected
 
 
 OPPOSITE = {SUPPORTED: CONTRADICTED, CONTRADICTED: SUPPORTED, INCONCLUSIVE: INCONCLUSIVE}
@@ -396,36 +418,38 @@ OPPOSITE = {SUPPORTED: CONTRADICTED, CONTRADICTED: SUPPORTED, INCONCLUSIVE: INCO
 
 @pytest.mark.parametrize("surrogate", [1.0, 0.0, -1.0])
 @pytest.mark.parametrize("reward", [-10.0, -0.24, 0.0, 0.24, 0.26, 10.0])
-def test_early_and_late_alignment_are_exact_opposites(reward, surrogate, tables, statistics):
+def test_early_and_late_alignment_are_exact_opposites(reward, surrogate, experiment, statistics):
     """Of one table: what it says early of L3, it says late of L4 the other way round. The edge lies at 0.248."""
     numbers = {"reward": reward, "own_surrogate": surrogate}
-    (early,) = decided("L3", with_updates(tables, iteration=(4,), regimes=(T,), **numbers), statistics)
-    (late,) = decided("L4", with_updates(tables, iteration=(4,), regimes=(T,), **numbers), statistics)
+    (early,) = decided("L3", with_updates(experiment, iteration=(4,), regimes=(T,), **numbers), statistics)
+    (late,) = decided("L4", with_updates(experiment, iteration=(4,), regimes=(T,), **numbers), statistics)
     assert late.verdict is OPPOSITE[early.verdict]
     assert [part.effect for part in late.parts] == [part.effect for part in early.parts]
 
 
-def test_early_and_late_are_the_first_and_the_last_studied_snapshot(tables, statistics):
+def test_early_and_late_are_the_first_and_the_last_studied_snapshot(experiment, statistics):
     """An experiment as the paper has it: the reward rises at first, and falls at last."""
-    changing = with_updates(tables)
-    rows = changing.snapshot_gains
+    changing = with_updates(experiment)
+    rows = changing[SnapshotGain]
     rows.loc[(rows["quantity"] == "reward") & (rows["iteration"] == 4), "mean"] -= 20.0
+    changing = changing.replace({SnapshotGain: rows})
     assert verdict("L3", changing, statistics) is SUPPORTED
     assert verdict("L4", changing, statistics) is SUPPORTED
-    assert verdict("L4", with_updates(tables, iteration=(0,), **FALLS), statistics) is NOT_MEASURED
+    assert verdict("L4", with_updates(experiment, iteration=(0,), **FALLS), statistics) is NOT_MEASURED
 
 
-def test_early_alignment_is_asked_of_every_regime_and_the_late_claims_of_theirs(tables, statistics):
-    changed = with_updates(tables)
-    rows = changed.snapshot_gains
+def test_early_alignment_is_asked_of_every_regime_and_the_late_claims_of_theirs(experiment, statistics):
+    changed = with_updates(experiment)
+    rows = changed[SnapshotGain]
     rows.loc[(rows["quantity"] == "reward") & (rows["update_pairs"] == 100 * T), "mean"] -= 20.0
+    changed = changed.replace({SnapshotGain: rows})
     assert verdict("L3", changed, statistics) is CONTRADICTED
     assert verdict("L4", changed, statistics) is CONTRADICTED
     assert verdict("L6", changed, statistics) is SUPPORTED
 
 
-def test_what_landscapes_and_updates_lack_is_named(tables, statistics):
-    few = with_updates(with_resolution(tables, budgets=(T,)), regimes=(T,))
+def test_what_landscapes_and_updates_lack_is_named(experiment, statistics):
+    few = with_updates(with_resolution(experiment, budgets=(T,)), regimes=(T,))
     asked = {
         "L2": "needs landscape.pairs_per_point of at least 10 T = 2,000",
         "L5": "needs trpo among algorithms",
@@ -435,45 +459,46 @@ def test_what_landscapes_and_updates_lack_is_named(tables, statistics):
         (finding,) = decided(name, few, statistics)
         assert finding.verdict is NOT_MEASURED
         assert finding.reason == words
-    (finding,) = decided("L4", with_updates(tables, regimes=(2 * T,)), statistics)
+    (finding,) = decided("L4", with_updates(experiment, regimes=(2 * T,)), statistics)
     assert finding.reason == "needs common.timesteps = 200 among update_gain.update_pairs"
 
 
-def test_a_good_fit_that_does_not_generalise_contradicts(tables, statistics):
-    fits = with_column(tables, "value", "trimmed_relative_error", 0.05, 0.01, split="train")
+def test_a_good_fit_that_does_not_generalise_contradicts(experiment, statistics):
+    fits = with_column(experiment, PredictionError, "trimmed_relative_error", 0.05, 0.01, split="train")
     assert verdict(
-        "V1", with_column(fits, "value", "trimmed_relative_error", 0.9, 0.01, split="heldout"), statistics
+        "V1", with_column(fits, PredictionError, "trimmed_relative_error", 0.9, 0.01, split="heldout"), statistics
     ) is (CONTRADICTED)
 
 
 @pytest.mark.parametrize(
     ("share", "expected"), [(0.1, SUPPORTED), (0.9, CONTRADICTED), (1 / np.sqrt(10), INCONCLUSIVE)]
 )
-def test_training_without_a_baseline(share, expected, tables, statistics):
-    without = tables.history.assign(mean_return=tables.history["mean_return"] * share)
-    assert verdict("V5", replace(tables, ablation=without), statistics) is expected
+def test_training_without_a_baseline(share, expected, experiment, statistics):
+    without = experiment[History].assign(mean_return=experiment[History]["mean_return"] * share)
+    assert verdict("V5", experiment.replace({AblationHistory: without}), statistics) is expected
 
 
-def test_agents_that_do_not_learn_say_nothing_of_baselines(tables, statistics):
-    still = tables.history.assign(mean_return=30.0 + tables.history["agent"])
-    changed = replace(tables, history=still, ablation=still.assign(mean_return=1.0))
+def test_agents_that_do_not_learn_say_nothing_of_baselines(experiment, statistics):
+    still = experiment[History].assign(mean_return=30.0 + experiment[History]["agent"])
+    changed = experiment.replace({History: still, AblationHistory: still.assign(mean_return=1.0)})
     assert verdict("V5", changed, statistics) is INCONCLUSIVE
 
 
 @pytest.mark.parametrize("name", ["G1", "G4", "G5", "G6", "V1", "V2"])
-def test_the_initial_policy_alone_measures_nothing(name, tables, statistics):
+def test_the_initial_policy_alone_measures_nothing(name, experiment, statistics):
     first = {
-        name: getattr(tables, name)[lambda rows: rows["iteration"] == 0] for name in ("similarity", "updates", "value")
+        kind: experiment[kind][lambda rows: rows["iteration"] == 0]
+        for kind in (Similarity, UpdateAgreement, PredictionError)
     }
-    (finding,) = decided(name, replace(tables, **first), statistics)
+    (finding,) = decided(name, experiment.replace(first), statistics)
     assert finding.verdict is NOT_MEASURED
     assert "after iteration 0" in finding.reason
 
 
-def test_two_agents_that_agree_decide_nothing_by_that(tables, statistics):
+def test_two_agents_that_agree_decide_nothing_by_that(experiment, statistics):
     """A bootstrap's interval would end at the two of them, both above the edge: as in every other experiment at it."""
-    changed = with_column(tables, "updates", "cosine", 0.7, 0.1)
-    two = replace(changed, updates=changed.updates[changed.updates["agent"] < 2])
+    changed = with_column(experiment, UpdateAgreement, "cosine", 0.7, 0.1)
+    two = changed.replace({UpdateAgreement: changed[UpdateAgreement][changed[UpdateAgreement]["agent"] < 2]})
     (finding,) = decided("G6", two, statistics)
     assert finding.parts[0].effect.mean == pytest.approx(0.65)
     # Student's t with one degree of freedom: 12.7 standard errors of 0.05.
@@ -488,18 +513,19 @@ def test_verdicts_on_an_effect_at_the_edge_are_as_rare_as_they_say(statistics):
     assert sum(part.verdict is not INCONCLUSIVE for part in parts) <= 36
 
 
-def test_a_single_agent_decides_nothing(tables, statistics):
-    alone = replace(tables, similarity=tables.similarity[tables.similarity["agent"] == 0])
+def test_a_single_agent_decides_nothing(experiment, statistics):
+    alone = experiment.replace({Similarity: experiment[Similarity][experiment[Similarity]["agent"] == 0]})
     (finding,) = decided("G2", alone, statistics)
     assert finding.verdict is INCONCLUSIVE
     assert "without an interval" in finding.reason
 
 
-def test_cells_that_differ_leave_a_claim_open(many_tables, statistics):
-    agree = with_column(many_tables, "updates", "cosine", 0.1, 0.01)
+def test_cells_that_differ_leave_a_claim_open(many, statistics):
+    agree = with_column(many, UpdateAgreement, "cosine", 0.1, 0.01)
     assert verdict("G6", agree, statistics) is SUPPORTED
     assert (
-        verdict("G6", with_column(agree, "updates", "cosine", 0.9, 0.01, algorithm="trpo"), statistics) is INCONCLUSIVE
+        verdict("G6", with_column(agree, UpdateAgreement, "cosine", 0.9, 0.01, algorithm="trpo"), statistics)
+        is INCONCLUSIVE
     )
 
 
@@ -534,31 +560,31 @@ def test_one_wrong_part_contradicts_and_a_missing_one_measures_nothing():
     assert Finding("here").verdict is NOT_MEASURED
 
 
-def test_the_effect_that_stands_for_a_claim_is_the_one_that_decides_it(tables, statistics):
-    claim = Claim(rules.RULES["V3"], tuple(decided("V3", with_gains(tables, 0.1, 0.3), statistics)))
+def test_the_effect_that_stands_for_a_claim_is_the_one_that_decides_it(experiment, statistics):
+    claim = Decision(claims()["V3"], tuple(decided("V3", with_gains(experiment, 0.1, 0.3), statistics)))
     summary = decisions.summarize(claim)
     assert summary["verdict"] == "contradicted"
     assert summary["effect"] == pytest.approx(-0.2)
     assert "minus what that adds to zero" in summary["quantity"]
 
 
-def test_every_rule_decides_and_is_written_down(many_tables, statistics):
-    claims = decisions.decide(many_tables, T, statistics)
-    assert list(decisions.DECISIONS) == list(rules.RULES) == [claim.rule.id for claim in claims]
-    assert sum(decisions.count(claims).values()) == len(claims)
-    text = decisions.to_json(claims)
+def test_every_rule_decides_and_is_written_down(many, statistics):
+    found = decisions.decide(many)
+    assert list(claims()) == [each.claim.id for each in found]
+    assert sum(decisions.count(found).values()) == len(found)
+    text = decisions.to_json(found)
     table = json.loads(text)
-    assert [claim["id"] for claim in table] == list(rules.RULES)
+    assert [claim["id"] for claim in table] == list(claims())
     for claim in table:
         assert (claim["effect"] is None) == (claim["verdict"] == NOT_MEASURED)
         assert claim["reason"] or claim["verdict"] == SUPPORTED
         assert claim["verdict"] in set(Verdict)
         assert all(finding["reason"] for finding in claim["findings"])
-    assert text == decisions.to_json(decisions.decide(many_tables, T, statistics))
+    assert text == decisions.to_json(decisions.decide(many))
 
 
 @pytest.mark.parametrize("share", [0.004, 0.01])
-def test_a_small_share_of_few_estimates_leaves_g5_open(share, tables, statistics):
+def test_a_small_share_of_few_estimates_leaves_g5_open(share, experiment, statistics):
     """Its spread over agents alone would often decide: the exact bounds of 30 trials do not."""
-    few = with_column(tables, "similarity", "share_nonpositive", share, 0.001)
+    few = with_column(experiment, Similarity, "share_nonpositive", share, 0.001)
     assert verdict("G5", few, statistics) is INCONCLUSIVE

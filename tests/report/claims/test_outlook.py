@@ -3,7 +3,8 @@
 import pytest
 
 from dpg.cli import overrides
-from dpg.report.claims import outlook, rules
+from dpg.report.claims import outlook
+from dpg.report.claims.catalog import claims as all_claims
 from tests.pipeline.project import ROOT
 
 PARAMS = ROOT / "params.yaml"
@@ -12,17 +13,17 @@ OF_AGENTS = "G1 G2 G3 G4 G5 G6 V1 V2 V3 V4 V5 L1 L2 L3 L4 L5 L6"
 
 def ahead(changes: list[str], values=None) -> dict[str, outlook.Outlook]:
     found = outlook.outlooks(overrides.read(PARAMS, changes, values), {})
-    return {each.claim: each for each in found}
+    return {each.claim.id: each for each in found}
 
 
 @pytest.mark.parametrize("scale", ["smoke", "laptop", "paper"])
 def test_every_claim_has_an_outlook_and_what_it_asks_for_would_do(scale):
     chosen = [f"scale={scale}"]
     found = ahead(chosen)
-    assert list(found) == list(rules.RULES)
+    assert list(found) == list(all_claims())
     for name, each in found.items():
         assert each.changes is not None
-        assert ahead(chosen, each.changes)[name].lacks == ()
+        assert ahead(chosen, each.changes)[name].missing == ()
 
 
 @pytest.mark.parametrize(
@@ -48,19 +49,19 @@ def test_what_is_missing_is_named(changes, claims):
     """Held against the default scale: what that lacks already is not counted."""
     before, after = ahead([]), ahead([f"scales.laptop.{each}" for each in changes])
     names = [f"scales.laptop.{each.split('=')[0]}" for each in changes]
-    for name in rules.RULES:
-        new = {lack.what for lack in after[name].lacks} - {lack.what for lack in before[name].lacks}
+    for name in all_claims():
+        new = {lack.what for lack in after[name].missing} - {lack.what for lack in before[name].missing}
         assert bool(new) is (name in claims.split() and not _lacked(before[name], names)), name
         assert all(any(lack.startswith(each) for each in names) for lack in new), new
 
 
 def _lacked(each: outlook.Outlook, names: list[str]) -> bool:
     """Whether the default scale already lacks the same, so that nothing new is said."""
-    return any(lack.what.startswith(name) for lack in each.lacks for name in names)
+    return any(lack.what.startswith(name) for lack in each.missing for name in names)
 
 
 def test_what_no_parameter_mends_suggests_none():
     found = outlook.outlooks(overrides.read(PARAMS, []), {"value": "needs a value net"})
-    lacking = {each.claim: each for each in found if any(lack.changes is None for lack in each.lacks)}
+    lacking = {each.claim.id: each for each in found if any(lack.changes is None for lack in each.missing)}
     assert set(lacking) == {"V1", "V2"}
     assert all(each.changes is None for each in lacking.values())
