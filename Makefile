@@ -37,11 +37,12 @@ test-fast: setup  ## Run the tests that need no whole pipeline: a few minutes
 test: setup  ## Run every test: a quarter of an hour on two cores
 	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --no-loadscope-reorder
 
-check: setup  ## Format, lint, types, layers: under a minute
+check: setup  ## Format, lint, types, layers, the page of tables: under a minute
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/python -m basedpyright
+	$(BIN)/python -m dpg.tables.docs --check
 
 format: setup  ## Format the code, and apply the linter's fixes
 	$(BIN)/python -m ruff format .

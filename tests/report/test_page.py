@@ -76,7 +76,7 @@ def material(tmp_path_factory):
     read = [
         records.read(path, f"train@{ENV}-ppo", "train", ENV, "ppo"),
         records.read(folder / "none.json", f"gradient@{ENV}-ppo", "gradient", ENV, "ppo"),
-        records.Record("gradient@Other-v0-ppo", "gradient", "Other-v0", "ppo"),
+        records.Record("gradient@Other-v0-ppo", "gradient", "Other-v0", "ppo", missing="not run"),
     ]
     entries = [each.entry() for each in found]
     unknown = replace(entries[0], name="fig99_of_tomorrow", section="Tomorrow", caption="A figure of no known section.")
