@@ -22,6 +22,7 @@ Examples:
 
 How to read it, and how often healthy agents raise something: docs/diagnosing.md.
 """
+MOST_EFFECTS = 4  # of a check that found something; the page has all
 COLORS = {"found": "bold red", "undecided": "yellow", "not found": "green", "not measured": "dim"}
 
 
@@ -119,10 +120,9 @@ def table(diagnosis: "Diagnosis") -> "Table":
         lines = [Text(finding.check.question, style="bold" if status is Status.FOUND else "")]
         if finding.reason:
             lines.append(Text(finding.reason, style="dim"))
-        for effect in finding.effects:
-            if effect is finding.effects[0] or (effect.acceptable and effect.status is status is Status.FOUND):
-                limit = f"; acceptable: {between(effect.acceptable)}" if effect.acceptable else ""
-                lines.append(Text(f"{effect.quantity}: {amount(effect)}{limit}"))
+        for effect in finding.effects[: MOST_EFFECTS if status is Status.FOUND else 1]:
+            limit = f"; acceptable: {between(effect.acceptable)}" if effect.acceptable else ""
+            lines.append(Text(f"{effect.quantity}: {amount(effect)}{limit}"))
         lines += [Text(note, style="dim") for note in finding.notes]
         if status is Status.FOUND:
             lines += [Text(f"→ {remedy}") for remedy in finding.check.remedies]

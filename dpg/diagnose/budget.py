@@ -9,7 +9,8 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from dpg.agent.snapshot import Snapshot
-from dpg.diagnose.measurements import Plan, root
+from dpg.diagnose.measurements import root
+from dpg.diagnose.plan import Plan
 from dpg.diagnose.tiers import TIERS
 from dpg.envs.make import time_limit
 from dpg.learning.batch import prepare

@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from dpg.agent.snapshot import Snapshot
-from dpg.diagnose.measurements import EpisodeSums, Plan, StateValues, StreamResults, baselines_of, root
+from dpg.diagnose.measurements import EpisodeSums, StateValues, StreamResults, baselines_of, root
+from dpg.diagnose.plan import Plan
 from dpg.diagnose.records import Record
 from dpg.numerics.statistics import Interval, bootstrap, mean_interval
 from dpg.probes.gradient_sums import GradientMoments, GradientSums, GramSums

@@ -16,8 +16,9 @@ from dpg.diagnose.catalog import CHECKS
 from dpg.diagnose.checks.gradients import BASELINES
 from dpg.diagnose.evidence import Evidence, UnmeasuredError
 from dpg.diagnose.findings import Check, Finding, Status
-from dpg.diagnose.measurements import Job, Plan, StreamResults, joined, pairs_of, run
+from dpg.diagnose.measurements import Job, StreamResults, joined, pairs_of, run
 from dpg.diagnose.parts import lacking
+from dpg.diagnose.plan import Plan
 from dpg.diagnose.records import records_around
 from dpg.diagnose.tiers import FEWEST_ROLLOUTS, FEWEST_STATES, Tier
 from dpg.probes import true_value, update_gain
@@ -76,14 +77,15 @@ def diagnose(
     with open_context(modules=snapshot.recipe.modules) as context:
         evidence = measure(plan, checks, context, deadline)
     evidence = replace(evidence, records=records_around(path, snapshot))
-    return Diagnosis(evidence, tuple(conclude(check, evidence) for check in checks), source_of(path))
+    return Diagnosis(evidence, tuple(conclude(check, evidence) for check in checks), source_of(path, snapshot))
 
 
-def source_of(path: Path) -> str:
-    """The file's name and digest."""
-    if not path.is_file():
-        return path.name
-    return f"{path.name}, SHA-256 {hashlib.sha256(path.read_bytes()).hexdigest()}"
+def source_of(path: Path, snapshot: Snapshot) -> str:
+    """The file's name and digest; of an agent of another library, who trained it and all files that were read."""
+    if snapshot.source is None:
+        return f"{path.name}, SHA-256 {hashlib.sha256(path.read_bytes()).hexdigest()}"
+    files = (f"{name}, SHA-256 {digest}" for name, digest in snapshot.source.files.items())
+    return "; ".join([str(snapshot.source), *files])
 
 
 def measure(plan: Plan, checks: Sequence[Check], context: ExecutionContext, deadline: float | None) -> Evidence:

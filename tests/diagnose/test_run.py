@@ -11,7 +11,7 @@ from dpg.agent.export import export
 from dpg.cli.diagnose import write
 from dpg.diagnose.budget import Rates, largest, seconds
 from dpg.diagnose.catalog import CHECKS, chosen
-from dpg.diagnose.measurements import Plan
+from dpg.diagnose.plan import Plan
 from dpg.diagnose.run import NOTHING_FOUND, conclude, measure
 from dpg.diagnose.tiers import TIERS
 from dpg.envs.errors import EnvError
