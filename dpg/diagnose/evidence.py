@@ -18,6 +18,7 @@ from dpg.probes.update_gain import Gains
 from dpg.streams.episodes import Episodes
 
 CONFIDENCE, RESAMPLES = 0.95, 1000
+GROUPS = 32  # of streams, for the noise of the gradient: enough for Student's t, and few enough to leave each out
 
 
 class UnmeasuredError(Exception):
@@ -98,14 +99,14 @@ class Evidence:
 
     @cached_property
     def gradient_parts(self) -> list[GradientMoments]:
-        """Streams as independent parts, from which the gradient's noise follows."""
+        """Of all streams: what the gradient's noise follows from."""
         return parts_of(self.sums())
 
 
 def parts_of(each: GradientSums, coordinates: slice = slice(None)) -> list[GradientMoments]:
-    """Every stream as a part, with all coordinates of its gradient or some."""
-    chosen = GradientSums(
-        *each[:4], score=each.score[:, coordinates], weighted_score=each.weighted_score[:, coordinates]
-    )
-    rows = (chosen.rows([index]) for index in range(len(chosen.pairs)))
-    return [(row, GramSums.of(row)) for row in rows]
+    """Streams as independent parts, at most `GROUPS`, with all coordinates of their gradients or some."""
+    vectors = (each.score[:, coordinates], each.weighted_score[:, coordinates])
+    chosen = GradientSums(*each[:4], *vectors)
+    count = len(chosen.pairs)
+    groups = (chosen.rows(indices.tolist()) for indices in np.array_split(np.arange(count), min(count, GROUPS)))
+    return [(GradientSums(*(column.sum(axis=0, keepdims=True) for column in g)), GramSums.of(g)) for g in groups]

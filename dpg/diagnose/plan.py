@@ -16,7 +16,15 @@ from dpg.diagnose.measurements import (
     UpdatesJob,
     with_common,
 )
-from dpg.diagnose.tiers import FEWEST_BATCHES, FEWEST_ROLLOUTS, FEWEST_STATES, MOST_STREAMS, Tier
+from dpg.diagnose.tiers import (
+    FEWEST_BATCHES,
+    FEWEST_HELD,
+    FEWEST_ROLLOUTS,
+    FEWEST_STATES,
+    HELD_NUMBERS,
+    MOST_HELD,
+    Tier,
+)
 from dpg.probes import update_gain
 from dpg.runtime.budgets import UpdateGainBudget
 from dpg.streams.advantages import horizon
@@ -37,7 +45,8 @@ class Plan:
     def streams(self) -> int:
         """Whole training batches of them."""
         recipe = self.snapshot.recipe
-        most = MOST_STREAMS // recipe.num_envs
+        size = self.snapshot.state.architecture.policy_layout.size
+        most = min(MOST_HELD, max(FEWEST_HELD, HELD_NUMBERS // size)) // recipe.num_envs
         return recipe.num_envs * max(FEWEST_BATCHES, min(most, self.tier.gradient_pairs // recipe.batch_pairs))
 
     @property

@@ -37,7 +37,9 @@ TIERS = (
     Tier("xxl", 96, 1_500_000, 128, 16, 1_500_000, 400_000, 24, 32),
 )
 # A mean over fewer says nothing that an interval could hold.
-FEWEST_BATCHES, MOST_STREAMS = 8, 64
+FEWEST_BATCHES = 8
+# Streams whose gradients are held at once: of a small network many, of a large one fewer.
+FEWEST_HELD, MOST_HELD, HELD_NUMBERS = 64, 256, 1_500_000
 FEWEST_STATES, FEWEST_ROLLOUTS = 8, 4
 
 
