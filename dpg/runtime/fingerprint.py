@@ -11,10 +11,13 @@ from pathlib import Path
 
 from dpg.runtime import project
 
+_PACKAGE = Path(__file__).parents[1]
 # Packages that numbers depend on.
 PACKAGES = ("gymnasium", "mujoco", "numpy", "pandas", "scipy", "torch")
-# Code that cannot change a number: the command line, drawing, tracking.
-EXCLUDED = ("cli", "importing", "planning", "report", "tracking")
+# Code that cannot change what a shard gives: the command line, drawing, tracking.
+EXCLUDED = ("api.py", "cli", "diagnose", "importing", "planning", "report", "tracking")
+# Shards run these nevertheless: the jobs of a diagnosis, and the rule of claims, which the calibration checks.
+MEASURING = ("diagnose/measurements.py", "report/aggregate.py", "report/claims/verdicts.py")
 
 
 def versions() -> dict[str, str]:
@@ -24,19 +27,18 @@ def versions() -> dict[str, str]:
 
 def code(modules: Sequence[str] = ()) -> str:
     """A digest of the sources of `dpg`, of the user's own `modules`, and of `versions`."""
-    package = Path(__file__).parents[1]
-    excluded = [package / name for name in EXCLUDED]
-    sources = [
-        path
-        for path in sorted(package.rglob("*.py"))
-        if not any(path == other or other in path.parents for other in excluded)
-    ]
     content = hashlib.blake2b(repr(versions()).encode(), digest_size=16)
-    for path in sources:
-        content.update(f"\0{path.relative_to(package)}\0".encode() + path.read_bytes())
+    for path in sources():
+        content.update(f"\0{path}\0".encode() + (_PACKAGE / path).read_bytes())
     for name in modules:
         _add_module(content, name)
     return content.hexdigest()
+
+
+def sources() -> list[Path]:
+    """The files of `dpg`, from its folder, that can change what a shard gives."""
+    files = (path.relative_to(_PACKAGE) for path in sorted(_PACKAGE.rglob("*.py")))
+    return [path for path in files if path.parts[0] not in EXCLUDED or path.as_posix() in MEASURING]
 
 
 def of_module(module: str) -> str:
@@ -73,8 +75,8 @@ def _belongs(name: str, module: str) -> bool:
     top = name.partition(".")[0]
     if top == "dpg":
         return name.startswith("dpg.algorithms.")
-    beside = project.root() / top
-    return top == module.partition(".")[0] or beside.with_suffix(".py").is_file() or (beside / "__init__.py").is_file()
+    local = project.root() / top
+    return top == module.partition(".")[0] or local.with_suffix(".py").is_file() or (local / "__init__.py").is_file()
 
 
 def _files(module: str) -> list[Path]:

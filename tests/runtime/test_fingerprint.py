@@ -9,7 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import grimp
 import pytest
+from ruamel.yaml import YAML
 
 import dpg
 from dpg.runtime import fingerprint
@@ -59,6 +61,7 @@ def test_a_copy_has_the_name_of_the_original(copy):
 def test_a_change_of_any_module_that_computes_changes_the_name(copy):
     """Otherwise a result of other code would be reused."""
     paths = ["numerics/vectors.py", "runtime/seeding.py", "envs/make.py", "__init__.py", "learning/new.py"]
+    paths += fingerprint.MEASURING
     names = [name(copy)]
     for path in paths:
         change(copy / "dpg" / path)
@@ -71,9 +74,23 @@ def test_a_change_of_any_module_that_computes_changes_the_name(copy):
 def test_what_draws_tracks_and_talks_does_not_change_the_name(copy):
     """A new colour in a figure must not throw hours of finished shards away."""
     before = name(copy)
-    for path in ("report/new.py", "cli/new.py", "tracking/new.py", "agent/notes.txt"):
+    for path in ("report/new.py", "diagnose/page.py", "cli/new.py", "tracking/new.py", "api.py", "agent/notes.txt"):
         change(copy / "dpg" / path)
     assert name(copy) == before
+
+
+def test_all_that_a_measurement_imports_is_part_of_the_name():
+    """Otherwise an interrupted stage would resume from shards of other code; tracking alone changes no result."""
+    stages = YAML(typ="safe", pure=True).load(Path(dpg.__file__).parents[1] / "dvc.yaml")["stages"]
+    imports = grimp.build_graph("dpg", "stages", cache_dir=None)
+    measuring = {f"stages.{name}" for name in stages.keys() - {"params", "figures", "report"}}
+    measuring |= {"dpg.diagnose.measurements"} | imports.find_descendants("dpg.algorithms")
+    needed = measuring.union(*map(imports.find_upstream_modules, measuring))
+    package = Path(dpg.__file__).parent
+    files = {Path(*module.split(".")[1:]).with_suffix(".py") for module in needed if module.startswith("dpg.")}
+    files = {path for path in files if (package / path).is_file() and path.parts[0] != "tracking"}
+    assert files <= set(fingerprint.sources())
+    assert set(map(Path, fingerprint.MEASURING)) <= files, "an exception that nothing needs"
 
 
 def test_a_users_module_is_part_of_the_name(copy):

@@ -2,10 +2,10 @@
 
 import json
 
-from dpg.tracking import flatten
+from dpg.tracking.runs import flatten
 from stages.common.lineage import read_records
 from stages.common.scope import Cell, TaskScope, record
-from stages.figures import in_use, tell
+from stages.figures import in_use, report_tracking
 
 
 def leave(stage, scope, **entry):
@@ -42,7 +42,7 @@ def test_what_is_elsewhere_and_what_was_lost_is_said_at_the_end(capsys):
         "value@A-v0-ppo": {"run_id": "b", "tracking_uri": "https://elsewhere", "lost_messages": 0},
         "gradient@A-v0-ppo": {"run_id": "c", "tracking_uri": "sqlite:///x.db"},
     }
-    tell(made, ["value@A-v0-ppo"])
+    report_tracking(made, ["value@A-v0-ppo"])
     lost, elsewhere = capsys.readouterr().err.splitlines()
     assert lost.startswith("warning: MLflow lost 2 messages of train@A-v0-ppo: its run a is incomplete")
     assert elsewhere == "value@A-v0-ppo: its run b is in https://elsewhere"
