@@ -1,7 +1,7 @@
 """PPO with an adaptive KL penalty (arXiv:1707.06347, section 4) instead of clipping.
 
     cat examples/kl_ppo.yaml >> params.yaml
-    dvc exp run -S 'common.modules=[examples.kl_ppo]' -S 'algorithms=[ppo, kl_ppo]'
+    dvc exp run -S 'modules=[examples.kl_ppo]' -S 'algorithms=[ppo, kl_ppo]'
 
 The penalty's coefficient beta is state of the algorithm's own, one value per agent: snapshots carry it, and training
 continues from it.

@@ -1,7 +1,7 @@
 """The plain policy gradient: one Adam step along the gradient estimate (paper, eq. 11) per batch.
 
     cat examples/vanilla.yaml >> params.yaml
-    dvc exp run -S 'common.modules=[examples.vanilla]' -S 'algorithms=[ppo, vanilla]'
+    dvc exp run -S 'modules=[examples.vanilla]' -S 'algorithms=[ppo, vanilla]'
 
 At the old policy the surrogate of eq. 14 has exactly this gradient, so it is what the step climbs and what landscapes
 show.

@@ -24,7 +24,7 @@ def main(env: str, algorithm: str) -> None:
     # Every snapshot but the last starts an iteration.
     available = sorted({iteration for _, iteration in found if iteration < recipe.iterations})
     agents, last = sorted({agent for agent, _ in found}), max(iteration for _, iteration in found)
-    action_space = action_space_of(recipe.env_id, recipe.common.modules)
+    action_space = action_space_of(recipe.env_id, recipe.modules)
     studied = budget.studied(available, recipe.iterations)
     curve = budget.curve(available)
     snapshots = [load(cell.snapshots / filename(agent, iteration)) for agent in agents for iteration in studied]

@@ -21,7 +21,7 @@ def main() -> None:
     """Check the parameters, and every task."""
     params = config.load()
     check_tasks(params)
-    limits = {env: time_limit(env, params.common.modules) for env in params.envs}
+    limits = {env: time_limit(env, params.modules) for env in params.envs}
     for line in measurable.messages(params, limits):
         print(f"note: {line}", file=sys.stderr)
     for path, text in own_code.records(params).items():

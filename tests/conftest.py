@@ -86,11 +86,13 @@ def make_recipe(params: Params) -> Callable[..., Recipe]:
         iterations: int = 4,
         common: dict[str, Any] | None = None,
         config: dict[str, Any] | None = None,
+        modules: tuple[str, ...] = (),
     ) -> Recipe:
         small = small_value if algorithm == "trpo" else small_value | small_policy
         return Recipe(
             env_id=env_id,
             algorithm=algorithm,
+            modules=modules,
             common=params.common.model_copy(update=small_common | (common or {})),
             config=params.algorithm(algorithm).model_copy(update=small | (config or {})),
             iterations=iterations,

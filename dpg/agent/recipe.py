@@ -14,7 +14,7 @@ class Recipe(BaseModel):
 
     A batch has `num_envs` streams of `common.timesteps` pairs. Each is reset when the iteration starts, or with
     `continue` starts where the last one ended, as in most libraries. The configuration is the algorithm's
-    own, or its fields as a mapping.
+    own, or its fields as a mapping. `modules` are the user's own that the task and the algorithm come from.
 
     Raises:
         AlgorithmError: there is no such algorithm, or the configuration belongs to another one.
@@ -24,6 +24,7 @@ class Recipe(BaseModel):
 
     env_id: str
     algorithm: str
+    modules: tuple[str, ...] = ()
     common: Common
     config: SerializeAsAny[AlgorithmConfig]
     iterations: int
@@ -34,9 +35,9 @@ class Recipe(BaseModel):
     @field_validator("config", mode="wrap")
     @classmethod
     def _is_the_algorithms_own(cls, value: Any, _: Any, info: Any) -> AlgorithmConfig:
-        if not {"algorithm", "common"} <= info.data.keys():
-            raise ValueError("cannot be checked: algorithm or common is wrong")
-        algorithm = registry.find(info.data["algorithm"], info.data["common"].modules)
+        if not {"algorithm", "modules"} <= info.data.keys():
+            raise ValueError("cannot be checked: algorithm or modules is wrong")
+        algorithm = registry.find(info.data["algorithm"], info.data["modules"])
         if isinstance(value, AlgorithmConfig):
             algorithm.check(value)
             return value
@@ -53,17 +54,12 @@ class Recipe(BaseModel):
         return cls(
             env_id=env,
             algorithm=algorithm,
+            modules=registry.needed_by(algorithm, params.modules),
             common=params.common.model_copy(update=changes),
             config=params.algorithm(algorithm),
             iterations=iterations,
             seed=params.seed,
         )
-
-    @property
-    def modules(self) -> tuple[str, ...]:
-        """The user's own modules that training depends on: those of `common`, and the algorithm's."""
-        own = registry.locate(self.algorithm, self.common.modules)
-        return tuple(dict.fromkeys([*self.common.modules, *([] if own.built_in else [own.module])]))
 
     def agent_seed(self, agent: int) -> Seed:
         """The root of everything random in an agent's training."""

@@ -10,7 +10,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -116,7 +116,7 @@ def write(snapshot: Snapshot, path: Path) -> Path:
     state = snapshot.state
     if state.size != 1:
         raise ValueError(f"a snapshot holds one agent, not {state.size}")
-    origin = registry.locate(snapshot.recipe.algorithm, snapshot.recipe.common.modules)
+    origin = registry.locate(snapshot.recipe.algorithm, snapshot.recipe.modules)
     header = Header(
         format=1 if snapshot.source is None and origin.built_in and not state.algorithm_state else 2,
         agent=snapshot.agent,
@@ -174,8 +174,12 @@ def load(path: Path) -> Snapshot:
 
 
 def _to_json(header: Header) -> str:
-    # Files call the recipe's `common.modules` by their former name.
-    return to_json(_with_common_key(header.model_dump(mode="json"), "modules", "env_modules")).decode()
+    raw = header.model_dump(mode="json")
+    recipe = raw["recipe"]
+    # In files the user's own modules are `common.env_modules`, last but one.
+    last = recipe["common"].popitem()
+    recipe["common"] |= {"env_modules": recipe.pop("modules"), last[0]: last[1]}
+    return to_json(raw).decode()
 
 
 def _header(path: Path, text: str) -> Header:
@@ -188,20 +192,13 @@ def _header(path: Path, text: str) -> Header:
     try:
         raw = json.loads(text)
         module = raw.get("algorithm_module")
-        return Header.model_validate_json(json.dumps(_with_common_key(raw, "env_modules", "modules")))
+        raw["recipe"]["modules"] = raw["recipe"]["common"].pop("env_modules")
+        return Header.model_validate_json(json.dumps(raw))
     except (AlgorithmError, ModuleError) as error:
         hint = f"; this agent's is in the module {module}: install it, or put it beside params.yaml" if module else ""
         raise SnapshotError(f"{path}: {error}{hint}") from None
     except (ValueError, AttributeError, KeyError, TypeError) as error:  # errors of JSON and of pydantic are ValueErrors
         raise SnapshotError(f"{path}: the header is not what this version expects: {error!r}") from None
-
-
-def _with_common_key(header: dict[str, Any], old: str, new: str) -> dict[str, Any]:
-    """The header with one key of `recipe.common` under another name, in its place."""
-    if "common" not in header.get("recipe", {}):
-        return header
-    common = {new if key == old else key: value for key, value in header["recipe"]["common"].items()}
-    return header | {"recipe": header["recipe"] | {"common": common}}
 
 
 def listing(directory: Path) -> list[tuple[int, int]]:

@@ -32,7 +32,7 @@ def tasks() -> Check:
     try:
         check_tasks(params)
     except ConfigError as error:
-        return Check("tasks", Level.PROBLEM, str(error), "change envs or common.modules in params.yaml")
+        return Check("tasks", Level.PROBLEM, str(error), "change envs or modules in params.yaml")
     return Check("tasks", Level.OK, f"can be made and stepped: {', '.join(params.envs)}")
 
 
@@ -45,8 +45,8 @@ def measurements() -> Check:
         params = config.load()
         limits: dict[str, int | None] = {}
         for env in params.envs:
-            make_vector(env, 1, params.common.modules).close()
-            limits[env] = time_limit(env, params.common.modules)
+            make_vector(env, 1, params.modules).close()
+            limits[env] = time_limit(env, params.modules)
     except (ConfigError, EnvError):
         return Check("measurements", Level.WARNING, "not checked: the parameters or the tasks cannot be used")
     if lines := list(measurable.messages(params, limits)):

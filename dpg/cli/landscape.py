@@ -141,7 +141,7 @@ def measure(wanted: "LandscapeSpec", snapshot: "agents.Snapshot", output: Path) 
     from dpg.tables.landscape import Alignment
     from dpg.tables.table import write_all
 
-    modules = snapshot.recipe.common.modules
+    modules = snapshot.recipe.modules
     with claim(output) as claimed:
         _check_new(output)  # another may have written it meanwhile
         with (
@@ -178,7 +178,7 @@ def draw(tables: "dict[type, pd.DataFrame]", recipe: "Recipe", folder: Path) -> 
     from dpg.tables.store import Tables
 
     common = recipe.common
-    styles = styles_of([recipe.algorithm], common.modules)
+    styles = styles_of([recipe.algorithm], recipe.modules)
     experiment = Experiment(Tables(tables), common.timesteps, STATISTICS, styles)
     figures = {"cut": landscape.CUT.draw(experiment)}
     for pairs in distinct(experiment[LandscapePoint], "update_pairs"):

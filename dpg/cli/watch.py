@@ -76,7 +76,7 @@ def film(
     common = policy.snapshot.recipe.common
     node = episode_seed(policy.snapshot, seed, 0)
     rng = None if deterministic else (node / "actions").generator()
-    envs = rendering.make_rendered(policy.snapshot.recipe.env_id, common.modules)
+    envs = rendering.make_rendered(policy.snapshot.recipe.env_id, policy.snapshot.recipe.modules)
     (env,) = envs.envs
     steps_a_second = rendering.steps_a_second(env)
     every = max(1, round(steps_a_second / FRAMES_A_SECOND))

@@ -28,7 +28,7 @@ def check_tasks(params: Params) -> None:
     Raises:
         ConfigError: one line for each task that cannot be used.
     """
-    modules = params.common.modules
+    modules = params.modules
     found: list[str] = []
     for index, env_id in enumerate(params.envs):
         try:

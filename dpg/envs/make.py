@@ -80,7 +80,7 @@ def _make_one_by_one(env_id: str, num_envs: int) -> SyncVectorEnv:
     except (Exception, SystemExit) as error:  # a constructor may raise anything
         reason = cause(error)
         works = _nearest_that_works(env_id)
-        own = "" if env_id in gym.registry else " (a task of your own needs its module in common.modules)"
+        own = "" if env_id in gym.registry else " (a task of your own needs its module in `modules`)"
         hint = f" ({works} can be made)" if works else own
         raise EnvError(f"{env_id} cannot be made: {reason}{hint}") from error
     raise EnvError(f"{env_id}: {fault}")

@@ -214,12 +214,12 @@ def _recipe(agent: ForeignAgent, architecture: Architecture, modules: tuple[str,
         "clip_actions": training.clip_actions,
         "baseline": "value",
         "value_target": "gae",
-        "modules": modules,
         "divergence_kl": NO_DIVERGENCE_KL,
     }
     recipe = {
         "env_id": agent.env_id,
         "algorithm": training.algorithm,
+        "modules": modules,
         "common": common,
         "config": _CONFIG | defaults | {"obs_clip": architecture.obs_clip} | training.update,
         "iterations": max(1, math.ceil(max(training.total_pairs, training.pairs) / training.batch_pairs)),

@@ -25,7 +25,7 @@ An algorithm is one module with a value `ALGORITHM`:
 `algorithms: [ppo, vanilla]` and a block `vanilla:` in `params.yaml` run it through the whole pipeline. The module is
 
 - in the project, as `dpg/algorithms/vanilla.py`: a file named after its algorithm is found there;
-- next to `params.yaml`, and named there: `common.modules: [vanilla]`. It may contain several algorithms and tasks;
+- next to `params.yaml`, and named there: `modules: [vanilla]`. It may contain several algorithms and tasks;
 - in an installed package, whose `pyproject.toml` names it:
 
       [project.entry-points."dpg.algorithms"]
@@ -96,7 +96,7 @@ class Algorithm(AlgorithmInfo):
 
 
 def named(name: str, modules: Sequence[str]) -> Algorithm:
-    """The algorithm called `name`, where `modules` are those that `common.modules` names.
+    """The algorithm called `name`, where `modules` are those that `modules` names.
 
     Raises:
         AlgorithmError: it cannot be found or used.
@@ -114,7 +114,7 @@ def of(recipe: Recipe) -> Algorithm:
     Raises:
         AlgorithmError: it cannot be found or used, or the configuration belongs to another one.
     """
-    found = named(recipe.algorithm, recipe.common.modules)
+    found = named(recipe.algorithm, recipe.modules)
     found.check(recipe.config)
     return found
 

@@ -124,7 +124,7 @@ def train(
 def run_shard(shard: TrainingShard) -> TrainedGroup:
     """Train one group up to `shard.until`."""
     recipe, agents = shard.group.recipe, list(shard.group.agents)
-    envs = make_vector(recipe.env_id, len(agents), recipe.common.modules)
+    envs = make_vector(recipe.env_id, len(agents), recipe.modules)
     population = shard.population or training.begin(recipe, envs, agents)
     records: list[Record] = []
     for trained, rows in training.train(population, envs, recipe, agents, shard.until, shard.group.rates):

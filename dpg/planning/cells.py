@@ -37,7 +37,7 @@ def tasks_of(params: Params) -> dict[str, TaskSpec]:
         ConfigError: a task cannot be used; the message is that of the stage `params`.
     """
     check_tasks(params)
-    return {env: _task(env, params.common.modules) for env in params.envs}
+    return {env: _task(env, params.modules) for env in params.envs}
 
 
 def _task(env: str, modules: Sequence[str]) -> TaskSpec:

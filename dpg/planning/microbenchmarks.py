@@ -66,7 +66,7 @@ def stepping_rates(cell: UntrainedCell) -> tuple[dict[str, float], Streams]:
     """Seconds of a step of a vector of environments and of each pair that it collects, and some streams."""
     common, seconds = cell.recipe.common, []
     for width in (1, WIDTH):
-        envs = make_vector(cell.task.env_id, width, common.modules)
+        envs = make_vector(cell.task.env_id, width, cell.recipe.modules)
         seeds, times = [Seed(0) / "rates" / index for index in range(width)], list[float]()
         watch = lambda _, times=times: times.append(time.process_time())  # noqa: E731
         streams = collect(Actor.of(cell.state), envs, seeds, STEPS, clip_actions=common.clip_actions, watch=watch)

@@ -76,7 +76,7 @@ def fresh_streams(snapshot: Snapshot, seeds: Sequence[Seed], num_pairs: int | No
     parts: list[Streams] = []
     for first in range(0, len(seeds), STREAMS_AT_ONCE):
         group = seeds[first : first + STREAMS_AT_ONCE]
-        envs = make_vector(recipe.env_id, len(group), recipe.common.modules)
+        envs = make_vector(recipe.env_id, len(group), recipe.modules)
         pairs = num_pairs or recipe.common.timesteps
         begun = start(snapshot, actor, envs, group)
         parts.append(collect(actor, envs, group, pairs, clip_actions=recipe.common.clip_actions, start=begun))
@@ -94,14 +94,14 @@ def start(snapshot: Snapshot, actor: Actor, envs: VectorEnv, seeds: Sequence[See
     recipe = snapshot.recipe
     if recipe.streams == "reset":
         return None
-    longest = time_limit(recipe.env_id, recipe.common.modules) or BURN_IN_PAIRS
+    longest = time_limit(recipe.env_id, recipe.modules) or BURN_IN_PAIRS
     return burn_in(actor, envs, seeds, longest, clip_actions=recipe.common.clip_actions)
 
 
 def fresh_episodes(snapshot: Snapshot, seeds: Sequence[Seed], *, deterministic: bool) -> Episodes:
     """One whole episode from every seed; normalisers are frozen."""
     common = snapshot.recipe.common
-    envs = make_vector(snapshot.recipe.env_id, min(len(seeds), MAX_ENVS), common.modules)
+    envs = make_vector(snapshot.recipe.env_id, min(len(seeds), MAX_ENVS), snapshot.recipe.modules)
     found = episodes.run(
         snapshot.state, envs, [list(seeds)], clip_actions=common.clip_actions, deterministic=deterministic
     )

@@ -199,7 +199,7 @@ def measure_rewards(shard: RewardShard) -> Episodes:
 
     theta = policies(snapshot, plane.points[shard.indices], shard.step, shard.random)
     population = snapshot.state.select(np.zeros(len(theta), np.int64)).with_policy(theta)
-    envs = make_vector(recipe.env_id, min(MAX_ENVS, shard.num_episodes), recipe.common.modules)
+    envs = make_vector(recipe.env_id, min(MAX_ENVS, shard.num_episodes), recipe.modules)
     result = episodes.run(
         population, envs, [seeds(index) for index in shard.indices.tolist()], clip_actions=recipe.common.clip_actions
     )

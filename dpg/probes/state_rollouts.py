@@ -110,7 +110,7 @@ def visit(snapshot: Snapshot, count: int, node: Seed) -> VisitedStates:
 
 def _visit(snapshot: Snapshot, times: Int[np.ndarray, " S"], seeds: Sequence[Seed]) -> VisitedStates:
     recipe = snapshot.recipe
-    envs = make_vector(recipe.env_id, len(seeds), recipe.common.modules)
+    envs = make_vector(recipe.env_id, len(seeds), recipe.modules)
     rows: dict[int, np.ndarray] = {}
 
     def watch(t: int) -> None:
@@ -151,7 +151,7 @@ def rollouts(
     recipe, common = snapshot.recipe, snapshot.recipe.common
     terminal, horizon = common.time_limit == "terminal", advantages.horizon(common.gamma) + 1
     shape = (len(seeds), len(seeds[0]))
-    envs = make_vector(recipe.env_id, min(MAX_ENVS, shape[0] * shape[1]), common.modules)
+    envs = make_vector(recipe.env_id, min(MAX_ENVS, shape[0] * shape[1]), recipe.modules)
     actor, width = Actor.of(snapshot.state), envs.num_envs
     queue = EpisodeQueue(seeds, width, snapshot.state.architecture.action_dim)
     return_, length, cut = np.zeros(shape), np.zeros(shape, np.int64), np.zeros(shape, bool)

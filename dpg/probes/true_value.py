@@ -89,8 +89,8 @@ class Data:
 
 def unmeasurable(snapshot: Snapshot, pairs: int) -> str:
     """Why V* cannot be fitted to `pairs` pairs of a snapshot; empty if nothing rules it out beforehand."""
-    common, env_id = snapshot.recipe.common, snapshot.recipe.env_id
-    return true_values(common, env_id, time_limit(env_id, common.modules), pairs)
+    recipe = snapshot.recipe
+    return true_values(recipe.common, recipe.env_id, time_limit(recipe.env_id, recipe.modules), pairs)
 
 
 def plan(snapshots: Sequence[Snapshot], pairs: int, fit: TrueValue, seed: int) -> list[FitShard]:

@@ -199,7 +199,7 @@ def measure_episodes(shard: EpisodeShard) -> Episodes:
     own = np.repeat(snapshot.state.policy, updates, axis=0)
     theta = np.concatenate([own, shard.policy.reshape(regimes * updates, parameters)])
     population = snapshot.state.select(np.zeros(len(theta), np.int64)).with_policy(theta)
-    envs = make_vector(recipe.env_id, min(MAX_ENVS, shard.num_episodes), recipe.common.modules)
+    envs = make_vector(recipe.env_id, min(MAX_ENVS, shard.num_episodes), recipe.modules)
     result = episodes.run(population, envs, seeds * (1 + regimes), clip_actions=recipe.common.clip_actions)
     envs.close()
     return result

@@ -53,9 +53,9 @@ class ValueShard:
 
 def unmeasurable(snapshot: Snapshot) -> str:
     """Why the value net of a snapshot cannot be compared with true returns; empty if it can."""
-    common, env_id = snapshot.recipe.common, snapshot.recipe.env_id
-    limit = time_limit(env_id, common.modules)
-    return measurable.value_net(common) or measurable.returns(common, env_id, limit)
+    recipe = snapshot.recipe
+    limit = time_limit(recipe.env_id, recipe.modules)
+    return measurable.value_net(recipe.common) or measurable.returns(recipe.common, recipe.env_id, limit)
 
 
 def plan(snapshots: Sequence[Snapshot], heldout_pairs: int, seed: int) -> list[ValueShard]:

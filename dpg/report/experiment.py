@@ -76,7 +76,7 @@ def read(params: Params, folder: Folder) -> Experiment:
     Raises:
         MissingOutputError: tables are missing or not as declared.
     """
-    styles = styles_of([*params.algorithms, params.regimes.algorithm], params.common.modules)
+    styles = styles_of([*params.algorithms, params.regimes.algorithm], params.modules)
     tables = load(params.envs, params.algorithms, folder)
     return Experiment(tables, params.common.timesteps, params.statistics, styles)
 

@@ -59,8 +59,7 @@ def _schema(raw: object) -> type[Params]:
     """`Params` with what a file can say: the names of its scales and of all algorithms, and the algorithms' blocks."""
     if not isinstance(raw, dict):
         return Params
-    common, regimes = (_section(raw, name) for name in ("common", "regimes"))
-    modules = _strings(common.get("modules"))
+    regimes, modules = _section(raw, "regimes"), _strings(raw.get("modules"))
     names = registry.known(modules)
     used = {*_strings(raw.get("algorithms")), *_strings([regimes.get("algorithm")]), *_strings(list(raw))}
     blocks = {name: registry.check_unique(name, modules).algorithm.config_type for name in names if name in used}
@@ -106,8 +105,8 @@ def _explain(error: ErrorDetails, schema: type[Params]) -> str:
 
 
 # Parameters by their former names.
-RENAMED = {"common.env_modules": "common.modules"}
-OTHERS = "the module of another one goes into common.modules"
+RENAMED = {"common.env_modules": "modules"}
+OTHERS = "the module of another one goes into `modules`"
 # What belongs where a list or a section was given.
 _SINGLE = {
     "int_type": "one whole number",

@@ -45,7 +45,7 @@ def distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
 def _gymnasium_id(value: str) -> str:
     # It names folders and DVC stages. Whether there is such a task, `stages.params` finds out by making it.
     if ":" in value:
-        raise PydanticCustomError("env", "must not name a module: name it in common.modules, and here the id alone")
+        raise PydanticCustomError("env", "must not name a module: name it in `modules`, and here the id alone")
     if not re.fullmatch(r"(\w[\w-]*/)?\w[\w.-]*", value):
         allowed = (
             "must be a Gymnasium id of letters, digits, _, - and ., with a namespace or not: Hopper-v4, mine/Task-v0"

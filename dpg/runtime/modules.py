@@ -1,10 +1,11 @@
-"""Modules of the user's own: what `common.modules` names, installed or beside `params.yaml`."""
+"""Modules of the user's own: what `modules` names, installed or beside `params.yaml`."""
 
 import importlib
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from types import ModuleType
+from typing import Any
 
 from dpg.runtime import project
 from dpg.runtime.errors import UserError
@@ -15,7 +16,7 @@ class ModuleError(UserError):
 
 
 def load(modules: Sequence[str]) -> list[ModuleType]:
-    """Import the modules that `common.modules` names, for the tasks and algorithms in them.
+    """Import the modules that `modules` names, for the tasks and algorithms in them.
 
     Raises:
         ModuleError: one cannot be imported.
@@ -23,6 +24,18 @@ def load(modules: Sequence[str]) -> list[ModuleType]:
     if modules:
         project.make_importable()
     return [_load(module) for module in modules]
+
+
+def registers_tasks(module: str) -> bool:
+    """Whether a task registered with Gymnasium is made by code of an imported module's package."""
+    gymnasium = sys.modules.get("gymnasium")  # a module that registers tasks has imported it
+    specs = gymnasium.registry.values() if gymnasium else []
+    return any(_package(spec.entry_point) == _package(module) for spec in specs)
+
+
+def _package(entry_point: Any) -> str:
+    name = entry_point if isinstance(entry_point, str) else getattr(entry_point, "__module__", "")
+    return name.partition(":")[0].partition(".")[0]
 
 
 def _load(module: str) -> ModuleType:
@@ -33,7 +46,7 @@ def _load(module: str) -> ModuleType:
         top = module.partition(".")[0]
         missing = isinstance(error, ModuleNotFoundError) and error.name == top
         hint = f"; put {top}.py beside params.yaml, or install it" if missing else ""
-        raise ModuleError(f"common.modules = {module!r} cannot be imported: {cause(error)}{hint}") from error
+        raise ModuleError(f"modules = {module!r} cannot be imported: {cause(error)}{hint}") from error
 
 
 def cause(error: BaseException) -> str:

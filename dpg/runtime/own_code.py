@@ -27,11 +27,11 @@ class ChangedCodeError(UserError):
 def records(params: Params) -> dict[Path, str]:
     """The files that the stage `params` writes, with their content.
 
-    For an algorithm, a digest of its module and of each of `common.modules` that registers tasks. For the regimes, the
+    For an algorithm, a digest of its module and of each of `modules` that registers tasks. For the regimes, the
     same for their algorithm, and its block without the learning rate, which they vary.
     """
     name = params.regimes.algorithm
-    code = {each: _record(each, params.common.modules) for each in {*params.algorithms, name}}
+    code = {each: _record(each, params.modules) for each in {*params.algorithms, name}}
     block = params.algorithm(name).model_dump(mode="json", exclude={"lr"})
     regimes = json.dumps({name: block}, indent=2) + "\n" + code[name]
     return {path(each): text for each, text in code.items()} | {path("regimes"): regimes}
@@ -45,7 +45,7 @@ def path(name: str) -> Path:
 def changes(params: Params) -> list[str]:
     """A line for each algorithm whose code is not what DVC last saw; those that were never run are left out."""
     names = dict.fromkeys([*params.algorithms, params.regimes.algorithm])
-    return [message for name in names if (message := change(name, params.common.modules))]
+    return [message for name in names if (message := change(name, params.modules))]
 
 
 def change(name: str, modules: Sequence[str]) -> str:
@@ -70,5 +70,5 @@ def check(name: str, modules: Sequence[str]) -> None:
 
 
 def _record(name: str, modules: Sequence[str]) -> str:
-    used = [registry.locate(name, modules).module, *registry.without_algorithms(modules)]
-    return "".join(f"{module} {fingerprint.of_module(module)}\n" for module in dict.fromkeys(used))
+    used = dict.fromkeys([registry.locate(name, modules).module, *registry.needed_by(name, modules)])
+    return "".join(f"{module} {fingerprint.of_module(module)}\n" for module in used)

@@ -3,7 +3,7 @@
 The algorithm called `my_ppo` is found
 
 1. in `dpg/algorithms/my_ppo.py`, by being there;
-2. in the modules that `common.modules` names, which are installed or next to `params.yaml`;
+2. in the modules that `modules` names, which are installed or next to `params.yaml`;
 3. by an entry point `my_ppo = "my_package.my_module:ALGORITHM"` of the group `dpg.algorithms` of an installed package.
 
 Modules are imported when one of their algorithms is asked for.
@@ -81,7 +81,7 @@ class Registration:
 
 
 def find(name: str, modules: Sequence[str] = ()) -> AlgorithmInfo:
-    """The algorithm called `name`, where `modules` are those that `common.modules` names.
+    """The algorithm called `name`, where `modules` are those that `modules` names.
 
     Raises:
         AlgorithmError: there is none, several sources offer one, or its module cannot be used.
@@ -127,14 +127,17 @@ def known(modules: Sequence[str] = ()) -> list[str]:
     return list(dict.fromkeys([*built_in(), *sorted(installed), *named]))
 
 
-def without_algorithms(modules: Sequence[str]) -> list[str]:
-    """Those of `modules` that contain no algorithm: they register tasks.
+def needed_by(name: str, modules: Sequence[str]) -> tuple[str, ...]:
+    """The user's own modules that an algorithm's cells depend on: its own, and those of `modules` that register tasks.
 
     Raises:
+        AlgorithmError: as `find`.
         ModuleError: one of `modules` cannot be imported.
     """
-    holding = {module for module, _ in _in_modules(modules)}
-    return [module for module in modules if module not in holding]
+    found = locate(name, modules)
+    other_algorithms = {module for module, _ in _in_modules(modules) if not own.registers_tasks(module)}
+    needed = [module for module in modules if module == found.module or module not in other_algorithms]
+    return tuple(dict.fromkeys([*needed, *([] if found.built_in else [found.module])]))
 
 
 def suggestion(name: str, names: Sequence[str]) -> str:
@@ -149,7 +152,7 @@ def _only(name: str, offers: Sequence[Registration], modules: Sequence[str]) -> 
             return one
         case []:
             names = known(modules)
-            hint = f"{suggestion(name, names)}known: {', '.join(names)}; another one's module goes into common.modules"
+            hint = f"{suggestion(name, names)}known: {', '.join(names)}; another one's module goes into `modules`"
             raise AlgorithmError(f"there is no algorithm {name!r}; {hint}")
         case _:
             sources = " and ".join(each.source for each in offers)

@@ -39,7 +39,6 @@ class Common(Section):
     clip_actions: bool
     baseline: Literal["value", "none"]
     value_target: Literal["gae", "returns", "td"]
-    modules: Annotated[tuple[str, ...], a_list("[my_package.tasks]")]
     divergence_kl: Positive
 
 
@@ -124,6 +123,7 @@ class Params(Section):
         AfterValidator(distinct),
         Field(min_length=1),
     ]
+    modules: Annotated[tuple[str, ...], a_list("[my_package.tasks]"), AfterValidator(distinct)]
     common: Common
     regimes: Regimes
     statistics: Statistics

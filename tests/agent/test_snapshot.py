@@ -255,7 +255,7 @@ def test_a_snapshot_of_format_1_loads_and_is_written_as_it_was(tmp_path):
     """Agents that took days to train stay what they are."""
     found = snapshot.load(FORMAT_1)
     assert str(found) == "Hopper-v4 trpo agent 2 iteration 5"
-    assert found.recipe.common.modules == ("my_tasks",)  # `env_modules` in the file
+    assert found.recipe.modules == ("my_tasks",)  # `env_modules` in the file
     assert found.recipe.config.max_kl == 0.01
     assert found.state.algorithm_state == {}
     assert snapshot.save(found, tmp_path).read_bytes() == FORMAT_1.read_bytes()
@@ -290,10 +290,8 @@ def test_the_snapshot_of_an_algorithm_whose_module_is_not_there_is_refused_with_
     )
     (tmp_path / "elsewhere.py").write_text(own, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
-    common = one.recipe.common.model_copy(update={"modules": ("elsewhere",)})
-    path = snapshot.save(
-        replace(one, recipe=one.recipe.model_copy(update={"algorithm": "mine", "common": common})), tmp_path
-    )
+    recipe = one.recipe.model_copy(update={"algorithm": "mine", "modules": ("elsewhere",)})
+    path = snapshot.save(replace(one, recipe=recipe), tmp_path)
     assert snapshot.load(path).recipe.algorithm == "mine"
     (tmp_path / "elsewhere.py").unlink()
     monkeypatch.delitem(sys.modules, "elsewhere")

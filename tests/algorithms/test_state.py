@@ -35,7 +35,8 @@ def recipe(params) -> Recipe:
     return Recipe(
         env_id="InvertedPendulum-v5",
         algorithm="kl_ppo",
-        common=params.common.model_copy(update=networks | {"modules": MODULES}),
+        modules=MODULES,
+        common=params.common.model_copy(update=networks),
         config=block | small | {"lr": 3e-3, "anneal": False},
         iterations=4,
         seed=0,

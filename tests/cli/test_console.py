@@ -61,7 +61,7 @@ def streams(project, environment, *arguments, **extra) -> tuple[str, str]:
 
 
 def test_show_prints_json_whatever_a_task_prints(project, environment, make_recipe):
-    recipe = make_recipe("ppo", env_id="Talkative-v0", common={"modules": ("talkative",)})
+    recipe = make_recipe("ppo", env_id="Talkative-v0", modules=("talkative",))
     state = initialize(Architecture(4, 1, (16,), (16,), None), "xavier", [Seed(0) / "agent"])
     path = snapshot.save(Snapshot(0, recipe, state), project)
     output, errors = streams(project, environment, "show", "-n", "2", "--json", str(path))

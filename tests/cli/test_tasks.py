@@ -29,7 +29,7 @@ def agent(project, make_recipe):
     """The snapshot of an agent of a task, in the project."""
 
     def save(env_id):
-        recipe = make_recipe("ppo", env_id=env_id, common={"modules": ("my_tasks",), "policy_hidden": ()})
+        recipe = make_recipe("ppo", env_id=env_id, common={"policy_hidden": ()}, modules=("my_tasks",))
         state = population.initialize(Architecture(3, 1, (), (16,), None), "xavier", [Seed(0) / "agent"])
         folder = project / "data" / "train" / env_id / "ppo"
         folder.mkdir(parents=True)
@@ -43,7 +43,7 @@ def parameters(project, **changes):
 
     yaml, path = YAML(), project / "params.yaml"
     params = yaml.load(path)
-    params["common"]["modules"] = ["my_tasks"]
+    params["modules"] = ["my_tasks"]
     params.update(changes)
     yaml.dump(params, path)
 
@@ -74,7 +74,7 @@ def test_a_module_that_cannot_be_imported_is_one_line(project, agent, dpg):
     path = agent("tests/Base-v0")
     (project / "my_tasks.py").write_text("def f(:\n", encoding="utf-8")
     output = dpg("show", str(path), cwd=project, expect=1)
-    assert output.startswith("error: common.modules = 'my_tasks' cannot be imported: SyntaxError: invalid syntax")
+    assert output.startswith("error: modules = 'my_tasks' cannot be imported: SyntaxError: invalid syntax")
     assert output.count("\n") == 1
 
 

@@ -94,5 +94,5 @@ def test_whatever_a_module_raises_is_said_in_one_line(tmp_path, monkeypatch, tex
     monkeypatch.setattr(sys, "path", [*sys.path])
     if text is not None:
         (tmp_path / "task_of_mine.py").write_text(text, encoding="utf-8")
-    with pytest.raises(ModuleError, match=f"^common.modules = 'task_of_mine' cannot be imported: .*{said}"):
+    with pytest.raises(ModuleError, match=f"^modules = 'task_of_mine' cannot be imported: .*{said}"):
         make_vector("Hopper-v4", 1, ["task_of_mine"])

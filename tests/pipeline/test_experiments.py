@@ -39,7 +39,7 @@ def test_a_figure_parameter_reruns_figures(project):
         ("scale", "huge", ["scale = 'huge'", "'smoke', 'laptop' or 'paper'"]),
         ("envs", ["Hoper-v4"], ["envs.0 = 'Hoper-v4'", "Did you mean: `Hopper`"]),
         ("envs", ["CartPole-v1"], ["envs.0 = 'CartPole-v1'", "must be a Box", "Discrete(2)"]),
-        ("common.modules", ["nowhere"], ["modules", "'nowhere'", "cannot be imported"]),
+        ("modules", ["nowhere"], ["modules", "'nowhere'", "cannot be imported"]),
     ],
 )
 def test_a_bad_parameter_stops_everything_and_touches_nothing(project, name, value, words):

@@ -51,7 +51,7 @@ def test_cells_that_were_not_measured_take_the_rates_of_those_most_like_them():
 
 
 def test_a_task_that_fails_to_be_measured_is_reported(params):
-    broken = params.model_copy(update={"common": params.common.model_copy(update={"modules": ("nowhere",)})})
+    broken = params.model_copy(update={"modules": ("nowhere",)})
     with pytest.raises(MeasuringError, match="'nowhere' cannot be imported"):
         measuring.measure(broken, [("Hopper-v4", "ppo")], [])
 
@@ -61,7 +61,7 @@ def test_an_algorithm_of_a_users_own_is_measured_with_its_state():
     yaml = YAML(typ="safe", pure=True)
     raw = yaml.load(ROOT / "params.yaml") | yaml.load(ROOT / "examples" / "kl_ppo.yaml")
     raw |= {"scale": "smoke", "envs": ["LinearQuadratic-v0"], "algorithms": ["kl_ppo"]}
-    raw["common"]["modules"] = ["examples.kl_ppo"]
+    raw["modules"] = ["examples.kl_ppo"]
     raw["kl_ppo"] |= {"epochs": 1, "minibatches": 4, "value_epochs": 1}
     params = config.parse(raw)
     rates = measure_cells(raw, [("LinearQuadratic-v0", "kl_ppo")]).of("LinearQuadratic-v0", "kl_ppo")

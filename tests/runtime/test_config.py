@@ -86,7 +86,7 @@ def test_budget_is_the_chosen_scales(raw):
         ("envs", None, "must be a list, such as [Hopper-v4]"),
         ("envs", {"Hopper-v4": 1}, "must be a list, such as [Hopper-v4]"),
         ("algorithms", "ppo", "must be a list, such as [ppo]"),
-        ("common.modules", "my_tasks", "must be a list, such as [my_package.tasks]"),
+        ("modules", "my_tasks", "must be a list, such as [my_package.tasks]"),
         ("common.policy_hidden", 64, "must be a list, such as [64, 64]"),
         ("landscape.step_range", 3.0, "must be a list, such as [0.0, 3.0]"),
         ("landscape.step_range", [0.0, 1.0, 3.0], "must have 2 items"),
@@ -122,7 +122,7 @@ def test_a_value_that_is_not_allowed_is_named_with_what_is(raw, name, value, all
         ("envs", ["a/b/Task-v0"], "envs.0 = 'a/b/Task-v0'", "Gymnasium id"),
         ("envs", ["-v0"], "envs.0 = '-v0'", "Gymnasium id"),
         ("envs", ["Task v0"], "envs.0 = 'Task v0'", "Gymnasium id"),
-        ("envs", ["mine:Task-v0"], "envs.0 = 'mine:Task-v0'", "name it in common.modules"),
+        ("envs", ["mine:Task-v0"], "envs.0 = 'mine:Task-v0'", "name it in `modules`"),
         ("scales.smoke.regimes.rates", [1e-4, -1e-4], "scales.smoke.regimes.rates.1 = -0.0001", "greater than 0"),
         ("algorithms", ["ppo2"], "algorithms.0 = 'ppo2'", "'ppo', 'ppo_m' or 'trpo'"),
         ("common.policy_hidden", [64, 0], "common.policy_hidden.1 = 0", "greater than or equal to 1"),
@@ -171,10 +171,10 @@ def test_a_misspelt_key_is_refused_with_a_suggestion(raw, name, suggestion):
 
 def test_a_parameter_by_its_former_name_is_refused_with_the_new_one(raw):
     """Whoever comes back with an old params.yaml is to see at once what to change."""
-    raw["common"]["env_modules"] = raw["common"].pop("modules")
+    raw["common"]["env_modules"] = raw.pop("modules")
     text = message(raw)
-    assert "common.env_modules = []: is now called common.modules" in text
-    assert "common.modules: is missing" in text
+    assert "common.env_modules = []: is now called modules" in text
+    assert "modules: is missing" in text
 
 
 @pytest.mark.parametrize(
@@ -309,7 +309,7 @@ def own(raw, tmp_path, monkeypatch) -> dict[str, Any]:
     (tmp_path / "my_algorithms.py").write_text(OWN, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "my_algorithms", raising=False)
-    changed = put(put(raw, "common.modules", ["my_algorithms"]), "algorithms", ["ppo", "mine"])
+    changed = put(put(raw, "modules", ["my_algorithms"]), "algorithms", ["ppo", "mine"])
     return changed | {"mine": raw["ppo"] | {"beta": 0.5}}
 
 
@@ -332,12 +332,12 @@ def test_a_misspelt_algorithm_is_refused_with_the_nearest(own):
 def test_a_block_of_an_unknown_algorithm_says_where_its_module_goes(raw):
     text = message(raw | {"mine": raw["ppo"]})
     assert "mine = {" in text
-    assert "no such section, and no algorithm (the module of another one goes into common.modules)" in text
+    assert "no such section, and no algorithm (the module of another one goes into `modules`)" in text
 
 
 def test_a_module_that_cannot_be_imported_is_named(raw):
-    text = message(put(raw, "common.modules", ["no_such_module"]))
-    assert "common.modules = 'no_such_module' cannot be imported" in text
+    text = message(put(raw, "modules", ["no_such_module"]))
+    assert "modules = 'no_such_module' cannot be imported" in text
     assert "put no_such_module.py beside params.yaml" in text
 
 

@@ -3,9 +3,12 @@
 import sys
 from pathlib import Path
 
+import gymnasium as gym
 import pytest
+from gymnasium.envs.registration import EnvSpec
 from ruamel.yaml import YAML
 
+from dpg.agent.recipe import Recipe
 from dpg.runtime import fingerprint, own_code
 from dpg.runtime.config import parse
 from dpg.runtime.own_code import ChangedCodeError
@@ -38,7 +41,7 @@ def params(project):
     raw = YAML(typ="safe", pure=True).load(PARAMS)
     modules = ["first_module", "second_module", "tasks_module"]
     blocks = {"first": raw["ppo"], "second": raw["ppo"]}
-    return parse(raw | blocks | {"algorithms": [*blocks], "common": raw["common"] | {"modules": modules}})
+    return parse(raw | blocks | {"algorithms": [*blocks], "modules": modules})
 
 
 def touched(params, path) -> set[str]:
@@ -59,6 +62,18 @@ def test_an_algorithms_file_changes_with_its_own_code_alone(params, project):
 
 def test_all_files_change_with_a_module_of_tasks(params, project):
     assert touched(params, project / "tasks_module.py") == {"first", "second", "ppo", "regimes"}
+
+
+def test_a_cell_depends_on_the_modules_that_it_needs(params):
+    """Naming the module of one algorithm makes no cell of another one stale, nor its snapshots others."""
+    assert Recipe.of(params, "Hopper-v4", "first", 1).modules == ("first_module", "tasks_module")
+    assert Recipe.of(params.model_copy(update={"modules": ()}), "Hopper-v4", "ppo", 1).modules == ()
+
+
+def test_a_module_of_algorithms_that_registers_tasks_counts_as_one_of_tasks(params, project, monkeypatch):
+    monkeypatch.setitem(gym.registry, "Mine-v0", EnvSpec("Mine-v0", entry_point="first_module:Task"))
+    assert Recipe.of(params, "Mine-v0", "second", 1).modules == ("first_module", "second_module", "tasks_module")
+    assert touched(params, project / "first_module.py") == {"first", "second", "ppo", "regimes"}
 
 
 def test_a_variant_depends_on_the_algorithm_that_it_is_made_from():
@@ -85,7 +100,7 @@ def write(params) -> None:
 
 
 def test_a_change_since_dvc_last_looked_is_named_with_the_command(params, project):
-    modules = params.common.modules
+    modules = params.modules
     assert own_code.changes(params) == [], "nothing was ever run"
     write(params)
     assert own_code.changes(params) == []

@@ -56,7 +56,7 @@ def test_a_module_beside_the_parameters_may_hold_several(project):
     assert registry.find("second", ["mine"]).name == "second"
     assert registry.locate("first", ["mine"]).module == "mine"
     assert {"first", "second"} <= set(registry.known(["mine"]))
-    with pytest.raises(AlgorithmError, match=r"there is no algorithm 'first'; .*common\.modules"):
+    with pytest.raises(AlgorithmError, match=r"there is no algorithm 'first'; .*`modules`"):
         registry.find("first")
 
 

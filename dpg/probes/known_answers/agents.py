@@ -120,7 +120,6 @@ def _recipe(baseline: str, timesteps: int) -> Recipe:
         clip_actions=True,
         baseline="none" if baseline == "none" else "value",
         value_target="gae",
-        modules=(),
         divergence_kl=10.0,
     )
     config = PPOConfig(
