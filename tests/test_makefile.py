@@ -28,5 +28,5 @@ def test_commands_find_the_environment_in_any_folder(tmp_path, name):
     assert done.returncode == 0, done.stderr
     called = [line for line in done.stdout.splitlines() if line.startswith("called: ")]
     assert called[0] == f"called: python -m dvc repro [{project}/.venv/bin/python]"
-    assert len(called) == 5 and called[3].startswith("called: lint-imports")
+    assert len(called) == 6 and called[3].startswith("called: lint-imports")
     assert f"==> report: {project}/reports/index.html" in done.stdout

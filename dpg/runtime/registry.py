@@ -15,8 +15,9 @@ import pkgutil
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import entry_points
 from importlib.util import find_spec
+from typing import Any
 
 from dpg.runtime import modules as own
 from dpg.runtime.errors import UserError
@@ -185,7 +186,7 @@ def _built_in(name: str) -> Registration:
     return Registration(algorithm, module, module)
 
 
-def _installed(entry: EntryPoint) -> Registration:
+def _installed(entry: Any) -> Registration:  # an EntryPoint of the standard library, or of its backport where loaded
     package = entry.dist.name if entry.dist else entry.module
     source = f"the package {package} ({entry.value})"
     try:

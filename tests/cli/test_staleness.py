@@ -268,7 +268,7 @@ def test_a_folder_that_is_no_project_is_reported(tmp_path):
         (["ppo.lr=-1"], "ppo.lr = -1: should be greater than or equal to 0"),
         (["scale=huge"], "scale = 'huge': must be one of 'smoke', 'laptop' or 'paper'"),
         (["scale.smoke=1"], "scale = {'smoke': 1}: must be one of"),
-        (["nothing.here=1"], "nothing = {'here': 1}: no such parameter"),
+        (["nothing.here=1"], "nothing = {'here': 1}: no such section, and no algorithm"),
     ],
 )
 def test_mistakes_in_overrides_are_reported_as_a_run_reports_them(changes, words):

@@ -14,11 +14,11 @@ import pandas as pd
 import pytest
 
 from dpg.envs.make import time_limit
-from dpg.report.page.records import read
 from dpg.runtime import config
 from dpg.runtime.outputs import read_reasons
 from dpg.streams import measurable
 from stages import params
+from stages.common.lineage import read_records
 from tests.pipeline.project import CELL_STAGES, ROOT, set_parameter, shell
 
 ENV = "Pendulum-v1"
@@ -125,7 +125,7 @@ def test_tables_of_what_is_not_measured_have_their_columns_and_the_others_their_
     stages |= {"baselines": ["baselines", "differences", "agents"]}
     expected = {f"{stage}/{ENV}/ppo/{name}.csv" for stage, names in stages.items() for name in names}
     assert empty == expected | {f"regimes/{ENV}/history.csv"}
-    assert read("value", Path("data/runs/value", ENV, "ppo.json")).cost["pairs"] == 0
+    assert read_records([ENV], ["ppo"])[f"value@{ENV}-ppo"]["cost"]["pairs"] == 0
 
 
 def test_the_claims_that_are_not_measured_say_what_they_need(here):
