@@ -5,7 +5,7 @@ from dpg.tables.calibrate import Check
 from dpg.tables.table import write_all
 from stages.common import entrypoint
 from stages.common.execution import run_stage
-from stages.common.scope import DATA, PipelineScope
+from stages.common.scope import DATA, Scope
 
 OUT = DATA / "calibrate"
 
@@ -14,7 +14,7 @@ def main() -> None:
     """Write `data/calibrate/calibration.csv`; an unexpected outcome of a check is reported and stops nothing."""
     shards = validation.plan()
     logged = {"calibrate": {"streams": shards[0].streams}}
-    with run_stage("calibrate", PipelineScope(), logged, OUT) as stage:
+    with run_stage("calibrate", Scope(), logged, OUT) as stage:
         (out,) = stage.outputs
         results = stage.map(validation.measure, shards, lambda _: 1, unit="calibrations")
         checks = write_all(validation.tabulate(results), out)[Check]

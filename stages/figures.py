@@ -20,7 +20,7 @@ from dpg.tracking import runs
 from stages.common import entrypoint
 from stages.common.execution import run_stage
 from stages.common.lineage import read_records, warn_of_changed_code
-from stages.common.scope import PipelineScope, tables_of
+from stages.common.scope import Scope, tables_of
 
 REPORTS = Path("reports")
 FIGURES = REPORTS / "figures"
@@ -34,7 +34,7 @@ def main() -> None:
     instances, decided = figure_instances(experiment), decisions.decide(experiment)
     summary = metrics.summarize(experiment) | {"claims": decisions.count(decided)}
     with (
-        run_stage("figures", PipelineScope(), in_use(params), FIGURES) as stage,
+        run_stage("figures", Scope(), in_use(params), FIGURES) as stage,
         Progress("figures", len(instances), "figures") as progress,
     ):
         run, (figures,) = stage.run, stage.outputs

@@ -17,7 +17,7 @@ from dpg.runtime.schema import Params
 from dpg.tracking import runs
 from stages.common import entrypoint
 from stages.common.lineage import scopes, warn_of_changed_code
-from stages.common.scope import Cell, PipelineScope, record, tables_of
+from stages.common.scope import Scope, record, tables_of
 
 REPORTS = Path("reports")
 FIGURES = REPORTS / "figures"
@@ -61,10 +61,9 @@ def read_json(path: Path) -> Any:
 def all_records(params: Params) -> Iterator[Record]:
     """The record of every stage whose tables the report shows, of the calibration and of the figures."""
     for name, (stage, scope) in scopes(params.envs, params.algorithms).items():
-        algorithm = scope.algorithm if isinstance(scope, Cell) else None
-        yield read_record(record(stage, scope), name, stage, scope.env, algorithm)
+        yield read_record(record(stage, scope), name, stage, scope.env, scope.algorithm or None)
     for stage in ("calibrate", "figures"):
-        yield read_record(record(stage, PipelineScope()), stage, stage)
+        yield read_record(record(stage, Scope()), stage, stage)
 
 
 if __name__ == "__main__":

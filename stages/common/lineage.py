@@ -15,17 +15,14 @@ from dpg.tables.catalog import catalog
 from dpg.tables.store import stages
 from dpg.tables.table import Scope as TableScope
 from dpg.tables.table import table_of
-from stages.common.scope import Cell, TaskScope, record
+from stages.common.scope import Scope, record
 
 
-def scopes(envs: Sequence[str], algorithms: Sequence[str]) -> dict[str, tuple[str, Cell | TaskScope]]:
-    """The stages that tables come from, each with a cell or task, by the stage's name in DVC."""
+def scopes(envs: Sequence[str], algorithms: Sequence[str]) -> dict[str, tuple[str, Scope]]:
+    """The stages that write tables, each with the cell or task of its paths, by the stage's name in DVC."""
     rows = [row for row in catalog().values() if table_of(row).scope is not TableScope.PIPELINE]
     return {
-        f"{stage}@{env}" + (f"-{algorithm}" if algorithm else ""): (
-            stage,
-            Cell(env, algorithm) if algorithm else TaskScope(env, "ppo"),
-        )
+        f"{stage}@{env}" + (f"-{algorithm}" if algorithm else ""): (stage, Scope(env, algorithm or ""))
         for stage, owners in stages(rows, envs, algorithms).items()
         for env, algorithm in owners
     }

@@ -40,8 +40,8 @@ _TRAINED = needs.agents("train")
     "At T, where the paper sees it most. A bad fit of the true value function would say nothing. Returns are true "
     "values and chance, so that a function explains at least as large a share of the values as of the returns: above "
     f"{GOOD_FIT} it is good in itself, and takes out nine tenths of what any function of the state could. Where chance "
-    "keeps every function below that, the net is the measure; returns are known to a hundredth. That the fit explain "
-    "more than the net, as was asked before, cannot be where the net is good.",
+    "keeps every function below that, the net is the measure; returns are known to a hundredth. A premise that "
+    "the fit explain more than the net could not hold where the net is good.",
     tables=(BaselineDifference, FitQuality),
     needs=(_TRAINED, needs.later_studied, needs.t_among("baselines", "sizes")),
     proviso="V* is good, or no worse than the net",

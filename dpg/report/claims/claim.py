@@ -1,4 +1,4 @@
-"""How a claim is declared: one decorator above the function that decides it.
+"""The declaration of a claim: a decorator on the function that decides it.
 
     @claim(
         "G2",
@@ -12,7 +12,7 @@
     )
     def falling_agreement(cell: Experiment) -> Finding: ...
 
-in a module of `dpg.report.claims` is all that a claim needs; the function gets one cell, or one task, at a time.
+in a module of `dpg.report.claims` is all that a claim needs. The function gets one cell or one task at a time.
 """
 
 from collections.abc import Callable, Iterable
@@ -35,18 +35,13 @@ NO_LATER_CURVE = "needs a snapshot of the curve after iteration 0"
 Decide = Callable[[Experiment], Finding | list[Finding]]
 
 
-def whole(experiment: Experiment) -> Iterable[Experiment]:
-    """The experiment at once."""
-    return [experiment]
-
-
 @dataclass(frozen=True)
 class Claim:
     """The declaration of a claim.
 
-    `tables` are what it is decided from, and `parts` what `decide` gets one at a time: cells, tasks, or the whole. A
-    claim about one `algorithm` has its cells alone. `needs` say before a run what parameters lack, `proviso` on what of
-    the outcome the decision depends as well; `simulation` draws experiments to see how surely the rule decides.
+    It is decided from `tables`. `decide` gets one of the experiment's `parts` at a time: a cell, a task, or all of it;
+    for a claim about one `algorithm`, only that algorithm's cells. Before a run, `needs` list what the parameters lack,
+    and `proviso` names the outcome on which the decision depends. `simulation` measures the rule's error rates.
     """
 
     id: str
@@ -63,7 +58,7 @@ class Claim:
     algorithm: str
 
     def findings(self, experiment: Experiment) -> tuple[Finding, ...]:
-        """What the experiment says of the claim, part by part."""
+        """The findings of all parts of the experiment."""
         found: list[Finding] = []
         for part in self.parts(experiment):
             if self.algorithm and part.key["algorithm"] != self.algorithm:
@@ -88,7 +83,7 @@ def claim(
     simulation: Simulation | None = None,
     algorithm: str = "",
 ) -> Callable[[Decide], Claim]:
-    """Declare the decorated function to decide a claim; a `premise` is stated with the rule."""
+    """Declare a claim that the decorated function decides; `premise` is appended to the rule."""
     needs = (algorithm_in_use(algorithm), *needs) if algorithm else needs
     rule = f"{rule} Premise: {premise}" if premise else rule
 
@@ -104,12 +99,12 @@ def later(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def agents_mean(rows: pd.DataFrame, column: str) -> "pd.Series[float]":
-    """One number per agent: the mean over its rows that have one."""
+    """The mean of a column for each agent, without NaN."""
     return rows.groupby("agent")[column].mean().dropna()
 
 
 def change(rows: pd.DataFrame, column: str) -> "pd.Series[float]":
-    """One number per agent: its value at the last iteration of the rows minus that at the first."""
+    """The change of a column from the first iteration to the last, for each agent."""
     wide = rows.pivot(index="agent", columns="iteration", values=column)  # noqa: PD010 - a double row is an error
     return (wide[wide.columns.max()] - wide[wide.columns.min()]).dropna()
 
@@ -123,10 +118,10 @@ def improvement(evaluation: pd.DataFrame, statistics: Statistics) -> Part:
 
 
 def count(rows: pd.DataFrame, column: str) -> int:
-    """How many different values a column has."""
+    """The number of different values in a column."""
     return len(distinct(rows, column))
 
 
 def not_measured(where: object, missing: str) -> Finding:
-    """A claim that cannot be decided here, with what is missing."""
+    """The finding that a claim cannot be decided here."""
     return Finding(str(where), missing=missing)

@@ -21,9 +21,9 @@ _LATER_AT_T = (needs.agents("landscape"), needs.later_studied, needs.t_among("la
     "With few trajectories the reward landscape cannot tell good points from bad.",
     rule=f"Share of pairs of grid points whose order is resolved from T pairs per point below {HALF}, on landscapes of "
     f"updates from T pairs, with the errors of points that do not share their noise. {LATER}",
-    why="Below a half, most points cannot be told from each other. A trainer's policies meet states and action noise "
-    "of their own; points that share both are told apart where no trainer could. The paper's low-sample panel has "
-    "T = 2,000.",
+    why="Below a half, the order of most pairs of points is unknown. A trainer's policies meet states and action noise "
+    "of their own; where points share both, more pairs are resolved than a trainer could resolve. The paper's "
+    "low-sample panel has T = 2,000.",
     tables=(Resolution,),
     needs=(*_LATER_AT_T, needs.few_pairs_per_point),
     simulation=one_number(Effect("below", HALF, 0.2, 0.1), of=lambda budget: budget.landscape.agents),
@@ -43,8 +43,8 @@ def few_cannot_tell(cell: Experiment) -> Finding:
     "With many it is smooth.",
     rule=f"From the most pairs per point, at least {MANY} T: share of resolved pairs of points above {HALF}, and noise "
     f"in the squared differences of neighbours below {HALF}, with errors as for L1. {LATER}",
-    why="Most points are told apart, and what is left between neighbours is terrain. The paper's panels have 1, 10 and "
-    "50 times T.",
+    why="The order of most pairs of points is known, and most of the difference between neighbours is terrain. The "
+    "paper's panels have 1, 10 and 50 times T.",
     tables=(Resolution,),
     needs=(*_LATER_AT_T, needs.at_least("landscape", "pairs_per_point", MANY)),
     simulation=one_number(
@@ -78,9 +78,9 @@ def _pairs(at: pd.DataFrame) -> str:
 
 
 def _resolved(cell: Experiment, rows: pd.DataFrame, side: Side) -> Part:
-    """The share of pairs of points that are told apart, from the largest of some budgets."""
+    """The share of pairs of points that the largest of some budgets resolves."""
     at = _largest(rows)
-    quantity = f"share of points told apart from {_pairs(at)}"
+    quantity = f"share of pairs of points resolved from {_pairs(at)}"
     return inequality(quantity, agents_mean(at, "own_resolved_share"), side, HALF, cell.statistics, _points(at))
 
 

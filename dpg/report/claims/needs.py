@@ -1,4 +1,4 @@
-"""What claims need of the parameters, checked before anything runs; what is missing, and which parameters would do."""
+"""What claims need of the parameters, checked before a run, and the changes that would provide what is missing."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -6,16 +6,15 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from dpg.runtime.budgets import nearest
 from dpg.runtime.ids import family
 from dpg.runtime.schema import Params
 
-FEW = 4  # agents that are suggested where one cannot have an interval
+FEW = 4  # agents that are suggested instead of one, which has no interval
 
 
 @dataclass(frozen=True)
 class Missing:
-    """What is missing, and the parameters that would do, by dotted name. None where parameters alone cannot."""
+    """What is missing, and the parameters that provide it, by dotted name; None if parameters alone cannot."""
 
     what: str
     changes: Mapping[str, Any] | None
@@ -42,8 +41,7 @@ def agents(stage: str) -> Need:
 
 def _studied(params: Params) -> list[int]:
     train = params.budget.train
-    available = range(0, train.iterations, train.snapshot_every)
-    return nearest(params.budget.checkpoint.fractions, available, train.iterations)
+    return params.budget.checkpoint.studied(range(0, train.iterations, train.snapshot_every), train.iterations)
 
 
 def later_studied(params: Params) -> Iterator[Missing]:
@@ -127,7 +125,7 @@ def three_rates(params: Params) -> Iterator[Missing]:
 
 
 def within(factor: float, low: float, high: float) -> bool:
-    """Whether a rate is at most so many times another."""
+    """Whether the higher rate is at most `factor` times the lower."""
     return high / low <= factor * (1 + 1e-9)
 
 

@@ -1,6 +1,7 @@
 """Claims R1 to R3: sample sizes and learning rates (paper, section 2.1 and figure 3)."""
 
 import math
+from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -35,21 +36,20 @@ FALLS, FALLS_SPREAD = -0.2, 0.1  # of the peak return
 ITERATIONS = 25
 
 
+Compare = Callable[[tuple[int, int], Interval, dict[str, int]], Part]  # sample sizes, ratio of best rates, counts
+
+
 def _sizes(budget: Budget) -> str:
     return f"{agents(budget.regimes.agents)} per rate, {len(budget.regimes.rates)} rates"
 
 
 def _draw_rates(
-    id: str,  # noqa: A002 - the claim's
-    budget: Budget,
-    rng: np.random.Generator,
-    where: str,
-    statistics: Statistics,
+    compare: Compare, budget: Budget, rng: np.random.Generator, where: str, statistics: Statistics
 ) -> Finding:
     """Level returns over the rates of the budget, around optima in the middle of its range."""
     tried = budget.regimes
     sizes = (tried.timesteps[0], tried.timesteps[-1])
-    at_threshold = {"R1": 1.0, "R2": 1 / math.sqrt(sizes[1] / sizes[0])}[id]
+    at_threshold = 1.0 if compare is _with_largest else 1 / math.sqrt(sizes[1] / sizes[0])
     ratio = at_threshold if where == THRESHOLD else HIGHER  # smallest over largest
     middle = math.sqrt(tried.rates[0] * tried.rates[-1])
     optima = dict(zip(sizes, (middle * math.sqrt(ratio), middle / math.sqrt(ratio)), strict=True))
@@ -64,7 +64,21 @@ def _draw_rates(
                 for agent, value in enumerate(returns)
                 for i in range(5)
             ]
-    return over_sizes(id, "simulated", pd.DataFrame(rows).assign(env="simulated"), statistics)
+    return _over_sizes(compare, "simulated", pd.DataFrame(rows).assign(env="simulated"), statistics)
+
+
+def _with_largest(sizes: tuple[int, int], ratio: Interval, counts: dict[str, int]) -> Part:
+    """R1: the best rate at the smallest sample size over that at the largest."""
+    inverse = Interval(1 / ratio.mean, 1 / ratio.high, 1 / ratio.low)
+    return Part(f"best rate at T = {sizes[0]:,} over that at {sizes[1]:,}", inverse, "above", 1.0, counts)
+
+
+def _with_linear_scaling(sizes: tuple[int, int], ratio: Interval, counts: dict[str, int]) -> Part:
+    """R2: the best rate at the largest sample size over the one that linear scaling predicts."""
+    small, large = sizes
+    scaled = Interval(*(value * small / large for value in ratio))
+    quantity = f"best rate at T = {large:,} over what linear scaling from {small:,} predicts"
+    return Part(quantity, scaled, "below", math.sqrt(small / large), counts)
 
 
 @claim(
@@ -84,11 +98,11 @@ def _draw_rates(
     parts=Experiment.tasks,
     needs=(*_TWO_SIZES, needs.three_rates),
     proviso=_LEVEL_INSIDE,
-    simulation=Simulation(_sizes, partial(_draw_rates, "R1")),
+    simulation=Simulation(_sizes, partial(_draw_rates, _with_largest)),
 )
 def smaller_samples_higher_rate(task: Experiment) -> Finding:
     """R1, in one task."""
-    return _best_rates("R1", task)
+    return _best_rates(_with_largest, task)
 
 
 @claim(
@@ -102,22 +116,22 @@ def smaller_samples_higher_rate(task: Experiment) -> Finding:
     parts=Experiment.tasks,
     needs=(*_TWO_SIZES, needs.three_rates),
     proviso=_LEVEL_INSIDE,
-    simulation=Simulation(_sizes, partial(_draw_rates, "R2")),
+    simulation=Simulation(_sizes, partial(_draw_rates, _with_linear_scaling)),
 )
 def no_linear_scaling(task: Experiment) -> Finding:
     """R2, in one task."""
-    return _best_rates("R2", task)
+    return _best_rates(_with_linear_scaling, task)
 
 
-def _best_rates(id: str, task: Experiment) -> Finding:  # noqa: A002 - the claim's
+def _best_rates(compare: Compare, task: Experiment) -> Finding:
     rows = task[RegimeHistory]
     if rows.empty:
         return not_measured(task, task.missing("regimes"))
-    return over_sizes(id, str(task), rows, task.statistics)
+    return _over_sizes(compare, str(task), rows, task.statistics)
 
 
-def over_sizes(id: str, env: str, task: pd.DataFrame, statistics: Statistics) -> Finding:  # noqa: A002 - the claim's
-    """R1 or R2 from the best rates at the smallest and the largest T of one task."""
+def _over_sizes(compare: Compare, env: str, task: pd.DataFrame, statistics: Statistics) -> Finding:
+    """A comparison of the best rates at the smallest and the largest T of one task."""
     best = best_rates(summarize(task, statistics)).to_dict("records")
     if len(best) < 2:
         return not_measured(env, f"needs two sample sizes; regimes.timesteps has {len(best)}")
@@ -126,26 +140,13 @@ def over_sizes(id: str, env: str, task: pd.DataFrame, statistics: Statistics) ->
         return not_measured(env, NO_EPISODE)
     sizes = ends[0]["timesteps"], ends[1]["timesteps"]
     counts = {"agents per rate": task["agent"].nunique(), "rates": task["lr"].nunique()}
-    part = _ratio(id, sizes, best_rate_ratio(task, sizes, statistics), counts)
+    part = compare(sizes, best_rate_ratio(task, sizes, statistics), counts)
     levelled = (_levelled(task, row, statistics) for row in ends)
     return Finding(env, (part, *levelled), caveat=_caveat(ends, sorted(distinct(task, "lr"))))
 
 
-def _ratio(id: str, sizes: tuple[int, int], ratio: Interval, counts: dict[str, int]) -> Part:  # noqa: A002
-    """What the best rate at the largest of two sample sizes, over that at the smallest, says."""
-    small, large = sizes
-    if id == "R1":
-        inverse = Interval(1 / ratio.mean, 1 / ratio.high, 1 / ratio.low)
-        return Part(f"best rate at T = {small:,} over that at {large:,}", inverse, "above", 1.0, counts)
-    scaled = Interval(*(value * small / large for value in ratio))
-    quantity = f"best rate at T = {large:,} over what linear scaling from {small:,} predicts"
-    return Part(quantity, scaled, "below", math.sqrt(small / large), counts)
-
-
 def _levelled(task: pd.DataFrame, best: dict[Any, Any], statistics: Statistics) -> Part:
-    """The premise that training at one sample size, at its best rate, no longer rises: what is best then is not what
-    starts fastest.
-    """
+    """The premise that training at the best rate has levelled off: else the best rate may just start fastest."""
     rise = late_rise(select(task, timesteps=best["timesteps"], lr=best["lr"]))
     quantity = f"rise over the last fifth of the training at T = {best['timesteps']:,}, over the final return"
     return inequality(quantity, rise, "below", LEVELLED, statistics, premise=True)
@@ -226,7 +227,7 @@ def _no_rate_above(rates: list[float], best: float, timesteps: int) -> str:
 
 
 def decline_part(trainings: pd.DataFrame, timesteps: int, rate: float, statistics: Statistics) -> Part:
-    """How far the agents of one rate end below their peak."""
+    """The decline of the agents of one rate from their peak."""
     quantity = f"decline at T = {timesteps:,}, rate {scientific(rate)}, over the peak return"
     counts = {"agents": trainings["agent"].nunique(), "iterations": trainings["iteration"].nunique()}
     return Part(quantity, decline(trainings, statistics, relative=True), "below", FALLEN, counts)

@@ -82,11 +82,11 @@ def _by_release(returns: pd.DataFrame, statistics: Statistics) -> str:
     text = f"by the formula of the authors' release the nets' error is {spread(net)}"
     if not math.isfinite(hindsight.mean):
         return text
-    text += f", and that of a predictor which knows the returns {spread(hindsight)}"
+    text += f", and that of a predictor that knows the returns {spread(hindsight)}"
     share = returns["hindsight_pairs"].sum() / returns["release_pairs"].sum()
     if share < 1:
         text += f" (on the {share:.1%} of the pairs whose return is known; the nets' error there is {spread(known)})"
-    return f"{text}: so much of the paper's some 50 % may be its definition"
+    return f"{text}: so part of the paper's 50 % may come from its definition"
 
 
 def _sizes(rows: pd.DataFrame) -> dict[str, int]:

@@ -34,7 +34,7 @@ def plot(experiment: Experiment) -> Figure:
         else:
             axes.set_ylim(-1.08, 1.08)
     figure.suptitle(f"{distinct(alignment, 'env')[0]}, surrogate and reward")
-    style.legend_below(figure, regime_handles(experiment, algorithms, regimes), columns=4)
+    regime_legend(figure, experiment, algorithms, regimes)
     return figure
 
 
@@ -60,9 +60,9 @@ def side_by_side(axes: Axes, rows: pd.DataFrame, experiment: Experiment) -> None
     style.quiet_grid(axes)
 
 
-def regime_handles(experiment: Experiment, algorithms: list[str], regimes: list[int]) -> list:
-    """A legend entry for every algorithm and batch size; the first batch size is filled."""
-    return [
+def regime_legend(figure: Figure, experiment: Experiment, algorithms: list[str], regimes: list[int]) -> None:
+    """An entry for every algorithm and batch size, a column per algorithm; the first batch size is filled."""
+    handles = [
         style.line_handle(
             f"{series.label}, update from {pairs:,} pairs",
             **series.line(linestyle="none", markerfacecolor=series.color if pairs == regimes[0] else "white"),
@@ -70,6 +70,7 @@ def regime_handles(experiment: Experiment, algorithms: list[str], regimes: list[
         for series in map(experiment.style, algorithms)
         for pairs in regimes
     ]
+    style.legend_below(figure, handles, columns=min(3, len(algorithms) if len(algorithms) > 1 else len(regimes)))
 
 
 def caption(experiment: Experiment) -> str:

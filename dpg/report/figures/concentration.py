@@ -23,13 +23,12 @@ def plot(experiment: Experiment) -> Figure:
     """For one agent and the first batch size: one row per checkpoint, one column per budget of pairs."""
     concentration, resolution = _first_regime(experiment)
     iterations, budgets = distinct(concentration, "iteration"), distinct(concentration, "budget_pairs")
-    head, foot, row_height = 0.45, 0.35, 1.95
+    width = min(style.WIDTH, max(style.NARROW, 0.35 + 2.15 * len(budgets)))
+    head, foot, row_height = (0.45 if width == style.WIDTH else 0.6), 0.35, 1.95
     height = head + foot + row_height * len(iterations)
-    width = min(style.WIDTH, 0.35 + 2.15 * len(budgets))
     figure = Figure(figsize=(width, height))
-    figure.suptitle(
-        f"{landscape.title(concentration, experiment)}, reward from fewer and more trajectories", y=1 - 0.12 / height
-    )
+    lines = landscape.title(concentration, experiment), "reward from fewer and more trajectories"
+    figure.suptitle((", " if width == style.WIDTH else "\n").join(lines), y=1 - 0.12 / height)
     grid = figure.add_gridspec(
         len(iterations),
         len(budgets),

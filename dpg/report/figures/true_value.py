@@ -47,8 +47,8 @@ def plot_fit(experiment: Experiment) -> Figure:
         # A net that explains less than nothing would flatten the rest.
         low = mine[list(_COLUMNS.values())].min().fillna(0.0).min()
         explained.set_ylim(max(-1.0, min(0.0, 1.1 * float(low))), 1.03)
-        loss.set_ylabel(f"{experiment.label(algorithm)}\nloss that stops the fit (variances)")
-        explained.set_ylabel("explained variance of returns")
+        loss.set_ylabel(f"{experiment.label(algorithm)}\nstopping loss (variances)")
+        explained.set_ylabel("explained variance")
         error.set_ylabel(r"$|V - v|\,/\,|v|$ at states, r.m.s.")
     for axes, title in zip(
         panels[0], ("fit of V*", "on streams held out", "against rollouts from states"), strict=True

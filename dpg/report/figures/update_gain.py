@@ -5,7 +5,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from dpg.report import style
 from dpg.report.experiment import Experiment, distinct, select
-from dpg.report.figures.alignment import regime_handles, side_by_side
+from dpg.report.figures.alignment import regime_legend, side_by_side
 from dpg.report.figures.spec import FigureSpec
 from dpg.tables.table import Section
 from dpg.tables.update_gain import AgentsGain, UpdateGain
@@ -41,9 +41,7 @@ def plot(experiment: Experiment) -> Figure:
             axes.set_ylim(-0.04, 1.04)
             axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     figure.suptitle(f"{distinct(gains, 'env')[0]}, what whole updates gain")
-    algorithms = distinct(gains, "algorithm")
-    handles = regime_handles(experiment, algorithms, sorted(distinct(gains, "update_pairs")))
-    style.legend_below(figure, handles, columns=len(algorithms))  # one column per algorithm
+    regime_legend(figure, experiment, distinct(gains, "algorithm"), sorted(distinct(gains, "update_pairs")))
     return figure
 
 

@@ -250,7 +250,7 @@ def test_the_releases_formula_and_hindsight_stand_beside_the_verdict_on_the_retu
     before = verdict("V2", experiment, statistics)
     (finding,) = decided("V2", experiment, statistics)
     assert "the nets' error is 24 [" in finding.note
-    assert "a predictor which knows the returns 0.3 [" in finding.note
+    assert "a predictor that knows the returns 0.3 [" in finding.note
     assert "80.0% of the pairs whose return is known; the nets' error there is 16 [" in finding.note
     for errors, words in ((0.01, "is 0.01 ["), (9.0, "is 9 [")):
         changed = experiment.replace(
