@@ -195,7 +195,7 @@ def _header(path: Path, text: str) -> Header:
         raw["recipe"]["modules"] = raw["recipe"]["common"].pop("env_modules")
         return Header.model_validate_json(json.dumps(raw))
     except (AlgorithmError, ModuleError) as error:
-        hint = f"; this agent's is in the module {module}: install it, or put it beside params.yaml" if module else ""
+        hint = f"; this agent's is in the module {module}: install it, or put it next to params.yaml" if module else ""
         raise SnapshotError(f"{path}: {error}{hint}") from None
     except (ValueError, AttributeError, KeyError, TypeError) as error:  # errors of JSON and of pydantic are ValueErrors
         raise SnapshotError(f"{path}: the header is not what this version expects: {error!r}") from None

@@ -31,9 +31,7 @@ def claims(
     before: Annotated[bool, typer.Option("--before", help="Say what can be decided, before anything runs.")] = False,
     characteristics: Annotated[
         int | None,
-        typer.Option(
-            metavar="EXPERIMENTS", min=10, help="Simulate so many experiments of each kind.", show_default=False
-        ),
+        typer.Option(metavar="EXPERIMENTS", min=10, help="Experiments of each kind to simulate.", show_default=False),
     ] = None,
     set_param: Annotated[
         list[str] | None,
@@ -91,7 +89,7 @@ def read(path: Path) -> list[dict[str, Any]]:
     except FileNotFoundError:
         raise UserError(f"{path} is missing: run `dvc repro` to make it") from None
     except ValueError as error:
-        raise UserError(f"{path} is not whole ({error}): run `dvc checkout`, or `dvc repro --force figures`") from None
+        raise UserError(f"{path} is incomplete ({error}): run `dvc checkout`, or `dvc repro --force figures`") from None
     return found
 
 

@@ -105,7 +105,7 @@ def show(diagnosis: "Diagnosis") -> None:
 
 
 def table(diagnosis: "Diagnosis") -> "Table":
-    """A row a check: status, question, what decides it, and what to try where something is found."""
+    """One row per check: status, question, the evidence, and what to try if something was found."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Column, Table
     from rich.text import Text

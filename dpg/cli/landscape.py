@@ -43,7 +43,7 @@ def landscape(
     fewer: Annotated[
         list[int] | None,
         typer.Option(
-            metavar="PAIRS", help="Also estimate the reward from so many; may be repeated.", show_default=False
+            metavar="PAIRS", help="Also estimate the reward from fewer pairs; may be repeated.", show_default=False
         ),
     ] = None,
     update_pairs: Annotated[
@@ -88,16 +88,16 @@ def _check_axes(x_range: tuple[float, float], y_range: tuple[float, float], grid
     from dpg.runtime.schema import holds_zero
 
     for name, ends, points in zip(("--x-range", "--y-range"), (x_range, y_range), grid, strict=True):
-        told = f"{name} {ends[0]:g} {ends[1]:g}"
+        axis = f"{name} {ends[0]:g} {ends[1]:g}"
         if not ends[0] < ends[1]:
-            raise UserError(f"{told}: the first end must be less than the second")
+            raise UserError(f"{axis}: the first end must be less than the second")
         if points < 2:
             raise UserError(f"--grid {grid[0]} {grid[1]}: there must be at least 2 points along each axis")
         if not holds_zero(*ends, points):
             fitting = [count for count in range(2, MOST_POINTS) if holds_zero(*ends, count)]
             near = sorted(sorted(fitting, key=lambda count: abs(count - points))[:3])
             hint = f"; with {' or '.join(map(str, near))} points it is" if near else ""
-            raise UserError(f"{told}: 0, the snapshot, must be among its {points} evenly spaced points{hint}")
+            raise UserError(f"{axis}: 0, the snapshot, must be among its {points} evenly spaced points{hint}")
 
 
 def _check_counts(
@@ -122,7 +122,7 @@ def _check_new(output: Path) -> None:
     from dpg.runtime.errors import UserError
 
     if output.exists():
-        raise UserError(f"--output {output}: is there already; name a new folder, or remove it")
+        raise UserError(f"--output {output}: exists already; name a new folder, or remove it")
 
 
 def measure(wanted: "LandscapeSpec", snapshot: "agents.Snapshot", output: Path) -> "pd.DataFrame":

@@ -26,7 +26,7 @@ class Outcome:
     """The result of a stage.
 
     Attributes:
-        state: how it ended.
+        state: its outcome.
         seconds: the duration of its command; None if none was needed.
         altered: its outputs may differ from before, so that DVC must check what depends on it.
         because: the stage whose failure kept it from running.

@@ -20,7 +20,7 @@ from tempfile import TemporaryDirectory
 from dpg.cli import dag, overrides
 from dpg.cli.dag import Pipeline, PipelineError
 
-# Its output is the same whatever it reads. It really runs, so that what depends on it is not stale for its sake.
+# Its output never changes. It really runs, so that its dependents are not stale because of it.
 CONSTANT = "params"
 SHELL = f"""#!/bin/sh
 [ "$DVC_STAGE" != {CONSTANT} ] || /bin/sh "$@" || exit

@@ -77,7 +77,7 @@ def longest(snapshot: Snapshot) -> int:
 
 
 def seconds(plan: Plan, rates: Rates, workers: int) -> float:
-    """Wall time of a plan on so many workers; the fit of V* is one job."""
+    """Wall time of a plan on some workers; the fit of V* is one job."""
     recipe = plan.snapshot.recipe
     rolled = sum(job.pairs for job in [*plan.evaluation_jobs(), *plan.state_jobs()])
     fit = plan.fit_job().pairs * rates.pair + FIT_EPOCHS * plan.tier.fit_pairs * rates.score / 2
@@ -89,7 +89,7 @@ def seconds(plan: Plan, rates: Rates, workers: int) -> float:
 
 
 def choose(snapshot: Snapshot, minutes: float, seed: int) -> Plan:
-    """The plan that fits into so many minutes on this machine."""
+    """The plan that fits into this many minutes on this machine."""
     return largest(snapshot, measure(snapshot, seed), num_jobs(), minutes, seed)
 
 

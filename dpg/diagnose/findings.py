@@ -1,6 +1,6 @@
 """What a check is, and what it finds: effects with intervals, held against an acceptable range.
 
-A check is one value of `Check`, declared beside the function that measures it. Its status follows from the intervals of
+A check is one value of `Check`, declared with the function that measures it. Its status follows from the intervals of
 its effects alone: *found* if one lies wholly outside its range, *not found* if all lie wholly inside, else *undecided*.
 """
 

@@ -1,4 +1,4 @@
-"""The exchange file: arrays in safetensors, and JSON beside them that says what they are (docs/importing.md).
+"""The exchange file: arrays in safetensors, and JSON next to them that describes them (docs/importing.md).
 
 `dpg.agent.export` writes it for the laboratory's agents, and `examples/export_agent.py` for any other.
 """

@@ -35,7 +35,7 @@ def find(path: Path) -> AgentFiles:
     if not path.exists():
         raise AgentImportError(f"{path}: there is no such file or folder")
     model = _model(path) if path.is_dir() else path
-    # RL Zoo keeps what belongs to ENV.zip in the folder ENV beside it; the hub keeps all in one.
+    # RL Zoo keeps what belongs to ENV.zip in the folder ENV next to it; the hub keeps all in one.
     folders = [model.with_suffix(""), model.parent]
     if path.is_dir():
         folders += sorted(each for each in path.iterdir() if each.is_dir() and each not in folders)

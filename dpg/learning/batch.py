@@ -128,7 +128,7 @@ class Batch:
             yield type(self)(**parts, old_log_std=self.old_log_std)
 
     def parts(self, pairs_at_once: int) -> Iterator[Self]:
-        """All pairs in their order, so many at a time; nothing is copied."""
+        """Yield all pairs in order, in chunks; nothing is copied."""
         for first in range(0, self.obs.shape[1], pairs_at_once):
             cut = {name: getattr(self, name)[:, first : first + pairs_at_once] for name in PER_PAIR}
             yield type(self)(**cut, old_log_std=self.old_log_std)

@@ -78,7 +78,7 @@ def stepping_rates(cell: UntrainedCell) -> tuple[dict[str, float], Streams]:
 
 
 def pair_rates(cell: UntrainedCell, streams: Streams) -> Rates:
-    """The processing of pairs, whatever the algorithm."""
+    """The processing of pairs, the same for every algorithm."""
     recipe, state, (agent,) = cell.recipe, cell.state, cell.snapshots([0], 1)
     sized = {pairs: tiled(streams, pairs) for pairs in (FEW, MANY)}
     settings = cell.params.true_value.model_copy(update={"max_epochs": EPOCHS, "patience": EPOCHS})
@@ -134,7 +134,7 @@ def update_rates(cell: UntrainedCell, streams: Streams) -> Rates:
 
 
 def tiled(streams: Streams, pairs: int) -> Streams:
-    """The streams, each repeated and cut so that they have so many pairs together."""
+    """The streams, repeated and cut to this many pairs in all."""
     length = pairs // WIDTH
     times = -(-length // streams.reward.shape[1])
     names = ("obs", "action", "reward", "terminated", "truncated")

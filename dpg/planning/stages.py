@@ -106,7 +106,7 @@ def baseline_estimates(cell: UntrainedCell) -> StageWork:
 def _estimates(
     cell: UntrainedCell, snapshots: int, shards: Sequence[StreamShard], kind: str, one_sum: int
 ) -> tuple[ShardGroup, ...]:
-    """The shards of one of so many snapshots, which are alike; equal shards together."""
+    """The shards of one of several equal snapshots, grouped by size."""
     timesteps = cell.recipe.common.timesteps
     sizes = Counter((shard.num_pairs // timesteps, _num_sums(shard)) for shard in shards)
     return tuple(

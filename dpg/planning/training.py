@@ -36,7 +36,7 @@ def regimes(params: Params, task: TaskSpec) -> StageWork:
 def _campaign(
     stage: str, cell: UntrainedCell, groups: Sequence[campaign.Group], every: int, kept: int = 0
 ) -> StageWork:
-    """The training of some groups, of whose snapshots so many are kept."""
+    """The training of some groups; `kept` snapshots remain."""
     agents = sum(len(group.agents) for group in groups)
     rows = sum(len(group.agents) * group.recipe.iterations for group in groups)
     return StageWork(

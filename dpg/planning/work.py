@@ -100,7 +100,7 @@ class StageWork:
 
 
 def rollouts(pairs: int | float, width: int) -> dict[str, int | float]:
-    """The work of a vector of `width` environments that collects so many pairs."""
+    """The work of a vector of `width` environments that collects `pairs`."""
     return {"step": pairs / width, "pair": pairs}
 
 

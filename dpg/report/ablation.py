@@ -1,4 +1,4 @@
-"""What the value net is worth in training: final returns with it and without a baseline (paper, section 2.2)."""
+"""The value net's worth in training: final returns with it and without a baseline (paper, section 2.2)."""
 
 from dataclasses import dataclass
 
@@ -37,10 +37,8 @@ def ratio_of_means(
 ) -> Interval:
     """mean(numerator) / mean(denominator), with an interval that resamples the agents of both sides independently.
 
-    Agents with the same number start from the same networks on both sides; that pairing is not used.
-
-    A ratio of returns has a meaning only where the denominator is positive: where its mean is not, the ratio is NaN,
-    and where an agent's is not, there is no interval.
+    Agents with the same number start from the same networks on both sides; that pairing is not used. A ratio of returns
+    needs a positive denominator: NaN if its mean is not positive, no interval if one agent's is not.
     """
     if min(len(numerator), len(denominator)) == 0 or denominator.mean() <= 0:
         return NO_INTERVAL

@@ -1,4 +1,4 @@
-"""How surrogate and reward agree, by algorithm, checkpoint and batch size: one table of all cells."""
+"""Agreement of surrogate and reward by algorithm, checkpoint and batch size, for all cells."""
 
 import pandas as pd
 
@@ -11,9 +11,9 @@ COLUMNS = ("grid_correlation", "step_correlation", "gain", "relative_gain")
 
 
 def summarize(alignment: pd.DataFrame, column: str, statistics: Statistics) -> pd.DataFrame:
-    """A column by task, algorithm, checkpoint and batch size: `mean`, `low`, `high`, and the `agents` behind them.
+    """The mean of a column over agents by task, algorithm, checkpoint and batch size, as `over_agents` has it.
 
-    With several agents the interval resamples agents; one agent has its own, which resamples trajectories.
+    The interval of a single agent is its own, which resamples trajectories.
     """
     rows = with_relative_gain(alignment)
     if len(distinct(rows, "agent")) > 1:
@@ -30,7 +30,7 @@ def with_relative_gain(alignment: pd.DataFrame) -> pd.DataFrame:
 
 
 def table(alignment: pd.DataFrame, statistics: Statistics) -> pd.DataFrame:
-    """All columns with their intervals: one row per task, algorithm, checkpoint and batch size."""
+    """All columns with their intervals, by task, algorithm, checkpoint and batch size."""
     parts = []
     for column in COLUMNS:
         rows = summarize(alignment, column, statistics).set_index(KEYS)

@@ -1,4 +1,4 @@
-"""What everything in the report is made from: the tables of an experiment, and how they are summarised and drawn."""
+"""The tables of an experiment or of a part of it, with the settings that summarise and draw them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -18,10 +18,10 @@ from dpg.tables.training import History
 
 @dataclass(frozen=True)
 class Experiment:
-    """An experiment, or the part of it that has the values of `key` in its tables' columns: a task, a cell, an agent.
+    """An experiment, or the part of it (a task, a cell, an agent) whose tables have the values of `key`.
 
-    `experiment[Similarity]` is the table with these rows. `timesteps` is T, the pairs of one iteration of training;
-    `styles` says how the algorithms are labelled and drawn.
+    `experiment[Similarity]` is the table's rows of that part. `timesteps` is T, the pairs of one training iteration;
+    `styles` has the labels and looks of the algorithms.
     """
 
     tables: Tables
@@ -35,33 +35,33 @@ class Experiment:
         return select(frame, **{column: value for column, value in self.key.items() if column in frame})
 
     def where(self, **key: Any) -> "Experiment":
-        """The part of it with these values."""
+        """The part with these values."""
         return replace(self, key={**self.key, **key})
 
     def replace(self, frames: dict[type, pd.DataFrame]) -> "Experiment":
-        """The same with some tables replaced."""
+        """A copy with some tables replaced."""
         return replace(self, tables=self.tables.replace(frames))
 
     def tasks(self) -> Iterator["Experiment"]:
-        """The tasks, in their order."""
+        """Its tasks."""
         for env in distinct(self[History], "env"):
             yield self.where(env=env)
 
     def cells(self) -> Iterator["Experiment"]:
-        """The cells, a task and an algorithm each, in their order."""
+        """Its cells: a task and an algorithm each."""
         for env, algorithm in self[History][["env", "algorithm"]].drop_duplicates().itertuples(index=False):
             yield self.where(env=env, algorithm=algorithm)
 
     def style(self, algorithm: str) -> SeriesStyle:
-        """How an algorithm is labelled and drawn."""
+        """The label and looks of an algorithm."""
         return self.styles.get(algorithm) or fallback_style(algorithm)
 
     def label(self, algorithm: str) -> str:
-        """An algorithm's name for readers."""
+        """The display name of an algorithm."""
         return self.style(algorithm).label
 
     def missing(self, stage: str) -> str:
-        """Why a stage did not measure all of this part; empty if it did."""
+        """The reasons for which a stage did not measure all of this part, if any."""
         reasons = self.tables.reasons
         return "; ".join(distinct(select(reasons, stage=stage, **self.key), "reason"))
 
@@ -82,7 +82,7 @@ def read(params: Params, folder: Folder) -> Experiment:
 
 
 def styles_of(algorithms: Sequence[str], modules: Sequence[str]) -> dict[str, SeriesStyle]:
-    """The styles of the algorithms that are registered; `modules` are the user's own."""
+    """The styles of those algorithms that are registered; `modules` are the user's own."""
     found: list[AlgorithmInfo] = []
     for name in dict.fromkeys(algorithms):
         with suppress(AlgorithmError):
@@ -99,5 +99,5 @@ def select(table: pd.DataFrame, **values: object) -> pd.DataFrame:
 
 
 def distinct(table: pd.DataFrame, column: str) -> list[Any]:
-    """The different values of a column in the order of their first appearance, as plain Python values."""
+    """The distinct values of a column, in order of appearance, as plain Python values."""
     return table[column].drop_duplicates().tolist()

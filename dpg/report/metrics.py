@@ -1,4 +1,4 @@
-"""The numbers to compare experiments by: `reports/metrics.json`, and `reports/curves.csv` for DVC's plots."""
+"""Metrics that compare experiments: `reports/metrics.json`, and `reports/curves.csv` for DVC's plots."""
 
 import json
 import math
@@ -24,7 +24,7 @@ Number = float | int | None
 
 
 def summarize(experiment: Experiment) -> dict[str, dict[str, dict[str, Any]]]:
-    """Numbers by task and algorithm, and a task's `regimes` next to its algorithms; None where there is no number."""
+    """The metrics by task and algorithm, with a task's `regimes` as a further entry; None stands for NaN."""
     summary: dict[str, dict[str, dict[str, Any]]] = {}
     for cell in experiment.cells():
         summary.setdefault(cell.key["env"], {})[cell.key["algorithm"]] = {
@@ -47,43 +47,31 @@ def _final_return(cell: Experiment) -> dict[str, Number]:
     """Mean over the last five iterations, per agent; their mean over agents and its interval."""
     per_agent = final_returns(cell[History])
     interval = interval_over_agents(per_agent, cell.statistics)
-    return {
-        "final_return": _number(interval.mean),
-        "final_return_low": _number(interval.low),
-        "final_return_high": _number(interval.high),
-        "agents": len(per_agent),
-    }
+    return {**_with_ends("final_return", *interval), "agents": len(per_agent)}
 
 
 def _ablation(cell: Experiment) -> dict[str, Number]:
-    """Final return without a baseline, and its ratio to that with the value net."""
+    """The final return without a baseline, and its ratio to the one with the value net."""
     comparison = ablation.compare(cell)
-    return {
-        "final_return": _number(comparison.without.mean),
-        "ratio": _number(comparison.ratio.mean),
-        "ratio_low": _number(comparison.ratio.low),
-        "ratio_high": _number(comparison.ratio.high),
-    }
+    return {"final_return": _number(comparison.without.mean), **_with_ends("ratio", *comparison.ratio)}
 
 
 def _regimes(task: Experiment) -> dict[str, dict[str, Number]]:
-    """By sample size: the best of the rates tried, what it reaches, and what linear scaling would have predicted."""
+    """By sample size: the best rate tried, its final return and decline, and the rate that linear scaling predicts."""
     best = regimes.best_rates(regimes.summarize(task[RegimeHistory], task.statistics))
     return {
         f"T{row['timesteps']:.0f}": {
             "best_lr": _number(row["lr"]),
             "linear_scaling_lr": _number(row["linear_scaling_lr"]),
             "final_return_at_best": _number(row["final_return"]),
-            "decline_at_best": _number(row["decline"]),
-            "decline_at_best_low": _number(row["decline_low"]),
-            "decline_at_best_high": _number(row["decline_high"]),
+            **_with_ends("decline_at_best", row["decline"], row["decline_low"], row["decline_high"]),
         }
         for row in best.to_dict("records")
     }
 
 
 def _gradient(cell: Experiment) -> dict[str, Number]:
-    """Mean over agents of the cosines of estimates of T pairs, at the first and the last studied snapshot."""
+    """Mean cosines of estimates from T pairs over agents, at the first and the last studied snapshot."""
     at_t = select(cell[Similarity], pairs=cell.timesteps)
     pairwise, true = (_ends(select(at_t, against=against), "cosine") for against in ("each other", "true"))
     return {
@@ -94,13 +82,13 @@ def _gradient(cell: Experiment) -> dict[str, Number]:
 
 
 def _updates(cell: Experiment) -> dict[str, Number]:
-    """Mean over agents of the pairwise cosine of whole updates, at the first and the last snapshot of the curve."""
+    """Mean pairwise cosine of whole updates over agents, at the first and the last snapshot of the curve."""
     first, last = _ends(cell[UpdateAgreement], "cosine")
     return {"cosine_first": first, "cosine_last": last}
 
 
 def _update_gains(cell: Experiment) -> dict[str, dict[str, Number]]:
-    """By the pairs that updates are made from, what they gain at the first and the last studied snapshot."""
+    """By the pairs of an update: its gains at the first and the last studied snapshot."""
     return {
         f"N{pairs}": {
             f"{quantity}_{end}".replace(" ", "_").replace("-", ""): value
@@ -112,9 +100,9 @@ def _update_gains(cell: Experiment) -> dict[str, dict[str, Number]]:
 
 
 def _value(cell: Experiment) -> dict[str, Number]:
-    """Mean over agents of the errors on held-out pairs, at the last snapshot of the curve.
+    """Mean errors on held-out pairs over agents, at the last snapshot of the curve.
 
-    Mean relative errors, the errors by the release's formulas, and what that for returns gives with hindsight.
+    Relative errors, errors by the release's formulas, and the error of hindsight by its formula for returns.
     """
     gae, returns = (select(cell[PredictionError], split="heldout", target=target) for target in ("gae", "returns"))
     return {
@@ -127,7 +115,7 @@ def _value(cell: Experiment) -> dict[str, Number]:
 
 
 def _true_value(cell: Experiment) -> dict[str, Number]:
-    """Mean over agents of how well V* and the value net predict, at the last studied snapshot."""
+    """Explained variance and error of V* and of the value net, means over agents at the last studied snapshot."""
     at_states = errors_over_agents(cell[StateErrors], ["net", "iteration"], cell.statistics)
     errors = {net: _ends(select(at_states, net=net), "mean")[1] for net in ("true value", "value net")}
     fits = cell[FitQuality]
@@ -140,7 +128,7 @@ def _true_value(cell: Experiment) -> dict[str, Number]:
 
 
 def _baselines(cell: Experiment) -> dict[str, Number]:
-    """At T pairs and the last studied snapshot: cosines, and what V* and the value net gain inside GAE."""
+    """At T pairs and the last studied snapshot: cosines, and the gains of V* and of the value net inside GAE."""
     numbers: dict[str, Number] = {}
     for kind in ("gae", "returns"):
         for name in ("true value", "value net", "zero"):
@@ -154,10 +142,10 @@ def _baselines(cell: Experiment) -> dict[str, Number]:
 
 
 def _landscape(cell: Experiment) -> dict[str, dict[str, Number]]:
-    """By the pairs that updates are made from, means over agents at the first and the last studied snapshot.
+    """By the pairs of an update: means over agents at the first and the last studied snapshot.
 
-    Rank correlations of surrogate and reward, over the grid and along the step; what one full step adds to the reward;
-    and the share of pairs of points whose order all trajectories together resolve, were each point's noise its own.
+    Rank correlations of surrogate and reward, over the grid and along the step; the gain in reward of a full step; and
+    the share of pairs of points that all trajectories resolve if points do not share their noise.
     """
     columns = {
         "rank_correlation": "grid_correlation",
@@ -186,12 +174,17 @@ def _ends(rows: pd.DataFrame, column: str) -> tuple[Number, Number]:
     return _number(means.iloc[0]), _number(means.iloc[-1])
 
 
+def _with_ends(name: str, mean: float, low: float, high: float) -> dict[str, Number]:
+    """A mean and the ends of its interval."""
+    return {name: _number(mean), f"{name}_low": _number(low), f"{name}_high": _number(high)}
+
+
 def _number(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
 def to_json(summary: Mapping[str, Any]) -> str:
-    """The same bytes for the same numbers: sorted keys, NaN as null."""
+    """JSON with sorted keys: the same bytes for the same numbers."""
     return json.dumps(summary, indent=2, sort_keys=True, allow_nan=False) + "\n"
 
 
@@ -202,7 +195,7 @@ def curves(experiment: Experiment) -> pd.DataFrame:
 
 
 def flat(summary: Mapping[str, Any]) -> dict[str, float]:
-    """The numbers that there are, under dotted names."""
+    """The numbers under dotted names, without None."""
     table: dict[str, float] = {}
     for name, value in summary.items():
         if isinstance(value, Mapping):

@@ -1,6 +1,4 @@
-"""Sample sizes and learning rates with equal total pairs (paper, fig. 3): where trainings peak and where they end."""
-
-from collections.abc import Iterator
+"""Peaks and final returns over sample sizes and learning rates, at equal total pairs (paper, fig. 3)."""
 
 import numpy as np
 import pandas as pd
@@ -8,46 +6,35 @@ from jaxtyping import Float, Int
 
 from dpg.numerics.statistics import Interval, bootstrap
 from dpg.report.aggregate import NO_INTERVAL, RESAMPLES, interval_over_agents, two_sample_interval
-from dpg.report.experiment import distinct, select
+from dpg.report.experiment import select
 from dpg.runtime.schema import Statistics
 
 WINDOW = 5  # a training is smoothed, and its end is taken, over a fifth of its iterations
 
-SUMMARY = ["env", "timesteps", "lr", "agents", "final_return", "final_low", "final_high"]
-DECLINE = ["peak_return", "decline", "decline_low", "decline_high"]
-
 
 def returns_of_agents(regimes: pd.DataFrame) -> pd.DataFrame:
-    """Where every training peaked and ended: `final_return`, `peak_return`, `decline` by env, timesteps, lr and agent.
+    """`final_return`, `peak_return` and `decline` of every training, by env, timesteps, lr and agent.
 
-    A training of n iterations is smoothed by the mean of its `mean_return` over max(1, n // 5) iterations in a row, of
-    those with episodes that ended: at every sample size the same share of the pairs. `final_return` is the last value
-    of the smoothed curve, that is the mean over the training's last fifth. `peak_return` is the agent's smoothed curve
-    where the mean curve of the *other* agents of the same sample size and rate is highest, and `decline` is
-    final - peak: an agent's own maximum is one over noise, above its end even where training stands still. NaN where
-    no episode ended in the last fifth; a single agent has no peak.
+    Curves are smoothed by a moving average over max(1, n // 5) of n iterations, the same share of the pairs at every
+    sample size; iterations without a finished episode are skipped. `final_return` is the end of the smoothed curve, the
+    mean over the last fifth of the training. `peak_return` is the agent's smoothed return where the mean curve of the
+    *other* agents of the same sample size and rate is highest: an agent's own maximum is one over noise, and lies above
+    its end even without a decline. `decline` is final - peak. NaN if no episode ended in the last fifth; a single agent
+    has no peak.
     """
-    rows = [
-        [*owner, agent, *numbers]
-        for owner, trainings in regimes.groupby(["env", "timesteps", "lr"], sort=False)
-        for agent, *numbers in _ends_and_peaks(trainings)
-    ]
-    return pd.DataFrame(rows, columns=["env", "timesteps", "lr", "agent", "final_return", "peak_return", "decline"])
-
-
-def _ends_and_peaks(trainings: pd.DataFrame) -> Iterator[tuple[object, float, float, float]]:
-    """Of the agents of one sample size and rate: agent, final return, return at the others' peak, difference."""
-    curves = _smoothed(trainings)
-    values = curves.to_numpy(np.float64).T
-    (peaks,) = at_others_peak(values, np.ones((1, len(values))))
-    ended = dict(zip(curves, zip(values[:, -1], peaks, strict=True), strict=True))
-    for agent in distinct(trainings, "agent"):
-        final, peak = ended.get(agent, (float("nan"), float("nan")))
-        yield agent, float(final), float(peak), float(final - peak)
+    owner, parts = ["env", "timesteps", "lr"], []
+    for _, trainings in regimes.groupby(owner, sort=False):
+        curves = _smoothed(trainings)
+        values = curves.to_numpy(np.float64).T
+        (peaks,) = at_others_peak(values, np.ones((1, len(values))))
+        ends = pd.DataFrame({"agent": curves.columns, "final_return": values[:, -1], "peak_return": peaks})
+        parts.append(trainings[[*owner, "agent"]].drop_duplicates().merge(ends, how="left", on="agent"))
+    found = pd.concat(parts, ignore_index=True)
+    return found.assign(decline=found["final_return"] - found["peak_return"])
 
 
 def _smoothed(trainings: pd.DataFrame) -> pd.DataFrame:
-    """A row a window of iterations, a column an agent that has a final return, of one sample size and rate."""
+    """Smoothed curves of one sample size and rate, a column for each agent that has a final return."""
     curves = trainings.pivot(index="iteration", columns="agent", values="mean_return")  # noqa: PD010 - none is double
     window = max(1, len(curves) // WINDOW)
     smoothed = curves.rolling(window, min_periods=1).mean().iloc[window - 1 :]
@@ -55,7 +42,7 @@ def _smoothed(trainings: pd.DataFrame) -> pd.DataFrame:
 
 
 def at_others_peak(curves: Float[np.ndarray, "N T"], copies: Float[np.ndarray, "B N"]) -> Float[np.ndarray, "B N"]:
-    """Each curve where the mean of the others is highest, those being `copies` of every curve; NaN without others."""
+    """Each curve where the mean of the others is highest, with `copies` of every curve; NaN without others."""
     known = np.isfinite(curves)
     filled = np.where(known, curves, 0.0)
     total = (copies @ filled)[:, None] - copies[:, :, None] * filled
@@ -66,10 +53,10 @@ def at_others_peak(curves: Float[np.ndarray, "N T"], copies: Float[np.ndarray, "
 
 
 def decline(trainings: pd.DataFrame, statistics: Statistics, *, relative: bool = False) -> Interval:
-    """Mean decline of the agents of one env, sample size and rate; `relative` to their mean return at the peak.
+    """The mean decline of the agents of one env, sample size and rate; `relative` to their mean return at the peak.
 
-    The interval resamples agents and finds the peaks anew: peaks that are found together are not independent. NaN
-    where a relative decline's mean peak is not positive.
+    The interval resamples agents and finds the peaks anew, since peaks depend on the other agents. A relative decline
+    is NaN if the mean peak is not positive.
     """
     values = _smoothed(trainings).to_numpy(np.float64).T
 
@@ -89,10 +76,10 @@ def decline(trainings: pd.DataFrame, statistics: Statistics, *, relative: bool =
 
 
 def late_rise(trainings: pd.DataFrame) -> "pd.Series[float]":
-    """What the last fifth of the training adds to each agent's return, over the agents' mean final return.
+    """The rise of each agent's return over the last fifth of the training, relative to the mean final return.
 
-    Of the agents of one env, sample size and rate; none where the training has no two fifths, or a mean final return
-    that is not positive.
+    For the agents of one env, sample size and rate; empty for trainings shorter than two fifths, or if the mean final
+    return is not positive.
     """
     curves = _smoothed(trainings)
     window = max(1, trainings["iteration"].nunique() // WINDOW)
@@ -102,10 +89,10 @@ def late_rise(trainings: pd.DataFrame) -> "pd.Series[float]":
 
 
 def optimum(rates: Float[np.ndarray, " R"], returns: Float[np.ndarray, "B R"]) -> Float[np.ndarray, " B"]:
-    """The rate with the highest return, also between the increasing `rates` that were tried.
+    """The rate with the highest return, interpolated between the increasing `rates` that were tried.
 
-    Where a parabola in the rate's logarithm, through the highest return and its two neighbours, is highest. At an end
-    of the range, and beside a rate without a return (NaN), it is the best of the rates tried; of equal ones the lower.
+    The vertex of a parabola in log(rate) through the highest return and its two neighbours. At an end of the range, or
+    next to a rate without a return (NaN), the best rate tried; of equal ones the lower.
     """
     x, heights = np.log(rates), np.where(np.isnan(returns), -np.inf, returns)
     best = heights.argmax(axis=-1)
@@ -122,10 +109,10 @@ def optimum(rates: Float[np.ndarray, " R"], returns: Float[np.ndarray, "B R"]) -
 
 
 def best_rate_ratio(regimes: pd.DataFrame, sizes: tuple[int, int], statistics: Statistics) -> Interval:
-    """The best rate (`optimum`) at the second of two sample sizes over that at the first, of one env.
+    """The best rate (`optimum`) at the second of two sample sizes over that at the first, in one env.
 
-    Agents are resampled at each size, and the best rate is found anew; at all rates of a size the same agents, since
-    those with the same number start from the same networks. The interval is that of the ratio's logarithm.
+    Agents are resampled at each size and the best rate is found anew. All rates of a size share the resample, since
+    agents with the same number start from the same networks. The interval is that of the ratio's logarithm.
     """
     first, second = (_finals(regimes, size) for size in sizes)
 
@@ -141,13 +128,13 @@ def best_rate_ratio(regimes: pd.DataFrame, sizes: tuple[int, int], statistics: S
 
 
 def _finals(regimes: pd.DataFrame, timesteps: int) -> pd.DataFrame:
-    """Final returns of one sample size: a row an agent, a column a rate."""
+    """Final returns at one sample size, by agent (rows) and rate (columns)."""
     ends = returns_of_agents(select(regimes, timesteps=timesteps))
     return ends.pivot(index="agent", columns="lr", values="final_return")  # noqa: PD010 - none is double
 
 
 def _means(values: Float[np.ndarray, "B N R"]) -> Float[np.ndarray, "B R"]:
-    """Over the agents that have a value; NaN where none has."""
+    """Means over the agents that have a value; NaN if none has."""
     known = np.isfinite(values)
     count = known.sum(axis=1)
     total = np.where(known, values, 0.0).sum(axis=1)
@@ -155,26 +142,25 @@ def _means(values: Float[np.ndarray, "B N R"]) -> Float[np.ndarray, "B R"]:
 
 
 def summarize(regimes: pd.DataFrame, statistics: Statistics) -> pd.DataFrame:
-    """A row for every env, sample size and rate, over its agents.
+    """Means over agents for every env, sample size and rate, with intervals that resample agents.
 
-    `agents` counts those whose training has a final return; `final_return` with `final_low` and `final_high`,
-    `peak_return`, and `decline` with `decline_low` and `decline_high` are means over them and intervals that resample
-    them; of one agent there is no peak.
+    Only agents with a final return count. A single agent has no peak.
     """
+    columns = ["env", "timesteps", "lr", "agents", "final_return", "final_low", "final_high"]
+    columns += ["peak_return", "decline", "decline_low", "decline_high"]
     rows = []
     for owner, trainings in regimes.groupby(["env", "timesteps", "lr"]):
         ended = returns_of_agents(trainings).dropna(subset="final_return")
         final = interval_over_agents(ended["final_return"].to_numpy(float), statistics)
         rows.append([*owner, len(ended), *final, ended["peak_return"].mean(), *decline(trainings, statistics)])
-    return pd.DataFrame(rows, columns=[*SUMMARY, *DECLINE])
+    return pd.DataFrame(rows, columns=columns)
 
 
 def best_rates(summary: pd.DataFrame) -> pd.DataFrame:
     """The rows of `summarize` with the highest final return at each env and sample size, and `linear_scaling_lr`.
 
-    That is the rate that linear scaling predicts from the best at the smallest sample size: lr * T / T_smallest. It
-    may lie outside the rates that were tried, as may the true best where the best of those is the first or last of
-    them. Of equal rates the lower is taken; where no rate has a final return, every number is NaN.
+    Linear scaling predicts lr * T / T_smallest from the best rate at the smallest sample size; that may lie outside the
+    rates tried. Of equal rates the lower is best; if no rate has a final return, every number is NaN.
     """
     ordered = summary.sort_values(["env", "timesteps", "lr"])
     ranked = ordered.dropna(subset="final_return").sort_values("final_return", ascending=False, kind="stable")

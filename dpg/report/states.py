@@ -1,4 +1,4 @@
-"""Errors of nets at states that were set in the simulator, over agents: `true_value/state_errors.csv`."""
+"""Errors of nets at states set in the simulator, over agents: `true_value/state_errors.csv`."""
 
 from collections.abc import Sequence
 
@@ -13,10 +13,10 @@ from dpg.runtime.schema import Statistics
 
 
 def errors_over_agents(errors: pd.DataFrame, by: Sequence[str], statistics: Statistics) -> pd.DataFrame:
-    """Root mean square of V - v over that of v, by group of equal `by`: rows with `mean`, `low`, `high` and `agents`.
+    """Root mean square of V - v over that of v, for each value of `by`: columns `mean`, `low`, `high` and `agents`.
 
-    Both mean squares are averaged over agents, which the interval resamples, and the root is taken last: an agent's own
-    root, of a mean square that noise made negative and that counts as zero, would be too large on average.
+    Mean squares are averaged over agents, which the interval resamples, and the root is taken last: noise may make an
+    agent's unbiased mean square negative, and roots that count it as zero would be too large on average.
     """
     keys = list(by)
     rows = []

@@ -92,13 +92,13 @@ _RC: Any = {
 }
 
 
-# What `_RC` does not name is as matplotlib ships it. The backend stays: no figure here needs one.
+# Matplotlib's defaults for all else. The backend is kept: no figure here needs one.
 _DEFAULTS: Any = {name: value for name, value in mpl.rcParamsDefault.items() if not name.startswith("backend")}
 
 
 @dataclass(frozen=True)
 class SeriesStyle:
-    """How an algorithm, a baseline, or a step of a sequence is labelled and drawn."""
+    """The label and looks of an algorithm, a baseline, or a step of a sequence."""
 
     label: str
     color: str
@@ -110,12 +110,12 @@ class SeriesStyle:
         return {"color": self.color, "marker": self.marker, "linestyle": self.dashes} | options
 
 
-# Of algorithms without a colour of their own (Paul Tol's bright scheme, safe for colour-blind readers).
+# For algorithms without a colour of their own (Paul Tol's bright scheme, safe for colour-blind readers).
 _COLORS = ("#000000", "#66CCEE", "#AA3377", "#228833", "#EE6677", "#CCBB44")
 
 
 def algorithm_styles(algorithms: Iterable[AlgorithmInfo]) -> dict[str, SeriesStyle]:
-    """The styles of registered algorithms by name; those without a colour of their own get different ones."""
+    """The styles of registered algorithms by name; those without a colour get distinct ones."""
     free = cycle(_COLORS)
     return {
         each.name: SeriesStyle(
@@ -126,26 +126,26 @@ def algorithm_styles(algorithms: Iterable[AlgorithmInfo]) -> dict[str, SeriesSty
 
 
 def fallback_style(name: str) -> SeriesStyle:
-    """The style of an algorithm of which nothing but the name is known, from a table made elsewhere."""
+    """The style of an algorithm that is not registered here, from a table made elsewhere."""
     return SeriesStyle(name, _COLORS[sum(name.encode()) % len(_COLORS)], "D", (0, (1.5, 1.5)))
 
 
 @contextmanager
 def paper() -> Generator[None]:
-    """Matplotlib's parameters for a figure of a paper, as a context manager or a decorator."""
+    """Set matplotlib's parameters for a figure of a paper, as a context manager or a decorator."""
     with mpl.rc_context(_DEFAULTS | _RC):
         yield
 
 
 def tints(color: str, count: int) -> list[str]:
-    """`count` tints of a colour, from itself towards white: one for each agent of an algorithm."""
+    """`count` tints of a colour, from itself towards white: one per agent."""
     red, green, blue = colors.to_rgb(color)
     lightest = 0.45
     shares = [lightest * index / max(count - 1, 1) for index in range(count)]
     return [colors.to_hex((red + (1 - red) * s, green + (1 - green) * s, blue + (1 - blue) * s)) for s in shares]
 
 
-# As many as rates are likely to be: a pattern for each, from loose to solid.
+# One for each learning rate, from solid to dotted.
 _PATTERNS = (
     "solid",
     (0, (6.0, 1.4)),
@@ -157,9 +157,9 @@ _PATTERNS = (
 
 
 def sequence(count: int) -> list[SeriesStyle]:
-    """Styles for an ordered quantity, from light to dark; the dashes distinguish neighbours without the shade.
+    """Styles for an ordered quantity, from light to dark; dashes distinguish neighbours in grey print.
 
-    Shades are of one map that is monotone in lightness, without its yellow end, which is too pale for a line.
+    The yellow end of the colour map is left out, since it is too pale for a line.
     """
     shades = mpl.colormaps[COLORMAP](np.linspace(0.78, 0.0, count) if count > 1 else [0.0])
     return [
@@ -169,50 +169,50 @@ def sequence(count: int) -> list[SeriesStyle]:
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure, in inches, that lays its panels out by itself."""
+    """An empty figure with automatic layout; sizes in inches."""
     return Figure(figsize=(width, height), layout="constrained")
 
 
 def pairs_axis(axes: Axes) -> None:
-    """A linear axis of pairs that starts at zero and reads 50K, 1M."""
+    """Make the x axis a linear one of pairs, from zero, with labels such as 50k and 1M."""
     axes.set_xlim(left=0)
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.xaxis.set_major_locator(MaxNLocator(5))
 
 
 def compact(count: float) -> str:
-    """A count in few letters: 0.4, 12, 3.4k."""
+    """A count in short form: 0.4, 12, 3.4k."""
     scaled, suffix = (count, "") if count < 999.5 else (count / 1000, "k")
     return f"{scaled:.1f}{suffix}" if scaled < 9.95 else f"{scaled:.0f}{suffix}"
 
 
 def span(counts: pd.Series) -> str:
-    """The least and the greatest of some counts, or the one that all are."""
+    """The range of some counts, or their common value."""
     low, high = int(counts.min()), int(counts.max())
     return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
 def scientific(number: float) -> str:
-    """A number as it is written in a parameters file: 3e-4, 1.25e-4."""
+    """A number as in a parameters file: 3e-4, 1.25e-4."""
     mantissa, exponent = f"{number:.5e}".split("e")
     return f"{float(mantissa):g}e{int(exponent)}"
 
 
 def quiet_grid(axes: Axes, axis: str = "y") -> None:
-    """Faint lines behind the data."""
+    """Draw faint grid lines behind the data."""
     axes.set_axisbelow(True)
     axes.grid(visible=True, axis=axis)  # pyright: ignore[reportArgumentType]
 
 
 def log_scale(*panels: Axes, base: int = 10) -> None:
-    """One logarithmic scale for panels that are drawn; its range is that of their lines, as far as they are positive.
+    """Give drawn panels one logarithmic scale whose range is that of the positive values of their lines.
 
-    The interval of what is positive may reach below zero, which lies at no distance from it: bands end at the frame.
+    Bands that reach zero or below end at the frame.
     """
     lines = [line for axes in panels for line in axes.lines]
     heights = [np.asarray(line.get_ydata(), float) for line in lines]
     for line, y in zip(lines, heights, strict=True):
-        line.set_ydata(np.where(y > 0, y, np.nan))  # else it would fall to the frame there
+        line.set_ydata(np.where(y > 0, y, np.nan))  # otherwise the line would drop to the frame
     positive = [y[y > 0] for y in heights]
     for axes in panels:
         axes.set_yscale("log", base=base)
@@ -222,7 +222,7 @@ def log_scale(*panels: Axes, base: int = 10) -> None:
 
 
 def curve(axes: Axes, rows: pd.DataFrame, x: str, series: SeriesStyle, y: str = "mean", **line: Any) -> None:
-    """A line over the columns `x` and `y`, and its interval from `low` to `high`; by default without markers."""
+    """Draw a line through the columns `x` and `y` and a band from `low` to `high`; by default without markers."""
     axes.fill_between(rows[x], rows["low"], rows["high"], color=series.color, alpha=BAND, linewidth=0)
     axes.plot(rows[x], rows[y], **series.line(**{"marker": "", **line}))
 
@@ -238,13 +238,13 @@ def line_handle(label: str, **options: Any) -> Line2D:
 
 
 def legend_below(figure: Figure, handles: Sequence[Line2D | Patch], columns: int) -> Legend:
-    """One legend for the whole figure, under its panels; of two columns at most where the figure is narrow."""
+    """Add one legend below all panels; a narrow figure has at most two columns."""
     columns = columns if figure.get_figwidth() > NARROW else min(columns, 2)
     return figure.legend(handles=list(handles), loc="outside lower center", ncols=columns)
 
 
 def save(figure: Figure, directory: Path, name: str, formats: Sequence[str], dpi: int) -> list[Path]:
-    """Write a figure in every format, as the same bytes each time, and return the files."""
+    """Write a figure in every format, byte for byte reproducible; return the files."""
     paths = [directory / f"{name}.{kind}" for kind in formats]
     with paper():
         for path, kind in zip(paths, formats, strict=True):

@@ -58,7 +58,7 @@ def in_separate_folders(values: tuple[str, ...]) -> tuple[str, ...]:
     """Refuse a task whose folder would contain another's: `mine` and `mine/Task-v0`."""
     for value in values:
         if (namespace := value.partition("/")[0]) != value and namespace in values:
-            message = "must not hold {namespace} beside {value}: the folder of one would lie in that of the other"
+            message = "must not hold both {namespace} and {value}: the folder of one would lie in that of the other"
             raise PydanticCustomError("folders", message, {"namespace": namespace, "value": value})
     return values
 

@@ -1,4 +1,4 @@
-"""Modules of the user's own: what `modules` names, installed or beside `params.yaml`."""
+"""Modules of the user's own: what `modules` names, installed or next to `params.yaml`."""
 
 import importlib
 import sys
@@ -45,7 +45,7 @@ def _load(module: str) -> ModuleType:
     except (Exception, SystemExit) as error:  # it runs code of its own
         top = module.partition(".")[0]
         missing = isinstance(error, ModuleNotFoundError) and error.name == top
-        hint = f"; put {top}.py beside params.yaml, or install it" if missing else ""
+        hint = f"; put {top}.py next to params.yaml, or install it" if missing else ""
         raise ModuleError(f"modules = {module!r} cannot be imported: {cause(error)}{hint}") from error
 
 

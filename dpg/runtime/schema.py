@@ -230,6 +230,6 @@ class Params(Section):
 
 
 def holds_zero(low: float, high: float, points: int) -> bool:
-    """Whether 0 is among so many evenly spaced points between the two, ends included."""
+    """Whether 0 is one of `points` evenly spaced points from the first end to the last."""
     position = -low / (high - low) * (points - 1)
     return low <= 0 <= high and abs(position - round(position)) < 1e-9

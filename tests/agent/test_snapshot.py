@@ -297,7 +297,7 @@ def test_the_snapshot_of_an_algorithm_whose_module_is_not_there_is_refused_with_
     monkeypatch.delitem(sys.modules, "elsewhere")
     text = refusal(path)
     assert "'elsewhere' cannot be imported" in text
-    assert "this agent's is in the module elsewhere: install it, or put it beside params.yaml" in text
+    assert "this agent's is in the module elsewhere: install it, or put it next to params.yaml" in text
 
 
 def test_a_header_with_another_algorithms_configuration_is_refused(one, make_recipe, tmp_path):

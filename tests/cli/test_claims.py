@@ -42,7 +42,7 @@ def test_json_is_what_the_pipeline_wrote(tmp_path, dpg):
     assert "2 supported" in dpg("claims", cwd=tmp_path)
 
 
-@pytest.mark.parametrize(("text", "words"), [(None, "is missing: run `dvc repro`"), ("[{", "is not whole")])
+@pytest.mark.parametrize(("text", "words"), [(None, "is missing: run `dvc repro`"), ("[{", "is incomplete")])
 def test_claims_that_are_not_there_are_told_with_how_to_make_them(tmp_path, dpg, text, words):
     (tmp_path / "reports").mkdir()
     if text is not None:

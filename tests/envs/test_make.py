@@ -86,7 +86,7 @@ def test_a_module_of_ones_own_may_register_a_task(tmp_path, monkeypatch):
         ("raise RuntimeError('no licence\\nfound')", "RuntimeError: no licence found$"),
         ("import sys; sys.exit('no')", "SystemExit: no$"),
         ("import no_such_package", "ModuleNotFoundError: No module named 'no_such_package'$"),
-        (None, "No module named 'task_of_mine'; put task_of_mine.py beside params.yaml, or install it$"),
+        (None, "No module named 'task_of_mine'; put task_of_mine.py next to params.yaml, or install it$"),
     ],
 )
 def test_whatever_a_module_raises_is_said_in_one_line(tmp_path, monkeypatch, text, said):

@@ -152,7 +152,7 @@ def test_a_figure_of_no_section_is_shown_all_the_same(material):
 
 def test_a_record_that_is_missing_is_named_with_what_makes_it(material, tmp_path):
     text = render.render(material)
-    assert f"none.json is missing or not whole: dvc repro --force --single-item gradient@{ENV}-ppo" in text
+    assert f"none.json is missing or incomplete: dvc repro --force --single-item gradient@{ENV}-ppo" in text
     broken = tmp_path / "half.json"
     for words in ("{", "[]", '{"run_id": "1"}', json.dumps(RECORD | {"cost": {}})):
         broken.write_text(words, encoding="utf-8")

@@ -144,7 +144,7 @@ def test_an_id_may_be_what_gymnasium_allows(raw, env_id):
 
 def test_tasks_do_not_share_folders(raw):
     """`data/tables/regimes/mine` would hold the outputs of another stage, which DVC refuses with many words."""
-    assert "must not hold mine beside mine/Task-v0" in message(put(raw, "envs", ["mine/Task-v0", "mine"]))
+    assert "must not hold both mine and mine/Task-v0" in message(put(raw, "envs", ["mine/Task-v0", "mine"]))
     assert parse(put(raw, "envs", ["mine/Task-v0", "mine-v0", "mine/Other-v0"])).envs[2] == "mine/Other-v0"
 
 
@@ -338,7 +338,7 @@ def test_a_block_of_an_unknown_algorithm_says_where_its_module_goes(raw):
 def test_a_module_that_cannot_be_imported_is_named(raw):
     text = message(put(raw, "modules", ["no_such_module"]))
     assert "modules = 'no_such_module' cannot be imported" in text
-    assert "put no_such_module.py beside params.yaml" in text
+    assert "put no_such_module.py next to params.yaml" in text
 
 
 def test_a_built_in_name_that_a_module_offers_as_well_is_refused(own, tmp_path):

@@ -16,7 +16,7 @@ from dpg.numerics.statistics import root
 from dpg.probes import state_errors
 
 Rows = Int[np.ndarray, "B n"]
-LEAST_UNIT_RATIO = 3.0  # of the reward units: nearer ones cannot be told apart
+LEAST_UNIT_RATIO = 3.0  # of the reward units: nearer ones cannot be distinguished
 LARGEST_ERROR = 0.5
 
 
@@ -51,7 +51,7 @@ def reward_unit(evidence: Evidence) -> Sequence[Effect]:
     state, config = evidence.snapshot.state, evidence.snapshot.recipe.config
     scale = float(state.return_moments.std[0, 0])
     if max(scale, 1 / scale) < LEAST_UNIT_RATIO:
-        raise UnmeasuredError(f"raw and scaled rewards differ by a factor of {scale:.3g}: too near to tell apart")
+        raise UnmeasuredError(f"raw and scaled rewards differ by a factor of {scale:.3g}: too similar to distinguish")
     away = math.log(scale) if config.reward_scaling else -math.log(scale)
 
     def position(value: np.ndarray, mean: np.ndarray, error: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Claims V3 to V5: what baselines are worth (paper, section 2.2 and figures 5, 15)."""
+"""Claims V3 to V5: the worth of baselines (paper, section 2.2 and figures 5, 15)."""
 
 import math
 
@@ -20,9 +20,9 @@ from dpg.tables.table import Section
 from dpg.tables.training import AblationHistory, History
 from dpg.tables.true_value import FitQuality
 
-# Of the variance of returns: at least as much of the true values' is then explained, whatever chance adds to returns.
+# Share of the variance of returns. Chance adds to returns only: the share of the true values' variance is no smaller.
 GOOD_FIT = 0.9
-NO_WORSE = -0.01  # returns are known to one part in a hundred: to that, no worse
+NO_WORSE = -0.01  # returns are known to one part in a hundred
 HALF_ORDER = 1 / math.sqrt(10)
 _TRAINED = needs.agents("train")
 
@@ -102,7 +102,7 @@ def _gain(rows: pd.DataFrame, baseline: str, other: str) -> "pd.Series[float]":
 
 
 def _sizes(rows: pd.DataFrame) -> dict[str, int]:
-    """Estimates of all agents and snapshots together: those of one pair of baselines."""
+    """Estimates of all agents and snapshots together, for one pair of baselines."""
     one = rows.drop_duplicates(["agent", "iteration"])
     return {"snapshots": count(rows, "iteration"), "estimates": int(one["repeats"].sum())}
 

@@ -1,8 +1,8 @@
 """Operating characteristics of the claims' rules, by simulation (docs/claims.md has the table).
 
-How often does a rule decide wrongly, on either side, where the truth is on its threshold? How often does it support the
-claim where the truth is an effect of the size that the paper shows? Simulated experiments have the sizes of a scale,
-and are decided by the claims' own intervals and verdicts.
+How often does a rule decide wrongly if the truth is on its threshold? How often does it support the claim if the truth
+is the paper's effect? Simulated experiments have the sizes of a scale, and are decided by the claims' own intervals and
+verdicts.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,10 +18,10 @@ from dpg.runtime.seeding import Seed
 
 @dataclass(frozen=True)
 class Characteristics:
-    """Of one rule at one scale: shares of simulated experiments.
+    """Shares of simulated experiments, for one rule at one scale; `sizes` describes an experiment.
 
-    `false_supported` and `false_contradicted` with the truth on the threshold, `power` of those supported with the
-    truth at the paper's effect. `sizes` says what an experiment has.
+    `false_supported` and `false_contradicted` are for a truth on the threshold. `power` is the share supported if the
+    truth is the paper's effect.
     """
 
     claim: str
@@ -35,7 +35,7 @@ class Characteristics:
 def measure(
     scale: str, budget: Budget, statistics: Statistics, experiments: int, ids: Sequence[str] = ()
 ) -> Iterator[Characteristics]:
-    """The characteristics of these claims, or of all with a simulation, from so many experiments on either truth."""
+    """The characteristics of these claims, or of all with a simulation, from this many experiments per truth."""
     for name, claim in catalog.claims().items():
         if claim.simulation is None or (ids and name not in ids):
             continue

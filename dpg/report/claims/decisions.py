@@ -15,14 +15,14 @@ from dpg.tables.table import table_of
 
 @dataclass(frozen=True)
 class Decision:
-    """A claim and what was found, cell by cell."""
+    """A claim and its findings, cell by cell."""
 
     claim: Claim
     findings: tuple[Finding, ...]
 
     @property
     def verdict(self) -> Verdict:
-        """What the cells that measure it agree on; inconclusive where they differ."""
+        """The common verdict of the cells that measure it; inconclusive if they differ."""
         return agreed(finding.verdict for finding in self.findings)
 
 
@@ -32,18 +32,18 @@ def decide(experiment: Experiment) -> list[Decision]:
 
 
 def count(decisions: Sequence[Decision]) -> dict[str, int]:
-    """How many claims have each verdict."""
+    """The number of claims by verdict."""
     return {verdict.value.replace(" ", "_"): sum(each.verdict is verdict for each in decisions) for verdict in Verdict}
 
 
 def to_json(decisions: Sequence[Decision]) -> str:
-    """The claims in their order, with the same bytes for the same numbers; what is not a number is null."""
+    """The claims as JSON: the same bytes for the same numbers, NaN as null."""
     table = [summarize(each) for each in decisions]
     return json.dumps(table, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def summarize(decision: Decision) -> dict[str, Any]:
-    """One claim: the effect that stands for it, why it is not supported, and every cell.
+    """One claim as JSON: its headline effect, the reasons that it is not supported, and every finding.
 
     The effect is the first that has the claim's own verdict, in the first cell that has one.
     """

@@ -1,4 +1,4 @@
-"""Claims G1 to G5: how good gradient estimates are (paper, section 2.1 and figures 1, 2, 10, 11)."""
+"""Claims G1 to G5: quality of gradient estimates (paper, section 2.1 and figures 1, 2, 10, 11)."""
 
 import math
 from dataclasses import replace
@@ -39,7 +39,7 @@ from dpg.tables.training import History
 NOISY = 0.5
 # The same s = 1, against the true gradient: E cos is near sqrt(s / (1 + s)).
 NOISY_TRUE = math.sqrt(0.5)
-# Of a true gradient: with less it is more noise than signal, and a correction for it mostly noise.
+# Least reliability of a true gradient: below, it is more noise than signal, and a correction is mostly noise.
 RELIABLE = 0.5
 GOOD = 0.9  # a cosine that is good enough, as the tables have it
 SEVERAL = 3  # several times
@@ -208,7 +208,7 @@ NODES = 100_000  # pairs of estimates, from which a share is computed
 
 
 def _draw_cosines(budget: Budget, rng: np.random.Generator, where: str, statistics: Statistics) -> Finding:
-    """Estimates around a gradient, Gaussian in a few dimensions, of such a length that the share of cosines is true."""
+    """Gaussian estimates around a gradient whose length gives the wanted share of cosines that are not positive."""
     signal = signal_for(SOMETIMES if where == THRESHOLD else NONPOSITIVE)
     num_agents, repeats = budget.train.agents, budget.gradient.repeats
     snapshots = sum(fraction > 0 for fraction in budget.checkpoint.fractions)
@@ -230,7 +230,7 @@ def _draw_cosines(budget: Budget, rng: np.random.Generator, where: str, statisti
 
 @cache
 def signal_for(share: float) -> float:
-    """The length of a gradient, in standard deviations of a component, at which a share of cosines is not positive."""
+    """The gradient length, in standard deviations of a component, at which this share of cosines is not positive."""
     first, second = np.random.default_rng(0).standard_normal((2, NODES, DIMENSIONS))
     axis = np.eye(1, DIMENSIONS)
     excess = lambda s: float((np.sum((first + s * axis) * (second + s * axis), axis=-1) <= 0).mean()) - share  # noqa: E731
@@ -269,7 +269,7 @@ def nonpositive_part(rows: pd.DataFrame, timesteps: int, statistics: Statistics)
 
 
 def at_least_binomial(share: Interval, trials: int, confidence: float) -> Interval:
-    """The interval of a share, no narrower than the exact binomial bounds (Clopper and Pearson) of so many trials."""
+    """The interval of a share, at least as wide as the exact binomial bounds (Clopper and Pearson) of the trials."""
     hits = share.mean * trials
     if not math.isfinite(hits) or trials == 0:
         return share
@@ -283,7 +283,7 @@ def _at_t(cell: Experiment, against: str) -> pd.DataFrame:
 
 
 def _later_at_t(cell: Experiment, against: str) -> tuple[pd.DataFrame, str]:
-    """Estimates of T pairs at snapshots after the initial policy, or what is missing for them."""
+    """Estimates of T pairs at snapshots after the initial policy, and what is missing if there are none."""
     at_t = _at_t(cell, against)
     if at_t.empty:
         return at_t, f"needs common.timesteps = {cell.timesteps:,} among gradient.sizes"
@@ -292,7 +292,7 @@ def _later_at_t(cell: Experiment, against: str) -> tuple[pd.DataFrame, str]:
 
 
 def _sizes(rows: pd.DataFrame) -> dict[str, int]:
-    """Estimates of all agents and snapshots together, and the pairs behind each."""
+    """Estimates of all agents and snapshots together, and the pairs of each."""
     return {
         "snapshots": count(rows, "iteration"),
         "estimates": int(rows["repeats"].sum()),

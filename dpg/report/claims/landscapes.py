@@ -1,4 +1,4 @@
-"""Claims L1 and L2: what the reward landscape shows (paper, section 2.3 and figures 6, 25, 26)."""
+"""Claims L1 and L2: noise of the reward landscape (paper, section 2.3 and figures 6, 25, 26)."""
 
 import pandas as pd
 
@@ -65,7 +65,7 @@ def many_are_smooth(cell: Experiment) -> Finding:
 
 
 def _resolutions(cell: Experiment) -> pd.DataFrame:
-    """What landscapes show at later snapshots, around updates from T pairs."""
+    """The resolution of landscapes at later snapshots, around updates from T pairs."""
     return select(later(cell[Resolution]), update_pairs=cell.timesteps)
 
 
@@ -93,5 +93,5 @@ def _points(rows: pd.DataFrame) -> dict[str, int]:
 
 
 def _one_agent(rows: pd.DataFrame) -> str:
-    """Why one agent's landscapes decide nothing."""
+    """The caveat that one agent's landscapes decide nothing."""
     return "" if count(rows, "agent") > 1 else "one agent has no interval: raise landscape.agents to 2 or more"

@@ -1,4 +1,4 @@
-"""Which claims an experiment can decide, before anything runs: what each misses, and which parameters would do."""
+"""The claims that an experiment can decide, before it runs: what each lacks, and the parameters that provide it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from dpg.tables.table import table_of
 
 @dataclass(frozen=True)
 class Outlook:
-    """One claim under some parameters: what is missing for it, and on what of the outcome its decision depends."""
+    """A claim under some parameters, and what it lacks."""
 
     claim: Claim
     missing: tuple[Missing, ...]
 
     @property
     def changes(self) -> dict[str, Any] | None:
-        """All parameters that have to change together; None where parameters alone are not enough."""
+        """The parameters that must change together; None if parameters alone are not enough."""
         changes: dict[str, Any] = {}
         for each in self.missing:
             if each.changes is None:
@@ -30,7 +30,7 @@ class Outlook:
 
 
 def outlooks(params: Params, unmeasured: Mapping[str, str]) -> list[Outlook]:
-    """Every claim; `unmeasured` are stages that will measure nothing on any task, with the reason."""
+    """Every claim. `unmeasured` has the stages that will measure nothing on any task, with the reason."""
     return [Outlook(claim, _missing(claim, params, unmeasured)) for claim in catalog.claims().values()]
 
 

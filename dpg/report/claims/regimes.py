@@ -28,8 +28,8 @@ LEVELLED = 0.1
 _TWO_SIZES = (needs.two_sizes, needs.agents("regimes"))
 _LEVEL_INSIDE = "the best rates lie inside the range, and training levels off"
 
-# Simulated: a rate twice too high or low costs a tenth of the return. Agents differ by as much at all rates together,
-# and by half of it at each.
+# Simulated: a rate twice too high or too low costs a tenth of the return. Agents differ by a tenth at all rates
+# together, and by half of that at each rate.
 COST, SHARED, OWN = 0.1, 0.1, 0.05
 HIGHER = 2.0  # the best rate at the smallest T over that at the largest
 FALLS, FALLS_SPREAD = -0.2, 0.1  # of the peak return
@@ -153,7 +153,7 @@ def _levelled(task: pd.DataFrame, best: dict[Any, Any], statistics: Statistics) 
 
 
 def _caveat(ends: tuple[dict[Any, Any], dict[Any, Any]], rates: list[float]) -> str:
-    """Why the best of the rates tried may not be the best of all."""
+    """The caveat that the best rate tried is at an end of the range."""
     return "; ".join(
         f"the best rate at T = {row['timesteps']:,}, {scientific(row['lr'])}, is the "
         f"{'lowest' if row['lr'] == rates[0] else 'highest'} tried: a better one may lie beyond, widen regimes.rates"
@@ -215,7 +215,7 @@ def peak_then_decline(task: Experiment) -> Finding:
 
 
 def _no_rate_above(rates: list[float], best: float, timesteps: int) -> str:
-    """What is missing for a rate that is slightly above the best; empty if there is one."""
+    """What is missing for a rate slightly above the best; empty if there is one."""
     if not math.isfinite(best):
         return NO_EPISODE
     where = f"{scientific(best)}, the best at T = {timesteps:,}: regimes.rates"
@@ -234,7 +234,7 @@ def decline_part(trainings: pd.DataFrame, timesteps: int, rate: float, statistic
 
 
 def _no_decline(trainings: pd.DataFrame) -> str:
-    """Why the trainings of one sample size and rate have no relative decline."""
+    """The reason that the trainings of one sample size and rate have no relative decline."""
     ends = returns_of_agents(trainings)
     if ends["final_return"].isna().all():
         return NO_EPISODE

@@ -1,7 +1,7 @@
-"""Experiments that are drawn, to see how surely a rule decides: with the truth on its threshold, or as the paper shows.
+"""Simulated experiments, to measure a rule's error rates: with the truth on its threshold, or at the paper's effect.
 
-Most rules look at one number per agent: those are drawn from a normal distribution, with a spread between agents as the
-tables of real runs have it (`one_number`). Other claims draw what their rule reads.
+Most rules use one number per agent, drawn from a normal distribution with the spread of real runs (`one_number`). Other
+claims draw what their rule reads.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ THRESHOLD, PAPER = "edge", "paper"  # where the truth is; the values are names i
 
 @dataclass(frozen=True)
 class Simulation:
-    """What an experiment of a budget has, and how one is drawn, with the truth at THRESHOLD or PAPER, and decided."""
+    """The sizes of an experiment in words, and a function that draws and decides one, with the truth as named."""
 
     sizes: Callable[[Budget], str]
     draw: Callable[[Budget, np.random.Generator, str, Statistics], Finding]
@@ -27,7 +27,7 @@ class Simulation:
 
 @dataclass(frozen=True)
 class Effect:
-    """A part of a rule about one number per agent: the number that the paper shows, and its spread between agents.
+    """A part of a rule about one number per agent: its value in the paper, and its spread between agents.
 
     Effects are read off the paper's figures and text. Spreads are those of four PPO agents on Hopper, rounded up.
     """
@@ -39,12 +39,12 @@ class Effect:
 
 
 def agents(count: int) -> str:
-    """So many agents, in words."""
+    """A number of agents in words."""
     return f"{count} agent{'s' if count > 1 else ''}"
 
 
 def one_number(*effects: Effect, of: Callable[[Budget], int] = lambda budget: budget.train.agents) -> Simulation:
-    """Normal numbers for every part of the rule, one for each of so many agents; premises hold."""
+    """Draw a normal number per agent for every part of the rule; premises hold."""
 
     def draw(budget: Budget, rng: np.random.Generator, where: str, statistics: Statistics) -> Finding:
         return Finding(

@@ -1,4 +1,4 @@
-"""Claims G6 and L3 to L6: what whole updates do (paper, sections 2.1 and 2.3, figures 7, 8, 12, 16 to 24)."""
+"""Claims G6 and L3 to L6: effects of whole updates (paper, sections 2.1 and 2.3, figures 7, 8, 12, 16 to 24)."""
 
 import pandas as pd
 
@@ -121,7 +121,7 @@ def ppo_does_not(cell: Experiment) -> Finding:
 
 
 def _many_pairs(cell: Experiment, side: Side) -> Finding:
-    """Late, with updates from the most pairs, if these are enough."""
+    """L5 or L6: the last snapshot, with updates from the most pairs, if these are enough."""
     needed, rows = ORDERS * cell.timesteps, _late(cell)
     most = int(rows["update_pairs"].max()) if len(rows) else 0
     if most < needed:
@@ -137,7 +137,7 @@ def _late(cell: Experiment) -> pd.DataFrame:
 
 
 def _update(cell: Experiment, rows: pd.DataFrame, side: Side) -> tuple[Part, Part]:
-    """What updates of one iteration and regime do to the reward, given that they raise the surrogate."""
+    """The gain in reward of updates of one iteration and regime, given that they raise the surrogate."""
     reward, own = select(rows, quantity="reward"), select(rows, quantity="own surrogate")
     update = f"of an update from {int(reward['update_pairs'].iloc[0]):,} pairs"
     sizes = {"updates": int(reward["updates"].sum()), "episodes per update": int(reward["episodes"].min())}

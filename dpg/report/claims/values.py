@@ -1,4 +1,4 @@
-"""Claims V1 and V2: what value nets learn (paper, section 2.2 and figures 4, 13, 14)."""
+"""Claims V1 and V2: errors of value nets (paper, section 2.2 and figures 4, 13, 14)."""
 
 import math
 
@@ -72,7 +72,7 @@ def misses_the_returns(cell: Experiment) -> Finding:
 
 
 def _by_release(returns: pd.DataFrame, statistics: Statistics) -> str:
-    """What the formula of the authors' release gives for the same nets, and for a predictor that knows the returns."""
+    """The errors of the same nets, and of a predictor that knows the returns, by the authors' formula."""
     net, known, hindsight = (
         interval_over_agents(agents_mean(returns, column), statistics)
         for column in ("release_error", "release_error_known", "hindsight_error")

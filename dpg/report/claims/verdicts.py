@@ -17,7 +17,7 @@ Side = Literal["below", "above"]
 
 
 class Verdict(StrEnum):
-    """`inconclusive`: an interval contains its rule's threshold. `not measured`: the rule needs what is missing."""
+    """`inconclusive`: an interval contains its rule's threshold. `not measured`: the rule lacks data."""
 
     SUPPORTED = "supported"
     CONTRADICTED = "contradicted"
@@ -42,7 +42,7 @@ class Part:
 
     @property
     def verdict(self) -> Verdict:
-        """By the interval: all of it on the right side of the threshold, all on the wrong one, or across it."""
+        """Whether the interval is on the right side of the threshold, on the wrong one, or contains it."""
         if not math.isfinite(self.effect.mean):
             return Verdict.NOT_MEASURED
         below, above = self.effect.high < self.threshold, self.effect.low > self.threshold
@@ -70,7 +70,7 @@ def inequality(
     *,
     premise: bool = False,
 ) -> Part:
-    """A part about the mean of one value per agent; the interval resamples agents, with all that belongs to them."""
+    """A part about the mean of one value per agent; the interval resamples agents."""
     interval = interval_over_agents(values, statistics)
     return Part(quantity, interval, side, threshold, {"agents": len(values), **sizes}, premise)
 
@@ -79,8 +79,8 @@ def inequality(
 class Finding:
     """A claim in one cell or task.
 
-    `missing` says what the experiment lacks: the claim is not measured there. `caveat` says why the parts cannot decide
-    it, whatever they are. `note` is what a reader should know in addition to the verdict; it decides nothing.
+    `missing` says what the experiment lacks: the claim is not measured there. `caveat` is a reason for which the parts
+    decide nothing. `note` is further information, without effect on the verdict.
     """
 
     where: str
@@ -111,7 +111,7 @@ class Finding:
 
 
 def agreed(verdicts: Iterable[Verdict]) -> Verdict:
-    """The verdict that all agree on, inconclusive if they differ; those that measured nothing do not count."""
+    """The common verdict of those that measured something; inconclusive if they differ."""
     measured = {verdict for verdict in verdicts if verdict is not Verdict.NOT_MEASURED}
     if not measured:
         return Verdict.NOT_MEASURED
@@ -119,7 +119,7 @@ def agreed(verdicts: Iterable[Verdict]) -> Verdict:
 
 
 def spread(effect: Interval) -> str:
-    """An effect, with its interval where it has one."""
+    """An effect, with its interval if there is one."""
     mean, low, high = (number(value) for value in effect)
     return f"{mean} [{low}, {high}]" if math.isfinite(effect.low) else mean
 

@@ -1,1 +1,1 @@
-"""One module a kind of figure: tables in, a matplotlib figure out."""
+"""One module per kind of figure: tables in, a matplotlib figure out."""

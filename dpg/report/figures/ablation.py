@@ -71,7 +71,7 @@ def _text(interval: Interval, places: str) -> str:
 
 
 def caption(experiment: Experiment) -> str:
-    """What the figure shows, from how much, and the numbers that are read off it."""
+    """The caption, with sample sizes and results."""
     cells = []
     for cell in experiment.cells():
         found = compare(cell)

@@ -1,4 +1,4 @@
-"""Surrogate and reward by algorithm, checkpoint and batch size, in a few numbers: `landscape/alignment.csv`."""
+"""Agreement of surrogate and reward by algorithm, checkpoint and batch size: `landscape/alignment.csv`."""
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -20,7 +20,7 @@ _COLUMNS = {
 
 
 def plot(experiment: Experiment) -> Figure:
-    """For one task: rank correlations of surrogate and reward, and what a full step gains."""
+    """For one task: rank correlations of surrogate and reward, and the gain of a full step."""
     alignment = experiment[Alignment]
     algorithms, regimes = distinct(alignment, "algorithm"), distinct(alignment, "update_pairs")
     figure = style.new_figure(style.WIDTH, 2.9)
@@ -39,7 +39,7 @@ def plot(experiment: Experiment) -> Figure:
 
 
 def side_by_side(axes: Axes, rows: pd.DataFrame, experiment: Experiment) -> None:
-    """At every checkpoint a point with its interval for each algorithm and each batch size, in their order."""
+    """At every checkpoint, draw a point with its interval for each algorithm and batch size."""
     iterations = sorted(distinct(rows, "iteration"))
     regimes = sorted(distinct(rows, "update_pairs"))
     places = [(algorithm, pairs) for algorithm in distinct(rows, "algorithm") for pairs in regimes]
@@ -61,7 +61,7 @@ def side_by_side(axes: Axes, rows: pd.DataFrame, experiment: Experiment) -> None
 
 
 def regime_legend(figure: Figure, experiment: Experiment, algorithms: list[str], regimes: list[int]) -> None:
-    """An entry for every algorithm and batch size, a column per algorithm; the first batch size is filled."""
+    """Add an entry for every algorithm (columns) and batch size; markers of the first batch size are filled."""
     handles = [
         style.line_handle(
             f"{series.label}, update from {pairs:,} pairs",
@@ -74,7 +74,7 @@ def regime_legend(figure: Figure, experiment: Experiment, algorithms: list[str],
 
 
 def caption(experiment: Experiment) -> str:
-    """What the figure shows, and from how much."""
+    """The caption, with sample sizes."""
     alignment, statistics = experiment[Alignment], experiment.statistics
     agents, first, regimes = alignment["agent"].nunique(), alignment.iloc[0], distinct(alignment, "update_pairs")
     unit = f"over {agents} agents, by resampling agents" if agents > 1 else "of one agent, by resampling trajectories"

@@ -1,4 +1,4 @@
-"""What baselines gain (paper, fig. 5, 15): `baselines/baselines.csv` and `agents.csv`."""
+"""Agreement of gradient estimates by baseline (paper, fig. 5, 15): `baselines/baselines.csv` and `agents.csv`."""
 
 from collections.abc import Callable, Iterable, Mapping
 
@@ -43,7 +43,7 @@ def plot_cosines(experiment: Experiment) -> Figure:
 
 
 def plot_differences(experiment: Experiment) -> Figure:
-    """What V* adds to the cosine over the value net, and the value net over zero, on the same streams."""
+    """Differences of cosines on the same streams: V* over the value net, and the value net over zero."""
 
     def curves(axes: Axes, rows: pd.DataFrame) -> None:
         for (one, other), series in _PAIRS.items():
@@ -98,7 +98,7 @@ def _curve(axes: Axes, rows: pd.DataFrame, column: str, name: str, series: Serie
 
 
 def caption_cosines(experiment: Experiment) -> str:
-    """What the figure shows, and from how much."""
+    """The caption, with sample sizes."""
     cosines = experiment[BaselineCosine]
     sizes = trajectories_at_t(cosines, experiment)
     return (
@@ -114,7 +114,7 @@ def caption_cosines(experiment: Experiment) -> str:
 
 
 def caption_differences(experiment: Experiment) -> str:
-    """What the figure shows, and from how much."""
+    """The caption, with sample sizes."""
     gains, statistics = experiment[AgentsDifference], experiment.statistics
     return (
         "Supplement to figure 5 of the paper: differences of the mean pairwise cosines, by baseline, on the same "

@@ -16,5 +16,5 @@ def figures() -> tuple[FigureSpec, ...]:
 
 
 def instances(experiment: Experiment) -> list[FigureInstance]:
-    """The figures that an experiment's tables hold, in the order of the declarations."""
+    """The figures that an experiment's tables allow, in the order of the declarations."""
     return [instance for spec in figures() for instance in spec.instances(experiment)]

@@ -62,7 +62,7 @@ def plot(experiment: Experiment) -> Figure:
 
 
 def caption(experiment: Experiment) -> str:
-    """What the figure shows, and from how much."""
+    """The caption, with sample sizes."""
     concentration, resolution = _first_regime(experiment)
     first = concentration.iloc[0]
     sizes = "; ".join(_sizes(rows) for _, rows in resolution.groupby("iteration"))
@@ -79,7 +79,7 @@ def caption(experiment: Experiment) -> str:
 
 
 def _resolved(resolution: pd.Series) -> str:
-    """The share of resolved pairs of points with own noise, and with shared where there is that."""
+    """The shares of resolved pairs of points, with own noise and, if it was shared, with shared noise."""
     own, shared = resolution["own_resolved_share"], resolution["shared_resolved_share"]
     return f"{own:.0%}, own noise" if pd.isna(shared) else f"{own:.0%} own noise, {shared:.0%} shared"
 

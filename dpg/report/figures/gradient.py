@@ -73,13 +73,13 @@ def _panel(axes: Axes, rows: pd.DataFrame, experiment: Experiment) -> None:
 
 
 def corrected(line: pd.DataFrame) -> "pd.Series[float]":
-    """The corrected cosines of one agent, blank where its true gradient is not reliable enough to correct for."""
+    """The corrected cosines of one agent; NaN where its true gradient is too unreliable for a correction."""
     reliability = (line["cosine"] / line["corrected_cosine"]) ** 2
     return line["corrected_cosine"].where(reliability >= RELIABLE)
 
 
 def _trajectories(axes: Axes, rows: pd.DataFrame, timesteps: int) -> None:
-    """A companion axis: the complete trajectories behind an estimate, mean over agents, at a few of its sizes."""
+    """Add an axis of complete trajectories in an estimate, mean over agents, at a few sizes."""
     mean = rows.groupby("pairs")["trajectories"].mean()
     sizes = [int(size) for size in mean.index]
     ticks = spaced([size for size in (timesteps, sizes[0], sizes[-1]) if size in sizes])
@@ -91,7 +91,7 @@ def _trajectories(axes: Axes, rows: pd.DataFrame, timesteps: int) -> None:
 
 
 def spaced(candidates: Sequence[int], decades: float = 0.45) -> list[int]:
-    """The candidates, the first ones preferred, that are far enough from each other on a log axis; sorted."""
+    """The candidates, sorted, that are far enough apart on a log axis; earlier ones take precedence."""
     chosen: list[int] = []
     for size in candidates:
         if all(abs(math.log10(size / other)) >= decades for other in chosen):
@@ -112,7 +112,7 @@ def _handles(experiment: Experiment, algorithms: list[str], against: Against) ->
 
 
 def caption(against: Against, experiment: Experiment) -> str:
-    """What a gradient figure shows, and from how much."""
+    """The caption, with sample sizes."""
     table, statistics = select(experiment[Similarity], against=against), experiment.statistics
     repeats = table["repeats"].iloc[0]
     if against == "each other":

@@ -243,7 +243,7 @@ def title(landscape: pd.DataFrame, experiment: Experiment) -> str:
 
 
 def caption(experiment: Experiment) -> str:
-    """What a landscape figure shows, and from how much."""
+    """The caption, with sample sizes."""
     landscape = experiment[LandscapePoint]
     first = landscape.iloc[0]
     shape = (landscape["step"].nunique(), landscape["random"].nunique())

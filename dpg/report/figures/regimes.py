@@ -87,7 +87,7 @@ def _handles(experiment: Experiment, series: dict[float, SeriesStyle]) -> list:
 
 
 def caption(experiment: Experiment) -> str:
-    """What figure 3 shows, from how much, and the numbers that are read off it."""
+    """The caption, with sample sizes and results."""
     regimes = experiment[RegimeHistory]
     table = summarize(regimes, experiment.statistics)
     best = best_rates(table).to_dict("records")

@@ -44,7 +44,7 @@ def plot(experiment: Experiment) -> Figure:
 
 
 def _evaluation(axes: Axes, cell: Experiment, position: int) -> None:
-    """Returns of whole episodes with sampled actions, at the pairs of the same iteration's batch."""
+    """Draw returns of whole episodes with sampled actions, at the pairs of the same iteration's batch."""
     history, evaluation = cell[History], cell[Evaluation]
     series = cell.style(cell.key["algorithm"])
     points = over_agents(select(evaluation, actions="sampled"), ["iteration"], "mean_return", cell.statistics)
@@ -89,7 +89,7 @@ def _handles(experiment: Experiment, algorithms: list[str]) -> list:
 
 
 def caption(experiment: Experiment) -> str:
-    """What the figure shows, and from how much."""
+    """The caption, with sample sizes."""
     history, evaluation = experiment[History], experiment[Evaluation]
     cell = ["env", "algorithm"]
     agents = history.groupby(cell)["agent"].nunique()

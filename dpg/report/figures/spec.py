@@ -1,11 +1,11 @@
-"""How a figure is declared: which figures of the paper it shows, from which tables, and how it is drawn.
+"""The declaration of a figure: the figures of the paper that it shows, its tables, and the function that draws it.
 
     NOISE = FigureSpec(
         "fig01_noise", "gradient noise", Section.GRADIENTS, tables=(Noise,), plot=plot, caption=caption, near=1
     )
 
-in a module of `dpg.report.figures` is all that a figure needs. It is drawn once for each group of rows of its first
-table with equal values in the columns `per`; `plot` and `caption` get the part of the experiment with these values.
+in a module of `dpg.report.figures` is all that a figure needs. It is drawn once for each combination of values of the
+columns `per` in its first table; `plot` and `caption` get the part of the experiment with these values.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -32,16 +32,16 @@ class PaperFigure:
     algorithms: tuple[str, ...] = ALGORITHMS
 
     def overlaps(self, envs: list[str], algorithms: list[str]) -> bool:
-        """Whether a figure of these tasks and algorithms shows some of it."""
+        """Whether a figure of these tasks and algorithms shows part of it."""
         return any(family(env) in self.tasks for env in envs) and any(name in self.algorithms for name in algorithms)
 
 
 @dataclass(frozen=True)
 class FigureEntry:
-    """What is known of a drawn figure, as `index.json` has it next to the files.
+    """A drawn figure as data: an entry of `index.json`, which lies next to the files.
 
-    `figure` is the name of its declaration, `numbers` are the figures of the paper that it shows some of, and `tables`
-    those that it is drawn from. A figure without `env` is of all tasks, one without `algorithm` of all algorithms.
+    `figure` is the name of its declaration, `numbers` are the paper's figures that it shows in part, and `tables` its
+    sources. A figure without `env` covers all tasks, one without `algorithm` all algorithms.
     """
 
     name: str
@@ -61,8 +61,8 @@ class FigureEntry:
 class FigureSpec:
     """The declaration of a figure.
 
-    `name` begins the names of its files. `near` is the figure of the paper that it belongs to where it shows none
-    itself; `reference` says so in words.
+    File names begin with `name`. `near` is the figure of the paper that a supplement belongs to; `reference` replaces
+    the words that say so.
     """
 
     name: str
@@ -78,7 +78,7 @@ class FigureSpec:
 
     @property
     def number(self) -> float:
-        """Where it stands in the order of the paper's figures."""
+        """Its position in the order of the paper's figures."""
         return float(min((figure.number for figure in self.paper), default=self.near + 0.5))
 
     def draw(self, experiment: Experiment) -> Figure:
@@ -87,7 +87,7 @@ class FigureSpec:
             return self.plot(experiment)
 
     def instances(self, experiment: Experiment) -> "Iterator[FigureInstance]":
-        """The figures that the tables hold; none of what is not measured, whose first table has no rows."""
+        """The figures that the tables allow; none if the first table has no rows."""
         rows = experiment[self.tables[0]]
         if not self.per:
             keys = [{}] if len(rows) else []
@@ -106,7 +106,7 @@ class FigureInstance:
 
     @property
     def key(self) -> Mapping[str, Any]:
-        """What it is of, by column."""
+        """The values of the columns `per`."""
         return self.experiment.key
 
     @property
@@ -129,11 +129,11 @@ class FigureInstance:
 
     @property
     def caption(self) -> str:
-        """What it shows, and from how much."""
+        """Its caption."""
         return self.spec.caption(self.experiment)
 
     def entry(self) -> FigureEntry:
-        """What is known of it, as data."""
+        """The figure as data."""
         rows = self.experiment[self.spec.tables[0]]
         envs, algorithms = distinct(rows, "env"), distinct(rows, "algorithm")
         numbers = [figure.number for figure in self.spec.paper if figure.overlaps(envs, algorithms)]
@@ -161,7 +161,7 @@ class FigureInstance:
         return f"Figure{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
 
     def _of(self) -> str:
-        """The task, the algorithm and the rest of what it is of."""
+        """The title's end: task, algorithm, agent and update."""
         parts = [str(self.experiment)]
         if "agent" in self.key:
             parts.append(f"agent {self.key['agent']}")

@@ -1,4 +1,4 @@
-"""How good the fitted true value function is (paper, sec. 2.2): `true_value`."""
+"""Quality of the fitted true value function (paper, sec. 2.2): `true_value`."""
 
 from typing import Any
 
@@ -44,7 +44,7 @@ def plot_fit(experiment: Experiment) -> Figure:
             error.yaxis.set_minor_locator(NullLocator())
         else:
             error.text(0.5, 0.5, "no rollouts from states", transform=error.transAxes, ha="center", color=style.GREY)
-        # A net that explains less than nothing would flatten the rest.
+        # Strongly negative values would flatten the rest.
         low = mine[list(_COLUMNS.values())].min().fillna(0.0).min()
         explained.set_ylim(max(-1.0, min(0.0, 1.1 * float(low))), 1.03)
         loss.set_ylabel(f"{experiment.label(algorithm)}\nstopping loss (variances)")
@@ -68,7 +68,7 @@ def plot_fit(experiment: Experiment) -> Figure:
 
 
 def _losses(axes: Axes, losses: pd.DataFrame) -> None:
-    """Every agent's loss on the stopping streams, a shade for each iteration; a dot where the epoch was kept."""
+    """Draw every agent's loss on the stopping streams, shaded by iteration, with a dot at the epoch that was kept."""
     iterations = sorted(distinct(losses, "iteration"))
     for iteration, shade in zip(iterations, style.sequence(len(iterations)), strict=True):
         for agent, line in select(losses, iteration=iteration).groupby("agent"):
@@ -82,7 +82,7 @@ def _losses(axes: Axes, losses: pd.DataFrame) -> None:
 
 
 def _over_training(axes: Axes, mean: pd.DataFrame, name: str) -> None:
-    """The mean over agents of a property of a net, and its interval."""
+    """Draw a net's mean over agents, with its interval."""
     net, rows = NETS[name], mean.dropna(subset="mean")
     style.curve(axes, rows, "iteration", net, marker=net.marker, markersize=3, linewidth=1.2, label=name)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
@@ -133,13 +133,13 @@ def _states(axes: Axes, rows: pd.DataFrame, statistics: Statistics) -> None:
 
 
 def _face(name: str) -> dict[str, Any]:
-    """Markers of a net's states: filled for V*, open for the value net, which lies over it."""
+    """Markers: filled for V*, open for the value net, which is drawn over it."""
     face = NETS[name].color if name == "true value" else "white"
     return {"markersize": 3, "markerfacecolor": face, "markeredgewidth": 0.7}
 
 
 def caption_fit(experiment: Experiment) -> str:
-    """What the figure shows, and from how much."""
+    """The caption, with sample sizes."""
     fits, errors = experiment[FitQuality], experiment[StateErrors]
     rollouts = errors["rollouts"].max()
     states = (
@@ -148,22 +148,20 @@ def caption_fit(experiment: Experiment) -> str:
         else "this task cannot be put into a state"
     )
     return (
-        "Supplement to figure 5 of the paper: how good V* is. Left: squared error on the streams that decide when the "
-        "fit stops, "
-        "in variances of the returns that are fitted, by epoch, for every agent; the dot marks the epoch that is kept. "
-        "Middle: share of the variance of returns on yet other streams, which decide nothing, that V* and the "
-        "agent's value net explain (what chance adds to a return after its state no net can). Right: error of both "
-        "nets against the mean of fresh rollouts from states "
-        f"that are set in the simulator ({states}). V* is fitted to {style.span(fits['pairs'])} pairs, stopped by "
-        f"{style.span(fits['stopping_pairs'])} and scored on "
-        f"{style.span(fits['heldout_pairs'])} ({style.span(fits['heldout_trajectories'])} complete trajectories). "
+        "Supplement to figure 5 of the paper: quality of V*. Left: squared error on the streams that stop the fit, in "
+        "variances of the fitted returns, by epoch, for every agent; the dot marks the epoch that is kept. Middle: "
+        "share of the variance of returns on held-out streams that V* and the agent's value net explain (no net "
+        "explains what chance adds to a return after its state). Right: error of both nets against the mean of fresh "
+        f"rollouts from states that are set in the simulator ({states}). V* is fitted to {style.span(fits['pairs'])} "
+        f"pairs, stopped by {style.span(fits['stopping_pairs'])} and scored on {style.span(fits['heldout_pairs'])} "
+        f"({style.span(fits['heldout_trajectories'])} complete trajectories). "
         f"Lines: mean over {fits['agent'].nunique()} agents (right: of the mean squares, the root taken last). "
         f"{shaded(experiment.statistics, 'that mean')}"
     )
 
 
 def caption_states(experiment: Experiment) -> str:
-    """What the figure shows, and from how much."""
+    """The caption, with sample sizes."""
     states = experiment[StateValue]
     per_snapshot = states.groupby(["algorithm", "agent", "iteration"]).size().max()
     rollouts = states["rollouts"].max()

@@ -1,4 +1,4 @@
-"""What whole updates gain in surrogate and reward, by algorithm, checkpoint and batch size: `update_gain`."""
+"""Gains of whole updates in surrogate and reward, by algorithm, checkpoint and batch size: `update_gain`."""
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
@@ -25,7 +25,7 @@ def plot(experiment: Experiment) -> Figure:
     figure = style.new_figure(style.WIDTH, 4.4)
     panels = figure.subplots(2, 2).ravel()
     surrogates = gains[gains["quantity"].isin(_SURROGATES)]
-    # One scale for both batches: what is fitted to the noise of one is missing in the other.
+    # One scale for both batches: the difference is fitted noise.
     low, high = (surrogates[end].fillna(surrogates["mean"]) for end in ("low", "high"))
     ends = (min(0.0, low.min()), max(0.0, high.max()))
     margin = 0.06 * (ends[1] - ends[0])
@@ -46,7 +46,7 @@ def plot(experiment: Experiment) -> Figure:
 
 
 def caption(experiment: Experiment) -> str:
-    """What the figure shows, and from how much."""
+    """The caption, with sample sizes."""
     gains, updates, statistics = experiment[AgentsGain], experiment[UpdateGain], experiment.statistics
     regimes = sorted(distinct(gains, "update_pairs"))
     per_snapshot = updates.groupby(["algorithm", "agent", "iteration", "update_pairs"])["update"].count()

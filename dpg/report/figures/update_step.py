@@ -48,7 +48,7 @@ def plot(experiment: Experiment) -> Figure:
 
 
 def caption(experiment: Experiment) -> str:
-    """What the figure shows, and from how much."""
+    """The caption, with sample sizes."""
     updates = experiment[UpdateAgreement]
     count, pairs = updates["updates"].iloc[0], updates["pairs"].iloc[0]
     unmoved = int(updates["unmoved"].sum())

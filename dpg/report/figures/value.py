@@ -99,7 +99,7 @@ def _handles(experiment: Experiment, algorithms: list[str]) -> list:
 
 
 def caption(split: Split, experiment: Experiment) -> str:
-    """What a value figure shows, and from how much."""
+    """The caption, with sample sizes."""
     table = select(experiment[PredictionError], split=split)
     returns, own = select(table, target="returns"), select(table, target="gae")
     figure = "Figure 4 of the paper (figure 14 for other tasks)" if split == "heldout" else "Figure 13 of the paper"

@@ -1,9 +1,7 @@
-"""Errors of value nets against the returns by two definitions, and of hindsight by one of them, for each agent."""
+"""Errors of each agent's value nets by two definitions, and the error of hindsight by one of them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-
-import pandas as pd
 
 from dpg.report.claims.claim import later
 from dpg.report.experiment import Experiment, select
@@ -14,9 +12,9 @@ from dpg.tables.value import PredictionError
 class ByDefinition:
     """Errors of one agent's value nets on held-out pairs, means over its snapshots after the initial policy.
 
-    `returns` is the 5 % trimmed relative error against the discounted return, `release` the error by the formula of the
-    authors' release, `hindsight` what that formula gives for the return itself, on `known_share` of the formula's
-    pairs, and `release_known` the net's on the same.
+    `returns` is the 5 % trimmed relative error against the discounted return, and `release` the error by the formula of
+    the authors' release. Where the return is known, on `known_share` of the pairs, `hindsight` is the error of the
+    return itself by that formula, and `release_known` that of the net.
     """
 
     cell: str
@@ -33,12 +31,13 @@ def by_definition(experiment: Experiment) -> Iterator[ByDefinition]:
     for cell in experiment.cells():
         rows = select(later(cell[PredictionError]), split="heldout", target="returns")
         for agent, own in rows.groupby("agent"):
-            yield ByDefinition(str(cell), int(str(agent)), *_numbers(own))
-
-
-def _numbers(rows: pd.DataFrame) -> tuple[float, float, float, float, float]:
-    columns = ("trimmed_relative_error", "release_error", "hindsight_error", "release_error_known")
-    returns, release, hindsight, known = (float(rows[column].mean()) for column in columns)
-    pairs = int(rows["release_pairs"].sum())
-    share = int(rows["hindsight_pairs"].sum()) / pairs if pairs else float("nan")
-    return returns, release, hindsight, share, known
+            pairs = own["release_pairs"].sum()
+            yield ByDefinition(
+                cell=str(cell),
+                agent=int(str(agent)),
+                returns=own["trimmed_relative_error"].mean(),
+                release=own["release_error"].mean(),
+                hindsight=own["hindsight_error"].mean(),
+                known_share=own["hindsight_pairs"].sum() / pairs if pairs else float("nan"),
+                release_known=own["release_error_known"].mean(),
+            )

@@ -1,4 +1,4 @@
-"""What the paper has: the values of its parameters, and which of its figures an experiment shows."""
+"""The paper's values of parameters, and which of its figures an experiment shows."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from dpg.report.figures.spec import ALGORITHMS, FigureEntry, PaperFigure
 from dpg.runtime.ids import family
 from dpg.runtime.schema import Params
 
-# Table 1, and what the text and the captions state. Of a scale's budget the names stand without `scales.<scale>.`.
+# From table 1, the text and the captions. Names of a scale's budget omit `scales.<scale>.`.
 VALUES: Mapping[str, Any] = {
     "common.timesteps": 2000,
     "common.gamma": 0.99,
@@ -88,7 +88,7 @@ def _text(value: Any) -> str:
 
 @dataclass(frozen=True)
 class PaperCoverage:
-    """A figure of the paper, the names of ours that show some of it, and what is missing to show all of it."""
+    """A figure of the paper, the names of ours that show some of it, and what is missing for the rest."""
 
     figure: PaperFigure
     shows: str

@@ -1,4 +1,4 @@
-"""The stage runs that made the numbers, as the stages recorded them, and what they cost."""
+"""The records of the stage runs that made the numbers, and their cost."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +13,7 @@ COSTS = ("pairs", "episodes", "wall_seconds", "core_seconds", "peak_memory_bytes
 class Record:
     """One execution of a stage for a cell, a task, or everything: its MLflow run, its cost, and versions and hardware.
 
-    `missing` says what to do where there is no such record.
+    `missing` says what to do if there is no such record.
     """
 
     name: str
@@ -28,7 +28,7 @@ class Record:
 
 
 def read(path: Path, name: str, stage: str, env: str | None = None, algorithm: str | None = None) -> Record:
-    """The record of a DVC stage; one that is absent or not whole says how to make it."""
+    """The record of a DVC stage; one that is absent or incomplete says how to make it."""
     try:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         cost = {key: float(found["cost"][key]) for key in COSTS}
@@ -40,7 +40,7 @@ def read(path: Path, name: str, stage: str, env: str | None = None, algorithm: s
             stage,
             env,
             algorithm,
-            missing=f"{path} is missing or not whole: dvc repro --force --single-item {name}",
+            missing=f"{path} is missing or incomplete: dvc repro --force --single-item {name}",
         )
 
 
@@ -55,7 +55,7 @@ def total(records: Sequence[Record]) -> dict[str, float]:
 
 
 def machines(records: Sequence[Record]) -> Iterator[tuple[list[str], Mapping[str, str]]]:
-    """The different sets of versions and hardware, each with the stages that ran on it."""
+    """The sets of versions and hardware in use, each with its stages."""
     seen: dict[tuple[tuple[str, str], ...], list[str]] = {}
     for record in records:
         if record.provenance:

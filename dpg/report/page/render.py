@@ -31,7 +31,7 @@ from dpg.tables.table import Scope, Section, table_of
 from dpg.tables.training import History
 
 LARGEST_SVG = 400_000  # bytes: larger figures are embedded as PNG
-MOST_ROWS = 100  # of a table that is shown; the rest is in its file
+MOST_ROWS = 100  # of a table on the page; the rest is in its file
 DIGITS = 4
 
 SYMBOLS = {
@@ -44,9 +44,9 @@ SYMBOLS = {
 
 @dataclass(frozen=True)
 class ReportData:
-    """All that a report is made of. `calibration` is None where the estimators were not checked.
+    """All contents of a report. `calibration` is None if the estimators were not checked.
 
-    `records` are by the name that DVC has for a stage of a cell.
+    `records` have the names of DVC's stages.
     """
 
     params: Params
@@ -60,7 +60,7 @@ class ReportData:
 
 @dataclass(frozen=True)
 class SourceTable:
-    """A table behind a figure: where its files are, and its first rows."""
+    """A table that a figure is drawn from: its files and its first rows."""
 
     name: str
     files: str
@@ -108,7 +108,7 @@ def render(data: ReportData) -> str:
         params=data.params,
         algorithms=[experiment.label(name) for name in data.params.algorithms],
         claims=data.claims,
-        counts={verdict.value: _count(data.claims, verdict) for verdict in Verdict},
+        counts={verdict.value: sum(claim["verdict"] == verdict for claim in data.claims) for verdict in Verdict},
         symbols=SYMBOLS,
         sections=list(sections(data)),
         section=Section,
@@ -124,23 +124,19 @@ def render(data: ReportData) -> str:
     )
 
 
-def _count(claims: Sequence[Mapping[str, Any]], verdict: Verdict) -> int:
-    return sum(claim["verdict"] == verdict.value for claim in claims)
-
-
 def sections(data: ReportData) -> Iterator[SectionView]:
-    """The sections that have figures or claims, in the order of the paper's text."""
-    known = set(Section)
+    """The sections with figures or claims, in the order of the paper's text."""
+    other = {entry.section for entry in data.figures} - set(Section)
     for section in Section:
         claims = [claim for claim in data.claims if claim["section"] == section]
-        mine = lambda each, s=section: each.section == s or (s is Section.FURTHER and each.section not in known)  # noqa: E731
-        figures = [view(data, entry) for entry in data.figures if mine(entry)]
+        titles = {section, *other} if section is Section.FURTHER else {section}
+        figures = [view(data, entry) for entry in data.figures if entry.section in titles]
         if figures or claims:
             yield SectionView(section, claims, list(unmeasured(data.experiment, section)), figures)
 
 
 def unmeasured(experiment: Experiment, section: Section) -> Iterator[str]:
-    """What a section's figures do not show because it is not measured: cell, stage and reason."""
+    """What a section lacks because it was not measured: cell, stage and reason."""
     stages = {table_of(row).stage for row in tables().values() if table_of(row).section == section}
     for row in experiment.tables.reasons.to_dict("records"):
         if row["stage"] in stages:
@@ -149,7 +145,7 @@ def unmeasured(experiment: Experiment, section: Section) -> Iterator[str]:
 
 
 def unmeasured_figures(experiment: Experiment) -> Iterator[tuple[str, str]]:
-    """By the name of a figure's declaration, why it is not drawn for everything."""
+    """Names of declared figures that lack measurements, each with the reason."""
     reasons = experiment.tables.reasons
     for spec in catalog.figures():
         rows = reasons[reasons["stage"].isin({table_of(row).stage for row in spec.tables})]
@@ -158,7 +154,7 @@ def unmeasured_figures(experiment: Experiment) -> Iterator[tuple[str, str]]:
 
 
 def view(data: ReportData, entry: FigureEntry) -> FigureView:
-    """One figure with what is behind it."""
+    """A figure with its tables and the records of the runs that made them."""
     known = tables()
     behind = [known[name] for name in entry.tables if name in known]
     stages = {table_of(row).stage for row in behind}
@@ -196,7 +192,7 @@ def source(experiment: Experiment, row: type) -> SourceTable:
 
 
 def image(folder: Path, name: str) -> str:
-    """A figure as a data URI: SVG where it is small, else PNG; empty where it was written as PDF alone."""
+    """A figure as a data URI: SVG if it is small, else PNG; empty if it was written as PDF alone."""
     vector, pixels = folder / f"{name}.svg", folder / f"{name}.png"
     small = vector.exists() and (vector.stat().st_size <= LARGEST_SVG or not pixels.exists())
     path, kind = (vector, "svg+xml") if small else (pixels, "png")
@@ -206,14 +202,14 @@ def image(folder: Path, name: str) -> str:
 
 
 def share_of_width(vector: Path) -> float:
-    """The share of a page's width that a figure takes, so that all have letters of one size; 1 if unknown."""
+    """The share of the page's width at which a figure has the common letter size; 1 if unknown."""
     text = vector.read_text(encoding="utf-8")[:2000] if vector.exists() else ""
     found = re.search(r'<svg[^>]* width="([\d.]+)pt"', text)
     return min(1.0, float(found[1]) / 72 / WIDTH) if found else 1.0
 
 
 def returns(experiment: Experiment) -> Iterator[tuple[str, str, int, int]]:
-    """What the agents of each cell reached: cell, final return with its interval, agents, pairs per agent."""
+    """For each cell: its name, final return with interval, number of agents, and pairs per agent."""
     for cell in experiment.cells():
         finals = final_returns(cell[History])
         mean, low, high = (number(value) for value in interval_over_agents(finals, cell.statistics))
