@@ -49,7 +49,7 @@ from dpg.agent.recipe import Recipe
 from dpg.learning.batch import Batch
 from dpg.numerics.pytorch import Tensor, torch
 from dpg.runtime import registry
-from dpg.runtime.registry import AlgorithmError, AlgorithmInfo
+from dpg.runtime.registry import AlgorithmError, AlgorithmInfo, short
 from dpg.runtime.seeding import Seed
 
 
@@ -94,6 +94,12 @@ class Algorithm(AlgorithmInfo):
     update_policy: UpdatePolicy
     initial_state: InitialState = stateless
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for part in ("surrogate", "update_policy", "initial_state"):
+            if not callable(getattr(self, part)):
+                raise TypeError(f"{self.name}: {part} must be a function, not {short(getattr(self, part))}")
+
 
 def named(name: str, modules: Sequence[str]) -> Algorithm:
     """The algorithm called `name`, where `modules` are those that `modules` names.
@@ -122,9 +128,33 @@ def of(recipe: Recipe) -> Algorithm:
 def ascent(
     surrogate: Surrogate, population: Population, policy: Float[Tensor, "P D"], batch: Batch, config: Any
 ) -> tuple[Float[Tensor, " P"], Float[Tensor, "P D"]]:
-    """A surrogate's value and gradient in the policy vectors, by automatic differentiation."""
+    """A surrogate's value and gradient in the policy vectors, by automatic differentiation.
+
+    Raises:
+        AlgorithmError: its value is not one differentiable number for each policy vector.
+    """
     with torch.enable_grad():
         theta = policy.detach().requires_grad_()
         value = surrogate(population, theta, batch, config)
+        check_value(value, theta)
+        if not value.requires_grad:
+            raise AlgorithmError(
+                "surrogate must be differentiable in the policy vectors, and its value does not depend on them"
+            )
         (gradient,) = torch.autograd.grad(value.sum(), theta)
     return value.detach(), gradient
+
+
+def check_value(value: object, policy: Float[Tensor, "P D"], whose: str = "") -> None:
+    """Refuse what is not a surrogate's value: one number for each policy vector.
+
+    Raises:
+        AlgorithmError: the message says what it is.
+    """
+    shape = (len(policy),)
+    if not (isinstance(value, torch.Tensor) and value.is_floating_point() and tuple(value.shape) == shape):
+        found = f"{value.dtype} of shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else short(value)
+        owner = f"{whose}: " if whose else ""
+        raise AlgorithmError(
+            f"{owner}surrogate must return a tensor of floats of shape {shape}, one a policy, not {found}"
+        )

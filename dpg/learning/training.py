@@ -10,7 +10,7 @@ from dpg.agent import gaussian, normalization
 from dpg.agent.acting import Actor
 from dpg.agent.population import Architecture, Population, initialize
 from dpg.agent.recipe import Recipe
-from dpg.learning import algorithm
+from dpg.learning import algorithm, contract
 from dpg.learning.batch import Batch, distribution, prepare, values
 from dpg.learning.update import objective, update_policy
 from dpg.learning.value_fit import update_value
@@ -46,7 +46,7 @@ def begin(recipe: Recipe, envs: VectorEnv, agents: list[int]) -> Population:
         recipe.common.timesteps,
         clip_actions=recipe.common.clip_actions,
     )
-    state = algorithm.of(recipe).initial_state(population, recipe.config)
+    state = contract.initial_state(algorithm.of(recipe), population, recipe.config)
     return update_normalizers(replace(population, algorithm_state=state), warm_up, recipe)
 
 
@@ -129,8 +129,14 @@ def _records(
 def _check(population: Population, records: list[Record], recipe: Recipe) -> None:
     for row, record in enumerate(records):
         where = f"{recipe.env_id}, {recipe.algorithm}, agent {record.agent}, iteration {record.iteration}"
-        if not (np.isfinite(population.policy[row]).all() and np.isfinite(population.value[row]).all()):
-            raise DivergenceError(f"{where}: the parameters are not finite; try a lower learning rate")
+        for what, array in (
+            ("policy's parameters", population.policy),
+            ("value net's parameters", population.value),
+            ("policy's Adam moments", population.policy_adam.first),
+            ("policy's Adam moments", population.policy_adam.second),
+        ):
+            if not np.isfinite(array[row]).all():
+                raise DivergenceError(f"{where}: the {what} are not finite; try a lower learning rate")
         limit = recipe.common.divergence_kl
         if not record.kl <= limit:
             raise DivergenceError(

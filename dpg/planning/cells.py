@@ -12,7 +12,7 @@ from dpg.agent.recipe import Recipe
 from dpg.agent.snapshot import Snapshot
 from dpg.envs.examine import check_tasks
 from dpg.envs.make import make_vector, time_limit
-from dpg.learning import algorithm
+from dpg.learning import algorithm, contract
 from dpg.runtime.budgets import Budget
 from dpg.runtime.schema import Params
 from dpg.runtime.seeding import Seed
@@ -88,7 +88,7 @@ class UntrainedCell:
         sizes = (self.task.obs_dim, self.task.action_dim, common.policy_hidden, common.value_hidden)
         architecture = Architecture(*sizes, self.recipe.config.obs_clip)
         population = initialize(architecture, self.recipe.config.init, [Seed(0) / "dummy"])
-        state = algorithm.of(self.recipe).initial_state(population, self.recipe.config)
+        state = contract.initial_state(algorithm.of(self.recipe), population, self.recipe.config)
         return replace(population, algorithm_state=state)
 
     @property

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from pydantic import ValidationError, create_model
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from dpg.runtime import registry
 from dpg.runtime.errors import UserError
@@ -39,8 +39,16 @@ def load(path: str | Path = "params.yaml") -> Params:
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error}") from None
     except (YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid YAML: {error}") from None
+        raise ConfigError(f"{path} is not valid YAML: {_yaml_problem(error)}") from None
     return parse(raw, source=str(path))
+
+
+def _yaml_problem(error: YAMLError | UnicodeDecodeError) -> str:
+    """What is wrong with the text, on one line, and where."""
+    if not (isinstance(error, MarkedYAMLError) and error.problem and error.problem_mark):
+        return " ".join(str(error).split())
+    problem = error.problem.partition(" with value ")[0]  # of a key that is there twice
+    return f"{problem} (line {error.problem_mark.line + 1}, column {error.problem_mark.column + 1})"
 
 
 def parse(raw: object, source: str = "parameters") -> Params:
@@ -52,7 +60,8 @@ def parse(raw: object, source: str = "parameters") -> Params:
     try:
         return schema.model_validate(raw)
     except ValidationError as error:
-        raise mistakes(source, [_explain(details, schema) for details in error.errors()]) from None
+        others = _other_algorithms(raw)
+        raise mistakes(source, [_explain(details, schema, others) for details in error.errors()]) from None
 
 
 def _schema(raw: object) -> type[Params]:
@@ -91,7 +100,15 @@ def mistakes(source: str, lines: Sequence[str]) -> ConfigError:
     return ConfigError("\n  ".join([f"{source} has {count}:", *lines]))
 
 
-def _explain(error: ErrorDetails, schema: type[Params]) -> str:
+def _other_algorithms(raw: object) -> str:
+    """Where an algorithm that is not known would be looked for, and which modules of the user's have none."""
+    modules = raw.get("modules") if isinstance(raw, dict) else None
+    without = registry.without_algorithms(_strings(modules))
+    found = f"; there is none in {', '.join(without)}" if without else ""
+    return f"the module of another one goes into `modules`{found}"
+
+
+def _explain(error: ErrorDetails, schema: type[Params], others: str) -> str:
     """One mistake in a line: name, value, and what is allowed."""
     location = [str(part) for part in error["loc"] if not str(part).endswith("]")]
     name = ".".join(location)
@@ -101,12 +118,12 @@ def _explain(error: ErrorDetails, schema: type[Params]) -> str:
         return f"{name}: is missing"
     if error["type"] == "mismatch":
         return f"{f'{name}.' if name else ''}{context['name']} = {context['value']}: {context['allowed']}"
-    return f"{name or 'params'} = {value!r}: {_allowed(error, location, value, schema)}"
+    written = registry.short(value) if isinstance(value, dict) else repr(value)
+    return f"{name or 'params'} = {written}: {_allowed(error, location, value, schema, others)}"
 
 
 # Parameters by their former names.
 RENAMED = {"common.env_modules": "modules"}
-OTHERS = "the module of another one goes into `modules`"
 # What belongs where a list or a section was given.
 _SINGLE = {
     "int_type": "one whole number",
@@ -116,13 +133,13 @@ _SINGLE = {
 }
 
 
-def _allowed(error: ErrorDetails, location: list[str], value: object, schema: type[Params]) -> str:
+def _allowed(error: ErrorDetails, location: list[str], value: object, schema: type[Params], others: str) -> str:
     context = error.get("ctx", {})
     match error["type"]:
         case "extra_forbidden":
-            return _unknown(location, value, schema)
+            return _unknown(location, value, schema, others)
         case "literal_error":
-            return _not_among(context["expected"], location, value)
+            return _not_among(context["expected"], location, value, others)
         case "model_type" | "dict_type":
             keys = ", ".join(_fields_at(location, schema))
             return f"must be a section of {keys}" if keys else "must be a section"
@@ -134,22 +151,22 @@ def _allowed(error: ErrorDetails, location: list[str], value: object, schema: ty
             return _lower_first(error["msg"])
 
 
-def _unknown(location: list[str], value: object, schema: type[Params]) -> str:
+def _unknown(location: list[str], value: object, schema: type[Params], others: str) -> str:
     """An unknown key: a misspelt one, one that was renamed, or the block of an algorithm that is not known."""
     if renamed := RENAMED.get(".".join(location)):
         return f"is now called {renamed}"
     siblings = _fields_at(location[:-1], schema)
     block = len(location) == 1 and isinstance(value, dict)
-    what = f"no such section, and no algorithm ({OTHERS})" if block else "no such parameter"
+    what = f"no such section, and no algorithm ({others})" if block else "no such parameter"
     close = difflib.get_close_matches(location[-1], siblings, n=1)
     hint = f"did you mean {'.'.join([*location[:-1], close[0]])}? " if close else ""
     return f"{what}; {hint}allowed: {', '.join(siblings)}"
 
 
-def _not_among(expected: str, location: list[str], value: object) -> str:
+def _not_among(expected: str, location: list[str], value: object, others: str) -> str:
     close = registry.suggestion(value, re.findall(r"'([^']*)'", expected)) if isinstance(value, str) else ""
-    others = f" ({OTHERS})" if location[0] == "algorithms" or location == ["regimes", "algorithm"] else ""
-    return f"{close}must be one of {expected}{others}"
+    of_algorithms = location[0] == "algorithms" or location == ["regimes", "algorithm"]
+    return f"{close}must be one of {expected}{f' ({others})' if of_algorithms else ''}"
 
 
 def _lower_first(text: str) -> str:

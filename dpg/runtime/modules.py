@@ -2,8 +2,10 @@
 
 import importlib
 import sys
+import traceback
 from collections.abc import Sequence
 from contextlib import redirect_stdout
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -43,13 +45,33 @@ def _load(module: str) -> ModuleType:
         with redirect_stdout(sys.stderr):  # standard output belongs to the command
             return importlib.import_module(module)
     except (Exception, SystemExit) as error:  # it runs code of its own
-        top = module.partition(".")[0]
-        missing = isinstance(error, ModuleNotFoundError) and error.name == top
-        hint = f"; put {top}.py next to params.yaml, or install it" if missing else ""
+        missing = isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}.")
+        hint = f"; {_remedy(module)}" if missing else ""
         raise ModuleError(f"modules = {module!r} cannot be imported: {cause(error)}{hint}") from error
 
 
+def _remedy(module: str) -> str:
+    """What to do about a module that is not there."""
+    if (dotted := module.removesuffix(".py").replace("/", ".")) != module:
+        return f"write it as Python imports it: {dotted}"
+    return f"put {module.replace('.', '/')}.py next to params.yaml, or install it"
+
+
 def cause(error: BaseException) -> str:
-    """What went wrong, on one line, after the error's type."""
+    """What went wrong in the user's own code, on one line: the error's type, its text, and where it was raised."""
     text = " ".join(str(error).split()).rstrip(".")
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return (f"{type(error).__name__}: {text}" if text else type(error).__name__) + _place(error)
+
+
+def _place(error: BaseException) -> str:
+    """The last line that was running of the file that was imported or called; syntax errors say it themselves."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__)[1:] if not _of_importing(frame.filename)]
+    first = next((frame for frame in frames if frame.name == "<module>"), frames[0] if frames else None)
+    if first is None or isinstance(error, SyntaxError):
+        return ""
+    line = [frame.lineno for frame in frames if frame.filename == first.filename][-1]
+    return f" ({Path(first.filename).name}, line {line})"
+
+
+def _of_importing(filename: str) -> bool:
+    return "importlib" in filename  # frozen, in the standard library, or its backport

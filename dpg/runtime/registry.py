@@ -13,7 +13,8 @@ import difflib
 import importlib
 import pkgutil
 import re
-from collections.abc import Iterator, Sequence
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from importlib.util import find_spec
@@ -24,10 +25,34 @@ from dpg.runtime.errors import UserError
 from dpg.runtime.schema import AlgorithmConfig, Params
 
 BUILT_IN = "dpg.algorithms"  # the package, and the group of entry points
+MARKERS = ".,ov^<>12348spP*hH+xXDd|_"  # matplotlib's
 
 
 class AlgorithmError(UserError):
     """There is no such algorithm, or it cannot be used; the message says what to do."""
+
+
+def _is_config_type(value: Any) -> bool:
+    return isinstance(value, type) and issubclass(value, AlgorithmConfig)
+
+
+def _are_dashes(value: Any) -> bool:
+    return isinstance(value, tuple) and len(value) % 2 == 0 and all(isinstance(x, int | float) and x > 0 for x in value)
+
+
+def _matches(pattern: str) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, str) and re.fullmatch(pattern, value, re.ASCII) is not None
+
+
+# Each field of an algorithm's description: a check of its value, and what is allowed.
+FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "name": (_matches(r"[A-Za-z]\w{,63}"), "up to 64 letters, digits and _"),
+    "label": (_matches(r".*\S.*"), "text on one line"),
+    "config_type": (_is_config_type, f"a subclass of {AlgorithmConfig.__module__}.{AlgorithmConfig.__qualname__}"),
+    "color": (lambda value: value is None or _matches("#[0-9A-Fa-f]{6}")(value), "None or #rrggbb"),
+    "marker": (_matches(f"[{re.escape(MARKERS)}]"), f"one of {MARKERS}"),
+    "dashes": (_are_dashes, "positive lengths, on and off in turn, such as (5.0, 1.5)"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,10 +71,11 @@ class AlgorithmInfo:
     dashes: tuple[float, ...] = (1.5, 1.5)  # on, off, ...; empty: solid
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"[A-Za-z]\w*", self.name, re.ASCII):
-            raise ValueError(f"an algorithm's name must be letters, digits and _, not {self.name!r}")
-        if hasattr(Params, self.name) or self.name in Params.model_fields:
+        if self.name in Params.model_fields or hasattr(Params, str(self.name)):
             raise ValueError(f"an algorithm cannot be called {self.name!r}: the parameters use that name")
+        for field, (is_right, allowed) in FIELDS.items():
+            if not is_right(value := getattr(self, field)):
+                raise ValueError(f"an algorithm's {field} must be {allowed}, not {short(value)}")
 
     @property
     def has_learning_rate(self) -> bool:
@@ -141,10 +167,27 @@ def needed_by(name: str, modules: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*needed, *([] if found.built_in else [found.module])]))
 
 
+def without_algorithms(modules: Sequence[str]) -> list[str]:
+    """Those of `modules` that contain no algorithm.
+
+    Raises:
+        ModuleError: one of `modules` cannot be imported.
+    """
+    holding = {module for module, _ in _in_modules(modules)}
+    return [module for module in modules if module not in holding]
+
+
 def suggestion(name: str, names: Sequence[str]) -> str:
     """`did you mean ppo? ` where a name is close to one of `names`."""
     close = difflib.get_close_matches(name, names, n=1)
     return f"did you mean {close[0]}? " if close else ""
+
+
+def short(value: object) -> str:
+    """A value in a message: an algorithm by its name, anything else by the beginning of how Python writes it."""
+    if isinstance(value, AlgorithmInfo):
+        return f"the algorithm {value.name!r}"
+    return textwrap.shorten(repr(value), 60, placeholder="...")
 
 
 def _only(name: str, offers: Sequence[Registration], modules: Sequence[str]) -> Registration:
@@ -180,9 +223,13 @@ def _offers(name: str, modules: Sequence[str]) -> Iterator[Registration]:
 
 def _built_in(name: str) -> Registration:
     module = f"{BUILT_IN}.{name}"
-    algorithm = getattr(importlib.import_module(module), "ALGORITHM", None)
+    try:
+        loaded = importlib.import_module(module)
+    except (Exception, SystemExit) as error:  # as any module of the user's own
+        raise AlgorithmError(f"{module} cannot be imported: {own.cause(error)}") from error
+    algorithm: object = getattr(loaded, "ALGORITHM", None)
     if not isinstance(algorithm, AlgorithmInfo) or algorithm.name != name:
-        raise AlgorithmError(f"{module} must hold the algorithm {name!r} as ALGORITHM, not {algorithm!r}")
+        raise AlgorithmError(f"{module} must hold the algorithm {name!r} as ALGORITHM, not {short(algorithm)}")
     return Registration(algorithm, module, module)
 
 
@@ -194,7 +241,7 @@ def _installed(entry: Any) -> Registration:  # an EntryPoint of the standard lib
     except (Exception, SystemExit) as error:  # it runs code of its own
         raise AlgorithmError(f"{source} cannot be imported: {own.cause(error)}") from error
     if not isinstance(algorithm, AlgorithmInfo) or algorithm.name != entry.name:
-        raise AlgorithmError(f"{source} must be the algorithm {entry.name!r}, not {algorithm!r}")
+        raise AlgorithmError(f"{source} must be the algorithm {entry.name!r}, not {short(algorithm)}")
     return Registration(algorithm, entry.module, source)
 
 

@@ -83,9 +83,12 @@ def test_a_module_of_ones_own_may_register_a_task(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("raise RuntimeError('no licence\\nfound')", "RuntimeError: no licence found$"),
-        ("import sys; sys.exit('no')", "SystemExit: no$"),
-        ("import no_such_package", "ModuleNotFoundError: No module named 'no_such_package'$"),
+        ("raise RuntimeError('no licence\\nfound')", "RuntimeError: no licence found \\(task_of_mine.py, line 1\\)$"),
+        ("import sys; sys.exit('no')", r"SystemExit: no \(task_of_mine.py, line 1\)$"),
+        (
+            "import no_such_package",
+            "ModuleNotFoundError: No module named 'no_such_package' \\(task_of_mine.py, line 1\\)$",
+        ),
         (None, "No module named 'task_of_mine'; put task_of_mine.py next to params.yaml, or install it$"),
     ],
 )

@@ -346,6 +346,27 @@ def test_a_built_in_name_that_a_module_offers_as_well_is_refused(own, tmp_path):
     assert "dpg.algorithms.trpo and the module my_algorithms both offer" in message(own | {"algorithms": ["ppo"]})
 
 
+def test_modules_without_an_algorithm_are_named_where_one_is_not_found(own, tmp_path):
+    """Their author thinks that it is there: a value of another type was forgotten, or the name."""
+    (tmp_path / "my_algorithms.py").write_text("ALGORITHM = dict(name='mine')", encoding="utf-8")
+    text = message(own)
+    assert "algorithms.1 = 'mine': " in text
+    assert text.count("(the module of another one goes into `modules`; there is none in my_algorithms)") == 2
+    block = next(line for line in text.splitlines() if line.strip().startswith("mine = {"))
+    assert "...: no such section" in block, "not the whole block"
+
+
+def test_yaml_that_cannot_be_read_is_one_line(tmp_path):
+    """A block that was appended twice is the mistake that is made most."""
+    path = tmp_path / "params.yaml"
+    path.write_text("seed: 0\nkl_ppo: {lr: 1}\nkl_ppo: {lr: 1}\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r'is not valid YAML: found duplicate key "kl_ppo" \(line 3, column 1\)$'):
+        load(path)
+    path.write_text("seed: [0\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"is not valid YAML: [^\n]* \(line 2, column 1\)$"):
+        load(path)
+
+
 def test_the_regimes_algorithm_must_have_a_learning_rate(own):
     text = message(put(own, "regimes.algorithm", "trpo"))
     assert "regimes.algorithm = trpo: must be an algorithm with a learning rate (lr): ppo, ppo_m, mine" in text

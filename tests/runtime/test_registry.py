@@ -1,11 +1,13 @@
 """Algorithms are found by name, wherever they lie, and nothing that is not one, or is another's, passes for one."""
 
+import dataclasses
 import sys
 from pathlib import Path
 
 import pytest
 
-from dpg.algorithms import ppo, ppo_m, trpo
+from dpg import algorithms
+from dpg.algorithms import ppo, ppo_m
 from dpg.learning import algorithm as learning
 from dpg.runtime import registry
 from dpg.runtime.modules import ModuleError
@@ -45,10 +47,11 @@ def install(folder: Path, package: str, entry: str) -> None:
 
 
 def test_built_in_algorithms_are_found_by_being_there():
-    """A list to edit would be one more place for every new algorithm."""
+    """A list to edit would be one more place for every new algorithm, in this test as well."""
     files = {path.stem for path in (ROOT / "dpg" / "algorithms").glob("*.py")} - {"__init__"}
-    assert set(registry.built_in()) == files == {"ppo", "ppo_m", "trpo"}
-    assert [registry.find(name) for name in sorted(files)] == [ppo.ALGORITHM, ppo_m.ALGORITHM, trpo.ALGORITHM]
+    assert set(registry.built_in()) == files
+    assert [registry.find(name).name for name in sorted(files)] == sorted(files)
+    assert registry.find("ppo_m") is ppo_m.ALGORITHM
 
 
 def test_a_module_beside_the_parameters_may_hold_several(project):
@@ -158,3 +161,71 @@ def test_what_only_describes_an_algorithm_cannot_train(project):
     )
     with pytest.raises(AlgorithmError, match=r"mine must be a dpg\.learning\.algorithm\.Algorithm"):
         learning.named("mine", ["mine"])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("1 / 0", r"cannot be imported: ZeroDivisionError: division by zero \(mine.py, line 1\)$"),
+        ("def (:", r"cannot be imported: SyntaxError: invalid syntax \(mine.py, line 1\)$"),
+        ("raise SystemExit(3)", r"cannot be imported: SystemExit: 3 \(mine.py, line 1\)$"),
+        ("", "must hold the algorithm 'mine' as ALGORITHM, not None$"),
+        ("ALGORITHM = 3", "must hold the algorithm 'mine' as ALGORITHM, not 3$"),
+        (OWN.format(name="ALGORITHM"), "must hold the algorithm 'mine' as ALGORITHM, not the algorithm 'ALGORITHM'$"),
+    ],
+)
+def test_a_file_among_the_algorithms_that_has_none_is_refused_in_one_line(tmp_path, monkeypatch, text, said):
+    """It is where a newcomer writes the first one: a traceback would show the registry instead of the mistake."""
+    monkeypatch.setattr(algorithms, "__path__", [*algorithms.__path__, str(tmp_path)])
+    monkeypatch.setattr(registry, "built_in", lambda: ["mine"])
+    (tmp_path / "mine.py").write_text(text, encoding="utf-8")
+    try:
+        with pytest.raises(AlgorithmError, match=rf"^dpg\.algorithms\.mine {said}"):
+            registry.find("mine")
+    finally:
+        sys.modules.pop("dpg.algorithms.mine", None)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("name", "my-ppo"), ("name", "my.ppo"), ("name", "ppö"), ("name", "_mine"), ("name", "x" * 65), ("name", 3),
+        ("label", ""), ("label", 3), ("label", "two\nlines"),
+        ("config_type", None), ("config_type", "PPOConfig"), ("config_type", dict),
+        ("color", "blue"), ("color", "#12345"), ("marker", "Q"), ("marker", "oo"), ("marker", ""),
+        ("dashes", (1.0,)), ("dashes", (0, 1.0)), ("dashes", "solid"),
+    ],
+)  # fmt: skip
+def test_a_description_is_checked_where_the_algorithm_is_written(field, value):
+    """Figures would fail on it hours later, and folders and DVC's stages be called what neither takes."""
+    with pytest.raises(ValueError, match=f"^an algorithm's {field} must be "):
+        described(**{field: value})
+
+
+@pytest.mark.parametrize("name", ["common", "scales", "seed", "budget", "copy"])
+def test_an_algorithm_cannot_have_the_name_of_a_section(name):
+    with pytest.raises(ValueError, match=f"^an algorithm cannot be called '{name}': the parameters use that name$"):
+        described(name=name)
+
+
+def described(**fields) -> AlgorithmInfo:
+    """PPO's description with some fields replaced, as its author's own run has it: no types are checked."""
+    known = {field.name: getattr(ppo.ALGORITHM, field.name) for field in dataclasses.fields(AlgorithmInfo)}
+    info = object.__new__(AlgorithmInfo)
+    info.__dict__.update(known | fields)
+    info.__post_init__()
+    return info
+
+
+@pytest.mark.parametrize(
+    ("module", "hint"),
+    [
+        ("nowhere", "put nowhere.py next to params.yaml, or install it"),
+        ("nowhere.py", "write it as Python imports it: nowhere"),
+        ("examples/kl_ppo", "write it as Python imports it: examples.kl_ppo"),
+        ("examples.kl_pppo", "put examples/kl_pppo.py next to params.yaml, or install it"),
+    ],
+)
+def test_a_module_that_is_not_there_comes_with_what_to_write(module, hint):
+    with pytest.raises(ModuleError, match=f"; {hint}$"):
+        registry.known([module])
