@@ -26,7 +26,7 @@ def plot(experiment: Experiment) -> Figure:
     figure = style.new_figure(style.WIDTH, 2.9)
     panels = figure.subplots(1, len(_COLUMNS), sharex=True)
     for axes, (column, label) in zip(panels, _COLUMNS.items(), strict=True):
-        side_by_side(axes, summarize(alignment, column, experiment.statistics), experiment)
+        side_by_side(axes, summarize(alignment, column, experiment.statistics), experiment, algorithms)
         axes.axhline(0, color=style.FAINT, linewidth=0.6, zorder=1)
         axes.set_ylabel(label)
         if column == "relative_gain":
@@ -38,11 +38,11 @@ def plot(experiment: Experiment) -> Figure:
     return figure
 
 
-def side_by_side(axes: Axes, rows: pd.DataFrame, experiment: Experiment) -> None:
+def side_by_side(axes: Axes, rows: pd.DataFrame, experiment: Experiment, algorithms: list[str]) -> None:
     """At every checkpoint, draw a point with its interval for each algorithm and batch size."""
     iterations = sorted(distinct(rows, "iteration"))
     regimes = sorted(distinct(rows, "update_pairs"))
-    places = [(algorithm, pairs) for algorithm in distinct(rows, "algorithm") for pairs in regimes]
+    places = [(algorithm, pairs) for algorithm in algorithms for pairs in regimes]
     for index, (algorithm, pairs) in enumerate(places):
         offset = 0.7 * ((index + 0.5) / len(places) - 0.5)
         known = select(rows, algorithm=algorithm, update_pairs=pairs).dropna(subset="mean")

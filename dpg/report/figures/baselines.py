@@ -105,8 +105,9 @@ def caption_cosines(experiment: Experiment) -> str:
         "Figure 5 of the paper (figure 15 for other tasks). Mean pairwise cosine of "
         f"{cosines['repeats'].iloc[0]} independent gradient estimates from one policy, against the pairs in an "
         "estimate, with three baselines on the same streams: V*, fitted to the returns of this policy; the agent's own "
-        "value net; zero. Upper row: the baseline inside GAE (zero: the discounted return of what was recorded). "
-        f"Lower row: the discounted return minus the baseline. Lines: mean over {cosines['agent'].nunique()} agents. "
+        "value net; zero. Inside GAE: the baseline takes the value net's place (zero: the discounted recorded "
+        "return). Returns minus b(s): the discounted return minus the baseline. Lines: mean over "
+        f"{cosines['agent'].nunique()} agents. "
         f"{shaded(experiment.statistics, 'that mean')} An agent's own interval, over its estimates, is in the table. "
         f"Dotted: T = {experiment.timesteps:,} pairs"
         + (f", in which there are complete trajectories, mean: {sizes}." if sizes else ".")

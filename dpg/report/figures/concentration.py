@@ -65,7 +65,7 @@ def caption(experiment: Experiment) -> str:
     """The caption, with sample sizes."""
     concentration, resolution = _first_regime(experiment)
     first = concentration.iloc[0]
-    sizes = "; ".join(_sizes(rows) for _, rows in resolution.groupby("iteration"))
+    sizes = ". ".join(_sizes(rows) for _, rows in resolution.groupby("iteration"))
     return (
         "Figures 6, 25 and 26 of the paper (the same for other cells). The reward landscape around the snapshots of "
         f"agent {first['agent']}, {experiment.label(first['algorithm'])} on {first['env']}, on the plane of the "
@@ -86,15 +86,15 @@ def _resolved(resolution: pd.Series) -> str:
 
 def _sizes(rows: pd.DataFrame) -> str:
     parts = (
-        f"{row['budget_pairs']:,} pairs: {row['trajectories']} trajectories per point; {_numbers(row, 'own')}"
-        + ("" if pd.isna(row["shared_resolved_share"]) else f"; {_numbers(row, 'shared')}")
+        f"{row['budget_pairs']:,} pairs: {row['trajectories']} trajectories per point, {_numbers(row, 'own')}"
+        + ("" if pd.isna(row["shared_resolved_share"]) else f", {_numbers(row, 'shared')}")
         for row in rows.to_dict("records")
     )
-    return f"iteration {rows['iteration'].iloc[0]}: {', '.join(parts)}"
+    return f"Iteration {rows['iteration'].iloc[0]}: {'; '.join(parts)}"
 
 
 def _numbers(row: dict[Any, Any], kind: str) -> str:
-    return f"{kind} noise: {row[f'{kind}_resolved_share']:.0%} resolved, noise {row[f'{kind}_noise_share']:.0%}"
+    return f"{row[f'{kind}_resolved_share']:.0%} resolved with {kind} noise (noise {row[f'{kind}_noise_share']:.0%})"
 
 
 FIGURE = FigureSpec(

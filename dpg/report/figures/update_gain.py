@@ -22,6 +22,7 @@ _SURROGATES = ("own surrogate", "held-out surrogate")
 def plot(experiment: Experiment) -> Figure:
     """For one task: mean gains of updates in surrogate (both batches) and reward, and how many lower the reward."""
     gains = experiment[AgentsGain]
+    algorithms = distinct(gains, "algorithm")
     figure = style.new_figure(style.WIDTH, 4.4)
     panels = figure.subplots(2, 2).ravel()
     surrogates = gains[gains["quantity"].isin(_SURROGATES)]
@@ -30,7 +31,7 @@ def plot(experiment: Experiment) -> Figure:
     ends = (min(0.0, low.min()), max(0.0, high.max()))
     margin = 0.06 * (ends[1] - ends[0])
     for axes, (quantity, label) in zip(panels, _PANELS.items(), strict=True):
-        side_by_side(axes, select(gains, quantity=quantity), experiment)
+        side_by_side(axes, select(gains, quantity=quantity), experiment, algorithms)
         axes.set_ylabel(label)
         level = 0.5 if quantity == "lowering share" else 0.0
         axes.axhline(level, color=style.FAINT, linewidth=0.6, zorder=1)
@@ -41,7 +42,7 @@ def plot(experiment: Experiment) -> Figure:
             axes.set_ylim(-0.04, 1.04)
             axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     figure.suptitle(f"{distinct(gains, 'env')[0]}, what whole updates gain")
-    regime_legend(figure, experiment, distinct(gains, "algorithm"), sorted(distinct(gains, "update_pairs")))
+    regime_legend(figure, experiment, algorithms, sorted(distinct(gains, "update_pairs")))
     return figure
 
 
