@@ -20,7 +20,7 @@ from functools import lru_cache, partial
 from types import TracebackType
 from typing import Protocol, Self
 
-from dpg.runtime.local_workers import ONE_THREAD
+from dpg.runtime.workers import ONE_THREAD
 
 
 class Case(Protocol):

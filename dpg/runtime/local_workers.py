@@ -15,9 +15,7 @@ from loky.backend import resource_tracker as loky_tracker
 
 from dpg.runtime import parent_process
 from dpg.runtime.errors import UserError
-from dpg.runtime.workers import TaskResult, Workers, WorkersLostError, run_task
-
-ONE_THREAD = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "MKL", "OPENBLAS", "VECLIB_MAXIMUM", "NUMEXPR")}
+from dpg.runtime.workers import ONE_THREAD, TaskResult, Workers, WorkersLostError, run_task
 
 
 class LocalProcesses(Workers):

@@ -9,7 +9,8 @@ import sys
 import time
 import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -20,6 +21,7 @@ from dpg.runtime.errors import UserError
 from dpg.runtime.machine import peak_memory
 
 THIS_PROCESS = "this process"
+ONE_THREAD = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "MKL", "OPENBLAS", "VECLIB_MAXIMUM", "NUMEXPR")}
 
 
 class WorkersLostError(Exception):
@@ -91,14 +93,33 @@ class InProcess(Workers):
         """Nothing to release."""
 
 
+@contextmanager
+def one_thread() -> Generator[None]:
+    """Compute on one thread in the block, also with libraries that are first loaded in it.
+
+    Sums over several threads have other bytes.
+    """
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
+    before = {name: os.environ.get(name) for name in ONE_THREAD}
+    os.environ.update(ONE_THREAD)
+    try:
+        with threadpool_limits(1):
+            yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
 def run_task(function: Callable[[Any], Any], shard: Any, worker: str | None = None) -> TaskResult:
     """Run a shard on one thread. A `UserError` is raised; any other error is returned, since a retry may succeed."""
     started = time.process_time()
     result, error = None, None
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(1)
     try:
-        with threadpool_limits(1):
+        with one_thread():
             result = function(shard)
     except UserError:
         raise

@@ -27,7 +27,7 @@ def test_tables_hold_finite_numbers(reference):
         "value_net_median_relative_error", "step_correlation", "step_correlation_low", "step_correlation_high",
     }  # fmt: skip
     tables = sorted((reference / "data" / "tables").rglob("*.csv"))
-    assert len(tables) == 2 * 22 + 1
+    assert len(tables) == 2 * 21 + 1
     for path in tables:
         table = pd.read_csv(path)
         assert len(table) > 0, path

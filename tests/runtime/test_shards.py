@@ -3,6 +3,8 @@
 import os
 import re
 import signal
+import subprocess
+import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -18,6 +20,7 @@ from dpg.runtime.progress import Progress
 from dpg.runtime.seeding import Seed
 from dpg.runtime.shard_cache import open_shard_cache
 from dpg.runtime.shards import MAX_ATTEMPTS, PREFETCH, ShardError, map_shards, open_context
+from dpg.runtime.workers import ONE_THREAD
 
 
 def draw(shard: int) -> tuple[int, float]:
@@ -160,6 +163,24 @@ def test_a_shard_has_one_thread(width, jobs):
     width(jobs)
     run(multiply, [1, 2])  # so that the workers have loaded a BLAS
     assert set(run(threads, range(4))) == {1}
+
+
+def test_a_library_that_a_shard_is_the_first_to_load_has_one_thread():
+    """Stages import PyTorch at its first use: with more threads the first shard would have other bytes."""
+    program = (
+        "import sys\n"
+        "from dpg.runtime.workers import run_task\n"
+        "def count(_):\n    import torch\n    return torch.get_num_threads()\n"
+        "assert 'torch' not in sys.modules\n"
+        "print(run_task(count, None).result)"
+    )
+    environment = {name: value for name, value in os.environ.items() if name not in ONE_THREAD} | {
+        "OMP_NUM_THREADS": "2"
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, encoding="utf-8", check=True
+    )
+    assert done.stdout == "1\n"
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
