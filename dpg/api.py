@@ -113,7 +113,7 @@ def import_agent(path: str | Path, env_id: str | None = None, **options: Any) ->
     from dpg.importing.options import Options
     from dpg.importing.read import import_agent as read
 
-    return read(Path(path), Options(env_id=env_id, **options))
+    return read(Path(path), Options.of(env_id=env_id, **options))
 
 
 def evaluate(policy: Policy, num_episodes: int = 10, seed: int = 0, *, deterministic: bool = False) -> Returns:
@@ -154,13 +154,15 @@ def diagnose(
     `checks` names some, in the place of all. `path` is a snapshot, or what `import_agent` takes with `options`.
 
     Raises:
-        UserError: there is no such tier or check, or the agent cannot be read (see `load_agent`).
+        UserError: there is no such tier or check, no time, or the agent cannot be read (see `load_agent`).
     """
     from dpg.diagnose.catalog import chosen
     from dpg.diagnose.run import diagnose as run
     from dpg.diagnose.tiers import named
 
-    sizes, some = named(tier) if tier else None, chosen(checks)
+    if not minutes > 0:
+        raise UserError(f"minutes = {minutes}: must be more than 0")
+    sizes, some = named(tier) if tier else None, chosen([checks] if isinstance(checks, str) else checks)
     return run(load_agent(path, env_id, **options), Path(path), tier=sizes, minutes=minutes, seed=seed, checks=some)
 
 
@@ -171,12 +173,15 @@ def load_agent(path: str | Path, env_id: str | None = None, **options: Any) -> S
         SnapshotError: the file is not a usable snapshot.
         AgentImportError: the files are no agent of a known kind, are not whole, or do not fit the task.
         EnvError: the task cannot be made, or has other spaces than a snapshot's.
+        UserError: `options` are given for a snapshot.
     """
     file = Path(path)
     layout.make_importable(layout.around(file))
     if file.suffix != ".safetensors" or file.with_suffix(".json").exists():
         return import_agent(file, env_id, **options)
     found = snapshot.load(file)
+    if given := [name for name, value in options.items() if value]:
+        raise UserError(f"{file}: a snapshot has its own settings; {', '.join(given)} cannot be given")
     if env_id is not None:
         found = replace(found, recipe=found.recipe.model_copy(update={"env_id": env_id}))
     recipe, architecture = found.recipe, found.state.architecture

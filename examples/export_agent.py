@@ -57,6 +57,8 @@ def export_agent(
     unit = None if value is None else "raw" if return_std is None else "scaled"
     description = {"format": 2, "env": env, "activation": activation, "obs_clip": obs_clip, "value_unit": unit, **about}
     path = Path(path)
+    if path.suffix not in {".safetensors", ".json"}:  # a name may have a dot: run-0.99
+        path = path.with_name(f"{path.name}.safetensors")
     contents = {name: np.array(array, kinds[name], order="C") for name, array in arrays.items()}
     save_file(contents, path.with_suffix(".safetensors"))
     path.with_suffix(".json").write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")

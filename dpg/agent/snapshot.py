@@ -8,6 +8,7 @@ by iteration (`dpg.runtime.seeding`). Nothing is pickled.
 import json
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -82,12 +83,19 @@ class Snapshot:
         return self.state.iteration
 
     @property
+    def algorithm(self) -> str:
+        """What trained it, in lower case; the recipe's stands for it where its update is not known."""
+        if self.source is None or "policy_update" not in self.lacks:
+            return self.recipe.algorithm
+        return re.sub(r"[^a-z0-9]+", "-", self.source.algorithm.lower())[:30].strip("-") or "unknown"
+
+    @property
     def name(self) -> str:
         """What arrays that belong to it are called: `agent00-iteration00150`."""
         return filename(self.agent, self.iteration).removesuffix(".safetensors")
 
     def __str__(self) -> str:
-        return f"{self.recipe.env_id} {self.recipe.algorithm} agent {self.agent} iteration {self.iteration}"
+        return f"{self.recipe.env_id} {self.algorithm} agent {self.agent} iteration {self.iteration}"
 
 
 def filename(agent: int, iteration: int) -> str:
@@ -112,7 +120,11 @@ def save(snapshot: Snapshot, directory: Path) -> Path:
 
 
 def write(snapshot: Snapshot, path: Path) -> Path:
-    """Write a snapshot; the file appears whole or not at all."""
+    """Write a snapshot; the file appears whole or not at all.
+
+    Raises:
+        SnapshotError: it cannot be written.
+    """
     state = snapshot.state
     if state.size != 1:
         raise ValueError(f"a snapshot holds one agent, not {state.size}")
@@ -136,8 +148,11 @@ def write(snapshot: Snapshot, path: Path) -> Path:
     try:
         partial.write_bytes(to_safetensors(_arrays(state), metadata={"dpg": _to_json(header)}))
         os.replace(partial, path)
+    except OSError as error:
+        raise SnapshotError(f"{path}: cannot be written ({error.strerror})") from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # where nothing can be written there is nothing to remove
+            partial.unlink(missing_ok=True)
     return path
 
 

@@ -1,5 +1,6 @@
 """`dpg diagnose`: what may be wrong with one agent."""
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from dpg.diagnose.run import Diagnosis
+    from dpg.runtime.outputs import Claim
 
 EPILOG = """
 Examples:
@@ -58,15 +60,19 @@ def diagnose(
     Behaviour, value net, gradients and whole updates, each against a rule that is stated. No project is needed.
     """
     from dpg import api
-    from dpg.runtime.errors import UserError
+    from dpg.runtime.outputs import claim
 
-    if output is not None and output.exists():
-        raise UserError(f"--output {output}: already exists; name a new folder, or remove it")
+    claimed = None
     options = {"normalizer": vecnormalize, "no_normalizer": no_normaliser}
-    with stdout_to_stderr():
-        diagnosis = api.diagnose(path, env, minutes=minutes, tier=tier, checks=check or (), seed=seed, **options)
-    if output is not None:
-        write(diagnosis, output)
+    with ExitStack() as stack:
+        if output is not None:
+            _check_new(output)
+            claimed = stack.enter_context(claim(output))
+            _check_new(output)  # another may have written it meanwhile
+        with stdout_to_stderr():
+            diagnosis = api.diagnose(path, env, minutes=minutes, tier=tier, checks=check or (), seed=seed, **options)
+        if claimed is not None:
+            write(diagnosis, claimed)
     if as_json:
         typer.echo(diagnosis.to_json(), nl=False)
         return
@@ -75,17 +81,22 @@ def diagnose(
         typer.echo(f"Written to {output}: index.html to read in a browser, and findings.json.")
 
 
-def write(diagnosis: "Diagnosis", output: Path) -> None:
+def _check_new(output: Path) -> None:
+    from dpg.runtime.errors import UserError
+
+    if output.exists():
+        raise UserError(f"--output {output}: already exists; name a new folder, or remove it")
+
+
+def write(diagnosis: "Diagnosis", claimed: "Claim") -> None:
     """The page and the JSON; the folder appears whole or not at all."""
     from dpg.diagnose import page
-    from dpg.runtime.outputs import claim
 
-    with claim(output) as claimed:
-        [draft] = claimed.drafts
-        draft.mkdir()
-        (draft / "index.html").write_text(page.render(diagnosis), encoding="utf-8")
-        (draft / "findings.json").write_text(diagnosis.to_json(), encoding="utf-8")
-        claimed.publish()
+    [draft] = claimed.drafts
+    draft.mkdir()
+    (draft / "index.html").write_text(page.render(diagnosis), encoding="utf-8")
+    (draft / "findings.json").write_text(diagnosis.to_json(), encoding="utf-8")
+    claimed.publish()
 
 
 def show(diagnosis: "Diagnosis") -> None:

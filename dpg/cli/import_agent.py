@@ -114,6 +114,8 @@ def import_agent(
 def _check(target: Path) -> None:
     if target.suffix != SUFFIX:
         raise UserError(f"--output {target}: must end in {SUFFIX}")
+    if target.is_dir():
+        raise UserError(f"--output {target}: is a folder")
     if not target.parent.is_dir():
         raise UserError(f"--output {target}: there is no folder {target.parent}")
     if target.with_suffix(".json").exists():

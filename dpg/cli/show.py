@@ -54,9 +54,12 @@ def show(
 def facts(agent: "snapshot.Snapshot") -> dict[str, Any]:
     """The contents of a snapshot's header."""
     recipe, architecture = agent.recipe, agent.state.architecture
+    parameters = {"common": recipe.common.model_dump(mode="json")}
+    if "policy_update" not in agent.lacks:
+        parameters[recipe.algorithm] = recipe.config.model_dump(mode="json")
     return {
         "env": recipe.env_id,
-        "algorithm": recipe.algorithm,
+        "algorithm": agent.algorithm,
         "agent": agent.agent,
         "iteration": agent.iteration,
         "iterations": recipe.iterations,
@@ -66,10 +69,7 @@ def facts(agent: "snapshot.Snapshot") -> dict[str, Any]:
         "policy_parameters": architecture.policy_layout.size,
         "value_layers": [architecture.obs_dim, *architecture.value_hidden, 1],
         "value_parameters": architecture.value_layout.size,
-        "parameters": {
-            "common": recipe.common.model_dump(mode="json"),
-            recipe.algorithm: recipe.config.model_dump(mode="json"),
-        },
+        "parameters": parameters,
         "activation": architecture.activation,
         "num_envs": recipe.num_envs,
         "streams": recipe.streams,
@@ -82,16 +82,13 @@ def _facts_table(agent: "snapshot.Snapshot") -> Table:
     known = facts(agent)
     rows = Table(Column(style="bold"), Column(overflow="fold"), box=None, show_header=False, padding=(0, 2, 0, 1))
     rows.add_row("task", known["env"])
-    unknown_update = agent.source.algorithm if agent.source and "policy_update" in agent.lacks else None
-    rows.add_row("algorithm", known["algorithm"] if unknown_update is None else f"{unknown_update}, not redone here")
+    rows.add_row("algorithm", f"{known['algorithm']}{', not redone here' * ('policy_update' in agent.lacks)}")
     rows.add_row("agent", f"{known['agent']}, of seed {known['seed']}")
     rows.add_row("iteration", f"{known['iteration']} of {known['iterations']}, after {known['pairs']:,} pairs")
     for net in ("policy", "value"):
         layers = "-".join(map(str, known[f"{net}_layers"]))
         rows.add_row(net, f"{layers} {known['activation']}, {known[f'{net}_parameters']:,} parameters")
     for section, values in known["parameters"].items():
-        if unknown_update is not None and section != "common":
-            continue  # what stands there in place of settings that are not known
         rows.add_row(section, ", ".join(f"{name} {json.dumps(value)}" for name, value in values.items()))
     if agent.source is not None:
         rows.add_row(

@@ -50,7 +50,7 @@ def watch(
     with stdout_to_stderr():
         policy = api.load_policy(path)
     agent = policy.snapshot
-    target = output or Path(f"{file_name(agent.recipe.env_id)}-{agent.recipe.algorithm}-{path.stem}.gif")
+    target = output or Path(f"{file_name(agent.recipe.env_id)}-{agent.algorithm}-{path.stem}.gif")
     _check(target)
     with Console(stderr=True).status("drawing"), stdout_to_stderr():
         frames, rate, length, return_ = film(policy, seconds, seed, deterministic=deterministic)

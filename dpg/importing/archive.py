@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import re
+import warnings
 import zipfile
 from pathlib import Path
 from pickle import UnpicklingError
@@ -30,6 +31,8 @@ def read(path: Path) -> bytes:
         AgentImportError: there is none, or it is too large.
     """
     try:
+        if path.exists() and not path.is_file():
+            raise AgentImportError(f"{path}: a file is expected")
         if path.stat().st_size > MAX_BYTES:
             raise AgentImportError(f"{path}: has {path.stat().st_size:,} bytes; at most {MAX_BYTES:,} are read")
         return path.read_bytes()
@@ -147,13 +150,18 @@ def tensors(data: bytes, source: str) -> dict[Any, Any]:
         except zipfile.BadZipFile as error:
             raise AgentImportError(f"{source}: not a whole file of PyTorch ({error})") from None
     try:
-        found: object = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what the reader cannot read it also refuses
+            found: object = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except UnpicklingError as error:
         if name := re.search(r"(?:GLOBAL|global|[Cc]lass|[Ff]unction)[ :`']+([\w]+(?:\.[\w]+)+)", str(error)):
             raise UnsafeFileError(
                 f"{source}: names {name[1]}, which tensors have no use for; refused, and nothing of it was run"
             ) from None
-        raise AgentImportError(f"{source}: not a file of tensors ({_first_line(error)})") from None
+        reason = re.search(r"WeightsUnpickler error:\s*(.+)", str(error))
+        raise AgentImportError(
+            f"{source}: not a file of tensors ({reason[1] if reason else _first_line(error)})"
+        ) from None
     except Exception as error:  # a truncated file raises whatever PyTorch's reader does
         raise AgentImportError(f"{source}: not a whole file of PyTorch ({_first_line(error)})") from None
     if not isinstance(found, dict):

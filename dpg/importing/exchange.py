@@ -18,6 +18,7 @@ from dpg.importing.agent import UPDATE_PARTS, Arrays, ForeignAgent, Statistics, 
 from dpg.importing.errors import AgentImportError
 
 SUFFIX = ".safetensors"
+Clip = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Description(BaseModel):
@@ -35,8 +36,8 @@ class Description(BaseModel):
     streams: Literal["reset", "continue"] = "continue"
     time_limit: Literal["bootstrap", "terminal"] = "bootstrap"
     clip_actions: bool = True
-    obs_clip: float | None = None
-    reward_clip: float | None = None
+    obs_clip: Clip | None = None
+    reward_clip: Clip | None = None
     value_unit: Literal["raw", "scaled"] | None = None
     algorithm: str = ""
     library: str = ""
@@ -50,6 +51,11 @@ def read(path: Path, env_id: str | None) -> ForeignAgent:
     Raises:
         AgentImportError: a file is missing or not whole, or the arrays are not those of an agent.
     """
+    if path.suffix == SUFFIX and path.is_file() and not path.with_suffix(".json").exists():
+        raise AgentImportError(
+            f"{path}: no {path.with_suffix('.json').name} beside it, which an exchange file has; "
+            "a snapshot needs no import: name its file itself"
+        )
     content, text = (archive.read(path.with_suffix(suffix)) for suffix in (SUFFIX, ".json"))
     about = describe(text, path.with_suffix(".json"))
     source = str(path.with_suffix(SUFFIX))

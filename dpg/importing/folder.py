@@ -57,15 +57,18 @@ def _model(folder: Path) -> Path:
     checkpoints = {each: int(found["steps"]) for each in models if (found := CHECKPOINT.fullmatch(each.stem))}
     final = [each for each in models if each not in checkpoints and each.stem != "best_model"]
     if len(final) > 1:
-        raise AgentImportError(f"{folder}: holds {', '.join(each.name for each in final)}; name one of them")
+        more = f" and {len(final) - 3} more" if len(final) > 3 else ""
+        raise AgentImportError(f"{folder}: holds {', '.join(each.name for each in final[:3])}{more}; name one of them")
     if final:
         return final[0]
     if checkpoints:
         return max(checkpoints, key=lambda each: checkpoints[each])
     if models:
         return models[0]
+    zips = ", ".join(each.name for each in files if each.suffix == ".zip")
     raise AgentImportError(
-        f"{folder}: holds no agent; a .zip of Stable-Baselines3, a state dictionary or an exchange file"
+        f"{folder}: holds no agent; a .zip of Stable-Baselines3, a state dictionary or an exchange file is expected"
+        + (f" ({zips} is not whole, or something else)" if zips else "")
     )
 
 

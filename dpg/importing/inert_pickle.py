@@ -8,6 +8,7 @@ from what was recorded.
 import io
 import math
 import pickle
+import pickletools
 import reprlib
 from typing import Any, Self
 
@@ -84,11 +85,20 @@ def load(data: bytes, source: str) -> Any:
     if len(data) > MAX_BYTES:
         raise AgentImportError(f"{source}: has {len(data):,} bytes; at most {MAX_BYTES:,} are read")
     try:
+        _check_memo(data, source)
         return _Unpickler(data, source).load()
     except AgentImportError:
         raise
     except Exception as error:  # a broken pickle may raise anything
         raise AgentImportError(f"{source}: not a whole pickle ({type(error).__name__}: {error})") from None
+
+
+def _check_memo(data: bytes, source: str) -> None:
+    """Refuse a pickle that puts an object into a far place of the memo: the reader reserves the memory up to there."""
+    for opcode, argument, _ in pickletools.genops(data):
+        place = int(argument or 0) if opcode.name in {"PUT", "LONG_BINPUT"} else 0
+        if not 0 <= place <= len(data):
+            raise AgentImportError(f"{source}: not a whole pickle (place {place:.6g} of {len(data):,} bytes)")
 
 
 def is_a(node: Any, name: str) -> bool:

@@ -1,13 +1,16 @@
 """What a user says of an agent's files."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import ConfigDict, ValidationError
+from pydantic.dataclasses import dataclass
+
 from dpg.agent.networks import Activation
+from dpg.importing.errors import AgentImportError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Options:
     """What stands in for the files, or overrides what they say; None leaves it to them."""
 
@@ -21,6 +24,23 @@ class Options:
     n_steps: int | None = None
     n_envs: int | None = None
     time_limit: Literal["bootstrap", "terminal"] | None = None
+
+    @classmethod
+    def of(cls, **given: Any) -> "Options":
+        """Checked options; a path may be text.
+
+        Raises:
+            AgentImportError: there is no such option, or it has another value than those allowed.
+        """
+        try:
+            return cls(**given)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = first["loc"][0]
+            if name not in cls.__dataclass_fields__:
+                allowed = ", ".join(cls.__dataclass_fields__)
+                raise AgentImportError(f"{name}: there is no such option; there are {allowed}") from None
+            raise AgentImportError(f"{name} = {first['input']!r:.60}: {first['msg']}") from None
 
     def training(self) -> dict[str, Any]:
         """The fields of `Training` that were given."""

@@ -120,7 +120,7 @@ def _check_policy(data: dict[str, Any], tensors: dict[Any, Any], path: Path) -> 
     policy_class = data.get("policy_class")
     module = policy_class.get("__module__", "") if isinstance(policy_class, dict) else ""
     if module and not str(module).startswith(("stable_baselines3.", "sb3_contrib.")):
-        raise AgentImportError(f"{path}: a policy class of {module}; one of {LIBRARY} is expected")
+        raise AgentImportError(f"{path}: a policy class of {module!s:.60}; one of {LIBRARY} is expected")
 
 
 def _policy_kwargs(data: dict[str, Any]) -> dict[str, Any]:
@@ -133,10 +133,12 @@ def _check_spaces(data: dict[str, Any], arrays: Arrays, path: Path) -> None:
         space = data.get(f"{name}_space")
         kind = str(space.get(":type:", "")) if isinstance(space, dict) else ""
         if not kind.endswith(".Box'>"):
-            raise AgentImportError(f"{path}: the {name} space is {kind or 'not stated'}; a Box of one axis is expected")
+            raise AgentImportError(
+                f"{path}: the {name} space is {kind[:60] or 'not stated'}; a Box of one axis is expected"
+            )
         shape = space.get("_shape", space.get("shape")) if isinstance(space, dict) else None
         if not isinstance(shape, list) or len(shape) != 1 or (size is not None and shape != [size]):
-            raise AgentImportError(f"{path}: the {name} space has the shape {shape}; one axis is expected")
+            raise AgentImportError(f"{path}: the {name} space has the shape {shape!s:.60}; one axis is expected")
 
 
 def _bounds(data: dict[str, Any]) -> tuple[np.ndarray, np.ndarray] | None:
@@ -153,7 +155,7 @@ def _activation(data: dict[str, Any], path: Path) -> Activation:
     named = str(_policy_kwargs(data).get("activation_fn", "Tanh"))
     name = named.rstrip("'>").rpartition(".")[2]
     if name not in ACTIVATIONS:
-        raise AgentImportError(f"{path}: the activation {name}; {', '.join(ACTIVATIONS)} are read")
+        raise AgentImportError(f"{path}: the activation {name:.60}; {', '.join(ACTIVATIONS)} are read")
     return ACTIVATIONS[name]
 
 
@@ -178,13 +180,13 @@ def _moments(algorithm: str, found: sb3_training.Moments | None, data: dict[str,
 
     Those of the value net belong to its loss times a coefficient, which is taken out.
     """
-    coefficient = 1.0 if algorithm == "TRPO" else float(data.get("vf_coef") or 0.0)
+    coefficient = 1.0 if algorithm == "TRPO" else sb3_training.finite(data.get("vf_coef")) or 0.0
     if found is None:
         return {}
     first, second = (networks(each) for each in (found.first, found.second))
     of_value = {name for name in found.first if "value_net" in name}
     moments: dict[str, Adam] = {}
-    if found.known >= of_value and coefficient > 0:
+    if found.known >= of_value and 1e-6 < coefficient < 1e6:
         own = [{name: array / coefficient for name, array in first[1].items()}]
         own.append({name: array / coefficient**2 for name, array in second[1].items()})
         moments["value_adam"] = Adam(own[0], own[1], found.steps)

@@ -2,6 +2,7 @@
 
 import math
 import re
+import reprlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,9 +13,24 @@ from dpg.agent.source import Part
 from dpg.importing.agent import UPDATE_PARTS, Arrays, Training
 from dpg.importing.errors import AgentImportError
 
+SHORT = reprlib.Repr()
 DEFAULT_CLIP = 0.2
-LINEAR = re.compile(r"LinearSchedule\(start=([\d.e+-]+), end=([\d.e+-]+), end_fraction=([\d.e+-]+)\)")
+NUMBER = r"([+-]?\d+\.?\d*(?:[eE][+-]?\d+)?)"
+CONSTANT = re.compile(rf"ConstantSchedule\(val={NUMBER}\)")
+LINEAR = re.compile(rf"LinearSchedule\(start={NUMBER}, end={NUMBER}, end_fraction={NUMBER}\)")
+ZOO_LINEAR = re.compile(rf"lin_{NUMBER}")
+LARGEST = 10**15  # of whole numbers: pairs, and whatever counts them
 DEFAULT_RATES = {"PPO": 3e-4, "TRPO": 1e-3, "A2C": 7e-4}
+
+
+def finite(found: object) -> float | None:
+    """A finite number; None for anything else, and for an integer that no float can hold."""
+    if isinstance(found, bool) or not isinstance(found, int | float):
+        return None
+    try:
+        return float(found) if math.isfinite(found) else None
+    except OverflowError:
+        return None
 
 
 @dataclass(frozen=True)
@@ -32,36 +48,43 @@ class Settings:
         Raises:
             AgentImportError: it is missing, or something else.
         """
-        found = self.data.get(name, default)
-        if isinstance(found, bool) or not isinstance(found, int | float) or not math.isfinite(found):
-            raise AgentImportError(f"{self.source}: {name} = {found!r:.60}: a number is expected")
-        return float(found)
+        given = self.data.get(name, default)
+        if (number := finite(given)) is None:
+            raise AgentImportError(f"{self.source}: {name} = {SHORT.repr(given):.60}: a number is expected")
+        return number
 
-    def whole(self, name: str, default: int | None = None) -> int:
-        """A whole number of the JSON."""
-        return int(self.number(name, default))
+    def whole(self, name: str, default: int | None = None, *, least: int = 0) -> int:
+        """A whole number of the JSON, at least `least`.
+
+        Raises:
+            AgentImportError: it is missing, or something else.
+        """
+        number = self.number(name, default)
+        if not least <= number <= LARGEST or number != int(number):
+            raise AgentImportError(f"{self.source}: {name} = {number:.12g}: a whole number from {least} is expected")
+        return int(number)
 
     def scheduled(self, name: str) -> float | None:
         """A schedule's value where training stopped; None if nothing readable holds it."""
         found, left = self.data.get(name), max(0.0, self.number("_current_progress_remaining", 1.0))
-        if isinstance(found, int | float):
-            return float(found)
+        if (number := finite(found)) is not None:
+            return number
         text = str(found.get("value_schedule", "")) if isinstance(found, dict) else ""
-        if constant := re.fullmatch(r"ConstantSchedule\(val=([\d.e+-]+)\)", text):
+        if constant := CONSTANT.fullmatch(text):
             return float(constant[1])
         if linear := LINEAR.fullmatch(text):
             start, end, fraction = map(float, linear.groups())
-            return end if 1 - left > fraction else start + (1 - left) * (end - start) / fraction
+            return end if 1 - left >= fraction else start + (1 - left) * (end - start) / fraction
         zoo = self.config.get(name)
-        if isinstance(zoo, str) and (falling := re.fullmatch(r"lin_([\d.e+-]+)", zoo)):
+        if isinstance(zoo, str) and (falling := ZOO_LINEAR.fullmatch(zoo)):
             return float(falling[1]) * left
-        return float(zoo) if isinstance(zoo, int | float) else None
+        return finite(zoo)
 
     def group(self, name: str) -> float | None:
         """A setting of the optimiser."""
         groups = self.optimizer.get("param_groups")
         found = groups[0].get(name) if isinstance(groups, list) and groups and isinstance(groups[0], dict) else None
-        return float(found) if isinstance(found, int | float) else None
+        return finite(found)
 
 
 def training(algorithm: str, settings: Settings) -> tuple[Training, tuple[Part, ...], list[str]]:
@@ -70,13 +93,13 @@ def training(algorithm: str, settings: Settings) -> tuple[Training, tuple[Part, 
     Raises:
         AgentImportError: a setting is missing, or not a number.
     """
-    batch = settings.whole("n_steps") * settings.whole("n_envs")
+    timesteps, num_envs = settings.whole("n_steps", least=1), settings.whole("n_envs", least=1)
     describe = {"PPO": _ppo, "TRPO": _trpo, "A2C": _a2c}[algorithm]
-    update, assumed = describe(settings, batch)
+    update, assumed = describe(settings, timesteps * num_envs)
     seed = settings.data.get("seed")
     found = Training(
-        timesteps=settings.whole("n_steps"),
-        num_envs=settings.whole("n_envs"),
+        timesteps=timesteps,
+        num_envs=num_envs,
         gamma=settings.number("gamma"),
         gae_lambda=settings.number("gae_lambda"),
         algorithm="trpo" if algorithm == "TRPO" else "ppo",
@@ -93,7 +116,7 @@ def _value_fit(settings: Settings, batch: int, algorithm: str, epochs: int) -> t
     rate = settings.scheduled("learning_rate") if rate is None else rate
     default = DEFAULT_RATES[algorithm]
     assumed = [] if rate is not None else [f"learning rate {default:g}: the file holds it as a pickle only"]
-    size = min(batch, max(1, settings.whole("batch_size", batch)))
+    size = min(batch, settings.whole("batch_size", batch, least=1))
     eps = settings.group("eps")
     return {
         "value_lr": default if rate is None else rate,
@@ -136,7 +159,7 @@ def _trpo(settings: Settings, batch: int) -> tuple[dict[str, Any], list[str]]:
         "max_kl": settings.number("target_kl"),
         "cg_steps": settings.whole("cg_max_steps"),
         "cg_damping": settings.number("cg_damping"),
-        "fisher_fraction": 1 / max(1, settings.whole("sub_sampling_factor", 1)),
+        "fisher_fraction": 1 / settings.whole("sub_sampling_factor", 1, least=1),
         "backtracks": settings.whole("line_search_max_iter"),
         "accept_ratio": 0.0,
     }, assumed
@@ -166,11 +189,15 @@ def adam(optimizer: dict[Any, Any], parameters: Arrays) -> Moments | None:
     group = groups[0] if isinstance(groups, list) and len(groups) == 1 else None
     if not isinstance(group, dict) or not isinstance(state, dict):
         return None
-    plain = tuple(group.get("betas", ())) == (0.9, 0.999) and not group.get("weight_decay") and not group.get("amsgrad")
+    plain = (
+        group.get("betas") in ((0.9, 0.999), [0.9, 0.999])
+        and not group.get("weight_decay")
+        and not group.get("amsgrad")
+    )
     if not plain or group.get("params") != list(range(len(parameters))):
         return None
     first, second = ({name: np.zeros_like(array) for name, array in parameters.items()} for _ in range(2))
-    steps: set[int] = set()
+    steps: set[float | None] = set()
     known: set[str] = set()
     for index, (name, array) in enumerate(parameters.items()):
         own = state.get(index)
@@ -182,6 +209,8 @@ def adam(optimizer: dict[Any, Any], parameters: Arrays) -> Moments | None:
                 return None
             target[name] = moment.to(torch.float32).numpy().copy()
         known.add(name)
-        steps.add(int(own.get("step", 0)))
-    finite = all(np.isfinite(each).all() for each in (*first.values(), *second.values()))
-    return Moments(first, second, frozenset(known), steps.pop()) if len(steps) == 1 and finite else None
+        step = own.get("step", 0)
+        steps.add(finite(step.item() if isinstance(step, torch.Tensor) and step.numel() == 1 else step))
+    taken = steps.pop() if len(steps) == 1 else None
+    sound = all(np.isfinite(each).all() for each in (*first.values(), *second.values()))
+    return Moments(first, second, frozenset(known), int(taken)) if taken is not None and sound else None

@@ -20,6 +20,10 @@ class MissingOutputError(UserError):
     """An output of an earlier stage is missing; the message says how to make it."""
 
 
+class OutputError(UserError):
+    """An output cannot be written; the message says where and why."""
+
+
 @dataclass(frozen=True)
 class Claim:
     """The exclusive right to write some outputs, each as a draft first."""
@@ -50,6 +54,9 @@ def claim(*targets: Path, waiting: Callable[[], AbstractContextManager[object]] 
 
     Unpublished drafts are removed with the block; those of killed processes before it. `waiting` is entered while
     another process writes.
+
+    Raises:
+        OutputError: nothing can be written beside a target.
     """
     with ExitStack() as stack:
         for target in sorted(targets):  # one order for all processes, so that no two wait for each other
@@ -66,7 +73,10 @@ def _claimed(target: Path, waiting: Callable[[], AbstractContextManager[object]]
             yield
 
     private = _private(target)
-    lock = locks.lock_folder(private, locks.EXCLUSIVE, announced)
+    try:
+        lock = locks.lock_folder(private, locks.EXCLUSIVE, announced)
+    except OSError as error:
+        raise OutputError(f"{target}: cannot be written ({error.strerror})") from error
     try:
         locks.clear(private)
         (private / locks.LOCK).write_text(f"process {os.getpid()} on {platform.node()}", encoding="utf-8")

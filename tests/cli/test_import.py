@@ -12,6 +12,7 @@ from dpg import api
 from dpg.agent.export import export
 from dpg.agent.snapshot import Snapshot, SnapshotError, load, write
 from dpg.cli.app import app
+from dpg.cli.show import facts
 from dpg.envs.make import action_space_of
 from dpg.runtime.errors import UserError
 
@@ -50,6 +51,8 @@ def test_a_snapshot_comes_out_that_show_takes_and_the_same_again(exchange, tmp_p
     [
         (("--output", "mine.zip"), "must end in .safetensors"),
         (("--output", "none/mine.safetensors"), "there is no folder none"),
+        (("--output", "folder.safetensors"), "is a folder"),
+        (("--output", "/proc/mine.safetensors"), "cannot be written"),
         ((), "belongs to an exchange file"),
         (("--no-normaliser",), "has its normaliser inside"),
         (("--env", "Hopper-v5", "-o", "mine.safetensors"), "observations have 4 numbers, in Hopper-v5 11"),
@@ -59,10 +62,35 @@ def test_a_snapshot_comes_out_that_show_takes_and_the_same_again(exchange, tmp_p
 def test_what_cannot_be_is_refused_in_one_line(exchange, tmp_path, monkeypatch, arguments, message):
     """A `UserError` is what the command prints as one line, with exit code 1."""
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder.safetensors").mkdir()
     refused = CliRunner().invoke(app, ["import", str(exchange), *arguments])
     assert isinstance(refused.exception, UserError) and refused.output == ""
     assert message in str(refused.exception) and "\n" not in str(refused.exception)
     assert not (tmp_path / "mine.safetensors").exists()
+
+
+def test_show_names_the_algorithm_of_the_file_and_no_settings_that_are_not_known(exchange, tmp_path):
+    """The recipe of an agent whose update is not known holds a placeholder, which says ppo."""
+    about = exchange.with_suffix(".json")
+    described = json.loads(about.read_text(encoding="utf-8")) | {"algorithm": "../A2C"}
+    about.write_text(json.dumps(described), encoding="utf-8")
+    agent = api.import_agent(exchange)
+    known = facts(agent)
+    assert known["algorithm"] == "a2c" and known["parameters"].keys() == {"common"}
+    assert str(agent) == f"{ENV} a2c agent 0 iteration {agent.iteration}"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"nonsense": 1}, "nonsense: there is no such option; there are env_id, "),
+        ({"activation": "gelu"}, "activation = 'gelu': "),
+        ({"modules": "mine"}, "modules = 'mine': "),
+    ],
+)
+def test_options_from_python_are_checked(exchange, options, message):
+    with pytest.raises(UserError, match=message):
+        api.import_agent(exchange, **options)
 
 
 def test_the_python_api_imports_evaluates_and_keeps(exchange, tmp_path):

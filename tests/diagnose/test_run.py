@@ -4,10 +4,12 @@ import re
 from dataclasses import replace
 
 import pytest
+from typer.testing import CliRunner
 
 from dpg import api
 from dpg.agent import snapshot as snapshots
 from dpg.agent.export import export
+from dpg.cli.app import app
 from dpg.cli.diagnose import write
 from dpg.diagnose.budget import Rates, largest, seconds
 from dpg.diagnose.catalog import CHECKS, chosen
@@ -17,6 +19,7 @@ from dpg.diagnose.tiers import TIERS
 from dpg.envs.errors import EnvError
 from dpg.envs.make import action_space_of
 from dpg.runtime.errors import UserError
+from dpg.runtime.outputs import OutputError, claim
 from dpg.runtime.shards import ExecutionContext
 
 from .conftest import with_recipe
@@ -30,7 +33,8 @@ def file(healthy, tmp_path_factory):
 def test_the_same_tier_gives_the_same_bytes(file, tmp_path, monkeypatch):
     monkeypatch.setenv("DPG_JOBS", "1")
     for name in ("one", "two"):
-        write(api.diagnose(file, tier="xs", checks=["exploration", "gradient agreement"]), tmp_path / name)
+        with claim(tmp_path / name) as claimed:
+            write(api.diagnose(file, tier="xs", checks=["exploration", "gradient agreement"]), claimed)
     for part in ("index.html", "findings.json"):
         assert (tmp_path / "one" / part).read_bytes() == (tmp_path / "two" / part).read_bytes()
     page = (tmp_path / "one" / "index.html").read_text(encoding="utf-8")
@@ -101,3 +105,24 @@ def test_an_agent_of_other_code_is_read_and_says_which_checks_its_files_do_not_a
 def test_updates_that_cannot_move_are_not_called_harmless(healthy, diagnosed):
     for finding in diagnosed(with_recipe(healthy, config={"lr": 0.0}), "updates", "fitted noise").values():
         assert finding.reason.startswith("updates leave the policy where it is")
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_measured(file, tmp_path, monkeypatch):
+    """Minutes of measurement are not to be lost for it."""
+    monkeypatch.setattr(api, "diagnose", lambda *_, **__: pytest.fail("it was measured first"))
+    (tmp_path / "file").touch()
+    refused = CliRunner().invoke(app, ["diagnose", str(file), "-o", str(tmp_path / "file" / "out")])
+    assert isinstance(refused.exception, OutputError)
+    assert str(refused.exception) == f"{tmp_path / 'file' / 'out'}: cannot be written (Not a directory)"
+
+
+def test_a_snapshot_takes_no_options_of_an_import(file):
+    """A normaliser that is named and not read would be a wrong diagnosis."""
+    with pytest.raises(UserError, match="normalizer cannot be given"):
+        api.diagnose(file, tier="xs", normalizer="vecnormalize.pkl")
+
+
+@pytest.mark.parametrize("minutes", [0.0, -1.0, float("nan")])
+def test_minutes_must_be_more_than_none(file, minutes):
+    with pytest.raises(UserError, match="must be more than 0"):
+        api.diagnose(file, minutes=minutes)

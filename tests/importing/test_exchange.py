@@ -137,13 +137,13 @@ def test_a_file_without_its_other_half_or_cut_short_is_refused(write, tmp_path):
     text.write_text("{", encoding="utf-8")
     assert "not valid JSON" in refusal(arrays)
     text.unlink()
-    assert "mine.json: there is no such file" in refusal(arrays)
+    assert "no mine.json beside it" in refusal(arrays)
 
 
 def test_a_snapshot_is_no_exchange_file(own, tmp_path):
     from dpg.agent import snapshot
 
-    assert "there is no such file" in refusal(snapshot.save(own, tmp_path))
+    assert "a snapshot needs no import" in refusal(snapshot.save(own, tmp_path))
 
 
 def test_arrays_of_other_kinds_are_refused(write, tmp_path):
@@ -153,3 +153,11 @@ def test_arrays_of_other_kinds_are_refused(write, tmp_path):
     assert "w0 must hold finite real numbers" in refusal(tmp_path / "mine.json")
     about = json.loads((tmp_path / "mine.json").read_text(encoding="utf-8"))
     assert about["format"] == 2
+
+
+def test_a_name_with_a_dot_is_kept_whole(write, tmp_path):
+    """Agents of two rates would otherwise be written over each other."""
+    write(tmp_path / "run-0.99")
+    write(tmp_path / "run-0.95.safetensors")
+    found = {path.name for path in tmp_path.iterdir()}
+    assert found == {f"run-{rate}.{suffix}" for rate in ("0.99", "0.95") for suffix in ("safetensors", "json")}

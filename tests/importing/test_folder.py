@@ -85,7 +85,8 @@ def test_any_other_python_tag_is_refused_by_name(tmp_path, tag):
     ("names", "message"),
     [
         (("a.zip", "b.zip"), "holds a.zip, b.zip; name one of them"),
-        (("train_eval_metrics.zip",), "holds no agent"),
+        (("a.zip", "b.zip", "c.zip", "d.zip"), "holds a.zip, b.zip, c.zip and 1 more; name one of them"),
+        (("train_eval_metrics.zip",), "holds no agent; .*train_eval_metrics.zip is not whole, or something else"),
         ((), "holds no agent"),
     ],
 )

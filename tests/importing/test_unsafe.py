@@ -2,6 +2,8 @@
 
 import base64
 import io
+import json
+import os
 import pickle
 import struct
 import zipfile
@@ -15,7 +17,8 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dpg.importing import archive, inert_pickle, normalizer
+from dpg.importing import archive, inert_pickle, normalizer, sb3
+from dpg.importing.agent import snapshot_of
 from dpg.importing.errors import AgentImportError, UnsafeFileError
 from tests.importing.agents import Trained, read, refusal, saved
 
@@ -197,3 +200,44 @@ def test_a_tensor_that_claims_more_numbers_than_its_storage_is_refused(train, re
 @pytest.mark.parametrize("wrong", [torch.tensor([float("nan")]), torch.ones(1, dtype=torch.int64), "text"])
 def test_weights_that_are_no_finite_numbers_are_refused(train, rewritten, wrong):
     refusal(rewritten(train().zip, tensors={"action_net.bias": wrong}), no_normalizer=True)
+
+
+@pytest.mark.parametrize("text", [b"Nr\xff\xff\xff\x7f.", b"Np99999999999\n."])
+def test_a_far_place_in_the_memo_is_refused(text):
+    """The reader would reserve memory up to it: 32 GB for six bytes."""
+    with pytest.raises(AgentImportError, match="not a whole pickle \\(place "):
+        inert_pickle.load(text, "far.pkl")
+
+
+def test_what_is_no_regular_file_is_refused_and_not_waited_for(train, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    assert "a file is expected" in refusal(tmp_path / "pipe", no_normalizer=True)
+    assert "a file is expected" in refusal(train().zip, normalizer=tmp_path / "pipe")
+
+
+def test_tensors_of_another_pickle_are_refused_with_the_reason(train, rewritten, recwarn):
+    """PyTorch's own message advises to read the file without its safe reader."""
+    bad = rewritten(train().zip, members={"policy.pth": pickle.dumps({"a": [1]}, 4)})
+    message = refusal(bad, no_normalizer=True)
+    assert "not a file of tensors (" in message and "weights_only" not in message
+    assert not recwarn.list
+
+
+WRONG = (None, -1, 0, 1.5, 10**400, 1e300, "1.2.3", [], {"value_schedule": "ConstantSchedule(val=1.2.3)"})
+
+
+@pytest.mark.parametrize("algorithm", ["PPO", "TRPO"])
+def test_settings_of_any_kind_are_read_or_refused_and_nothing_else(train, rewritten, monkeypatch, algorithm):
+    """No value of a setting raises anything but a refusal."""
+    path = train(algorithm).zip
+    with zipfile.ZipFile(path) as file:
+        members = {name: file.read(name) for name in file.namelist()}
+    settings = json.loads(members["data"])
+    numbers = [name for name, value in settings.items() if isinstance(value, int | float) or name.startswith("clip")]
+    assert len(numbers) > 10
+    for name in numbers:
+        for value in WRONG:
+            changed = members | {"data": json.dumps(settings | {name: value}).encode()}
+            monkeypatch.setattr(archive, "members", lambda *_, changed=changed: changed)
+            with suppress(AgentImportError):
+                snapshot_of(sb3.read(path, "any", {name: value}, None), ())
