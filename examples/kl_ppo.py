@@ -49,19 +49,18 @@ def surrogate(population, policy, batch, config):
 
 def update_policy(population, batch, config, step):
     """Epochs of Adam steps on minibatches; then beta follows the KL that they led to."""
-    adam = Adam(population.policy_adam, step.lr, config.adam_eps)
+    adam = Adam(population.policy, population.policy_adam, step.lr, config.adam_eps, maximize=True)
     rngs = [(seed / "policy").generator() for seed in step.seeds]
-    theta = torch.from_numpy(population.policy)
     for _ in range(config.epochs):
         for minibatch in batch.minibatches(rngs, config.minibatches):
-            _, gradient = ascent(surrogate, population, theta, minibatch.normalized(), config)
-            theta = adam.descend(theta, -gradient)
-    reached = kl(batch, *distribution(population, theta, batch.obs)).numpy()
+            _, gradient = ascent(surrogate, population, adam.vectors, minibatch.normalized(), config)
+            adam.step(gradient)
+    reached = kl(batch, *distribution(population, adam.vectors, batch.obs)).numpy()
     beta = population.algorithm_state["beta"]
     beta = np.where(reached > config.target_kl * TOLERANCE, beta * ADAPT, beta)
     beta = np.where(reached < config.target_kl / TOLERANCE, beta / ADAPT, beta)
     state = {"beta": beta.astype(np.float32)}
-    return replace(population, policy=theta.numpy(), policy_adam=adam.state, algorithm_state=state)
+    return replace(population, policy=adam.vectors.numpy(), policy_adam=adam.state, algorithm_state=state)
 
 
 def kl(batch, mean, log_std):

@@ -14,7 +14,6 @@ from dpg.learning.adam import Adam
 from dpg.learning.algorithm import Algorithm, ascent
 from dpg.learning.batch import distribution
 from dpg.learning.objectives import surrogate_objective
-from dpg.numerics.pytorch import torch
 from dpg.runtime.fields import NonNegative
 from dpg.runtime.schema import AlgorithmConfig
 
@@ -34,10 +33,10 @@ def surrogate(population, policy, batch, config):
 
 def update_policy(population, batch, config, step):
     """The population after one Adam step on the whole batch."""
-    theta = torch.from_numpy(population.policy)
-    _, gradient = ascent(surrogate, population, theta, batch.normalized(), config)
-    adam = Adam(population.policy_adam, step.lr, config.adam_eps)
-    return replace(population, policy=adam.descend(theta, -gradient).numpy(), policy_adam=adam.state)
+    adam = Adam(population.policy, population.policy_adam, step.lr, config.adam_eps, maximize=True)
+    _, gradient = ascent(surrogate, population, adam.vectors, batch.normalized(), config)
+    adam.step(gradient)
+    return replace(population, policy=adam.vectors.numpy(), policy_adam=adam.state)
 
 
 ALGORITHM = Algorithm(

@@ -38,15 +38,18 @@ def activate(z: Any, activation: Activation) -> Any:
             return xp.where(z > 0, z, xp.expm1(xp.clip(z, None, 0)))
 
 
-def _slope(hidden: Any, activation: Activation) -> Any:
-    """The derivative of the activation where its value is `hidden`."""
+def _before_activation(error: Any, hidden: Any, activation: Activation) -> Any:
+    """`error` times the derivative of the activation where its value is `hidden`."""
+    xp = namespace(hidden)
     match activation:
+        case "tanh" if xp is np:
+            return error * (1 - hidden * hidden)
         case "tanh":
-            return 1 - hidden * hidden
+            return xp.ops.aten.tanh_backward(error, hidden)  # the same in one pass
         case "relu":
-            return hidden > 0
+            return error * (hidden > 0)
         case "elu":
-            return namespace(hidden).where(hidden > 0, 1.0, hidden + 1)
+            return error * xp.where(hidden > 0, 1.0, hidden + 1)
 
 
 def layer_inputs(arrays: Arrays, x: Any, activation: Activation) -> tuple[list[Any], Any]:
@@ -75,7 +78,7 @@ def layer_errors(arrays: Arrays, inputs: list[Any], error: Any, activation: Acti
     """
     errors = [error]
     for index in range(len(inputs) - 1, 0, -1):
-        errors.insert(0, (errors[0] @ arrays[f"w{index}"].mT) * _slope(inputs[index], activation))
+        errors.insert(0, _before_activation(errors[0] @ arrays[f"w{index}"].mT, inputs[index], activation))
     return errors
 
 

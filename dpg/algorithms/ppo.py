@@ -5,8 +5,9 @@ from dataclasses import replace
 from jaxtyping import Float
 
 from dpg.agent import gaussian
+from dpg.agent.networks import Arrays
 from dpg.agent.population import Population
-from dpg.agent.score import Score
+from dpg.agent.score import Likelihood
 from dpg.learning.adam import Adam
 from dpg.learning.algorithm import Algorithm, Step
 from dpg.learning.batch import Batch, distribution
@@ -41,27 +42,27 @@ def update_policy(population: Population, batch: Batch, config: PPOConfig, step:
 
     Every minibatch takes one Adam step up the surrogate; advantages are normalised in each minibatch.
     """
-    adam = Adam(population.policy_adam, step.lr, config.adam_eps)
+    adam = Adam(population.policy, population.policy_adam, step.lr, config.adam_eps, maximize=True)
     rngs = [(seed / "policy").generator() for seed in step.seeds]
-    theta = torch.from_numpy(population.policy)
+    policy = population.architecture.policy_layout.unflatten(adam.vectors)  # views, which every step changes
     with torch.inference_mode():
         for _ in range(config.epochs):
             for minibatch in batch.minibatches(rngs, config.minibatches):
-                theta = adam.descend(theta, -gradient(population, theta, minibatch.normalized(), config))
-    return replace(population, policy=theta.numpy(), policy_adam=adam.state)
+                adam.step(gradient(population, policy, minibatch.normalized(), config))
+    return replace(population, policy=adam.vectors.numpy(), policy_adam=adam.state)
 
 
-def gradient(
-    population: Population, policy: Float[Tensor, "P D"], batch: Batch, config: PPOConfig
-) -> Float[Tensor, "P D"]:
-    """The gradient of `surrogate`: a sum of scores, weighted by its slope in each log-probability.
+def gradient(population: Population, policy: Arrays, batch: Batch, config: PPOConfig) -> Float[Tensor, "P D"]:
+    """The gradient of `surrogate` at the policies of these named arrays.
 
-    By hand, since automatic differentiation makes an update a quarter to a half slower, even of the slope alone.
+    It is a sum of scores, weighted by the slope of `surrogate` in each log-probability: by hand, since automatic
+    differentiation makes an update a quarter to a half slower, even of the slope alone.
     """
-    score = Score.of(population.architecture, policy, batch.obs, batch.action)
-    total = score.sum(clipped_surrogate_slope(score.log_prob, batch.old_log_prob, batch.advantage, config.clip_eps))
-    # The entropy is sum(log_std) + constant, and log_std lies at the vector's end.
-    total[..., -population.architecture.action_dim :] += config.entropy_coef
+    now = Likelihood.of(population.architecture, policy, batch.obs, batch.action)
+    slope = clipped_surrogate_slope(now.log_prob, batch.old_log_prob, batch.advantage, config.clip_eps)
+    total = now.gradient(slope)
+    if config.entropy_coef:  # the entropy is sum(log_std) + constant, and log_std lies at the vector's end
+        total[..., -population.architecture.action_dim :] += config.entropy_coef
     return total
 
 

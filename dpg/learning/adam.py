@@ -1,10 +1,11 @@
 """Adam (arXiv:1412.6980) on explicit state, for a population of vectors with a learning rate each.
 
 `torch.optim.Adam` holds its state inside and one learning rate a parameter group; a population needs its state to be a
-value, for snapshots, and members with different rates side by side. The arithmetic is PyTorch's.
+value, for snapshots, and members with different rates side by side. The arithmetic is PyTorch's fused kernel.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Float
@@ -23,26 +24,42 @@ def learning_rate(recipe: Recipe, base: float | Sequence[float], population: Pop
 
 
 class Adam:
-    """An Adam optimiser at work on (P, D) vectors; `state` is its state as a value."""
+    """An Adam optimiser at work on (P, D) vectors: `vectors`, its own copy, change in place with every step."""
 
-    def __init__(self, state: AdamState, lr: Float[np.ndarray, " P"], eps: float) -> None:
+    def __init__(
+        self,
+        vectors: Float[np.ndarray, "P D"],
+        state: AdamState,
+        lr: Float[np.ndarray, " P"],
+        eps: float,
+        *,
+        maximize: bool = False,
+    ) -> None:
+        self.vectors = torch.from_numpy(vectors.copy())
         self._first = torch.from_numpy(state.first.copy())
         self._second = torch.from_numpy(state.second.copy())
-        self._steps = state.steps
-        self._lr = torch.from_numpy(lr.astype(np.float32))[:, None]
-        self._eps = eps
+        self._steps = torch.tensor(float(state.steps))
+        # The kernel takes one rate: neighbours of one rate share a call.
+        bounds = [0, *(np.flatnonzero(np.diff(lr)) + 1).tolist(), len(lr)]
+        self._runs = [(slice(start, stop), float(lr[start])) for start, stop in pairwise(bounds)]
+        self._options = {
+            "eps": eps,
+            "maximize": maximize,
+            "beta1": BETA1,
+            "beta2": BETA2,
+            "weight_decay": 0.0,
+            "amsgrad": False,
+        }
 
-    def descend(self, vectors: Float[Tensor, "P D"], gradient: Float[Tensor, "P D"]) -> Float[Tensor, "P D"]:
-        """The vectors after one step against `gradient`."""
+    def step(self, gradient: Float[Tensor, "P D"]) -> None:
+        """Move `vectors` one step against `gradient`, or along it to `maximize`."""
         self._steps += 1
-        self._first.lerp_(gradient, 1 - BETA1)
-        self._second.mul_(BETA2).addcmul_(gradient, gradient, value=1 - BETA2)
-        root = (1 - BETA2**self._steps) ** 0.5
-        # m / (1 - beta1^t) / (sqrt(v) / root + eps), with both bias corrections taken out of the long vectors
-        step = self._first / self._second.sqrt().add_(self._eps * root)
-        return vectors - step.mul_(self._lr * (root / (1 - BETA1**self._steps)))
+        for rows, lr in self._runs:
+            tensors = ([each[rows]] for each in (self.vectors, gradient, self._first, self._second))
+            # What `torch.optim.adam.adam` calls when it is fused, after checks that take as long.
+            torch._fused_adam_(*tensors, [], [self._steps], lr=lr, **self._options)  # pyright: ignore
 
     @property
     def state(self) -> AdamState:
         """The moments and the number of steps, to go on from."""
-        return AdamState(self._first.numpy().copy(), self._second.numpy().copy(), self._steps)
+        return AdamState(self._first.numpy().copy(), self._second.numpy().copy(), int(self._steps))

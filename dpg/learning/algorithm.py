@@ -12,10 +12,10 @@ An algorithm is one module with a value `ALGORITHM`:
         return surrogate_objective(log_prob(mean, log_std, batch.action), batch.old_log_prob, batch.advantage)
 
     def update_policy(population, batch, config, step):
-        theta = torch.from_numpy(population.policy)
-        _, gradient = ascent(surrogate, population, theta, batch.normalized(), config)
-        adam = Adam(population.policy_adam, step.lr, config.adam_eps)
-        return replace(population, policy=adam.descend(theta, -gradient).numpy(), policy_adam=adam.state)
+        adam = Adam(population.policy, population.policy_adam, step.lr, config.adam_eps, maximize=True)
+        _, gradient = ascent(surrogate, population, adam.vectors, batch.normalized(), config)
+        adam.step(gradient)
+        return replace(population, policy=adam.vectors.numpy(), policy_adam=adam.state)
 
     ALGORITHM = Algorithm(
         name="vanilla", label="Policy gradient", config_type=VanillaConfig,

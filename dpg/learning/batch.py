@@ -122,10 +122,9 @@ class Batch:
         """One epoch: every pair once, in `count` parts of (nearly) equal size, shuffled for each agent by its own."""
         order = np.stack([rng.permutation(self.obs.shape[1]) for rng in rngs])
         shuffled = self.subset(torch.from_numpy(order))
-        pieces = {name: getattr(shuffled, name).tensor_split(count, dim=1) for name in PER_PAIR}
-        for index in range(count):
-            parts = {name: piece[index] for name, piece in pieces.items()}
-            yield type(self)(**parts, old_log_std=self.old_log_std)
+        pieces = zip(*(getattr(shuffled, name).tensor_split(count, dim=1) for name in PER_PAIR), strict=True)
+        for parts in pieces:
+            yield type(self)(**dict(zip(PER_PAIR, parts, strict=True)), old_log_std=self.old_log_std)
 
     def parts(self, pairs_at_once: int) -> Iterator[Self]:
         """Yield all pairs in order, in chunks; nothing is copied."""

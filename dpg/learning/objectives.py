@@ -14,7 +14,7 @@ def normalize(advantage: Any) -> Any:
     mean = advantage.mean(-1)[..., None]
     centred = advantage - mean
     std = xp.sqrt((centred * centred).mean(-1))[..., None]
-    return xp.where(std > 1e-6 * xp.abs(mean), centred / (std + 1e-8), centred * 0)
+    return centred / (std + 1e-8) * (std > 1e-6 * xp.abs(mean))
 
 
 def surrogate_objective(log_prob: Any, old_log_prob: Any, advantage: Any) -> Any:
@@ -49,7 +49,7 @@ def value_loss(value: Any, target: Any) -> Any:
 def clipped_value_loss(value: Any, old_value: Any, target: Any, clip: float) -> Any:
     """Mean of max((V - y)^2, (V_clip - y)^2), V_clip = V_old + clip(V - V_old, -c, c) (arXiv:2005.12729, section 3)."""
     xp = namespace(value)
-    clipped = old_value + xp.clip(value - old_value, -clip, clip)
+    clipped = xp.clip(value, old_value - clip, old_value + clip)
     error, clipped_error = value - target, clipped - target
     return xp.maximum(error * error, clipped_error * clipped_error).mean(-1)
 
@@ -62,8 +62,6 @@ def value_slope(value: Any, target: Any) -> Any:
 def clipped_value_slope(value: Any, old_value: Any, target: Any, clip: float) -> Any:
     """The derivative of `clipped_value_loss` with respect to each value: 0 where the clipped error is the larger."""
     xp = namespace(value)
-    change = value - old_value
-    error = value - target
-    clipped_error = old_value + xp.clip(change, -clip, clip) - target
-    followed = (xp.abs(change) <= clip) | (error * error >= clipped_error * clipped_error)
-    return (2 / value.shape[-1]) * error * followed
+    clipped = xp.clip(value, old_value - clip, old_value + clip)
+    error, clipped_error = value - target, clipped - target
+    return (2 / value.shape[-1]) * error * (xp.abs(error) >= xp.abs(clipped_error))

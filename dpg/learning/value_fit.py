@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from dpg.agent import networks
+from dpg.agent.networks import Arrays
 from dpg.agent.population import Population
 from dpg.agent.recipe import Recipe
 from dpg.learning.adam import Adam, learning_rate
@@ -28,14 +29,14 @@ def fit(
     population: Population, batch: Batch, config: AlgorithmConfig, lr: Float[np.ndarray, " P"], seeds: list[Seed]
 ) -> Population:
     """The population after the value epochs of one iteration: phi_i to phi_{i+1}."""
-    adam = Adam(population.value_adam, lr, config.adam_eps)
+    adam = Adam(population.value, population.value_adam, lr, config.adam_eps)
     rngs = [(seed / "value").generator() for seed in seeds]
-    phi = torch.from_numpy(population.value)
+    value = population.architecture.value_layout.unflatten(adam.vectors)  # views, which every step changes
     with torch.inference_mode():
         for _ in range(config.value_epochs):
             for minibatch in batch.minibatches(rngs, config.value_minibatches):
-                phi = adam.descend(phi, gradient(population, phi, minibatch, config))
-    return replace(population, value=phi.numpy(), value_adam=adam.state)
+                adam.step(gradient(population, value, minibatch, config))
+    return replace(population, value=adam.vectors.numpy(), value_adam=adam.state)
 
 
 def loss(
@@ -49,12 +50,8 @@ def loss(
     return clipped_value_loss(value, batch.value, batch.value_target, config.value_clip)
 
 
-def gradient(
-    population: Population, value_vector: Float[Tensor, "P Dv"], batch: Batch, config: AlgorithmConfig
-) -> Float[Tensor, "P Dv"]:
-    """The gradient of `loss`, back-propagated from its slope in each value."""
-    layout = population.architecture.value_layout
-    arrays = layout.unflatten(value_vector)
+def gradient(population: Population, arrays: Arrays, batch: Batch, config: AlgorithmConfig) -> Float[Tensor, "P Dv"]:
+    """The gradient of `loss` at the value nets of these named arrays, back-propagated from its slope in each value."""
     inputs, output = networks.layer_inputs(arrays, batch.obs, population.architecture.activation)
     value = output[..., 0]
     if config.value_clip is None:
@@ -62,4 +59,4 @@ def gradient(
     else:
         slope = clipped_value_slope(value, batch.value, batch.value_target, config.value_clip)
     errors = networks.layer_errors(arrays, inputs, slope[..., None], population.architecture.activation)
-    return layout.flatten(networks.gradient(inputs, errors))
+    return population.architecture.value_layout.flatten(networks.gradient(inputs, errors))

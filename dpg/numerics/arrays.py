@@ -8,11 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from dpg.numerics.pytorch import torch
+
 
 def namespace(array: Any) -> Any:
     """`numpy` for NumPy arrays and `torch` for tensors."""
-    if isinstance(array, np.ndarray):
-        return np
-    import torch  # late: the probes act and measure in NumPy alone, and never pay for this import
-
-    return torch
+    return np if isinstance(array, np.ndarray) else torch

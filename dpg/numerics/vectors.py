@@ -46,11 +46,9 @@ class Layout:
 
     def flatten(self, arrays: dict[str, Any]) -> Any:
         """The vector (..., D) of named arrays (..., *shape)."""
-        pieces = []
-        for name, shape in self.shapes:
-            array = arrays[name]
-            leading = array.shape[: array.ndim - len(shape)]
-            pieces.append(array.reshape(*leading, prod(shape)))
+        name, shape = self.shapes[0]
+        leading = arrays[name].shape[: arrays[name].ndim - len(shape)]
+        pieces = [arrays[name].reshape(*leading, size) for (name, _), size in zip(self.shapes, self.sizes, strict=True)]
         return namespace(pieces[0]).concat(pieces, -1)
 
 

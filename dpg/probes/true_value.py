@@ -159,33 +159,35 @@ def fit(shard: FitShard, data: Data, stopping: Data, heldout: Data, node: Seed) 
     layout = architecture.value_layout
     mean, std = float(data.returns.mean()), max(float(data.returns.std()), 1e-12)
     obs, target = torch.from_numpy(data.obs), torch.from_numpy(((data.returns - mean) / std).astype(np.float32))
-    vector = best = initial(snapshot, node)
-    adam = Adam(AdamState.zeros(1, layout.size), np.array([shard.fit.lr]), ADAM_EPS)
+    adam = Adam(initial(snapshot, node), AdamState.zeros(1, layout.size), np.array([shard.fit.lr]), ADAM_EPS)
+    best = adam.vectors.clone()
     rng = (node / "minibatches").generator()
     epochs: list[FitEpoch] = []
     best_epoch, best_loss = 0, float("inf")
     for epoch in range(1, shard.fit.max_epochs + 1):
         for rows in minibatches(rng, len(target), shard.fit.minibatch):
-            vector = adam.descend(vector, gradient(architecture, vector, obs[rows], target[rows]))
+            adam.step(gradient(architecture, adam.vectors, obs[rows], target[rows]))
         losses = [
-            float(np.mean((predict(architecture, vector[0].numpy(), part.obs) - (part.returns - mean) / std) ** 2))
+            float(
+                np.mean((predict(architecture, adam.vectors[0].numpy(), part.obs) - (part.returns - mean) / std) ** 2)
+            )
             for part in (data, stopping)
         ]
         epochs.append(FitEpoch(**identity(snapshot), epoch=epoch, train_loss=losses[0], stopping_loss=losses[1]))
         if losses[1] < best_loss:
-            best, best_epoch, best_loss = vector, epoch, losses[1]
+            best, best_epoch, best_loss = adam.vectors.clone(), epoch, losses[1]
         elif epoch - best_epoch >= shard.fit.patience:
             break
     value = unstandardized(layout, best[0].numpy(), mean, std)
     return Fitted(value, epochs, quality(snapshot, value, (data, stopping, heldout), len(epochs), best_epoch))
 
 
-def initial(snapshot: Snapshot, node: Seed) -> Float[Tensor, "1 D"]:
+def initial(snapshot: Snapshot, node: Seed) -> Float[np.ndarray, "1 D"]:
     """A fresh net of the value net's architecture."""
     architecture = snapshot.state.architecture
     sizes = (architecture.obs_dim, *architecture.value_hidden, 1)
     arrays = networks.init_mlp((node / "init").generator(), sizes, "orthogonal", np.sqrt(2), 1.0)
-    return torch.from_numpy(architecture.value_layout.flatten(arrays)[None])
+    return architecture.value_layout.flatten(arrays)[None]
 
 
 def minibatches(rng: np.random.Generator, pairs: int, size: int) -> Iterator[Tensor]:

@@ -117,10 +117,11 @@ def test_the_gradient_is_the_derivative_of_the_objective(population, batch, make
     noise = torch.randn(population.policy.shape, generator=torch.Generator().manual_seed(0))
     theta = torch.from_numpy(population.policy) + distance * noise
     _, expected = ascent(ppo.surrogate, population, theta, batch.normalized(), config)
-    found = ppo.gradient(population, theta, batch.normalized(), config)
+    arrays = population.architecture.policy_layout.unflatten(theta)
+    found = ppo.gradient(population, arrays, batch.normalized(), config)
     np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-4, atol=1e-6)
     unclipped = config.model_copy(update={"clip_eps": float("inf")})
     differs = not np.allclose(
-        ppo.gradient(population, theta, batch.normalized(), unclipped).numpy(), expected, atol=1e-3
+        ppo.gradient(population, arrays, batch.normalized(), unclipped).numpy(), expected, atol=1e-3
     )
     assert differs == (distance > 0)  # clipping is at work away from the old policy: the check could fail

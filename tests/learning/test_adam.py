@@ -40,36 +40,38 @@ def by_torch(start: torch.Tensor, gradients: list[torch.Tensor]) -> np.ndarray:
 
 
 def test_steps_are_torchs_with_a_learning_rate_for_each_member(start, gradients):
-    adam, vectors = Adam(AdamState.zeros(MEMBERS, SIZE), LR, EPS), start
+    adam = Adam(start.numpy(), AdamState.zeros(MEMBERS, SIZE), LR, EPS)
     for steps in range(1, len(gradients) + 1):
-        vectors = adam.descend(vectors, gradients[steps - 1])
-        np.testing.assert_allclose(vectors.numpy(), by_torch(start, gradients[:steps]), rtol=1e-6, atol=1e-7)
-    np.testing.assert_array_equal(vectors[2].numpy(), start[2].numpy())  # learning rate 0
+        adam.step(gradients[steps - 1])
+        np.testing.assert_allclose(adam.vectors.numpy(), by_torch(start, gradients[:steps]), rtol=1e-6, atol=1e-7)
+    np.testing.assert_array_equal(adam.vectors[2].numpy(), start[2].numpy())  # learning rate 0
 
 
 def test_going_on_from_a_state_is_never_having_stopped(start, gradients):
-    straight, vectors = Adam(AdamState.zeros(MEMBERS, SIZE), LR, EPS), start
+    straight = Adam(start.numpy(), AdamState.zeros(MEMBERS, SIZE), LR, EPS)
     for gradient in gradients:
-        vectors = straight.descend(vectors, gradient)
+        straight.step(gradient)
 
-    resumed, state = start, AdamState.zeros(MEMBERS, SIZE)
+    resumed, state = start.numpy(), AdamState.zeros(MEMBERS, SIZE)
     for gradient in gradients:
-        adam = Adam(state, LR, EPS)
-        resumed = adam.descend(resumed, gradient)
-        state = adam.state
+        adam = Adam(resumed, state, LR, EPS)
+        adam.step(gradient)
+        resumed, state = adam.vectors.numpy(), adam.state
     assert state.steps == straight.state.steps == 10
-    np.testing.assert_array_equal(resumed.numpy(), vectors.numpy())
+    np.testing.assert_array_equal(resumed, straight.vectors.numpy())
     np.testing.assert_array_equal(state.second, straight.state.second)
 
 
 def test_states_do_not_change_after_the_fact(start, gradients):
-    """Neither the state that it starts from nor one that it gave: a snapshot would change under its holder."""
+    """Neither what it starts from nor a state that it gave: a snapshot would change under its holder."""
     zero = AdamState.zeros(MEMBERS, SIZE)
-    adam = Adam(zero, LR, EPS)
-    adam.descend(start, gradients[0])
+    vectors = start.numpy().copy()
+    adam = Adam(vectors, zero, LR, EPS)
+    adam.step(gradients[0])
     given = adam.state
     first, second = given.first.copy(), given.second.copy()
-    adam.descend(start, gradients[1])
+    adam.step(gradients[1])
+    np.testing.assert_array_equal(vectors, start.numpy())
     assert not zero.first.any() and not zero.second.any()
     np.testing.assert_array_equal(given.first, first)
     np.testing.assert_array_equal(given.second, second)

@@ -85,6 +85,7 @@ def test_the_gradient_is_the_derivative_of_the_loss(population, batch, make_reci
     config = make_recipe("ppo", config={"value_clip": clip}).config
     noise = torch.randn(population.value.shape, generator=torch.Generator().manual_seed(0))
     phi = (torch.from_numpy(population.value) + distance * noise).requires_grad_()
+    arrays = population.architecture.value_layout.unflatten(phi.detach())
     (expected,) = torch.autograd.grad(value_fit.loss(population, phi, batch, config).sum(), phi)
-    found = value_fit.gradient(population, phi.detach(), batch, config)
+    found = value_fit.gradient(population, arrays, batch, config)
     np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-4, atol=1e-5)
