@@ -11,7 +11,7 @@ from dpg.tables.training import AblationHistory, Record
 from stages.common import entrypoint
 from stages.common.execution import run_stage
 from stages.common.scope import Cell, tables
-from stages.common.training import diverged, log_means, logged, train, write_history
+from stages.common.training import diverged, log_means, logged, rounds, write_history
 
 
 def main(env: str, algorithm: str) -> None:
@@ -31,7 +31,7 @@ def main(env: str, algorithm: str) -> None:
     ) as stage:
         history: list[Record] = []
         try:
-            for results in train(stage, groups, budget.snapshot_every):
+            for results in rounds(stage, groups, budget.snapshot_every):
                 records = list(chain.from_iterable(result.records for result in results))
                 log_means(stage.run, records)
                 history += records

@@ -15,7 +15,6 @@ def main(env: str) -> None:
     params = config.load()
     budget = params.budget.regimes
     groups = campaign.regimes(params, env)
-    every = campaign.tenth_of_training(groups)
     recipe = groups[0].recipe
     task = TaskScope(env, recipe.algorithm)
     with run_stage(
@@ -27,12 +26,11 @@ def main(env: str) -> None:
     ) as stage:
         rows, reasons = [], []
         try:
-            for results in train(stage, groups, every):
-                for result in results:
-                    rates = result.group.rates or ()
-                    for index, record in enumerate(result.records):
-                        timesteps, lr = result.group.recipe.common.timesteps, rates[index % len(rates)]
-                        rows.append(({**task.tags, "timesteps": timesteps, "lr": lr}, record))
+            for result in train(stage, groups):
+                rates = result.group.rates or ()
+                for index, record in enumerate(result.records):
+                    timesteps, lr = result.group.recipe.common.timesteps, rates[index % len(rates)]
+                    rows.append(({**task.tags, "timesteps": timesteps, "lr": lr}, record))
         except DivergenceError as error:  # the agents that everything else is measured on are others
             rows, reasons = [], [diverged(error)]
         (out,) = stage.outputs

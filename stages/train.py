@@ -11,7 +11,7 @@ from dpg.tables.training import History, Record
 from stages.common import entrypoint
 from stages.common.execution import run_stage
 from stages.common.scope import Cell, tables
-from stages.common.training import log_agents, logged, train, write_history
+from stages.common.training import log_agents, logged, rounds, write_history
 
 
 def main(env: str, algorithm: str) -> None:
@@ -32,7 +32,7 @@ def main(env: str, algorithm: str) -> None:
         run, (snapshots, out) = stage.run, stage.outputs
         children = [run.child(f"{cell} agent {agent}", {"agent": str(agent)}) for agent in range(budget.agents)]
         history: list[Record] = []
-        for results in train(stage, groups, budget.snapshot_every):
+        for results in rounds(stage, groups, budget.snapshot_every):
             for result in results:
                 for position, agent in enumerate(result.group.agents):
                     snapshot.save(Snapshot(agent, recipe, result.population.member(position)), snapshots)

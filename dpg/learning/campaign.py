@@ -1,9 +1,9 @@
-"""Training many agents: groups train as populations on parallel workers, some iterations at a time.
+"""Training many agents: groups train as populations on parallel workers, each a chain of shards.
 
 Results depend on the size of the groups, through rounding, but not on other groups or the number of workers.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from dpg.agent.population import Population
@@ -92,33 +92,30 @@ def regimes(params: Params, env: str) -> list[Group]:
     ]
 
 
-def tenth_of_training(groups: Sequence[Group]) -> int:
-    """Iterations in a tenth of the longest training: how often groups without snapshots report progress."""
-    return max(1, max(group.recipe.iterations for group in groups) // 10)
+Run = Callable[
+    [Sequence[TrainingShard], Callable[[TrainedGroup], TrainingShard | None]],
+    Iterator[TrainedGroup],
+]
 
 
-def train(
-    groups: Sequence[Group], every: int, run: Callable[[Sequence[TrainingShard]], Iterable[TrainedGroup]]
-) -> Iterator[list[TrainedGroup]]:
-    """Train all groups to their end, `every` iterations at a time; the first result is iteration 0, before learning.
+def train(groups: Sequence[Group], run: Run, every: int | None = None) -> Iterator[TrainedGroup]:
+    """Train all groups to their ends: results of all at their first stop, then of all at their second, and so on.
 
-    `run` yields `run_shard` of every shard, in order. Groups whose recipe has fewer iterations drop out earlier.
+    `run(shards, then)` yields `run_shard` of chains of shards: those given, and what `then` makes of each result.
+    Groups do not wait for each other. Those with fewer stops drop out earlier.
     """
-    unfinished: dict[int, Population | None] = dict.fromkeys(range(len(groups)))
-    until = 0
-    while unfinished:
-        shards = [
-            TrainingShard(groups[index], population, min(until, groups[index].recipe.iterations))
-            for index, population in unfinished.items()
-        ]
-        results = list(run(shards))
-        yield results
-        unfinished = {
-            index: result.population
-            for index, result in zip(unfinished, results, strict=True)
-            if result.population.iteration < result.group.recipe.iterations
-        }
-        until += every
+
+    def following(trained: TrainedGroup) -> TrainingShard | None:
+        left = [stop for stop in stops(trained.group, every) if stop > trained.population.iteration]
+        return TrainingShard(trained.group, trained.population, left[0]) if left else None
+
+    return run([TrainingShard(group, None, 0) for group in groups], following)
+
+
+def stops(group: Group, every: int | None = None) -> list[int]:
+    """Iterations at which a group's shards end: 0 before learning, then each `every` or tenth, and the last."""
+    end = group.recipe.iterations
+    return [*range(0, end, every or max(1, end // 10)), end]
 
 
 def run_shard(shard: TrainingShard) -> TrainedGroup:

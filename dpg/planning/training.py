@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise, zip_longest
 
 from dpg.learning import campaign
 from dpg.planning.cells import TaskSpec, UntrainedCell
@@ -29,12 +30,12 @@ def regimes(params: Params, task: TaskSpec) -> StageWork:
     """Training over sample sizes and learning rates."""
     groups = campaign.regimes(params, task.env_id)
     cell = UntrainedCell(params, task, groups[0].recipe.algorithm)
-    work = _campaign("regimes", cell, groups, campaign.tenth_of_training(groups))
+    work = _campaign("regimes", cell, groups)
     return replace(work, algorithm=None, rates_of=cell.algorithm)
 
 
 def _campaign(
-    stage: str, cell: UntrainedCell, groups: Sequence[campaign.Group], every: int, kept: int = 0
+    stage: str, cell: UntrainedCell, groups: Sequence[campaign.Group], every: int | None = None, kept: int = 0
 ) -> StageWork:
     """The training of some groups; `kept` snapshots remain."""
     agents = sum(len(group.agents) for group in groups)
@@ -43,24 +44,24 @@ def _campaign(
         stage,
         cell.task.env_id,
         cell.algorithm,
-        training_rounds(groups, every, cell.snapshot_bytes),
+        training_shards(groups, every, cell.snapshot_bytes),
         gathered_bytes=2 * agents * cell.snapshot_bytes + 3 * rows * ROW,
         output_bytes=kept * cell.snapshot_bytes + rows * ROW,
     )
 
 
-def training_rounds(
-    groups: Sequence[campaign.Group], every: int, snapshot_bytes: int
+def training_shards(
+    groups: Sequence[campaign.Group], every: int | None, snapshot_bytes: int
 ) -> tuple[tuple[ShardGroup, ...], ...]:
-    """The rounds of `campaign.train`: all groups by `every` iterations, until each has reached its end.
+    """The shards of `campaign.train`: the first of every group, then the second, until each has reached its end.
 
     In the first round agents collect a stream without learning, which takes time and counts no pairs.
     """
-    rounds = [tuple(_training(group, 0, snapshot_bytes) for group in groups)]
-    for start in range(0, max(group.recipe.iterations for group in groups), every):
-        left = [(group, min(start + every, group.recipe.iterations) - start) for group in groups]
-        rounds.append(tuple(_training(group, count, snapshot_bytes) for group, count in left if count > 0))
-    return tuple(rounds)
+    chains = [
+        [_training(group, stop - start, snapshot_bytes) for start, stop in pairwise([0, *campaign.stops(group, every)])]
+        for group in groups
+    ]
+    return tuple(tuple(filter(None, shards)) for shards in zip_longest(*chains))
 
 
 def _training(group: campaign.Group, iterations: int, snapshot_bytes: int) -> ShardGroup:

@@ -4,10 +4,13 @@ Results come in the shards' order as they become ready, so a reduction neither h
 of workers. Finished shards go to the cache (`dpg.runtime.shard_cache`), from which an interrupted run resumes.
 """
 
-from collections import deque
+from bisect import insort
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, is_dataclass
+from functools import partial
+from heapq import nlargest
+from operator import attrgetter
 from typing import Any, TypeVar
 
 import numpy as np
@@ -23,7 +26,7 @@ Shard = TypeVar("Shard")
 Result = TypeVar("Result")
 
 MAX_ATTEMPTS = 3
-PREFETCH = 3  # shards per worker that are running, or finished before their turn
+PREFETCH = 3  # shards per worker that are running, or finished before their turn: the last of them is the longest
 
 
 class ShardError(UserError):
@@ -74,10 +77,13 @@ def map_shards(
     *,
     progress: Progress,
     work: Callable[[Shard], int],
+    then: Callable[[Result], Shard | None] | None = None,
 ) -> Iterator[Result]:
     """Yield `function(shard)` for every shard, in order; each runs on one thread.
 
-    `work(shard)` is what a shard adds to `progress`, in its unit. A shard that fails is retried on another worker where
+    `work(shard)` is what a shard adds to `progress`, in its unit; shards with more of it start first. With `then`, each
+    shard begins a chain, in which the shard `then(result)` follows on a result: all first results come in order, then
+    all second ones, and so on, and no chain waits for another. A shard that fails is retried on another worker where
     there is a choice, up to `MAX_ATTEMPTS` attempts; a `UserError` is raised at once.
 
     Raises:
@@ -86,23 +92,41 @@ def map_shards(
     # A single shard is not worth a process of its own.
     alone = len(shards) == 1 and isinstance(context.workers, LocalProcesses)
     workers: Workers = InProcess() if alone else context.workers
-    waiting = deque(shards)
-    window: deque[_PendingShard] = deque()
-    while waiting or window:
-        while waiting and len(window) < PREFETCH * workers.width:
-            window.append(_begin(_PendingShard(function, waiting.popleft()), workers, context.cache))
-        head = window[0]
-        if head.cached:
-            _read_cached(head, workers, context)
-        while not head.done:
-            _advance(window, workers, context)
-        window.popleft()
-        amount = work(head.shard)
-        progress.advance(amount, resumed=head.cached)
-        context.usage.shards += 1
-        context.usage.resumed += head.cached
-        context.usage.work[progress.unit] = context.usage.work.get(progress.unit, 0) + amount
-        yield head.result
+    pending = partial(_PendingShard, function)
+    queue = [pending(shard, work(shard), (0, index)) for index, shard in enumerate(shards)]
+    while queue:
+        for due in _due(queue, workers.width):
+            _begin(due, workers, context.cache)
+        head = queue[0]
+        if head.done:
+            yield _take(queue.pop(0), progress, context)
+            continue
+        # In a chain, what follows on a cached result should not wait for its turn.
+        readable = next((each for each in (queue if then else [head]) if each.cached and not each.done), None)
+        for ended in _read_cached(readable, workers, context) if readable else _advance(queue, workers, context):
+            if then and (following := then(ended.result)) is not None:
+                link, index = ended.turn
+                insort(queue, pending(following, work(following), (link + 1, index)), key=attrgetter("turn"))
+
+
+def _due(queue: Sequence["_PendingShard"], width: int) -> list["_PendingShard"]:
+    """The shards to begin, longest first: the next in turn, and one for each worker from what is left to do later.
+
+    So a long shard at the end does not leave the other workers idle, and a bounded number of results wait their turn.
+    """
+    soon, later = queue[: (PREFETCH - 1) * width], queue[(PREFETCH - 1) * width :]
+    room = width - sum(each.begun for each in later)
+    early = nlargest(room, (each for each in later if not each.begun), key=attrgetter("work"))
+    return sorted((each for each in (*soon, *early) if not each.begun), key=attrgetter("work"), reverse=True)
+
+
+def _take(head: "_PendingShard", progress: Progress, context: ExecutionContext) -> Any:
+    """The result of a shard whose turn it is."""
+    progress.advance(head.work, resumed=head.cached)
+    context.usage.shards += 1
+    context.usage.resumed += head.cached
+    context.usage.work[progress.unit] = context.usage.work.get(progress.unit, 0) + head.work
+    return head.result
 
 
 def run_shards(
@@ -125,6 +149,9 @@ class _PendingShard:
 
     function: Callable[[Any], Any]
     shard: Any
+    work: int
+    turn: tuple[int, int]  # its place in its chain, and the chain's among all: the order of results
+    begun: bool = False
     key: str | None = None
     cached: bool = False  # its result is in the cache, from an earlier run
     future: Any = None
@@ -134,30 +161,32 @@ class _PendingShard:
     result: Any = None
 
 
-def _begin(pending: _PendingShard, workers: Workers, cache: ShardCache | None) -> _PendingShard:
+def _begin(pending: _PendingShard, workers: Workers, cache: ShardCache | None) -> None:
+    pending.begun = True
     if cache is not None:
         pending.key = cache.key(pending.function, pending.shard)
         pending.cached = pending.key in cache
     if not pending.cached:
         pending.future = workers.submit(pending.function, pending.shard, avoid=())
-    return pending
 
 
-def _read_cached(pending: _PendingShard, workers: Workers, context: ExecutionContext) -> None:
-    """Read a cached result; recompute one that is damaged."""
+def _read_cached(pending: _PendingShard, workers: Workers, context: ExecutionContext) -> list[_PendingShard]:
+    """Read a cached result, or recompute one that is damaged; returns the shard when it is done."""
     assert context.cache is not None and pending.key is not None
     try:
         pending.result, pending.done = context.cache.get(pending.key), True
     except KeyError:
         pending.cached = False
         pending.future = workers.submit(pending.function, pending.shard, avoid=())
+        return []
+    return [pending]
 
 
-def _advance(window: Sequence[_PendingShard], workers: Workers, context: ExecutionContext) -> None:
-    """Wait until at least one running shard ends, and handle its result."""
-    running = {pending.future: pending for pending in window if pending.future is not None}
+def _advance(queue: Sequence[_PendingShard], workers: Workers, context: ExecutionContext) -> list[_PendingShard]:
+    """Wait until at least one running shard ends, and handle its result; returns the shards that are done now."""
+    running = {pending.future: pending for pending in queue if pending.future is not None}
     if not running:
-        suspect = next(pending for pending in window if pending.suspect and not pending.done)
+        suspect = next(pending for pending in queue if pending.suspect and not pending.done)
         suspect.future = workers.submit(suspect.function, suspect.shard, avoid=())
         running = {suspect.future: suspect}
     try:
@@ -165,7 +194,8 @@ def _advance(window: Sequence[_PendingShard], workers: Workers, context: Executi
     except WorkersLostError as error:
         workers.restart()
         _retry_lost(list(running.values()), f"the worker processes died: {error}", workers)
-        return
+        return []
+    ended: list[_PendingShard] = []
     # Successes first, so that they reach the cache before another shard's last failure is raised.
     for future, outcome in sorted(finished, key=lambda pair: pair[1].error is not None):
         pending = running[future]
@@ -177,6 +207,8 @@ def _advance(window: Sequence[_PendingShard], workers: Workers, context: Executi
         pending.future, pending.done, pending.result = None, True, outcome.result
         if context.cache is not None and pending.key is not None:
             context.cache.put(pending.key, pending.result)
+        ended.append(pending)
+    return ended
 
 
 def _retry_lost(lost: Sequence[_PendingShard], error: str, workers: Workers) -> None:

@@ -35,14 +35,19 @@ def logged(params: Params, recipe: Recipe, budget: BaseModel) -> dict[str, Any]:
     }
 
 
-def train(stage: RunningStage, groups: Sequence[Group], every: int) -> Iterator[list[TrainedGroup]]:
-    """`campaign.train` on the stage's workers, with progress over all rounds."""
+def train(stage: RunningStage, groups: Sequence[Group], every: int | None = None) -> Iterator[TrainedGroup]:
+    """`campaign.train` on the stage's workers, with progress over all groups."""
     with Progress(stage.title, sum(group.num_pairs for group in groups)) as progress:
         work = attrgetter("num_pairs")
-        run = lambda shards: map_shards(  # noqa: E731
-            campaign.run_shard, shards, stage.context, progress=progress, work=work
+        run = lambda shards, then: map_shards(  # noqa: E731
+            campaign.run_shard, shards, stage.context, progress=progress, work=work, then=then
         )
-        yield from campaign.train(groups, every, run)
+        yield from campaign.train(groups, run, every)
+
+
+def rounds(stage: RunningStage, groups: Sequence[Group], every: int) -> Iterator[tuple[TrainedGroup, ...]]:
+    """`train` of groups with the same recipe: the results of all of them at each stop."""
+    return zip(*[train(stage, groups, every)] * len(groups), strict=True)
 
 
 def write_history(kind: type, rows: Sequence[tuple[Mapping[str, Any], Record]], tables: Path) -> pd.DataFrame:

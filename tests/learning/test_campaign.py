@@ -1,5 +1,7 @@
 """Many agents in groups: who trains with whom, and that it changes nothing."""
 
+from operator import attrgetter
+
 import numpy as np
 import pytest
 
@@ -18,10 +20,10 @@ def finish(groups, every=2):
         return list(
             campaign.train(
                 groups,
-                every,
-                lambda shards: map_shards(
-                    campaign.run_shard, shards, context, progress=progress, work=lambda shard: shard.num_pairs
+                lambda shards, then: map_shards(
+                    campaign.run_shard, shards, context, progress=progress, work=attrgetter("num_pairs"), then=then
                 ),
+                every,
             )
         )
 
@@ -36,21 +38,29 @@ def test_agents_and_rates_are_cut_into_groups(recipe):
 
 def test_results_come_at_the_start_every_so_often_and_at_the_end(recipe):
     results = finish(campaign.groups_of(recipe, 3, 2))
-    assert [[each.population.iteration for each in chunk] for chunk in results] == [[0, 0], [2, 2], [3, 3]]
-    iterations = [record.iteration for chunk in results for record in chunk[0].records if record.agent == 0]
-    assert iterations == [0, 1, 2]
-    assert results[-1][1].population.size == 1
+    assert [each.population.iteration for each in results] == [0, 0, 2, 2, 3, 3]
+    assert [record.iteration for each in results for record in each.records if record.agent == 0] == [0, 1, 2]
+    assert results[-1].population.size == 1
+
+
+def test_a_group_reports_ten_times_where_nothing_else_is_asked_for(recipe):
+    (group,) = campaign.groups_of(recipe.model_copy(update={"iterations": 45}), 1, 1)
+    assert campaign.stops(group) == [*range(0, 45, 4), 45]
+    (short,) = campaign.groups_of(recipe, 1, 1)
+    assert campaign.stops(short) == [0, 1, 2, 3]
 
 
 def test_a_group_that_is_done_is_left_out(recipe):
     short = recipe.model_copy(update={"iterations": 1})
     results = finish([*campaign.groups_of(short, 1, 1), *campaign.groups_of(recipe, 1, 1)], every=1)
-    assert [len(chunk) for chunk in results] == [2, 2, 1, 1]
+    assert [(each.group.recipe.iterations, each.population.iteration) for each in results] == [
+        (1, 0), (3, 0), (1, 1), (3, 1), (3, 2), (3, 3),
+    ]  # fmt: skip
 
 
 def test_workers_and_chunks_do_not_change_a_byte(recipe, monkeypatch):
     def last(every):
-        return [each.population for each in finish(campaign.groups_of(recipe, 4, 2), every)[-1]]
+        return [each.population for each in finish(campaign.groups_of(recipe, 4, 2), every)[-2:]]
 
     monkeypatch.setenv("DPG_JOBS", "1")
     alone = last(every=3)
@@ -61,9 +71,9 @@ def test_workers_and_chunks_do_not_change_a_byte(recipe, monkeypatch):
 
 
 def test_a_member_with_its_own_rate_trains_as_an_agent_of_that_rate(recipe):
-    (together,) = finish(campaign.groups_of(recipe, 1, 2, rates=[1e-3, 1e-2]))[-1]
+    together = finish(campaign.groups_of(recipe, 1, 2, rates=[1e-3, 1e-2]))[-1]
     for position, rate in enumerate((1e-3, 1e-2)):
         own = recipe.model_copy(update={"config": recipe.config.model_copy(update={"lr": rate})})
-        (alone,) = finish(campaign.groups_of(own, 1, 1))[-1]
+        alone = finish(campaign.groups_of(own, 1, 1))[-1]
         np.testing.assert_allclose(together.population.policy[position], alone.population.policy[0], atol=1e-4)
     assert np.abs(together.population.policy[0] - together.population.policy[1]).max() > 1e-2

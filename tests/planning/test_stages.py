@@ -1,6 +1,5 @@
 """The work of stages, compared with real campaigns and snapshots."""
 
-from functools import partial
 from itertools import product
 
 import pytest
@@ -9,7 +8,7 @@ from dpg.agent import snapshot
 from dpg.learning import campaign
 from dpg.planning import stages
 from dpg.planning.cells import UntrainedCell, tasks_of
-from dpg.planning.training import training_rounds
+from dpg.planning.training import training_shards
 from dpg.runtime.config import ConfigError
 from tests.pipeline.project import CELL_STAGES
 
@@ -21,8 +20,15 @@ def tasks(params):
     return tasks_of(params)
 
 
-def test_training_has_the_planned_rounds(make_recipe):
+def test_training_has_the_planned_shards(make_recipe):
     """Compared with `campaign.train` itself, with groups that end at different times."""
+
+    def run(shards, then):
+        while shards:
+            results = [campaign.run_shard(shard) for shard in shards]
+            yield from results
+            shards = [shard for shard in map(then, results) if shard]
+
     groups = [
         group
         for timesteps, iterations in ((64, 4), (128, 2))
@@ -31,9 +37,9 @@ def test_training_has_the_planned_rounds(make_recipe):
         )
     ]
     total = sum(group.num_pairs for group in groups)
-    rounds = training_rounds(groups, every=1, snapshot_bytes=0)
-    happened = [len(results) for results in campaign.train(groups, 1, partial(map, campaign.run_shard))]
-    assert [sum(load.count for load in loads) for loads in rounds] == happened
+    rounds = training_shards(groups, every=1, snapshot_bytes=0)
+    happened = [result.population.iteration for result in campaign.train(groups, run, every=1)]
+    assert [stop for stop, loads in enumerate(rounds) for _ in range(sum(load.count for load in loads))] == happened
     assert sum(load.count * load.work["policy_pair"] for loads in rounds[1:] for load in loads) == total
     assert all("policy" not in load.work for load in rounds[0])
 

@@ -19,8 +19,8 @@ from dpg.runtime.local_workers import num_jobs
 from dpg.runtime.progress import Progress
 from dpg.runtime.seeding import Seed
 from dpg.runtime.shard_cache import open_shard_cache
-from dpg.runtime.shards import MAX_ATTEMPTS, PREFETCH, ShardError, map_shards, open_context
-from dpg.runtime.workers import ONE_THREAD
+from dpg.runtime.shards import MAX_ATTEMPTS, PREFETCH, ExecutionContext, ShardError, map_shards, open_context
+from dpg.runtime.workers import ONE_THREAD, InProcess
 
 
 def draw(shard: int) -> tuple[int, float]:
@@ -284,6 +284,88 @@ def test_results_are_not_computed_far_ahead_of_who_takes_them(width, tmp_path):
         assert len(list(results)) == 17
 
 
+class Recorder(InProcess):
+    """This process, as wide as two, with a list of what was submitted."""
+
+    def __init__(self) -> None:
+        self.submitted: list[int] = []
+
+    @property
+    def width(self) -> int:
+        return 2
+
+    def submit(self, function, shard, avoid):
+        self.submitted.append(shard)
+        return super().submit(function, shard, avoid)
+
+
+def test_long_shards_start_before_short_ones_and_results_keep_their_order():
+    """A long one at the end would leave the other workers with nothing to do; the bound on results ahead stays."""
+    works = [3, 1, 2, 4, *[1] * 20, 9, 5, 7]
+    context = ExecutionContext(Recorder())
+    with Progress("test", sum(works), "shards") as progress:
+        results = map_shards(draw, range(len(works)), context, progress=progress, work=works.__getitem__)
+        found = [next(results)]
+        # Four in turn, and the two longest of all others.
+        assert context.workers.submitted == [24, 26, 3, 0, 2, 1]
+        for result in results:
+            found.append(result)
+            assert len(context.workers.submitted) - len(found) <= PREFETCH * 2
+    assert found == [draw(index) for index in range(len(works))]
+
+
+@dataclass(frozen=True)
+class Link:
+    """A shard of a chain, which leaves a trace."""
+
+    folder: str
+    chain: str
+    number: int
+    waits_for: str = ""
+
+    @property
+    def trace(self) -> str:
+        return f"{self.chain}{self.number}"
+
+
+def follow(link: Link) -> Link:
+    end = time.monotonic() + 60
+    while link.waits_for and not Path(link.folder, link.waits_for).exists():
+        if time.monotonic() > end:
+            raise UserError(f"{link.trace} waits for {link.waits_for} in vain")
+        time.sleep(0.01)
+    Path(link.folder, link.trace).touch()
+    return link
+
+
+def next_link(link: Link) -> Link | None:
+    """Four links of a, two of b."""
+    last = {"a": 3, "b": 1}[link.chain]
+    return replace(link, number=link.number + 1, waits_for="") if link.number < last else None
+
+
+def test_no_chain_waits_for_another_and_results_come_link_by_link(width, tmp_path, monkeypatch):
+    """The first of b ends after the third of a; and an interrupted run goes on where it was."""
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    width(2)
+    first = [Link(str(tmp_path), "b", 0, waits_for="a2"), Link(str(tmp_path), "a", 0)]
+
+    def results(cache):
+        with open_context(cache) as context, Progress("test", 6, "shards") as progress:
+            for link in map_shards(follow, first, context, progress=progress, work=lambda link: 1, then=next_link):
+                yield link.trace
+
+    with suppress(InterruptedError), open_shard_cache("train", "a", {}) as cache:
+        assert next(results(cache)) == "b0"
+        raise InterruptedError
+    for trace in tmp_path.glob("a?"):
+        trace.unlink()
+    with open_shard_cache("train", "a", {}) as cache:
+        assert cache.num_results >= 4
+        assert list(results(cache)) == ["b0", "a0", "b1", "a1", "a2", "a3"]
+    assert not Path(tmp_path, "a2").exists()  # it came from the cache
+
+
 def stop_after(count: int, shards: list[Job], cache) -> None:
     """A stage that takes some results and ends."""
     with open_context(cache) as context, Progress("test", len(shards), "shards") as progress:
@@ -299,12 +381,12 @@ def test_a_run_that_goes_on_does_only_what_is_missing(width, tmp_path, monkeypat
     shards = jobs_in(tmp_path)
     with suppress(InterruptedError), open_shard_cache("train", "a", {}) as cache:
         stop_after(3, shards, cache)
-        kept = cache.num_results
+        kept = [cache.key(square, shard) in cache for shard in shards]
         # One in the middle is lost, and one damaged.
         cache.directory.joinpath(f"{cache.key(square, shards[1])}.shard").unlink()
         cache.directory.joinpath(f"{cache.key(square, shards[2])}.shard").write_bytes(b"")
         raise InterruptedError
-    assert kept >= 3
+    assert all(kept[:3])
     before = tries(shards)
     with (
         open_shard_cache("train", "a", {}) as cache,
@@ -314,10 +396,10 @@ def test_a_run_that_goes_on_does_only_what_is_missing(width, tmp_path, monkeypat
         results = list(map_shards(square, shards, context, progress=progress, work=lambda shard: 1))
     check_squares(results)
     assert [after - earlier for after, earlier in zip(tries(shards), before, strict=True)] == [
-        0, 1, 1, *(0 if index < kept else 1 for index in range(3, 7)),
+        0, 1, 1, *(not each for each in kept[3:]),
     ]  # fmt: skip
     assert context.usage.shards == 7
-    assert context.usage.resumed == kept - 2
+    assert context.usage.resumed == sum(kept) - 2
     assert context.usage.work == {"shards": 7}
 
 
