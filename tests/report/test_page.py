@@ -170,8 +170,17 @@ def test_estimators_that_fail_their_calibration_are_named_in_the_summary(materia
 
 def test_costs_add_up(material):
     both = [records.Record("a", cost=RECORD["cost"]), records.Record("b", cost=RECORD["cost"]), records.Record("c")]
-    assert records.total(both) == dict.fromkeys(records.COSTS, 180.0) | {"peak_memory_bytes": 90.0}
+    sums = dict.fromkeys(("pairs", "episodes", "wall_seconds", "core_seconds"), 180.0)
+    assert records.total(both) == sums | {"peak_memory_bytes": 90.0}
     assert "90 s of core time" in render.render(material)
+
+
+def test_the_busy_share_of_a_stage_is_core_time_over_time_and_workers(material):
+    """One of two workers that waits for the other half of the time."""
+    cost = RECORD["cost"] | {"wall_seconds": 60.0, "workers": 2.0}
+    stages = {"a": records.Record("a", cost=cost), "b": records.Record("b", missing="b is missing")}
+    page = render.render(replace(material, records=stages))
+    assert re.search(r'id="run-a".*\n.*<td class="n">75.0%</td>', page)
 
 
 def test_what_ran_on_the_same_machine_is_said_once():

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-COSTS = ("pairs", "episodes", "wall_seconds", "core_seconds", "peak_memory_bytes")
+COSTS = ("pairs", "episodes", "wall_seconds", "core_seconds", "workers", "peak_memory_bytes")
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,11 @@ class Record:
     cost: Mapping[str, float] = field(default_factory=dict[str, float])
     provenance: Mapping[str, str] = field(default_factory=dict[str, str])
     missing: str = ""
+
+    @property
+    def busy(self) -> float:
+        """The share of the stage's time that its workers computed, on average."""
+        return self.cost["core_seconds"] / (self.cost["wall_seconds"] * self.cost["workers"])
 
 
 def read(path: Path, name: str, stage: str, env: str | None = None, algorithm: str | None = None) -> Record:
