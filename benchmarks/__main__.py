@@ -14,11 +14,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks import baselines, gradient, landscape, machine, memory, repro, rollout, training, workers
+from benchmarks import baselines, gradient, landscape, machine, memory, repro, rollout, training, update, workers
 from benchmarks.harness import Cores, Row, Skipped
 
 PARTS: dict[str, Callable[..., Iterator[Row | Skipped]]] = {
     "rollout": rollout.measure,
+    "update": update.measure,
     "training": training.measure,
     "gradient": gradient.measure,
     "baselines": baselines.measure,

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,32 +36,52 @@ def make_gymnasium_vector(env_id: str, num_envs: int) -> VectorEnv:
     )
 
 
-class RawReplay:
-    """The physics of recorded streams and nothing else, one stream after another in one `mjData`.
+@dataclass(frozen=True)
+class Recording:
+    """The actions of the consecutive episodes of one environment, and its last observation where it is known."""
 
-    `mj_step` visits exactly the states of the streams: it starts from each episode's initial state and receives the
-    recorded actions, clipped.
+    seed: Seed
+    episodes: Sequence[np.ndarray]
+    last_obs: np.ndarray | None
+
+
+def recordings(seeds: Sequence[Seed], streams: Streams) -> list[Recording]:
+    """Those of streams. After a termination, `end_obs` has not the last observation."""
+    return [
+        Recording(
+            seed,
+            np.split(streams.action[row], np.flatnonzero(streams.done[row][:-1]) + 1),
+            None if streams.terminated[row, -1] else streams.end_obs[streams.end_at[:, 0] == row][-1],
+        )
+        for row, seed in enumerate(seeds)
+    ]
+
+
+class RawReplay:
+    """The physics of recorded episodes and nothing else, one after another in one `mjData`.
+
+    `mj_step` visits exactly the recorded states: it starts from each episode's initial state and receives the actions,
+    clipped.
 
     Raises:
-        RuntimeError: the replay does not end in the last stream's final state.
+        RuntimeError: the replay of the last recording does not end in its last state.
     """
 
-    def __init__(self, env_id: str, seeds: Sequence[Seed], streams: Streams) -> None:
+    def __init__(self, env_id: str, recorded: Sequence[Recording]) -> None:
         task = TASKS[env_id]
         self._frame_skip = task.frame_skip
-        self._num_pairs = streams.reward.size
+        self._num_pairs = sum(len(actions) for one in recorded for actions in one.episodes)
         self._model = mujoco.MjModel.from_xml_path(str(ASSETS / task.xml_file))
         self._data = mujoco.MjData(self._model)
         low, high = self._model.actuator_ctrlrange.T
         self._episodes: list[tuple[np.ndarray, np.ndarray]] = []
-        for stream, seed in enumerate(seeds):
-            rng, _ = seeding.np_random((seed / "env").integer())
-            ends = np.flatnonzero(streams.done[stream][:-1]) + 1
-            for actions in np.split(np.clip(streams.action[stream].astype(np.float64), low, high), ends):
+        for one in recorded:
+            rng, _ = seeding.np_random((one.seed / "env").integer())
+            for actions in one.episodes:
                 qpos, qvel = task.initial_state(rng, self._model.qpos0, self._model.nv)
-                self._episodes.append((self._start(qpos, qvel), actions))
+                self._episodes.append((self._start(qpos, qvel), np.clip(actions.astype(np.float64), low, high)))
         self.run()
-        self._check(env_id, streams)
+        self._check(env_id, recorded[-1].last_obs)
 
     def run(self) -> int:
         """Replay all episodes; returns the number of pairs."""
@@ -80,11 +101,9 @@ class RawReplay:
         mujoco.mj_getState(self._model, self._data, state, WHOLE_STATE)
         return state
 
-    def _check(self, env_id: str, streams: Streams) -> None:
-        if streams.terminated[-1, -1]:
-            return  # `end_obs` is not the final state after a termination
+    def _check(self, env_id: str, last_obs: np.ndarray | None) -> None:
         # Observations start with the positions, without the horizontal ones.
         skipped = 2 if "Humanoid" in env_id else 1
         positions = self._data.qpos[skipped:]
-        if not np.array_equal(positions, streams.end_obs[-1, : len(positions)]):
-            raise RuntimeError(f"{env_id}: raw mj_step did not visit the states of the streams")
+        if last_obs is not None and not np.array_equal(positions, last_obs[: len(positions)]):
+            raise RuntimeError(f"{env_id}: raw mj_step did not visit the recorded states")

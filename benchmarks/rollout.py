@@ -11,7 +11,7 @@ from gymnasium.spaces import Box
 from gymnasium.vector import VectorEnv
 
 from benchmarks.harness import Cores, Row
-from benchmarks.peers import RawReplay, make_gymnasium_vector
+from benchmarks.peers import RawReplay, make_gymnasium_vector, recordings
 from dpg.agent.acting import Actor
 from dpg.agent.population import Architecture, initialize
 from dpg.envs.make import make_vector
@@ -43,7 +43,7 @@ class RolloutCase:
 
         return {
             "ours": lambda: run(ours).reward.size,
-            "raw mj_step": RawReplay(self.env_id, seeds, run(ours)).run,
+            "raw mj_step": RawReplay(self.env_id, recordings(seeds, run(ours))).run,
             "gymnasium": lambda: run(gymnasium).reward.size,
         }
 
