@@ -33,4 +33,4 @@ class Source(BaseModel):
     assumed: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return " ".join(part for part in (self.algorithm, "by", self.library, self.version) if part)
+        return " ".join(part for part in (self.algorithm or "an agent", "by", self.library, self.version) if part)

@@ -62,7 +62,7 @@ def landscape(
     """
     from rich.console import Console
 
-    from dpg.agent.snapshot import load
+    from dpg.agent.snapshot import load, require
     from dpg.runtime import project
 
     _check_axes(x_range, y_range, grid)
@@ -71,9 +71,11 @@ def landscape(
     timesteps = found.recipe.common.timesteps
     regimes = tuple(sorted(set(update_pairs or [found.recipe.batch_pairs])))
     _check_counts(regimes, timesteps, sorted(fewer or []), pairs, random_norm, output)
+    from dpg.probes.collection import UPDATE_PARTS
     from dpg.probes.landscape import Grid
     from dpg.probes.landscape_plan import LandscapeSpec
 
+    require(found, "a policy update", *UPDATE_PARTS)
     budgets = (*sorted(set(fewer or [])), pairs)
     wanted = LandscapeSpec(Grid(x_range, y_range, grid), regimes, budgets, random_norm, not own_noise, seed)
     with stdout_to_stderr():

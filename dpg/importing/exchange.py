@@ -76,7 +76,7 @@ def read(path: Path, env_id: str | None) -> ForeignAgent:
     return ForeignAgent(
         source=Source(
             files={path.with_suffix(SUFFIX).name: digests[0], path.with_suffix(".json").name: digests[1]},
-            library=about.library or "an exchange file",
+            library=about.library or "an unnamed library",
             version=about.version,
             algorithm=about.algorithm,
             assumed=("its update cannot be redone: an exchange file has neither settings nor optimizer",),

@@ -42,7 +42,10 @@ def import_agent(path: Path, options: Options) -> Snapshot:
     _check_task(agent, options.modules)
     snapshot = snapshot_of(agent, options.modules)
     clip = agent.reward.clip if agent.reward else REWARD_CLIP
-    with threadpool_limits(1):  # several threads are slower on so few observations
+    with (
+        np.errstate(all="ignore"),
+        threadpool_limits(1),
+    ):  # what overflows ends in an error; several threads are slower on so few observations
         return value_unit.settle(snapshot, agent.rewards_scaled, clip, has_statistics=agent.reward is not None)
 
 

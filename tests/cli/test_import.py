@@ -80,6 +80,13 @@ def test_show_names_the_algorithm_of_the_file_and_no_settings_that_are_not_known
     assert str(agent) == f"{ENV} a2c agent 0 iteration {agent.iteration}"
 
 
+def test_a_landscape_of_an_agent_without_an_update_is_refused_before_anything_runs(exchange, tmp_path):
+    write(api.import_agent(exchange), tmp_path / "mine.safetensors")
+    refused = dpg(tmp_path, "landscape", "mine.safetensors")
+    assert refused.stderr.startswith("error: ") and refused.stderr.count("\n") == 1
+    assert "the settings of the policy update, which the agent came without" in refused.stderr
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
