@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ def exchange(make_population, make_recipe, tmp_path: Path) -> Path:
 
 
 def dpg(folder: Path, *arguments: object) -> "subprocess.CompletedProcess[str]":
-    command = ["dpg", *map(str, arguments)]
+    command = [Path(sys.executable).with_name("dpg"), *map(str, arguments)]
     return subprocess.run(command, cwd=folder, capture_output=True, encoding="utf-8", check=False)
 
 
