@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ install_import_hook(
 
 from dpg.agent.population import Architecture, Population, initialize  # noqa: E402
 from dpg.agent.recipe import Recipe  # noqa: E402
+from dpg.learning.batch import Batch  # noqa: E402
 from dpg.runtime.config import Params, load  # noqa: E402
 from dpg.runtime.seeding import Seed  # noqa: E402
 from dpg.streams.rollout import Streams  # noqa: E402
@@ -160,6 +162,22 @@ def make_streams() -> Callable[..., Streams]:
         )
 
     return make
+
+
+@pytest.fixture
+def population(make_population: Callable[..., Population]) -> Population:
+    """Two agents."""
+    return make_population(2)
+
+
+@pytest.fixture
+def of_member() -> Callable[[Batch, int], Batch]:
+    """One agent's part of a batch."""
+
+    def select(batch: Batch, member: int) -> Batch:
+        return Batch(**{field.name: getattr(batch, field.name)[member : member + 1] for field in fields(batch)})
+
+    return select
 
 
 @pytest.fixture(scope="session")

@@ -67,7 +67,7 @@ class ValueBudget(Section):
 
 
 class TrueValueBudget(Section):
-    """Pairs that the true value function is fitted to, and states from which fresh rollouts give a second opinion."""
+    """Pairs that the true value function is fitted to, and states from which fresh rollouts check it."""
 
     pairs: Count
     states: Annotated[int, Field(ge=3)]
