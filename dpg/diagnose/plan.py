@@ -63,8 +63,8 @@ class Plan:
     @property
     def updates(self) -> UpdateGainBudget:
         """Whole updates at the training batch's size."""
-        pairs = (self.snapshot.recipe.batch_pairs,)
-        return UpdateGainBudget(updates=self.tier.updates, update_pairs=pairs, episodes=self.tier.update_episodes)
+        pairs, updates = (self.snapshot.recipe.batch_pairs,), (self.tier.updates,)
+        return UpdateGainBudget(updates=updates, update_pairs=pairs, episodes=self.tier.update_episodes)
 
     def evaluation_jobs(self) -> list[EvaluationJob]:
         """Both ways of acting."""

@@ -145,10 +145,14 @@ def update_gains(cell: UntrainedCell) -> StageWork:
     Pairs are those of the updates and of the held-out batches.
     """
     budget, snapshots, seed = cell.budget.update_gain, cell.snapshots(cell.studied), cell.params.seed
-    count, policy = len(snapshots), np.empty((budget.updates, cell.policy_size), np.float32)
-    none = np.empty(budget.updates)
-    made = update_gain.Updates(policy, none, none, np.empty(budget.updates, np.int64))
-    updates = update_gain.SnapshotUpdates(snapshots[0], dict.fromkeys(budget.update_pairs, made))
+    count = len(snapshots)
+
+    def made(updates: int) -> update_gain.Updates:
+        policy, none = np.empty((updates, cell.policy_size), np.float32), np.empty(updates)
+        return update_gain.Updates(policy, none, none, none.astype(np.int64))
+
+    of_regimes = dict(zip(budget.update_pairs, map(made, budget.updates), strict=True))
+    updates = update_gain.SnapshotUpdates(snapshots[0], of_regimes)
     rewards = update_gain.plan_episodes([updates], budget, seed)
 
     def group(shard: update_gain.UpdateShard) -> ShardGroup:
@@ -162,8 +166,8 @@ def update_gains(cell: UntrainedCell) -> StageWork:
     )
     tests = len(gain_tables.QUANTITIES) * (count + len(cell.studied))
     # The updated policies of all snapshots, until the last episodes are planned.
-    regimes = len(budget.update_pairs)
-    gathered, rows = 2 * count * regimes * policy.nbytes, regimes * (count * budget.updates + tests)
+    gathered = 2 * count * sum(policy.nbytes for policy in updates.policies)
+    rows = count * sum(budget.updates) + len(budget.update_pairs) * tests
     return _probe("update_gain", cell, snapshots, rounds, gathered=gathered, rows=rows, approximate=True)
 
 

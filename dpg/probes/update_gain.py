@@ -1,7 +1,8 @@
 """The gain of whole policy updates in reward, and in the surrogate that they maximise (paper, section 2.3).
 
 From snapshot i, the algorithm's whole update is made from each of K independent batches of N pairs, always from the
-snapshot's own optimiser state. Update k leads from theta_i to theta_i + Delta_k, and gains
+snapshot's own optimiser state. K may differ between regimes: updates from more pairs differ less, and cost more. Update
+k leads from theta_i to theta_i + Delta_k, and gains
 - in reward J(theta_i + Delta_k) - J(theta_i), the mean over whole episodes that both policies run from the same seeds
   (common random numbers). Every update has its own episodes, so that the noise of J(theta_i) is not shared;
 - in the surrogate on its own batch;
@@ -72,22 +73,29 @@ class Updates:
 
 @dataclass(frozen=True)
 class EpisodeShard:
-    """Some updates of all R regimes: update u of each and the snapshot run the same episodes."""
+    """Some updates of all regimes: update u of each and the snapshot run the same episodes.
+
+    Regimes may have different numbers of updates, the first of `policies` the first regime's.
+    """
 
     snapshot: Snapshot
-    policy: Float[np.ndarray, "R U D"]
+    policies: tuple[Float[np.ndarray, "_ D"], ...]
     first_update: int
     episodes: int
     seed: int
 
     @property
+    def num_updates(self) -> tuple[int, ...]:
+        """Updates of every regime."""
+        return tuple(map(len, self.policies))
+
+    @property
     def num_episodes(self) -> int:
-        """Episodes of the snapshot and of every regime together."""
-        regimes, updates = self.policy.shape[:2]
-        return (1 + regimes) * updates * self.episodes
+        """Episodes of the snapshot, as many as of the regime with the most updates, and of every regime."""
+        return (max(self.num_updates) + sum(self.num_updates)) * self.episodes
 
     def __str__(self) -> str:
-        last = self.first_update + self.policy.shape[1] - 1
+        last = self.first_update + max(self.num_updates) - 1
         return f"{self.snapshot}, episodes of updates {self.first_update} to {last}"
 
 
@@ -127,9 +135,9 @@ class SnapshotUpdates:
     regimes: dict[int, Updates]
 
     @property
-    def policy(self) -> Float[np.ndarray, "R K D"]:
+    def policies(self) -> tuple[Float[np.ndarray, "_ D"], ...]:
         """The updated policies of every regime."""
-        return np.stack([updates.policy for updates in self.regimes.values()])
+        return tuple(updates.policy for updates in self.regimes.values())
 
 
 def plan_updates(snapshots: Sequence[Snapshot], budget: UpdateGainBudget, seed: int) -> list[UpdateShard]:
@@ -137,11 +145,11 @@ def plan_updates(snapshots: Sequence[Snapshot], budget: UpdateGainBudget, seed: 
     for snapshot in snapshots:
         require(snapshot, "a policy update", *UPDATE_PARTS)
     shards: list[UpdateShard] = []
-    for snapshot, pairs in product(snapshots, budget.update_pairs):
+    for snapshot, (pairs, updates) in product(snapshots, zip(budget.update_pairs, budget.updates, strict=True)):
         at_once = max(1, min(STREAMS_AT_ONCE, PAIRS_PER_SHARD // (2 * pairs)))
         shards += [
-            UpdateShard(snapshot, pairs, first, min(at_once, budget.updates - first), seed)
-            for first in range(0, budget.updates, at_once)
+            UpdateShard(snapshot, pairs, first, min(at_once, updates - first), seed)
+            for first in range(0, updates, at_once)
         ]
     return shards
 
@@ -178,11 +186,17 @@ def plan_episodes(updates: Sequence[SnapshotUpdates], budget: UpdateGainBudget, 
     """The episodes of all updates, in their order."""
     shards: list[EpisodeShard] = []
     for each in updates:
-        policy = each.policy
-        at_once = max(1, EPISODES_PER_SHARD // ((1 + len(policy)) * budget.episodes))
+        policies = each.policies
+        at_once = max(1, EPISODES_PER_SHARD // ((1 + len(policies)) * budget.episodes))
         shards += [
-            EpisodeShard(each.snapshot, policy[:, first : first + at_once], first, budget.episodes, seed)
-            for first in range(0, policy.shape[1], at_once)
+            EpisodeShard(
+                each.snapshot,
+                tuple(policy[first : first + at_once] for policy in policies),
+                first,
+                budget.episodes,
+                seed,
+            )
+            for first in range(0, max(map(len, policies)), at_once)
         ]
     return shards
 
@@ -190,17 +204,17 @@ def plan_episodes(updates: Sequence[SnapshotUpdates], budget: UpdateGainBudget, 
 def measure_episodes(shard: EpisodeShard) -> Episodes:
     """Run the episodes of a shard: those of the snapshot for every update, then those of every regime's updates."""
     snapshot, recipe = shard.snapshot, shard.snapshot.recipe
-    regimes, updates, parameters = shard.policy.shape
+    updates = max(shard.num_updates)
     node = probe_seed(shard.seed, "update_gain", snapshot) / "reward"
     seeds = [
         [node / f"update={shard.first_update + index}" / f"episode={number}" for number in range(shard.episodes)]
         for index in range(updates)
     ]
-    own = np.repeat(snapshot.state.policy, updates, axis=0)
-    theta = np.concatenate([own, shard.policy.reshape(regimes * updates, parameters)])
+    theta = np.concatenate([np.repeat(snapshot.state.policy, updates, axis=0), *shard.policies])
     population = snapshot.state.select(np.zeros(len(theta), np.int64)).with_policy(theta)
     envs = make_vector(recipe.env_id, min(MAX_ENVS, shard.num_episodes), recipe.modules)
-    result = episodes.run(population, envs, seeds * (1 + regimes), clip_actions=recipe.common.clip_actions)
+    of_regimes = [each for count in shard.num_updates for each in seeds[:count]]
+    result = episodes.run(population, envs, seeds + of_regimes, clip_actions=recipe.common.clip_actions)
     envs.close()
     return result
 
@@ -214,19 +228,19 @@ def gather(
 
 
 def _gains(updates: SnapshotUpdates, results: list[tuple[EpisodeShard, Episodes]]) -> Iterator[Gains]:
-    def rows(name: str) -> np.ndarray:
-        """(1 + R, K, E): the snapshot's first, then every regime's, for each update and episode."""
-        found = [
-            getattr(result, name).reshape(1 + len(updates.regimes), -1, shard.episodes) for shard, result in results
+    def rows(name: str) -> list[np.ndarray]:
+        """The snapshot's (most K, E), then every regime's (K, E)."""
+        parts = [
+            np.split(getattr(result, name), np.cumsum([max(shard.num_updates), *shard.num_updates[:-1]]))
+            for shard, result in results
         ]
-        return np.concatenate(found, axis=1)
+        return [np.concatenate(part) for part in zip(*parts, strict=True)]
 
-    snapshot, return_, length = updates.snapshot, rows("return_"), rows("length")
-    for index, (pairs, some) in enumerate(updates.regimes.items(), 1):
+    snapshot, (before, *returns), (length, *lengths) = updates.snapshot, rows("return_"), rows("length")
+    for (pairs, some), return_, further in zip(updates.regimes.items(), returns, lengths, strict=True):
+        own, count = before[: len(return_)], len(return_)
         norm = np.linalg.norm(some.policy.astype(np.float64) - snapshot.state.policy, axis=-1)
         # An update that did not move gains nothing, although two runs of one policy may differ by rounding.
-        after = np.where(norm[:, None] == 0, return_[0], return_[index])
-        total = (length[0] + length[index]).sum(axis=-1)
-        yield Gains(
-            snapshot, pairs, some.own_gain, some.heldout_gain, some.trajectories, norm, return_[0], after, total
-        )
+        after = np.where(norm[:, None] == 0, own, return_)
+        total = (length[:count] + further).sum(axis=-1)
+        yield Gains(snapshot, pairs, some.own_gain, some.heldout_gain, some.trajectories, norm, own, after, total)

@@ -53,11 +53,21 @@ class UpdateStepBudget(Section):
 
 
 class UpdateGainBudget(Section):
-    """Whole updates from one snapshot in every regime, and the episodes that policies before and after each run."""
+    """Whole updates from one snapshot in each regime, and the episodes that policies before and after each run."""
 
-    updates: Annotated[int, Field(ge=2)]
+    updates: Annotated[tuple[Annotated[int, Field(ge=2)], ...], a_list("[12, 2]"), Field(min_length=1)]
     update_pairs: Sizes
     episodes: Annotated[int, Field(ge=2)]
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if len(self.updates) != len(self.update_pairs):
+            raise mismatch(
+                "updates",
+                list(self.updates),
+                f"must have one number for each of update_pairs ({list(self.update_pairs)})",
+            )
+        return self
 
 
 class ValueBudget(Section):

@@ -43,14 +43,13 @@ def measured(snapshots, wanted, context):
     return list(update_gain.gather(updates, episodes, results))
 
 
-def of_policies(snapshot, policy, regimes=(128, 256)):
-    """Updates to these policies (R, K, D), whose other numbers say nothing."""
-    none = np.zeros(policy.shape[1])
-    made = [update_gain.Updates(each, none, none, none.astype(int)) for each in policy]
+def of_policies(snapshot, policies, regimes=(128, 256)):
+    """Updates to these policies, R of (K, D), whose other numbers say nothing."""
+    made = [update_gain.Updates(each, *np.zeros((2, len(each))), np.zeros(len(each), int)) for each in policies]
     return update_gain.SnapshotUpdates(snapshot, dict(zip(regimes, made, strict=True)))
 
 
-def budget(updates=3, update_pairs=(128, 256), episodes=2) -> UpdateGainBudget:
+def budget(updates=(3, 3), update_pairs=(128, 256), episodes=2) -> UpdateGainBudget:
     return UpdateGainBudget(updates=updates, update_pairs=update_pairs, episodes=episodes)
 
 
@@ -96,7 +95,7 @@ def test_the_gain_on_the_own_batch_is_fitted_to_its_noise(short_steps):
 def long_steps():
     """Sixteen updates that change the return by more than their episodes' noise, and the true changes."""
     agent = stepping(lr=0.05)
-    wanted = budget(16, (2 * T,), 6)
+    wanted = budget((16,), (2 * T,), 6)
     (gains,) = measured([agent.snapshot], wanted, ExecutionContext())
     first, second = update_gain.plan_updates([agent.snapshot], wanted, 0)
     policy = np.concatenate([update_gain.measure_updates(shard).policy for shard in (first, second)])
@@ -182,19 +181,20 @@ def test_updates_do_not_depend_on_how_they_are_cut_into_shards(snapshot):
 
 
 def test_every_update_is_planned_once_in_shards_that_fit(snapshot):
-    wanted = budget(20, (1280, 128_000), 50)
+    wanted = budget((20, 3), (1280, 128_000), 50)
     planned = update_gain.plan_updates([snapshot], wanted, 0)
     small, large = ([shard for shard in planned if shard.update_pairs == pairs] for pairs in (1280, 128_000))
     assert planned == [*small, *large]
-    for shards in (small, large):
-        assert [shard.first_update + index for shard in shards for index in range(shard.num_updates)] == [*range(20)]
+    for shards, count in ((small, 20), (large, 3)):
+        assert [shard.first_update + index for shard in shards for index in range(shard.num_updates)] == [*range(count)]
     assert {shard.num_updates for shard in small} == {8, 4}
     assert {shard.num_updates for shard in large} == {1}
     assert sum(shard.num_pairs for shard in small) == 20 * 2 * 1280
-    policy = np.arange(2 * 20 * 3, dtype=np.float32).reshape(2, 20, 3)
-    parts = update_gain.plan_episodes([of_policies(snapshot, policy)], wanted, 0)
-    np.testing.assert_array_equal(np.concatenate([part.policy for part in parts], axis=1), policy)
-    assert sum(part.num_episodes for part in parts) == 3 * 20 * 50
+    policies = np.split(np.arange(23 * 3, dtype=np.float32).reshape(23, 3), [20])
+    parts = update_gain.plan_episodes([of_policies(snapshot, policies)], wanted, 0)
+    for regime, policy in enumerate(policies):
+        np.testing.assert_array_equal(np.concatenate([part.policies[regime] for part in parts]), policy)
+    assert sum(part.num_episodes for part in parts) == (20 + 20 + 3) * 50
     assert max(part.num_episodes for part in parts) <= update_gain.EPISODES_PER_SHARD
 
 
@@ -203,43 +203,55 @@ def test_every_update_is_planned_once_in_shards_that_fit(snapshot):
 
 def test_regimes_share_the_snapshots_episodes_and_shards_cut_nothing(snapshot):
     """Of a step in the bias of the action: the same episodes, whether updates are run together or apart."""
-    policy = np.repeat(snapshot.state.policy[None], 2, axis=0).repeat(2, axis=1)
-    policy[:, :, -1] += np.array([[0.1, 0.2], [0.3, 0.4]], np.float32)
-    together = update_gain.measure_episodes(EpisodeShard(snapshot, policy, 3, 4, 0)).return_.reshape(3, 2, 4)
-    second = update_gain.measure_episodes(EpisodeShard(snapshot, policy[1:, 1:], 4, 4, 0)).return_.reshape(2, 1, 4)
-    np.testing.assert_allclose(together[[0, 2], 1:], second)
-    assert not np.allclose(together[0, 0], together[0, 1])
+    low, high = np.repeat(snapshot.state.policy[None], 2, axis=0).repeat(2, axis=1)
+    low[:, -1] += np.array([0.1, 0.2], np.float32)
+    high[:, -1] += np.array([0.3, 0.4], np.float32)
+
+    def returns(policies, first):
+        return update_gain.measure_episodes(EpisodeShard(snapshot, policies, first, 4, 0)).return_
+
+    together, fewer = returns((low, high), 3), returns((low, high[:1]), 3)
+    np.testing.assert_allclose(together[[1, 5]], returns((high[1:],), 4))
+    np.testing.assert_allclose(together[:5], fewer)
+    assert not np.allclose(together[0], together[1])
 
 
-def test_results_find_their_place(snapshot):
+@pytest.mark.parametrize(
+    "wanted", [budget((5, 5), episodes=60), budget((5, 2), episodes=60), budget((2, 5), episodes=60)]
+)
+def test_results_find_their_place(snapshot, wanted):
     """Update k of regime r returns 100 r + 10 k + e; the snapshot is before them all."""
-    policy = np.repeat(snapshot.state.policy[None], 2, axis=0).repeat(5, axis=1) + np.float32(1)
-    numbers = np.arange(5.0)
-    made = [update_gain.Updates(policy[r], numbers + r, -numbers, np.arange(5)) for r in range(2)]
-    updates = update_gain.SnapshotUpdates(snapshot, dict(zip((128, 256), made, strict=True)))
-    shards = update_gain.plan_episodes([updates], budget(5, (128, 256), 60), 0)
+    made = {}
+    for regime, (pairs, count) in enumerate(zip(wanted.update_pairs, wanted.updates, strict=True)):
+        policy, numbers = np.repeat(snapshot.state.policy, count, axis=0) + np.float32(1), np.arange(float(count))
+        made[pairs] = update_gain.Updates(policy, numbers + regime, -numbers, np.arange(count))
+    updates = update_gain.SnapshotUpdates(snapshot, made)
+    shards = update_gain.plan_episodes([updates], wanted, 0)
     assert len(shards) > 1
     results = []
     for shard in shards:
-        update = shard.first_update + np.arange(shard.policy.shape[1])
-        value = 100.0 * np.arange(3)[:, None, None] + 10.0 * update[:, None] + np.arange(60.0)
-        results.append(update_gain.Episodes(value.reshape(-1, 60), value.reshape(-1, 60).astype(np.int64)))
+        parts = []
+        for policy, count in enumerate((max(shard.num_updates), *shard.num_updates)):
+            update = shard.first_update + np.arange(count)
+            parts.append(100.0 * policy + 10.0 * update[:, None] + np.arange(60.0))
+        value = np.concatenate(parts)
+        results.append(update_gain.Episodes(value, value.astype(np.int64)))
     low, high = update_gain.gather([updates], shards, results)
-    np.testing.assert_array_equal(low.before, 10.0 * numbers[:, None] + np.arange(60.0))
-    np.testing.assert_array_equal(low.before, high.before)
-    assert np.all(low.difference == 100)
-    assert np.all(high.difference == 200)
-    np.testing.assert_array_equal(high.own_gain, numbers + 1)
-    np.testing.assert_array_equal(high.pairs, (high.before + high.after).sum(axis=1))
+    for gains, count, shift in zip((low, high), wanted.updates, (0, 1), strict=True):
+        numbers = np.arange(float(count))
+        np.testing.assert_array_equal(gains.before, 10.0 * numbers[:, None] + np.arange(60.0))
+        assert np.all(gains.difference == 100 * (1 + shift))
+        np.testing.assert_array_equal(gains.own_gain, numbers + shift)
+        np.testing.assert_array_equal(gains.pairs, (gains.before + gains.after).sum(axis=1))
     assert (low.update_pairs, high.update_pairs) == (128, 256)
 
 
 def test_an_update_that_did_not_move_gains_nothing(snapshot):
     """However two runs of one policy round."""
-    policy = snapshot.state.policy[None].repeat(2, axis=1)
-    policy[0, 1] += np.float32(0.1)
-    updates = of_policies(snapshot, policy, (128,))
-    shards = update_gain.plan_episodes([updates], budget(2, (128,), 3), 0)
+    policy = snapshot.state.policy.repeat(2, axis=0)
+    policy[1] += np.float32(0.1)
+    updates = of_policies(snapshot, [policy], (128,))
+    shards = update_gain.plan_episodes([updates], budget((2,), (128,), 3), 0)
     found = update_gain.Episodes(np.arange(12.0).reshape(4, 3), np.ones((4, 3), int))
     (gains,) = update_gain.gather([updates], shards, [found])
     assert gains.unmoved.tolist() == [True, False]
@@ -254,9 +266,10 @@ def test_one_worker_and_two_find_the_same(snapshot, monkeypatch):
     for jobs in ("1", "2"):
         monkeypatch.setenv("DPG_JOBS", jobs)
         with open_context() as context:
-            found.append(measured([snapshot], budget(), context))
+            found.append(measured([snapshot], budget((3, 2)), context))
     assert [gains.update_pairs for gains in found[0]] == [128, 256]
     for one, two in zip(*found, strict=True):
         for name in ("own_gain", "heldout_gain", "trajectories", "step_norm", "before", "after", "pairs"):
             np.testing.assert_array_equal(getattr(one, name), getattr(two, name))
-    np.testing.assert_array_equal(found[0][0].before, found[0][1].before)
+    low, high = found[0]
+    np.testing.assert_array_equal(low.before[:2], high.before)

@@ -200,6 +200,7 @@ def test_a_missing_key_is_named(raw, name):
         ("scales.laptop.landscape.concentration", [10, 10**7], "must each be less than pairs_per_point"),
         ("landscape.random_range", [1.0, 3.0], "must have 0 among its 7 evenly spaced points"),
         ("scales.laptop.gradient.true_pairs", 5, "must be at least the largest of gradient.sizes"),
+        ("scales.laptop.update_gain.updates", [12, 2], "must have one number for each of update_pairs ([2000])"),
         ("ppo.minibatches", 10**6, "must be at most common.timesteps"),
         ("trpo.value_minibatches", 10**6, "must be at most common.timesteps"),
         ("scales.laptop.regimes.timesteps", [20, 10000], "must each be at least ppo.minibatches (32)"),
@@ -222,6 +223,7 @@ def test_sizes_beyond_an_iteration_must_be_whole_iterations(raw, stage):
 @pytest.mark.parametrize("stage", ["landscape", "update_gain"])
 def test_update_pairs_must_be_whole_iterations(raw, stage):
     timesteps = raw["common"]["timesteps"]
+    raw["scales"]["laptop"]["update_gain"] |= {"update_pairs": [timesteps, 2 * timesteps], "updates": [2, 2]}
     text = message(put(raw, f"scales.laptop.{stage}.update_pairs", [timesteps, timesteps + 1]))
     assert f"scales.laptop.{stage}.update_pairs = {timesteps + 1}: " in text
     assert f"({timesteps})" in text

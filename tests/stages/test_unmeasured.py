@@ -43,7 +43,7 @@ SMALL: dict[str, Any] = {
     "scales.smoke.train": {"agents": 1, "group_size": 1, "iterations": 2, "snapshot_every": 1},
     "scales.smoke.checkpoint": {"fractions": [0.0, 0.5], "curve_every": 1, "eval_episodes": 2},
     "scales.smoke.gradient": {"repeats": 3, "sizes": [T], "true_pairs": 2 * T},
-    "scales.smoke.update_gain": {"updates": 2, "update_pairs": [T], "episodes": 2},
+    "scales.smoke.update_gain": {"updates": [2], "update_pairs": [T], "episodes": 2},
     "scales.smoke.value": {"heldout_pairs": T},
     "scales.smoke.true_value": {"pairs": 3 * T, "states": 3, "rollouts": 2},
     "scales.smoke.baselines": {"repeats": 3, "sizes": [T]},

@@ -31,7 +31,7 @@ def update_gain_checks(seed: int, streams: int) -> list[Check]:
 
 def surrogate_checks(agent: KnownAgent, seed: int, updates: int) -> list[Check]:
     """Updates from few pairs, whose direction is mostly noise."""
-    budget = UpdateGainBudget(updates=updates, update_pairs=(4 * TIMESTEPS,), episodes=2)
+    budget = UpdateGainBudget(updates=(updates,), update_pairs=(4 * TIMESTEPS,), episodes=2)
     (found,) = made(agent, budget, seed).regimes.values()
     step = found.policy.astype(np.float64) - agent.snapshot.state.policy
     gains = {"held-out": found.heldout_gain, "own": found.own_gain}
@@ -44,9 +44,9 @@ def surrogate_checks(agent: KnownAgent, seed: int, updates: int) -> list[Check]:
 def reward_checks(seed: int, updates: int) -> list[Check]:
     """Gains of whole episodes before and after, from the same seeds."""
     agent = stepping(LONG_STEP)
-    budget = UpdateGainBudget(updates=updates, update_pairs=(4 * TIMESTEPS,), episodes=8)
+    budget = UpdateGainBudget(updates=(updates,), update_pairs=(4 * TIMESTEPS,), episodes=8)
     found = made(agent, budget, seed)
-    (policy,) = found.policy
+    (policy,) = found.policies
     shards = update_gain.plan_episodes([found], budget, seed)
     returns = [update_gain.measure_episodes(shard).return_.reshape(2, -1, budget.episodes) for shard in shards]
     before, after = np.concatenate(returns, axis=1).mean(axis=-1)

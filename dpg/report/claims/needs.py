@@ -10,6 +10,7 @@ from dpg.runtime.ids import family
 from dpg.runtime.schema import Params
 
 FEW = 4  # agents that are suggested instead of one, which has no interval
+FEWEST_UPDATES = 2  # suggested for the regime with the most pairs, whose updates differ least
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,19 @@ Need = Callable[[Params], Iterator[Missing]]
 def _of_scale(params: Params, name: str, what: str, value: Any) -> Missing:
     full = f"scales.{params.scale}.{name}"
     return Missing(f"{full}: {what}", {full: value})
+
+
+def _with_size(params: Params, stage: str, name: str, what: str, size: int) -> Missing:
+    """One more size among some of a stage's; of updates, with their number: few where they are from the most pairs."""
+    budget = getattr(params.budget, stage)
+    sizes = sorted({*getattr(budget, name), size})
+    missing = _of_scale(params, f"{stage}.{name}", what, sizes)
+    if stage != "update_gain":
+        return missing
+    updates = dict(zip(budget.update_pairs, budget.updates, strict=True))
+    new = FEWEST_UPDATES if size > max(updates) else max(updates.values())
+    numbers = [updates.get(pairs, new) for pairs in sizes]
+    return Missing(missing.what, {**(missing.changes or {}), f"scales.{params.scale}.update_gain.updates": numbers})
 
 
 def agents(stage: str) -> Need:
@@ -69,7 +83,7 @@ def t_among(stage: str, name: str) -> Need:
     def need(params: Params) -> Iterator[Missing]:
         sizes, t = getattr(getattr(params.budget, stage), name), params.common.timesteps
         if t not in sizes:
-            yield _of_scale(params, f"{stage}.{name}", f"needs T = {t:,}", sorted({*sizes, t}))
+            yield _with_size(params, stage, name, f"needs T = {t:,}", t)
 
     return need
 
@@ -81,8 +95,11 @@ def at_least(stage: str, name: str, factor: int) -> Need:
         found, least = getattr(getattr(params.budget, stage), name), factor * params.common.timesteps
         sizes = found if isinstance(found, tuple) else (found,)
         if max(sizes) < least:
-            value = [*sizes, least] if isinstance(found, tuple) else least
-            yield _of_scale(params, f"{stage}.{name}", f"needs {factor} T = {least:,} or more", value)
+            what = f"needs {factor} T = {least:,} or more"
+            if isinstance(found, tuple):
+                yield _with_size(params, stage, name, what, least)
+            else:
+                yield _of_scale(params, f"{stage}.{name}", what, least)
 
     return need
 

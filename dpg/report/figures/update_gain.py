@@ -50,12 +50,13 @@ def caption(experiment: Experiment) -> str:
     """The caption, with sample sizes."""
     gains, updates, statistics = experiment[AgentsGain], experiment[UpdateGain], experiment.statistics
     regimes = sorted(distinct(gains, "update_pairs"))
-    per_snapshot = updates.groupby(["algorithm", "agent", "iteration", "update_pairs"])["update"].count()
+    per_snapshot = updates.groupby(["update_pairs", "algorithm", "agent", "iteration"])["update"].count()
+    counts = dict.fromkeys(style.span(per_snapshot[pairs]) for pairs in regimes)
     more = f"; open: from {' or '.join(f'{pairs:,}' for pairs in regimes[1:])}" if len(regimes) > 1 else ""
     units = "agents, then their updates" if gains["agents"].max() > 1 else "one agent's updates"
     return (
         "In addition to figures 7 and 8 of the paper, which show one update of one agent: means over "
-        f"{style.span(per_snapshot)} whole updates from each snapshot of {style.span(gains['agents'])} agents, every "
+        f"{' or '.join(counts)} whole updates from each snapshot of {style.span(gains['agents'])} agents, every "
         f"update from fresh pairs of its own (filled: {regimes[0]:,} pairs{more}). Top: what the surrogate gains on "
         "the update's own batch, and on a held-out batch of as many fresh pairs, on one scale; what is missing on the "
         "right was fitted to noise. Bottom: what the reward gains, in percent of the snapshot's return, over "
