@@ -136,7 +136,7 @@ def _dask(width: int) -> Generator[Workers]:
                 start("worker", address, "--nthreads", "1", "--no-nanny")
             with distributed.Client(address, timeout=TIMEOUT_S, set_as_default=False) as client:
                 client.wait_for_workers(width, timeout=TIMEOUT_S)
-            workers = DaskWorkers.connect(address)
+            workers = DaskWorkers(address)
             try:
                 yield workers
             finally:

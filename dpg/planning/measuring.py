@@ -65,7 +65,7 @@ def shares(cells: Sequence[CellName], processes: int) -> list[list[CellName]]:
 def _measured(workers: LocalProcesses, function: Callable[[Any], Measurements], argument: object) -> Measurements:
     """Call a function in a new worker like those of the stages, which imports nothing but the function's own module."""
     try:
-        ((_, done),) = workers.finished([workers.submit(function, argument, avoid=())])
+        ((_, done),) = workers.finished([workers.submit(function, argument)])
     except (UserError, WorkersLostError) as error:
         raise MeasuringError(f"measuring on this machine failed: {error}") from error
     workers.close()

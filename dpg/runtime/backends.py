@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from dpg.runtime.errors import UserError
 from dpg.runtime.local_workers import LocalProcesses, num_jobs
-from dpg.runtime.workers import InProcess, Workers
+from dpg.runtime.workers import Workers
 
 BACKENDS = ("local", "dask")
 
@@ -30,7 +30,7 @@ def open_workers(modules: tuple[str, ...] = ()) -> Generator[Workers]:
         workers = _dask_workers(os.environ.get("DPG_SCHEDULER"), modules)
     else:
         jobs = num_jobs()
-        workers = LocalProcesses(jobs) if jobs > 1 else InProcess()
+        workers = LocalProcesses(jobs) if jobs > 1 else Workers()
     try:
         yield workers
     finally:
@@ -42,4 +42,4 @@ def _dask_workers(address: str | None, modules: tuple[str, ...]) -> Workers:
         from dpg.runtime.dask_workers import DaskWorkers  # heavy, and an optional dependency
     except ImportError as error:
         raise UserError("DPG_BACKEND = 'dask' needs Dask: `python -m pip install -e '.[dask]'` installs it") from error
-    return DaskWorkers.connect(address, modules)
+    return DaskWorkers(address, modules)

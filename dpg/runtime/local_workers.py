@@ -22,23 +22,18 @@ class LocalProcesses(Workers):
     """A pool of processes."""
 
     def __init__(self, width: int) -> None:
-        self._width = width
+        self.width = width
         self._executor = self._start()
-
-    @property
-    def width(self) -> int:
-        """The number of processes."""
-        return self._width
 
     def _start(self) -> loky.ProcessPoolExecutor:
         # Starting these unblocks SIGINT, which `_sigint_blocked` keeps from the workers.
         loky_tracker.ensure_running()
         tracker.ensure_running()
         return loky.ProcessPoolExecutor(
-            self._width, initializer=_start_worker, initargs=(os.getpid(),), env=ONE_THREAD, timeout=None
+            self.width, initializer=_start_worker, initargs=(os.getpid(),), env=ONE_THREAD, timeout=None
         )
 
-    def submit(self, function: Callable[[Any], Any], shard: Any, avoid: Collection[str]) -> Any:  # noqa: ARG002
+    def submit(self, function: Callable[[Any], Any], shard: Any, avoid: Collection[str] = ()) -> Any:  # noqa: ARG002
         """Start on any free process: they are alike."""
         try:
             with _sigint_blocked():
@@ -49,18 +44,15 @@ class LocalProcesses(Workers):
             return lost
 
     def finished(self, futures: Sequence[Any]) -> list[tuple[Any, TaskResult]]:
-        """Successes first; failures once no successes remain."""
+        """Successes first; failures once no successes remain. Lost processes are replaced."""
         done = wait(futures, return_when=FIRST_COMPLETED).done
         succeeded = [future for future in done if future.exception() is None]
         try:
             return [(future, future.result()) for future in succeeded or done]
         except BrokenExecutor as error:
-            raise WorkersLostError(_first_line(error)) from error
-
-    def restart(self) -> None:
-        """Start new processes."""
-        self.close()
-        self._executor = self._start()
+            self.close()
+            self._executor = self._start()
+            raise WorkersLostError((str(error).strip() or type(error).__name__).splitlines()[0]) from error
 
     def close(self) -> None:
         """Kill the processes."""
@@ -104,7 +96,3 @@ def _start_worker(parent: int) -> None:
     if stage is None or stage.pid != parent:
         os._exit(1)
     parent_process.on_exit(stage, lambda: os._exit(1))
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -20,7 +20,7 @@ from dpg.runtime.errors import UserError
 from dpg.runtime.local_workers import LocalProcesses
 from dpg.runtime.progress import Progress
 from dpg.runtime.shard_cache import ShardCache
-from dpg.runtime.workers import THIS_PROCESS, InProcess, TaskResult, Workers, WorkersLostError
+from dpg.runtime.workers import THIS_PROCESS, TaskResult, Workers, WorkersLostError
 
 Shard = TypeVar("Shard")
 Result = TypeVar("Result")
@@ -54,7 +54,7 @@ class Usage:
 class ExecutionContext:
     """Where shards run: on which workers, with which cache, and at what cost so far."""
 
-    workers: Workers = field(default_factory=InProcess)
+    workers: Workers = field(default_factory=Workers)
     cache: ShardCache | None = None
     usage: Usage = field(default_factory=Usage)
 
@@ -91,7 +91,7 @@ def map_shards(
     """
     # A single shard is not worth a process of its own.
     alone = len(shards) == 1 and isinstance(context.workers, LocalProcesses)
-    workers: Workers = InProcess() if alone else context.workers
+    workers = Workers() if alone else context.workers
     pending = partial(_PendingShard, function)
     queue = [pending(shard, work(shard), (0, index)) for index, shard in enumerate(shards)]
     while queue:
@@ -167,7 +167,7 @@ def _begin(pending: _PendingShard, workers: Workers, cache: ShardCache | None) -
         pending.key = cache.key(pending.function, pending.shard)
         pending.cached = pending.key in cache
     if not pending.cached:
-        pending.future = workers.submit(pending.function, pending.shard, avoid=())
+        pending.future = workers.submit(pending.function, pending.shard)
 
 
 def _read_cached(pending: _PendingShard, workers: Workers, context: ExecutionContext) -> list[_PendingShard]:
@@ -177,7 +177,7 @@ def _read_cached(pending: _PendingShard, workers: Workers, context: ExecutionCon
         pending.result, pending.done = context.cache.get(pending.key), True
     except KeyError:
         pending.cached = False
-        pending.future = workers.submit(pending.function, pending.shard, avoid=())
+        pending.future = workers.submit(pending.function, pending.shard)
         return []
     return [pending]
 
@@ -187,12 +187,11 @@ def _advance(queue: Sequence[_PendingShard], workers: Workers, context: Executio
     running = {pending.future: pending for pending in queue if pending.future is not None}
     if not running:
         suspect = next(pending for pending in queue if pending.suspect and not pending.done)
-        suspect.future = workers.submit(suspect.function, suspect.shard, avoid=())
+        suspect.future = workers.submit(suspect.function, suspect.shard)
         running = {suspect.future: suspect}
     try:
         finished = workers.finished(list(running))
     except WorkersLostError as error:
-        workers.restart()
         _retry_lost(list(running.values()), f"the worker processes died: {error}", workers)
         return []
     ended: list[_PendingShard] = []
@@ -220,7 +219,7 @@ def _retry_lost(lost: Sequence[_PendingShard], error: str, workers: Workers) -> 
         if len(lost) == 1 or len(pending.failed_on) < MAX_ATTEMPTS - 1:
             _record_failure(pending, "a process that died", error)
         pending.suspect = len(pending.failed_on) == MAX_ATTEMPTS - 1
-        pending.future = None if pending.suspect else workers.submit(pending.function, pending.shard, avoid=())
+        pending.future = None if pending.suspect else workers.submit(pending.function, pending.shard)
 
 
 def _record_failure(pending: _PendingShard, worker: str, error: str, *, final: bool = False) -> None:

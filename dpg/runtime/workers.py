@@ -1,4 +1,4 @@
-"""What runs shards: the interface of all workers, and this process as the simplest of them.
+"""What runs shards: this process, and the interface of all workers.
 
 There are two engines. Local processes are loky's, which joblib uses too; joblib itself gives up every shard when one
 fails or a process dies, where each should be retried alone. Dask spreads shards over machines (`dpg.runtime.backends`).
@@ -8,7 +8,6 @@ import os
 import sys
 import time
 import traceback
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -40,57 +39,29 @@ class TaskResult:
     final: bool = False  # an error that is not worth another attempt
 
 
-class Workers(ABC):
-    """Processes that run shards. What `submit` returns is an opaque, hashable future."""
+class Workers:
+    """What runs shards. The base class is this process, one shard after another; subclasses have other processes.
 
-    @property
-    @abstractmethod
-    def width(self) -> int:
-        """The number of shards that run at the same time."""
+    What `submit` returns is an opaque, hashable future.
+    """
 
-    @abstractmethod
-    def submit(self, function: Callable[[Any], Any], shard: Any, avoid: Collection[str]) -> Any:
+    width = 1  # shards that run at the same time
+
+    def submit(self, function: Callable[[Any], Any], shard: Any, avoid: Collection[str] = ()) -> Any:  # noqa: ARG002
         """Start `function(shard)`, on a worker outside `avoid` where there is a choice, and return its future."""
+        return partial(run_task, function, shard, THIS_PROCESS)
 
-    @abstractmethod
     def finished(self, futures: Sequence[Any]) -> list[tuple[Any, TaskResult]]:
         """Wait for at least one future, and return all that are done with their results.
 
         Raises:
-            WorkersLostError: all futures are lost; submit them again after `restart`.
+            WorkersLostError: all futures are lost; new workers are there to submit them to.
             UserError: a shard raised one, or the workers are gone for good.
         """
-
-    @abstractmethod
-    def restart(self) -> None:
-        """Replace workers that were lost."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Release the workers; work in flight is abandoned."""
-
-
-class InProcess(Workers):
-    """This process, one shard after another."""
-
-    @property
-    def width(self) -> int:
-        """One."""
-        return 1
-
-    def submit(self, function: Callable[[Any], Any], shard: Any, avoid: Collection[str]) -> Any:  # noqa: ARG002
-        """The call itself, which `finished` makes."""
-        return partial(run_task, function, shard, THIS_PROCESS)
-
-    def finished(self, futures: Sequence[Any]) -> list[tuple[Any, TaskResult]]:
-        """Run the first of the futures."""
         return [(futures[0], futures[0]())]
 
-    def restart(self) -> None:
-        """Nothing to replace."""
-
     def close(self) -> None:
-        """Nothing to release."""
+        """Release the workers; work in flight is abandoned."""
 
 
 @contextmanager

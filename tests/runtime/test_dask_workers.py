@@ -111,12 +111,24 @@ def measure_and_die_once(job):
     return result
 
 
-def fail_on_the_first(folder):
-    """Fails on the first worker that it meets, whenever it meets it."""
+def fail_where_broken(folder):
+    """Fails at once on the worker that is broken, and takes its time on others: that one is idle and they are not."""
     tried(folder)
-    if Path(folder, "tries").read_text(encoding="utf-8").split()[0] == me():
+    if me() == Path(folder, "broken").read_text(encoding="utf-8"):
         raise ValueError("not here")
+    time.sleep(0.2)
     return me()
+
+
+def fail_then_kill_then_work(folder):
+    """Fails on one worker, kills the other at its second attempt, and ends well at its third."""
+    tried(folder)
+    attempt = len(tries(folder))
+    if attempt == 1:
+        raise ValueError("not here")
+    if attempt == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return attempt
 
 
 def fail_everywhere(folder):
@@ -214,14 +226,21 @@ def test_a_worker_that_joins_later_is_used(cluster, on_dask):
 # Failures of a shard.
 
 
-def test_what_fails_on_one_worker_is_tried_on_the_other(tmp_path, on_dask):
+def test_what_fails_on_one_worker_is_tried_on_the_other(tmp_path, cluster, on_dask):
+    """However idle the one is: what fails at once has time for all attempts of every shard."""
+    broken, other = cluster.workers()
     folders = [tmp_path / str(index) for index in range(6)]
     for folder in folders:
         folder.mkdir()
-    found = run(fail_on_the_first, [str(folder) for folder in folders])
-    for folder, worker in zip(folders, found, strict=True):
-        first, second = tries(folder)
-        assert first != second == worker
+        (folder / "broken").write_text(broken, encoding="utf-8")
+    assert run(fail_where_broken, [str(folder) for folder in folders]) == [other] * 6
+    assert all(tries(folder) in ([other], [broken, other]) for folder in folders)
+    assert any(tries(folder) == [broken, other] for folder in folders)
+
+
+def test_what_waits_for_a_worker_that_has_gone_is_tried_on_any(tmp_path, on_dask):
+    """The worker that takes the killed one's place has another address, for which the shard would wait forever."""
+    assert run(fail_then_kill_then_work, [str(tmp_path)]) == [3]
 
 
 def test_what_fails_everywhere_is_named_with_its_inputs(tmp_path, on_dask):
@@ -312,7 +331,7 @@ def test_a_cluster_that_loses_its_last_worker_is_given_up(on_bare, monkeypatch):
 def test_a_worker_with_several_threads_is_refused(on_bare):
     on_bare.start_worker("--nthreads", "2", "--no-nanny")
     on_bare.ready(1)
-    with pytest.raises(UserError, match=r"has 2 threads.*--nthreads 1"):
+    with pytest.raises(UserError, match=r"differs from this process in threads \(2, not 1\); start .*--nthreads 1"):
         run(abs, [1])
 
 
@@ -335,11 +354,11 @@ def test_what_counts_is_the_code_that_a_worker_has_loaded(copy, on_bare, monkeyp
         results = begin(time.sleep, [0.1] * 400, context)
         next(results)
         on_bare.start_worker("--nthreads", "1", "--no-nanny", cwd=copy)
-        with pytest.raises(UserError, match="has loaded other code of dpg than this process"):
+        with pytest.raises(UserError, match="differs from this process in the code of dpg"):
             list(results)
     on_bare.end(first)
     on_bare.ready(1)
-    with pytest.raises(UserError, match="has loaded other code of dpg than this process"):
+    with pytest.raises(UserError, match="differs from this process in the code of dpg"):
         run(abs, [1])
 
 

@@ -20,7 +20,7 @@ from dpg.runtime.progress import Progress
 from dpg.runtime.seeding import Seed
 from dpg.runtime.shard_cache import open_shard_cache
 from dpg.runtime.shards import MAX_ATTEMPTS, PREFETCH, ExecutionContext, ShardError, map_shards, open_context
-from dpg.runtime.workers import ONE_THREAD, InProcess
+from dpg.runtime.workers import ONE_THREAD, Workers
 
 
 def draw(shard: int) -> tuple[int, float]:
@@ -284,17 +284,15 @@ def test_results_are_not_computed_far_ahead_of_who_takes_them(width, tmp_path):
         assert len(list(results)) == 17
 
 
-class Recorder(InProcess):
+class Recorder(Workers):
     """This process, as wide as two, with a list of what was submitted."""
+
+    width = 2
 
     def __init__(self) -> None:
         self.submitted: list[int] = []
 
-    @property
-    def width(self) -> int:
-        return 2
-
-    def submit(self, function, shard, avoid):
+    def submit(self, function, shard, avoid=()):
         self.submitted.append(shard)
         return super().submit(function, shard, avoid)
 
