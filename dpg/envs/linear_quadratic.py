@@ -13,24 +13,12 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from gymnasium.spaces import Box
-from gymnasium.utils import seeding
-from gymnasium.vector import AutoresetMode, VectorEnv
-from gymnasium.vector.utils import batch_space
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
-from dpg.envs.resets import check_step, each_seed, elapsed_pairs, reset_mask
+from dpg.envs.batched import BatchedVectorEnv
 
 ENV_ID = "LinearQuadratic-v0"
 EPISODE_STEPS = 200
-
-_Step = tuple[Float[np.ndarray, " O"], float, bool, bool, dict[str, Any]]
-_Steps = tuple[
-    Float[np.ndarray, "E O"],
-    Float[np.ndarray, " E"],
-    Bool[np.ndarray, " E"],
-    Bool[np.ndarray, " E"],
-    dict[str, Any],
-]
 
 
 @dataclass(frozen=True)
@@ -89,122 +77,65 @@ TASK = LinearQuadratic(
 )
 
 
-def _spaces() -> tuple[Box, Box]:
-    obs_dim, action_dim = TASK.control.shape
-    return Box(-np.inf, np.inf, (obs_dim,), np.float64), Box(-np.inf, np.inf, (action_dim,), np.float32)
-
-
 def _episode_noise(generator: np.random.Generator) -> Float[np.ndarray, "steps O"]:
     """Standard normal noise of a whole episode, drawn at its reset: for the initial state, then for every step."""
     return generator.standard_normal((1 + EPISODE_STEPS, len(TASK.dynamics)))
 
 
+class LinearQuadraticVectorEnv(BatchedVectorEnv):
+    """The task as a vector. A start at `options["state"]` has the same noise as without it."""
+
+    def __init__(self, num_envs: int) -> None:
+        obs_dim, action_dim = TASK.control.shape
+        spaces = Box(-np.inf, np.inf, (obs_dim,), np.float64), Box(-np.inf, np.inf, (action_dim,), np.float32)
+        super().__init__(ENV_ID, num_envs, *spaces)
+        self._state = np.zeros((num_envs, obs_dim))
+        self._noise = np.zeros((num_envs, 1 + EPISODE_STEPS, obs_dim))
+
+    def states(self) -> Float[np.ndarray, "E O"]:
+        """The states."""
+        return self._state.copy()
+
+    _observation = states
+
+    def _start(
+        self, ids: Int[np.ndarray, " K"], rngs: list[np.random.Generator], state: Float[np.ndarray, "E O"] | None
+    ) -> None:
+        for index, rng in zip(ids, rngs, strict=True):
+            self._noise[index] = _episode_noise(rng)
+        start = TASK.initial_state(self._noise[:, 0]) if state is None else state
+        self._state[ids] = start[ids]
+
+    def _advance(self, actions: Float[np.ndarray, "E A"]) -> tuple[Float[np.ndarray, " E"], Bool[np.ndarray, " E"]]:
+        wide = actions.astype(np.float64)
+        reward = TASK.reward(self._state, wide)
+        self._state = TASK.next_state(self._state, wide, self._noise[np.arange(self.num_envs), self._elapsed])
+        return reward, np.zeros(self.num_envs, bool)
+
+
 class LinearQuadraticEnv(gym.Env[np.ndarray, np.ndarray]):
-    """One environment. `reset(options={"state": s})` starts from s, with the same noise as without it."""
+    """A vector of one, without its leading axes, for `gymnasium.make`."""
 
     def __init__(self) -> None:
-        self.observation_space, self.action_space = _spaces()
-        self._state = np.zeros(self.observation_space.shape)
-        self._noise = np.zeros((0, *self.observation_space.shape))
-        self._elapsed = 0
+        self._vector = LinearQuadraticVectorEnv(1)
+        self.observation_space = self._vector.single_observation_space
+        self.action_space = self._vector.single_action_space
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Float[np.ndarray, " O"], dict[str, Any]]:
-        """Start an episode."""
+        """Start an episode, at `options["state"]` if given."""
         super().reset(seed=seed)
-        self._noise = _episode_noise(self.np_random)
-        self._state = TASK.initial_state(self._noise[:1])[0]
-        if options is not None and "state" in options:
-            self._state = np.array(options["state"], np.float64)
-        self._elapsed = 0
-        return self._state.copy(), {}
+        start = {"state": np.asarray(options["state"])[None]} if options and "state" in options else None
+        obs, info = self._vector.reset(seed=seed, options=start)
+        return obs[0], info
 
-    def step(self, action: Float[np.ndarray, " A"]) -> _Step:
-        """One step; truncated at the time limit.
-
-        Raises:
-            gymnasium.error.ResetNeeded: the episode has ended, or was never started.
-            ValueError: the action does not have the shape of the action space.
-        """
-        ended = self._elapsed + 1 >= len(self._noise)
-        assert self.action_space.shape is not None
-        check_step(ENV_ID, np.array([ended]), action, self.action_space.shape)
-        self._elapsed += 1
-        state, wide = self._state[None], action[None].astype(np.float64)
-        self._state = TASK.next_state(state, wide, self._noise[None, self._elapsed])[0]
-        return self._state.copy(), float(TASK.reward(state, wide)[0]), False, self._elapsed == EPISODE_STEPS, {}
-
-
-class LinearQuadraticVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
-    """`num_envs` environments with autoreset mode DISABLED, equal to `LinearQuadraticEnv` bit for bit.
-
-    Every environment has its own generator, so that it does not depend on the others in the vector.
-    """
-
-    def __init__(self, num_envs: int) -> None:
-        self.num_envs = num_envs
-        self.metadata = {"autoreset_mode": AutoresetMode.DISABLED}
-        self.single_observation_space, self.single_action_space = _spaces()
-        self.observation_space = batch_space(self.single_observation_space, num_envs)
-        self.action_space = batch_space(self.single_action_space, num_envs)
-        self._generators: list[np.random.Generator | None] = [None] * num_envs
-        obs_dim = len(TASK.dynamics)
-        self._state = np.zeros((num_envs, obs_dim))
-        self._noise = np.zeros((num_envs, 1 + EPISODE_STEPS, obs_dim))
-        self._elapsed = np.zeros(num_envs, np.int64)
-        self._needs_reset = np.ones(num_envs, bool)
-
-    def reset(
-        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Float[np.ndarray, "E O"], dict[str, Any]]:
-        """Start new episodes in all environments, or in those of `options["reset_mask"]`.
-
-        Seeds are as in `SyncVectorEnv`. `options["state"]` (E, O) sets where those that are reset start; by default
-        their generators draw it. `options["elapsed"]` (E,) are the pairs since their episodes began (default: 0).
-        Returns all observations; those outside the mask are unchanged.
-
-        Raises:
-            ValueError: the seeds, the mask or the states do not fit the environments.
-        """
-        seeds = each_seed(seed, self.num_envs)
-        ids = np.flatnonzero(reset_mask(options, self.num_envs))
-        for index in ids.tolist():
-            generator = self._generators[index]
-            if seeds[index] is not None or generator is None:
-                generator = self._generators[index] = seeding.np_random(seeds[index])[0]
-            self._noise[index] = _episode_noise(generator)
-        state = TASK.initial_state(self._noise[:, 0])
-        if options is not None and "state" in options:
-            state = options["state"]
-            if np.shape(state) != self._state.shape:
-                raise ValueError(f"{ENV_ID}: states of shape {np.shape(state)}, not {self._state.shape}")
-        self._state[ids] = state[ids]
-        self._elapsed[ids] = elapsed_pairs(options, self.num_envs)[ids]
-        self._needs_reset[ids] = False
-        return self._state.copy(), {}
-
-    def states(self) -> Float[np.ndarray, "E O"]:
-        """The states, as `options["state"]` takes them."""
-        return self._state.copy()
-
-    def step(self, actions: Float[np.ndarray, "E A"]) -> _Steps:
-        """Observations (E, O), rewards, terminated and truncated (E,) in new arrays, and an empty dictionary.
-
-        Raises:
-            gymnasium.error.ResetNeeded: an environment's episode has ended, or was never started.
-            ValueError: the actions do not have the shape of the action space.
-        """
-        assert self.action_space.shape is not None
-        check_step(ENV_ID, self._needs_reset, actions, self.action_space.shape)
-        wide = actions.astype(np.float64)
-        reward = TASK.reward(self._state, wide)
-        self._elapsed += 1
-        noise = self._noise[np.arange(self.num_envs), self._elapsed]
-        self._state = TASK.next_state(self._state, wide, noise)
-        truncated = self._elapsed == EPISODE_STEPS
-        self._needs_reset = truncated.copy()
-        return self._state.copy(), reward, np.zeros(self.num_envs, bool), truncated, {}
+    def step(
+        self, action: Float[np.ndarray, " A"]
+    ) -> tuple[Float[np.ndarray, " O"], float, bool, bool, dict[str, Any]]:
+        """One step; truncated at the time limit."""
+        obs, reward, terminated, truncated, info = self._vector.step(action[None])
+        return obs[0], float(reward[0]), bool(terminated[0]), bool(truncated[0]), info
 
 
 # No vector entry point: Gymnasium would pass it arguments that the task does not take. `make_vector` makes the batch.

@@ -8,7 +8,6 @@ depends on the simulator.
 import difflib
 import sys
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
 
 import gymnasium as gym
 import numpy as np
@@ -17,6 +16,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from jaxtyping import Bool, Float, Int
 
 from dpg.envs import linear_quadratic
+from dpg.envs.batched import BatchedVectorEnv
 from dpg.envs.errors import EnvError
 from dpg.envs.tasks import TASKS
 from dpg.runtime import modules as own
@@ -24,24 +24,6 @@ from dpg.runtime import modules as own
 MAX_ALTERNATIVES = 5  # other ids to try when one cannot be made
 
 __all__ = ["EnvError", "make_vector", "park", "reset", "reset_to", "states", "time_limit"]
-
-
-@runtime_checkable
-class Restorable(Protocol):
-    """A vector environment whose `reset` takes `options["state"]`."""
-
-    def states(self) -> Float[np.ndarray, "E S"]:
-        """The simulator state of every environment."""
-        ...
-
-
-@runtime_checkable
-class Parkable(Protocol):
-    """A vector environment that can skip some of its simulations."""
-
-    def park(self, mask: Bool[np.ndarray, " E"]) -> None:
-        """Steps skip the environments in `mask` until they are reset."""
-        ...
 
 
 def make_vector(env_id: str, num_envs: int, modules: Sequence[str] = ()) -> VectorEnv:
@@ -160,7 +142,7 @@ def time_limit(env_id: str, modules: Sequence[str] = ()) -> int | None:
 
 def states(envs: VectorEnv) -> Float[np.ndarray, "E S"] | None:
     """The simulator states, as `reset_to` takes them; None if the task cannot be set to a state."""
-    return envs.states() if isinstance(envs, Restorable) else None
+    return envs.states() if isinstance(envs, BatchedVectorEnv) else None
 
 
 def reset_to(
@@ -182,9 +164,9 @@ def reset_to(
 def park(envs: VectorEnv, mask: Bool[np.ndarray, " E"]) -> None:
     """Stop stepping the environments in `mask`; their episodes are over.
 
-    An environment that is not `Parkable` starts another episode, which is ignored; when that one ends, park it again.
+    An environment that cannot skip steps starts another episode, which is ignored; when that one ends, park it again.
     """
-    if isinstance(envs, Parkable):
+    if isinstance(envs, BatchedVectorEnv):
         envs.park(mask)
     else:
         reset(envs, [None] * envs.num_envs, mask)

@@ -5,31 +5,21 @@ for bit, whatever the number of threads.
 """
 
 import warnings
+from collections.abc import Generator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import gymnasium as gym
 import numpy as np
 from gymnasium.spaces import Box
-from gymnasium.utils import seeding
-from gymnasium.vector import AutoresetMode, VectorEnv
-from gymnasium.vector.utils import batch_space
-from jaxtyping import Bool, Float
-from mujoco import MjModel, mjtState, mjtWarning  # pyright: ignore[reportAttributeAccessIssue]: no stubs
+from jaxtyping import Bool, Float, Int
+from mujoco import MjData, MjModel, mj_rnePostConstraint, mjtStage, mjtWarning  # pyright: ignore[reportAttributeAccessIssue]
+from mujoco.batch import Batch
 
+from dpg.envs.batched import BatchedVectorEnv
 from dpg.envs.errors import EnvError
-from dpg.envs.native_batch import NativeBatch
-from dpg.envs.resets import check_step, each_seed, elapsed_pairs, reset_mask
 from dpg.envs.tasks import TASKS, Physics
-
-_Steps = tuple[
-    Float[np.ndarray, "E O"],
-    Float[np.ndarray, " E"],
-    Bool[np.ndarray, " E"],
-    Bool[np.ndarray, " E"],
-    dict[str, Any],
-]
 
 
 @cache
@@ -39,97 +29,40 @@ def _model(xml_file: str) -> MjModel:
     return MjModel.from_xml_path(str(path))
 
 
-class MujocoBatchVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
-    """`num_envs` environments of a task in `TASKS`, with autoreset mode DISABLED, on `num_threads` threads.
+class MujocoBatchVectorEnv(BatchedVectorEnv):
+    """A task in `TASKS` as a vector, on `num_threads` threads.
 
-    Every environment has its own generator, as in Gymnasium. An unstable simulation continues as Gymnasium's does, from
-    where MuJoCo resets it (the model's initial state), with a RuntimeWarning.
+    An unstable simulation continues as Gymnasium's does, from where MuJoCo resets it (the model's initial state), with
+    a RuntimeWarning. After a reset to a state the trajectory continues bit for bit as where it was read; only the
+    observation at the reset itself differs, by a substep, in tasks that observe derived quantities (Humanoid).
 
     Raises:
         EnvError: the simulations cannot be made; or, in `step` and `reset`, MuJoCo raised an error.
     """
 
     def __init__(self, env_id: str, num_envs: int, num_threads: int = 1) -> None:
-        self.num_envs = num_envs
-        self.metadata = {"autoreset_mode": AutoresetMode.DISABLED}
-        self._env_id = env_id
-        self._task = TASKS[env_id]
-        limit = gym.spec(env_id).max_episode_steps
-        assert limit is not None
-        self._max_episode_steps = limit
-        model = self._model = _model(self._task.xml_file)
-        self._step_seconds = model.opt.timestep * self._task.frame_skip
-        self._has_contact_forces = "cfrc_ext" in self._task.outputs
-        self._batch = NativeBatch(model, num_envs, num_threads, persistent=self._has_contact_forces)
-        self._physics = Physics(
-            self._batch.state(mjtState.mjSTATE_QPOS),
-            self._batch.state(mjtState.mjSTATE_QVEL),
-            self._batch.state(mjtState.mjSTATE_CTRL),
-            {name: self._batch.output(name) for name in self._task.outputs},
-            model.body_mass,
-        )
+        task = self._task = TASKS[env_id]
+        model = self._model = _model(task.xml_file)
+        self._step_seconds = model.opt.timestep * task.frame_skip
+        # Only a simulation's own MjData holds what its contact forces are computed from.
+        self._data = MjData(model) if "cfrc_ext" in task.outputs else None
+        with _errors_of(env_id):
+            self._batch = Batch(model, num_envs, num_threads, persistent=self._data is not None)
+        outputs = {name: self._batch.bind(name).reshape(num_envs, -1) for name in task.outputs}
+        if self._data is not None:
+            outputs["cfrc_ext"] = self._contact_forces = np.zeros_like(outputs["cfrc_ext"])
+        qpos, qvel, ctrl = (self._batch.bind(name) for name in ("qpos", "qvel", "ctrl"))
+        self._physics = Physics(qpos, qvel, ctrl, outputs, model.body_mass)
         low, high = model.actuator_ctrlrange.astype(np.float32).T
-        self.single_action_space = Box(low, high, dtype=np.float32)
-        obs_dim = self._task.observation(self._physics).shape[1]
-        self.single_observation_space = Box(-np.inf, np.inf, (obs_dim,), np.float64)
-        self.action_space = batch_space(self.single_action_space, num_envs)
-        self.observation_space = batch_space(self.single_observation_space, num_envs)
-        self._generators: list[np.random.Generator | None] = [None] * num_envs
+        obs_space = Box(-np.inf, np.inf, (task.observation(self._physics).shape[1],), np.float64)
+        super().__init__(env_id, num_envs, obs_space, Box(low, high, dtype=np.float32))
         self._x = np.zeros(num_envs)
-        self._elapsed = np.zeros(num_envs, np.int64)
-        self._needs_reset = np.ones(num_envs, bool)
         self._parked = np.zeros(num_envs, bool)
-        self._warnings = self._batch.warnings
-        self._reported = np.zeros_like(self._warnings)
-
-    def reset(
-        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Float[np.ndarray, "E O"], dict[str, Any]]:
-        """Start new episodes in all environments, or in those of `options["reset_mask"]`.
-
-        Seeds are as in `SyncVectorEnv`: a list has one for each; a number n stands for n, n + 1, ...; with None, an
-        environment continues its generator. `options["state"]` (E, S), as `states` returns it, sets where those that
-        are reset start, and `options["elapsed"]` (E,) the pairs since their episodes began (default: 0). Returns all
-        observations; those outside the mask are unchanged.
-
-        Raises:
-            ValueError: the seeds, the mask or the states do not fit the environments.
-        """
-        seeds = each_seed(seed, self.num_envs)
-        ids = np.flatnonzero(reset_mask(options, self.num_envs))
-        rows = None if options is None else options.get("state")
-        if rows is not None and np.shape(rows) != (self.num_envs, self._batch.rows.shape[1] + 1):
-            expected = (self.num_envs, self._batch.rows.shape[1] + 1)
-            raise ValueError(f"{self._env_id}: states of shape {np.shape(rows)}, not {expected}")
-        self._batch.clear(ids)
-        for index in ids.tolist():
-            generator = self._generators[index]
-            if seeds[index] is not None or generator is None:
-                generator = self._generators[index] = seeding.np_random(seeds[index])[0]
-            state = self._task.initial_state(generator, self._model.qpos0, self._model.nv)
-            self._physics.qpos[index], self._physics.qvel[index] = state
-        if rows is not None:
-            self._batch.rows[ids] = rows[ids, :-1]
-        self._batch.forward(ids)
-        x = self._task.x_position(self._physics)
-        if rows is not None:
-            # Restored: a forward call leaves its own warm start, and body positions a substep ahead.
-            self._batch.rows[ids] = rows[ids, :-1]
-            x[ids] = rows[ids, -1]
-        self._x[ids] = x[ids]
-        self._elapsed[ids] = elapsed_pairs(options, self.num_envs)[ids]
-        self._needs_reset[ids] = False
-        self._parked[ids] = False
-        self._reported[ids] = 0
-        return self._task.observation(self._physics), {}
+        self._reported = np.zeros_like(self._batch.warning[:, :, 1])
 
     def states(self) -> Float[np.ndarray, "E S"]:
-        """The state rows and the robots' x along the track, as `options["state"]` takes them.
-
-        After a reset to a state the trajectory continues bit for bit as where it was read. Only the observation at the
-        reset itself differs, by a substep, in tasks that observe derived quantities (Humanoid).
-        """
-        return np.column_stack([self._batch.rows, self._x])
+        """The state rows, the solver's warm start included, and the robots' x along the track."""
+        return np.column_stack([self._batch.state, self._x])
 
     def park(self, mask: Bool[np.ndarray, " E"]) -> None:
         """Steps skip the environments in `mask`, at no cost, until they are reset.
@@ -139,47 +72,75 @@ class MujocoBatchVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self._parked |= mask
         self._needs_reset &= ~mask
 
-    def step(self, actions: Float[np.ndarray, "E A"]) -> _Steps:
-        """Observations (E, O), rewards, terminated and truncated (E,) in new arrays, and an empty dictionary.
+    def _observation(self) -> Float[np.ndarray, "E O"]:
+        return self._task.observation(self._physics)
 
-        Raises:
-            gymnasium.error.ResetNeeded: an environment's episode has ended, or was never started.
-            ValueError: the actions do not have the shape of the action space.
-            EnvError: an action is not a number.
-        """
-        assert self.action_space.shape is not None
-        check_step(self._env_id, self._needs_reset, actions, self.action_space.shape)
+    def _start(
+        self, ids: Int[np.ndarray, " K"], rngs: list[np.random.Generator], state: Float[np.ndarray, "E S"] | None
+    ) -> None:
+        with _errors_of(self.env_id):
+            self._batch.reset(ids, stage=mjtStage.mjSTAGE_NONE)
+            for index, rng in zip(ids, rngs, strict=True):
+                start = self._task.initial_state(rng, self._model.qpos0, self._model.nv)
+                self._physics.qpos[index], self._physics.qvel[index] = start
+            if state is not None:
+                self._batch.state[ids] = state[ids, :-1]
+            self._batch.forward(ids)
+        x = self._task.x_position(self._physics)
+        if state is not None:
+            # Restored: a forward call leaves its own warm start, and body positions a substep ahead.
+            self._batch.state[ids] = state[ids, :-1]
+            x[ids] = state[ids, -1]
+        self._x[ids] = x[ids]
+        self._parked[ids] = False
+        self._reported[ids] = 0
+        if self._data is not None:
+            self._contact_forces[ids] = 0.0
+
+    def _advance(self, actions: Float[np.ndarray, "E A"]) -> tuple[Float[np.ndarray, " E"], Bool[np.ndarray, " E"]]:
         self._physics.ctrl[:] = actions
-        ids = np.flatnonzero(~self._parked) if self._parked.any() else None
-        self._batch.step(self._task.frame_skip, ids)
-        if self._has_contact_forces:
-            self._batch.add_contact_forces(ids)
-        if self._warnings.any():
+        with _errors_of(self.env_id):
+            self._batch.step(~self._parked if self._parked.any() else None, nstep=self._task.frame_skip)
+        if self._data is not None:
+            self._compute_contact_forces(self._data)
+        if self._batch.warning.any():
             self._report_warnings()
         x = self._task.x_position(self._physics)
         x_velocity = (x - self._x) / self._step_seconds
         self._x = x
         healthy = self._task.healthy(self._physics)
-        reward = self._task.reward(self._physics, actions, x_velocity, healthy)
-        self._elapsed += 1
-        terminated = ~healthy & ~self._parked
-        truncated = (self._elapsed >= self._max_episode_steps) & ~self._parked
-        self._needs_reset = terminated | truncated
-        return self._task.observation(self._physics), reward, terminated, truncated, {}
+        self._elapsed[self._parked] = 0  # they do not end
+        return self._task.reward(self._physics, actions, x_velocity, healthy), ~healthy & ~self._parked
+
+    def _compute_contact_forces(self, data: MjData) -> None:
+        """`cfrc_ext` as `mj_rnePostConstraint` computes it, which steps do not call."""
+        for index in np.flatnonzero(~self._parked).tolist():
+            self._batch.get_data(index, data)
+            mj_rnePostConstraint(self._model, data)
+            self._contact_forces[index] = data.cfrc_ext.ravel()
 
     def _report_warnings(self) -> None:
         """Report the warnings that MuJoCo counted since the last report."""
-        found = self._warnings.copy()
+        found = self._batch.warning[:, :, 1].copy()
         new = np.argwhere(found > self._reported)
         self._reported = found
         for index, number in new.tolist():
             kind = mjtWarning(number)
             if kind == mjtWarning.mjWARN_BADCTRL:
-                raise EnvError(f"{self._env_id}: an action in environment {index} is not finite or is huge")
+                raise EnvError(f"{self.env_id}: an action in environment {index} is not finite or is huge")
             what = kind.name.removeprefix("mjWARN_")
             warnings.warn(
-                f"{self._env_id}: MuJoCo warns of {what} in environment {index}. After BADQPOS, BADQVEL and BADQACC, "
+                f"{self.env_id}: MuJoCo warns of {what} in environment {index}. After BADQPOS, BADQVEL and BADQACC, "
                 "signs of an unstable simulation, it has put the robot back to where the model starts.",
                 RuntimeWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
+
+
+@contextmanager
+def _errors_of(env_id: str) -> Generator[None]:
+    """Raise MuJoCo's errors as an `EnvError`: ValueError when a batch is made, RuntimeError in a simulation."""
+    try:
+        yield
+    except (RuntimeError, ValueError) as error:
+        raise EnvError(f"{env_id}: {error}") from error

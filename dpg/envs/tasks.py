@@ -7,7 +7,7 @@ differences are in `TASKS`.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -170,57 +170,41 @@ def _within(values: Float[np.ndarray, "..."], bounds: tuple[float, float]) -> Bo
     return (low < values) & (values < high)
 
 
-def _hopper(*, pays_unhealthy_step: bool) -> Task:
-    return PlanarTask(
-        xml_file="hopper.xml",
-        frame_skip=4,
-        forward_reward_weight=1.0,
-        ctrl_cost_weight=1e-3,
-        healthy_reward=1.0,
-        healthy_z_range=(0.7, np.inf),
-        healthy_angle_range=(-0.2, 0.2),
-        healthy_state_range=(-100.0, 100.0),
-        reset_noise_scale=5e-3,
-        pays_unhealthy_step=pays_unhealthy_step,
-    )
-
-
-def _walker2d(xml_file: str, *, pays_unhealthy_step: bool) -> Task:
-    return PlanarTask(
-        xml_file=xml_file,
-        frame_skip=4,
-        forward_reward_weight=1.0,
-        ctrl_cost_weight=1e-3,
-        healthy_reward=1.0,
-        healthy_z_range=(0.8, 2.0),
-        healthy_angle_range=(-1.0, 1.0),
-        reset_noise_scale=5e-3,
-        pays_unhealthy_step=pays_unhealthy_step,
-    )
-
-
-def _humanoid(first_body: int, first_dof: int, contact_cost_weight: float | None, *, pays_unhealthy_step: bool) -> Task:
-    return HumanoidTask(
-        xml_file="humanoid.xml",
-        frame_skip=5,
-        forward_reward_weight=1.25,
-        ctrl_cost_weight=0.1,
-        healthy_reward=5.0,
-        healthy_z_range=(1.0, 2.0),
-        reset_noise_scale=1e-2,
-        first_body=first_body,
-        first_dof=first_dof,
-        contact_cost_weight=contact_cost_weight,
-        pays_unhealthy_step=pays_unhealthy_step,
-    )
-
-
+_HOPPER = PlanarTask(
+    xml_file="hopper.xml",
+    frame_skip=4,
+    forward_reward_weight=1.0,
+    ctrl_cost_weight=1e-3,
+    healthy_reward=1.0,
+    healthy_z_range=(0.7, np.inf),
+    healthy_angle_range=(-0.2, 0.2),
+    healthy_state_range=(-100.0, 100.0),
+    reset_noise_scale=5e-3,
+    pays_unhealthy_step=True,
+)
+_WALKER2D = replace(
+    _HOPPER,
+    xml_file="walker2d.xml",
+    healthy_z_range=(0.8, 2.0),
+    healthy_angle_range=(-1.0, 1.0),
+    healthy_state_range=None,
+)
+_HUMANOID = HumanoidTask(
+    xml_file="humanoid.xml",
+    frame_skip=5,
+    forward_reward_weight=1.25,
+    ctrl_cost_weight=0.1,
+    healthy_reward=5.0,
+    healthy_z_range=(1.0, 2.0),
+    reset_noise_scale=1e-2,
+    pays_unhealthy_step=True,
+)
 # Walker2d-v5's model differs in the friction of the left foot; all other changes in -v5 are in the arguments.
 TASKS: Mapping[str, Task] = {
-    "Hopper-v4": _hopper(pays_unhealthy_step=True),
-    "Hopper-v5": _hopper(pays_unhealthy_step=False),
-    "Walker2d-v4": _walker2d("walker2d.xml", pays_unhealthy_step=True),
-    "Walker2d-v5": _walker2d("walker2d_v5.xml", pays_unhealthy_step=False),
-    "Humanoid-v4": _humanoid(0, 0, None, pays_unhealthy_step=True),
-    "Humanoid-v5": _humanoid(1, 6, 5e-7, pays_unhealthy_step=False),
+    "Hopper-v4": _HOPPER,
+    "Hopper-v5": replace(_HOPPER, pays_unhealthy_step=False),
+    "Walker2d-v4": _WALKER2D,
+    "Walker2d-v5": replace(_WALKER2D, xml_file="walker2d_v5.xml", pays_unhealthy_step=False),
+    "Humanoid-v4": _HUMANOID,
+    "Humanoid-v5": replace(_HUMANOID, first_body=1, first_dof=6, contact_cost_weight=5e-7, pays_unhealthy_step=False),
 }

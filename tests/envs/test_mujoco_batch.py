@@ -1,17 +1,18 @@
 """The batched environments are Gymnasium's own: to the last bit, at any number of threads, whatever neighbours do."""
 
-from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import gymnasium as gym
 import mujoco
 import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from mujoco.batch import Batch
 
+from dpg.envs import mujoco_batch
 from dpg.envs.make import EnvError, make_vector
 from dpg.envs.mujoco_batch import MujocoBatchVectorEnv
-from dpg.envs.native_batch import NativeBatch
 from dpg.envs.tasks import TASKS
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is out of date:DeprecationWarning")
@@ -178,19 +179,10 @@ def test_what_was_returned_is_not_overwritten():
         np.testing.assert_array_equal(value, copy)
 
 
-def no_contact_forces(batch: NativeBatch, ids: np.ndarray | None) -> None:
-    """The step without `mj_rnePostConstraint`, as EnvPool's Humanoid-v4 has it."""
-
-
-def stale_contact_forces(batch: NativeBatch, ids: np.ndarray | None) -> None:
-    """Computed, but not copied out until the next call: one step late."""
-    batch._library.mjb_apply(batch._address, None, 0, batch._contact_function, None, 0)
-
-
-@pytest.mark.parametrize("broken", [no_contact_forces, stale_contact_forces])
 @pytest.mark.parametrize(("env_id", "wrong"), [("Humanoid-v4", {"obs"}), ("Humanoid-v5", {"obs", "reward"})])
-def test_wrong_contact_forces_would_be_seen(monkeypatch, broken: Callable, env_id: str, wrong: set[str]):
-    monkeypatch.setattr(NativeBatch, "add_contact_forces", broken)
+def test_steps_without_contact_forces_would_be_seen(monkeypatch, env_id: str, wrong: set[str]):
+    """As EnvPool's Humanoid-v4 has them."""
+    monkeypatch.setattr(MujocoBatchVectorEnv, "_compute_contact_forces", lambda envs, data: None)
     ours, theirs = MujocoBatchVectorEnv(env_id, 3), reference(env_id)
     actions = random_actions(theirs, 60)
     assert set(differing(play(ours, actions, SEEDS), play(theirs, actions, SEEDS))) - {"reset_obs"} == wrong
@@ -199,7 +191,7 @@ def test_wrong_contact_forces_would_be_seen(monkeypatch, broken: Callable, env_i
 
 def test_a_warm_start_left_from_the_last_episode_would_be_seen(monkeypatch):
     """A reset must clear more than positions and velocities."""
-    monkeypatch.setattr(NativeBatch, "clear", lambda batch, ids: None)
+    monkeypatch.setattr(Batch, "reset", lambda batch, ids, stage: None)
     ours, theirs = MujocoBatchVectorEnv("Humanoid-v4", 3), reference("Humanoid-v4")
     actions = random_actions(theirs, 60)
     found, expected = play(ours, actions, SEEDS), play(theirs, actions, SEEDS)
@@ -231,12 +223,16 @@ def test_an_action_that_is_not_a_number_is_refused():
         envs.step(action)
 
 
-def test_an_error_in_the_engine_is_told():
-    model = mujoco.MjModel.from_xml_string("<mujoco/>")
+def test_an_error_in_the_engine_is_told(monkeypatch):
+    model = mujoco.MjModel.from_xml_path(f"{Path(gym.__file__).parent}/envs/mujoco/assets/hopper.xml")
     model.opt.integrator = 77
-    batch = NativeBatch(model, 2, 1, persistent=False)
-    with pytest.raises(EnvError, match=r"MuJoCo raised an error in 2 of 2; in number 0: .*integrator"):
-        batch.step(1)
+    monkeypatch.setattr(mujoco_batch, "_model", lambda xml_file: model)
+    envs = MujocoBatchVectorEnv("Hopper-v4", 2)
+    envs.reset(seed=0)
+    with pytest.raises(EnvError, match=r"Hopper-v4: MuJoCo raised in 2 of 2 simulations .*integrator"):
+        envs.step(np.zeros((2, 3), np.float32))
+    with pytest.raises(EnvError, match="Hopper-v4: nsim must be positive"):
+        MujocoBatchVectorEnv("Hopper-v4", 0)
 
 
 def test_steps_wait_for_a_reset():
