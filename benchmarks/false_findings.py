@@ -19,9 +19,8 @@ from dpg.agent.recipe import Recipe
 from dpg.agent.snapshot import Snapshot
 from dpg.diagnose.catalog import CHECKS, chosen
 from dpg.diagnose.findings import Check, Status
-from dpg.diagnose.plan import Plan
+from dpg.diagnose.plan import Plan, named
 from dpg.diagnose.run import conclude, measure
-from dpg.diagnose.tiers import named
 from dpg.envs.make import make_vector
 from dpg.learning.training import begin
 from dpg.probes import true_value

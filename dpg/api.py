@@ -157,8 +157,8 @@ def diagnose(
         UserError: there is no such tier or check, no time, or the agent cannot be read (see `load_agent`).
     """
     from dpg.diagnose.catalog import chosen
+    from dpg.diagnose.plan import named
     from dpg.diagnose.run import diagnose as run
-    from dpg.diagnose.tiers import named
 
     if not minutes > 0:
         raise UserError(f"minutes = {minutes}: must be more than 0")

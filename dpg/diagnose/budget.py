@@ -5,19 +5,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-import torch
-from threadpoolctl import threadpool_limits
-
 from dpg.agent.snapshot import Snapshot
 from dpg.diagnose.measurements import root
-from dpg.diagnose.plan import Plan
-from dpg.diagnose.tiers import TIERS
+from dpg.diagnose.plan import TIERS, Plan
 from dpg.envs.make import time_limit
 from dpg.learning.batch import prepare
 from dpg.learning.update import update_policy
 from dpg.probes.collection import STREAMS_AT_ONCE, fresh_streams
 from dpg.probes.stream_scores import StreamScores
-from dpg.runtime.local_workers import num_jobs
+from dpg.runtime.workers import one_thread
 from dpg.streams.rollout import Streams
 
 PAIRS = 250  # of each stream that is timed
@@ -39,14 +35,9 @@ class Rates:
     length: int
 
 
+@one_thread()
 def measure(snapshot: Snapshot, seed: int) -> Rates:
     """Rates of this agent on this machine, on one thread as workers have it."""
-    torch.set_num_threads(1)
-    with threadpool_limits(1):
-        return _measure(snapshot, seed)
-
-
-def _measure(snapshot: Snapshot, seed: int) -> Rates:
     seeds = [root(snapshot, seed) / "rates" / index for index in range(STREAMS_AT_ONCE)]
     fresh_streams(snapshot, seeds, 2)  # loads and compiles
     seconds, streams = timed(lambda: fresh_streams(snapshot, seeds, PAIRS))
@@ -79,18 +70,13 @@ def longest(snapshot: Snapshot) -> int:
 def seconds(plan: Plan, rates: Rates, workers: int) -> float:
     """Wall time of a plan on some workers; the fit of V* is one job."""
     recipe = plan.snapshot.recipe
-    rolled = sum(job.pairs for job in [*plan.evaluation_jobs(), *plan.state_jobs()])
-    fit = plan.fit_job().pairs * rates.pair + FIT_EPOCHS * plan.tier.fit_pairs * rates.score / 2
+    rolled = 2 * plan.tier.episodes * plan.length + plan.states[0] * plan.state_pairs
+    fit = plan.fit.num_pairs * rates.pair + FIT_EPOCHS * plan.tier.fit_pairs * rates.score / 2
     streams = plan.streams * recipe.common.timesteps * (rates.pair + 2 * rates.score)
     updated = plan.tier.updates * recipe.batch_pairs * (2 * rates.pair + rates.update)
     episodes = 2 * plan.tier.updates * plan.tier.update_episodes * plan.length * rates.pair
     first = max(fit, (fit + rolled * rates.pair) / workers)
     return STARTUP + first + (streams + updated + episodes) / workers
-
-
-def choose(snapshot: Snapshot, minutes: float, seed: int) -> Plan:
-    """The plan that fits into this many minutes on this machine."""
-    return largest(snapshot, measure(snapshot, seed), num_jobs(), minutes, seed)
 
 
 def largest(snapshot: Snapshot, rates: Rates, workers: int, minutes: float, seed: int) -> Plan:

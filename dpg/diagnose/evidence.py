@@ -27,15 +27,18 @@ class UnmeasuredError(Exception):
 
 @dataclass(frozen=True)
 class Evidence:
-    """What was measured of one agent; `missing` says why a measurement was not made, by its name."""
+    """What was measured of one agent; `missing` says why a measurement was not made, by its field.
+
+    A check is made only where the measurements that it needs are there.
+    """
 
     plan: Plan
     records: tuple[Record, ...] = ()
     returns: Mapping[str, Episodes] = field(default_factory=dict)
     states: StateValues | None = None
-    fitted: Fitted | None = None
+    fit: Fitted | None = None
     streams: StreamResults | None = None
-    gains: Gains | None = None
+    updates: Gains | None = None
     missing: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -64,23 +67,9 @@ class Evidence:
 
     @property
     def episodes(self) -> EpisodeSums:
-        """Of the streams.
-
-        Raises:
-            UnmeasuredError: there are none.
-        """
-        return self.streams_measured.episodes
-
-    @property
-    def streams_measured(self) -> StreamResults:
-        """The streams.
-
-        Raises:
-            UnmeasuredError: there are none.
-        """
-        if self.streams is None:
-            raise UnmeasuredError(self.missing.get("streams", "no streams were collected"))
-        return self.streams
+        """Of the streams."""
+        assert self.streams is not None
+        return self.streams.episodes
 
     @property
     def own_baseline(self) -> str:
@@ -89,7 +78,8 @@ class Evidence:
 
     def sums(self, baseline: str | None = None) -> GradientSums:
         """Of every stream's gradient with a baseline, by default the agent's own."""
-        return self.streams_measured.sums[baseline or self.own_baseline]
+        assert self.streams is not None
+        return self.streams.sums[baseline or self.own_baseline]
 
     def gradients(self, baseline: str | None = None) -> Float[np.ndarray, "B D"]:
         """The gradient of every training batch, with a baseline, by default the agent's own."""

@@ -58,14 +58,14 @@ def values(evidence: Evidence) -> Figure:
     """The value net against the mean of rollouts, a dot a state."""
     found = evidence.states
     assert found is not None
-    mean, error = found.own.mean(axis=1), np.asarray(stats.sem(found.own, axis=-1))
+    mean = found.mean
     figure = style.new_figure(3.2, 3.0)
     axes = figure.subplots()
     ends = [min(mean.min(), found.value.min()), max(mean.max(), found.value.max())]
     margin = 0.05 * (ends[1] - ends[0]) or 1.0
     ends = [ends[0] - margin, ends[1] + margin]
     axes.plot(ends, ends, color=style.GREY, linewidth=0.8)
-    axes.errorbar(mean, found.value, xerr=error, fmt="o", color=BLUE, elinewidth=0.8, markersize=3, alpha=0.8)
+    axes.errorbar(mean, found.value, xerr=found.error, fmt="o", color=BLUE, elinewidth=0.8, markersize=3, alpha=0.8)
     axes.set_xlim(*ends)
     axes.set_ylim(*ends)
     axes.set_xlabel("true value: mean of rollouts, one standard error")
@@ -124,7 +124,7 @@ def layers(evidence: Evidence) -> Figure:
 @style.paper()
 def updates(evidence: Evidence) -> Figure:
     """What each update gains in the surrogate, own and held out, and in reward."""
-    gains = evidence.gains
+    gains = evidence.updates
     assert gains is not None
     figure = style.new_figure(FULL, HEIGHT)
     left, right = figure.subplots(1, 2)

@@ -1,54 +1,29 @@
-"""The measurements that checks read, as jobs for workers: each is a pure function of its fields, and gives arrays.
+"""The measurements that checks read: blocks of work for workers, and the pure functions that measure them.
 
 All estimators are those of `dpg.probes`. Everything random comes from nodes below `seed / "diagnose" / task / agent`.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
+from scipy import stats
 
 from dpg.agent.snapshot import Snapshot
 from dpg.envs.make import action_space_of, time_limit
 from dpg.learning.batch import values
-from dpg.probes import baselines, state_rollouts, true_value, update_gain
+from dpg.probes import baselines, state_rollouts
 from dpg.probes.collection import fresh_episodes, fresh_streams, probe_seed
 from dpg.probes.gradient_sums import GradientSums
 from dpg.probes.stream_scores import StreamScores
-from dpg.runtime.schema import TrueValue
 from dpg.runtime.seeding import Seed
 from dpg.streams.advantages import horizon
 from dpg.streams.episodes import Episodes
 from dpg.streams.rollout import Streams
 
-FIT = TrueValue(lr=1e-3, minibatch=512, max_epochs=40, patience=4)
 OTHER_LIMIT = {"bootstrap": "terminal", "terminal": "bootstrap"}
-
-
-@runtime_checkable
-class Job(Protocol):
-    """Some work for a worker; `pairs` is about how many it collects."""
-
-    @property
-    def pairs(self) -> int:
-        """Collected, at the most."""
-        ...
-
-    def run(self) -> Any:
-        """The result."""
-        ...
-
-
-def run(job: Job) -> Any:
-    """A job's result: what workers are given."""
-    return job.run()
-
-
-def pairs_of(job: Job) -> int:
-    """A job's pairs."""
-    return job.pairs
 
 
 def root(snapshot: Snapshot, seed: int) -> Seed:
@@ -57,26 +32,41 @@ def root(snapshot: Snapshot, seed: int) -> Seed:
 
 
 @dataclass(frozen=True)
-class EvaluationJob:
-    """Some whole episodes, with sampled or with deterministic actions, from the same seeds."""
+class Block:
+    """`count` of the numbered episodes, states or streams of a snapshot, from number `first`."""
 
     snapshot: Snapshot
-    actions: str
+    seed: int
     first: int
     count: int
-    length: int
-    seed: int
 
-    @property
-    def pairs(self) -> int:
-        """If episodes have the expected length."""
-        return self.count * self.length
 
-    def run(self) -> Episodes:
-        """Returns and lengths."""
-        node = root(self.snapshot, self.seed) / "returns"
-        seeds = [node / f"episode={self.first + index}" for index in range(self.count)]
-        return fresh_episodes(self.snapshot, seeds, deterministic=self.actions == "deterministic")
+@dataclass(frozen=True)
+class EpisodeBlock(Block):
+    """Whole episodes, with sampled or with deterministic actions, from the same seeds."""
+
+    actions: str
+
+
+@dataclass(frozen=True)
+class StateBlock(Block):
+    """States, drawn from streams of the policy, and rollouts from each."""
+
+    rollouts: int
+
+
+@dataclass(frozen=True)
+class StreamBlock(Block):
+    """Streams, scored with every baseline that there is; `true_value` is V* or None."""
+
+    true_value: Float[np.ndarray, " D"] | None
+
+
+def measure_episodes(block: EpisodeBlock) -> Episodes:
+    """Returns and lengths."""
+    node = root(block.snapshot, block.seed) / "returns"
+    seeds = [node / f"episode={block.first + index}" for index in range(block.count)]
+    return fresh_episodes(block.snapshot, seeds, deterministic=block.actions == "deterministic")
 
 
 @dataclass(frozen=True)
@@ -88,74 +78,42 @@ class StateValues:
     """
 
     value: Float[np.ndarray, " S"]
-    elapsed: Int[np.ndarray, " S"]
     reaches_limit: Bool[np.ndarray, " S"]
     own: Float[np.ndarray, "S R"]
     other: Float[np.ndarray, "S R"]
     pairs: int
 
-
-@dataclass(frozen=True)
-class StatesJob:
-    """Some states, drawn from streams of the policy, and rollouts from each."""
-
-    snapshot: Snapshot
-    first: int
-    count: int
-    rollouts: int
-    seed: int
+    @property
+    def mean(self) -> Float[np.ndarray, " S"]:
+        """The true values."""
+        return self.own.mean(axis=1)
 
     @property
-    def pairs(self) -> int:
-        """Of visits and of rollouts that run to the horizon."""
-        common = self.snapshot.recipe.common
-        return self.count * (common.timesteps + self.rollouts * (horizon(common.gamma) + 1))
-
-    def run(self) -> StateValues | None:
-        """None where the task cannot be put into a state."""
-        snapshot, common = self.snapshot, self.snapshot.recipe.common
-        node = root(snapshot, self.seed) / f"states={self.first}"
-        visited = state_rollouts.visit(snapshot, self.count, node)
-        if visited.simulation is None:
-            return None
-        seeds = [[node / f"state={s}" / f"rollout={r}" for r in range(self.rollouts)] for s in range(self.count)]
-        value = values(snapshot.state, snapshot.state.normalize_obs(visited.obs[None]))[0]
-        own, length, _ = state_rollouts.rollouts(snapshot, visited.obs, visited.elapsed, visited.simulation, seeds)
-        limit = time_limit(snapshot.recipe.env_id, snapshot.recipe.modules)
-        meets = np.zeros(self.count, bool) if limit is None else visited.elapsed + horizon(common.gamma) + 1 > limit
-        other, pairs = own.copy(), int(length.sum())
-        if meets.any():
-            chosen = np.flatnonzero(meets)
-            swapped = with_common(snapshot, time_limit=OTHER_LIMIT[common.time_limit])
-            start = (visited.obs[chosen], visited.elapsed[chosen], visited.simulation[chosen])
-            other[chosen], length, _ = state_rollouts.rollouts(swapped, *start, [seeds[index] for index in chosen])
-            pairs += int(length.sum())
-        return StateValues(value, visited.elapsed, meets, own, other, pairs)
+    def error(self) -> Float[np.ndarray, " S"]:
+        """Their standard errors."""
+        return np.asarray(stats.sem(self.own, axis=-1))
 
 
-@dataclass(frozen=True)
-class FitJob:
-    """The fit of V*, the true value function."""
-
-    snapshot: Snapshot
-    fit_pairs: int
-    seed: int
-
-    @property
-    def shard(self) -> true_value.FitShard:
-        """As the probe has it: whole streams."""
-        timesteps = self.snapshot.recipe.common.timesteps
-        streams = max(2 * true_value.MIN_STREAMS, self.fit_pairs // timesteps)
-        return true_value.FitShard(self.snapshot, streams * timesteps, FIT, self.seed)
-
-    @property
-    def pairs(self) -> int:
-        """Streams are recorded longer than they are used."""
-        return self.shard.num_pairs
-
-    def run(self) -> true_value.Fitted | str:
-        """V*, or why there is none."""
-        return true_value.measure(self.shard)
+def measure_states(block: StateBlock) -> StateValues | None:
+    """None where the task cannot be put into a state."""
+    snapshot, common, count = block.snapshot, block.snapshot.recipe.common, block.count
+    node = root(snapshot, block.seed) / f"states={block.first}"
+    visited = state_rollouts.visit(snapshot, count, node)
+    if visited.simulation is None:
+        return None
+    seeds = [[node / f"state={s}" / f"rollout={r}" for r in range(block.rollouts)] for s in range(count)]
+    value = values(snapshot.state, snapshot.state.normalize_obs(visited.obs[None]))[0]
+    own, length, _ = state_rollouts.rollouts(snapshot, visited.obs, visited.elapsed, visited.simulation, seeds)
+    limit = time_limit(snapshot.recipe.env_id, snapshot.recipe.modules)
+    meets = np.zeros(count, bool) if limit is None else visited.elapsed + horizon(common.gamma) + 1 > limit
+    other, pairs = own.copy(), int(length.sum())
+    if meets.any():
+        chosen = np.flatnonzero(meets)
+        swapped = with_common(snapshot, time_limit=OTHER_LIMIT[common.time_limit])
+        start = (visited.obs[chosen], visited.elapsed[chosen], visited.simulation[chosen])
+        other[chosen], length, _ = state_rollouts.rollouts(swapped, *start, [seeds[index] for index in chosen])
+        pairs += int(length.sum())
+    return StateValues(value, meets, own, other, pairs)
 
 
 @dataclass(frozen=True)
@@ -185,33 +143,18 @@ class StreamResults:
     episodes: EpisodeSums
 
 
-@dataclass(frozen=True)
-class StreamsJob:
-    """Some streams, scored once, with every baseline that there is; `true_value` is V* or None."""
-
-    snapshot: Snapshot
-    first: int
-    count: int
-    true_value: Float[np.ndarray, " D"] | None
-    seed: int
-
-    @property
-    def pairs(self) -> int:
-        """Whole streams."""
-        return self.count * self.snapshot.recipe.common.timesteps
-
-    def run(self) -> StreamResults:
-        """Sums of every stream."""
-        snapshot = self.snapshot
-        node = root(snapshot, self.seed) / "streams"
-        streams = fresh_streams(snapshot, [node / f"stream={self.first + index}" for index in range(self.count)])
-        names = baselines_of(snapshot, self.true_value)
-        standing = snapshot.state.value[0] if self.true_value is None else self.true_value
-        seen = baselines.value_estimates(snapshot, streams, standing, [(name, "gae") for name in names])
-        scored = StreamScores.of(snapshot, streams, seen[0])
-        sums = {name: replace(scored, estimates=each).per_stream() for name, each in zip(names, seen, strict=True)}
-        target = seen[0].value + seen[0].advantage(snapshot.recipe.common)
-        return StreamResults(sums, episode_sums(snapshot, streams, seen[0].value, target))
+def measure_streams(block: StreamBlock) -> StreamResults:
+    """Sums of every stream."""
+    snapshot = block.snapshot
+    node = root(snapshot, block.seed) / "streams"
+    streams = fresh_streams(snapshot, [node / f"stream={block.first + index}" for index in range(block.count)])
+    names = baselines_of(snapshot, block.true_value)
+    standing = snapshot.state.value[0] if block.true_value is None else block.true_value
+    seen = baselines.value_estimates(snapshot, streams, standing, [(name, "gae") for name in names])
+    scored = StreamScores.of(snapshot, streams, seen[0])
+    sums = {name: replace(scored, estimates=each).per_stream() for name, each in zip(names, seen, strict=True)}
+    target = seen[0].value + seen[0].advantage(snapshot.recipe.common)
+    return StreamResults(sums, episode_sums(snapshot, streams, seen[0].value, target))
 
 
 def baselines_of(snapshot: Snapshot, fitted: Float[np.ndarray, " D"] | None) -> list[str]:
@@ -244,39 +187,6 @@ def episode_sums(
     columns = (np.ones(target.shape), beyond, error, error**2, target, target**2)
     pairs, obs_clipped, *rest = (total(column)[:, 0] for column in columns)
     return EpisodeSums(pairs, total(z), total(z**2), obs_clipped, total(outside), *rest)
-
-
-@dataclass(frozen=True)
-class UpdatesJob:
-    """Some whole updates, each from a batch of its own."""
-
-    shard: update_gain.UpdateShard
-
-    @property
-    def pairs(self) -> int:
-        """Of the batches and the held-out ones."""
-        return self.shard.num_pairs
-
-    def run(self) -> update_gain.Updates:
-        """The updated policies."""
-        return update_gain.measure_updates(self.shard)
-
-
-@dataclass(frozen=True)
-class UpdateEpisodesJob:
-    """Episodes before and after some updates."""
-
-    shard: update_gain.EpisodeShard
-    length: int
-
-    @property
-    def pairs(self) -> int:
-        """If episodes have the expected length."""
-        return self.shard.num_episodes * self.length
-
-    def run(self) -> Episodes:
-        """Returns and lengths."""
-        return update_gain.measure_episodes(self.shard)
 
 
 def with_common(snapshot: Snapshot, **changes: Any) -> Snapshot:

@@ -9,8 +9,8 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from dpg.diagnose.findings import Finding, Status
+from dpg.diagnose.plan import TIERS
 from dpg.diagnose.run import Diagnosis, ordered
-from dpg.diagnose.tiers import TIERS
 from dpg.diagnose.wording import amount, between, sentence
 from dpg.report import style
 

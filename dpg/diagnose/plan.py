@@ -1,40 +1,71 @@
-"""How large every measurement of one agent is, and its jobs."""
+"""Sample sizes of a diagnosis: a few declared tiers, so that results never depend on the clock without saying so.
 
-from collections.abc import Iterator, Sequence
+The largest tier is taken that the measured rate of this machine fits into the time asked for, and its name is printed.
+The same tier gives the same bytes. What a tier means for one agent also depends on its task and recipe (`Plan`).
+"""
+
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
-from jaxtyping import Float
-
 from dpg.agent.snapshot import Snapshot
-from dpg.diagnose.measurements import (
-    EvaluationJob,
-    FitJob,
-    StatesJob,
-    StreamsJob,
-    UpdateEpisodesJob,
-    UpdatesJob,
-    with_common,
-)
-from dpg.diagnose.tiers import (
-    FEWEST_BATCHES,
-    FEWEST_HELD,
-    FEWEST_ROLLOUTS,
-    FEWEST_STATES,
-    HELD_NUMBERS,
-    MOST_HELD,
-    Tier,
-)
-from dpg.probes import update_gain
+from dpg.probes.true_value import MIN_STREAMS, FitShard
 from dpg.runtime.budgets import UpdateGainBudget
+from dpg.runtime.errors import UserError
+from dpg.runtime.schema import TrueValue
 from dpg.streams.advantages import horizon
 
-AT_ONCE = 8  # episodes, states or streams of a job: what the probes step together
+
+@dataclass(frozen=True)
+class Tier:
+    """The sizes of every measurement.
+
+    Whole `episodes` for each way of acting; pairs for gradient estimates and for the fit of V*; `states` that are set,
+    with `rollouts` from each while both take no more than `state_pairs`; whole updates, with `update_episodes` each.
+    """
+
+    name: str
+    episodes: int
+    gradient_pairs: int
+    states: int
+    rollouts: int
+    state_pairs: int
+    fit_pairs: int
+    updates: int
+    update_episodes: int
+
+
+TIERS = (
+    Tier("xs", 8, 24_000, 12, 4, 150_000, 16_000, 4, 4),
+    Tier("s", 16, 50_000, 16, 6, 150_000, 30_000, 6, 6),
+    Tier("m", 24, 100_000, 24, 8, 200_000, 60_000, 8, 8),
+    Tier("l", 32, 200_000, 40, 8, 300_000, 100_000, 10, 12),
+    Tier("xl", 48, 500_000, 64, 10, 600_000, 200_000, 16, 20),
+    Tier("xxl", 96, 1_500_000, 128, 16, 1_500_000, 400_000, 24, 32),
+)
+# A mean over fewer says nothing that an interval could hold.
+FEWEST_BATCHES = 8
+# Streams whose gradients are held at once: of a small network many, of a large one fewer.
+FEWEST_HELD, MOST_HELD, HELD_NUMBERS = 64, 256, 1_500_000
+FEWEST_STATES, FEWEST_ROLLOUTS = 8, 4
+AT_ONCE = 8  # episodes, states or streams of a block: what the probes step together
+FIT = TrueValue(lr=1e-3, minibatch=512, max_epochs=40, patience=4)
+
+
+def named(name: str) -> Tier:
+    """The tier of this name.
+
+    Raises:
+        UserError: there is none.
+    """
+    for tier in TIERS:
+        if tier.name == name:
+            return tier
+    raise UserError(f"--tier {name}: must be one of {', '.join(tier.name for tier in TIERS)}")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The sizes of a diagnosis of one snapshot, from a tier, the task and the recipe; `length` is an episode's."""
+    """The sizes of a diagnosis of one snapshot; `length` is what an episode is expected to have, in pairs."""
 
     snapshot: Snapshot
     tier: Tier
@@ -50,10 +81,14 @@ class Plan:
         return recipe.num_envs * max(FEWEST_BATCHES, min(most, self.tier.gradient_pairs // recipe.batch_pairs))
 
     @property
+    def rollout_pairs(self) -> int:
+        """Of a rollout that runs to the horizon."""
+        return horizon(self.snapshot.recipe.common.gamma) + 1
+
+    @property
     def states(self) -> tuple[int, int]:
         """States and rollouts from each, within the tier's pairs; (0, 0) if they do not suffice for the fewest."""
-        each = horizon(self.snapshot.recipe.common.gamma) + 1
-        affordable = self.tier.state_pairs // each
+        affordable = self.tier.state_pairs // self.rollout_pairs
         if affordable >= self.tier.states * self.tier.rollouts:
             return self.tier.states, self.tier.rollouts
         if affordable < FEWEST_STATES * FEWEST_ROLLOUTS:
@@ -61,44 +96,24 @@ class Plan:
         return affordable // FEWEST_ROLLOUTS, FEWEST_ROLLOUTS
 
     @property
+    def state_pairs(self) -> int:
+        """Of a state: the stream that it is drawn from, and its rollouts if they run to the horizon."""
+        return self.snapshot.recipe.common.timesteps + self.states[1] * self.rollout_pairs
+
+    @property
+    def fit(self) -> FitShard:
+        """The fit of V*, from whole streams."""
+        timesteps = self.snapshot.recipe.common.timesteps
+        streams = max(2 * MIN_STREAMS, self.tier.fit_pairs // timesteps)
+        return FitShard(self.snapshot, streams * timesteps, FIT, self.seed)
+
+    @property
     def updates(self) -> UpdateGainBudget:
         """Whole updates at the training batch's size."""
         pairs, updates = (self.snapshot.recipe.batch_pairs,), (self.tier.updates,)
         return UpdateGainBudget(updates=updates, update_pairs=pairs, episodes=self.tier.update_episodes)
 
-    def evaluation_jobs(self) -> list[EvaluationJob]:
-        """Both ways of acting."""
-        return [
-            EvaluationJob(self.snapshot, actions, first, count, self.length, self.seed)
-            for actions in ("sampled", "deterministic")
-            for first, count in blocks(self.tier.episodes, AT_ONCE)
-        ]
 
-    def state_jobs(self) -> list[StatesJob]:
-        """In blocks."""
-        count, rollouts = self.states
-        return [StatesJob(self.snapshot, *block, rollouts, self.seed) for block in blocks(count, AT_ONCE)]
-
-    def fit_job(self) -> FitJob:
-        """One job: a fit cannot be shared out."""
-        return FitJob(self.snapshot, self.tier.fit_pairs, self.seed)
-
-    def stream_jobs(self, fitted: Float[np.ndarray, " D"] | None) -> list[StreamsJob]:
-        """In blocks. Where the value net is missing, observations and actions are measured all the same."""
-        without_net = "value_net" in self.snapshot.lacks
-        agent = with_common(self.snapshot, baseline="none") if without_net else self.snapshot
-        return [StreamsJob(agent, *block, fitted, self.seed) for block in blocks(self.streams, AT_ONCE)]
-
-    def update_jobs(self) -> list[UpdatesJob]:
-        """As the probe cuts them."""
-        return [UpdatesJob(shard) for shard in update_gain.plan_updates([self.snapshot], self.updates, self.seed)]
-
-    def update_episode_jobs(self, updates: Sequence[update_gain.SnapshotUpdates]) -> list[UpdateEpisodesJob]:
-        """As the probe cuts them."""
-        shards = update_gain.plan_episodes(updates, self.updates, self.seed)
-        return [UpdateEpisodesJob(shard, self.length) for shard in shards]
-
-
-def blocks(count: int, at_once: int) -> Iterator[tuple[int, int]]:
-    """First and number of each block of `count` things."""
-    return ((first, min(at_once, count - first)) for first in range(0, count, at_once))
+def blocks(count: int) -> Iterator[tuple[int, int]]:
+    """First and number of each block of `count` episodes, states or streams."""
+    return ((first, min(AT_ONCE, count - first)) for first in range(0, count, AT_ONCE))

@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +17,28 @@ from dpg.diagnose.catalog import CHECKS
 from dpg.diagnose.checks.gradients import BASELINES
 from dpg.diagnose.evidence import Evidence, UnmeasuredError
 from dpg.diagnose.findings import Check, Finding, Status
-from dpg.diagnose.measurements import Job, StreamResults, joined, pairs_of, run
+from dpg.diagnose.measurements import (
+    EpisodeBlock,
+    StateBlock,
+    StateValues,
+    StreamBlock,
+    StreamResults,
+    joined,
+    measure_episodes,
+    measure_states,
+    measure_streams,
+    with_common,
+)
 from dpg.diagnose.parts import lacking
-from dpg.diagnose.plan import Plan
+from dpg.diagnose.plan import FEWEST_ROLLOUTS, FEWEST_STATES, Plan, Tier, blocks
 from dpg.diagnose.records import records_around
-from dpg.diagnose.tiers import FEWEST_ROLLOUTS, FEWEST_STATES, Tier
 from dpg.probes import true_value, update_gain
 from dpg.probes.gradient_sums import GradientSums
-from dpg.runtime.progress import Progress
-from dpg.runtime.shards import ExecutionContext, map_shards, open_context
-from dpg.streams.advantages import horizon
+from dpg.runtime.local_workers import num_jobs
+from dpg.runtime.shards import ExecutionContext, open_context, run_shards
+from dpg.streams.episodes import Episodes
 
+NUM_PAIRS = attrgetter("num_pairs")
 NOTHING_FOUND = "Nothing found is not health: these checks look for known faults, at the sizes stated, and no others."
 
 
@@ -73,7 +85,11 @@ def diagnose(
     """Diagnose the agent that was read from `path`; a `tier` that is given takes whatever time it needs."""
     began = time.monotonic()
     deadline = None if tier else began + 60 * minutes
-    plan = Plan(snapshot, tier, budget.longest(snapshot), seed) if tier else budget.choose(snapshot, minutes, seed)
+    plan = (
+        Plan(snapshot, tier, budget.longest(snapshot), seed)
+        if tier
+        else budget.largest(snapshot, budget.measure(snapshot, seed), num_jobs(), minutes, seed)
+    )
     with open_context(modules=snapshot.recipe.modules) as context:
         evidence = measure(plan, checks, context, deadline)
     evidence = replace(evidence, records=records_around(path, snapshot))
@@ -92,92 +108,87 @@ def measure(plan: Plan, checks: Sequence[Check], context: ExecutionContext, dead
     """What the checks read and the agent allows; for what no time is left, that is the reason that it is missing."""
     wanted = {name for check in checks for name in (*check.needs, *check.wants)}
     evidence = Evidence(plan, missing=dict(unmeasurable(plan)))
+    late = f"the time asked for was used up before; --tier {plan.tier.name} measures it, whatever it takes"
     for name, step in STEPS.items():
         if name not in wanted or name in evidence.missing:
             continue
-        if deadline is not None and time.monotonic() > deadline:
-            late = f"the time asked for was used up before; --tier {plan.tier.name} measures it, whatever it takes"
-            evidence = replace(evidence, missing={**evidence.missing, name: late})
+        found = late if deadline is not None and time.monotonic() > deadline else step(evidence, context)
+        if isinstance(found, str):
+            evidence = replace(evidence, missing={**evidence.missing, name: found})
         else:
-            evidence = step(evidence, context)
+            evidence = replace(evidence, **{name: found})
     return evidence
 
 
-def measure_returns(evidence: Evidence, context: ExecutionContext) -> Evidence:
-    """Whole episodes."""
-    jobs = evidence.plan.evaluation_jobs()
-    found = work("returns", jobs, context)
-    by_actions = {
-        actions: joined([each for job, each in zip(jobs, found, strict=True) if job.actions == actions], axis=1)
-        for actions in ("sampled", "deterministic")
-    }
-    return replace(evidence, returns=by_actions)
+def _returns(evidence: Evidence, context: ExecutionContext) -> dict[str, Episodes]:
+    """Whole episodes, by the kind of their actions."""
+    plan, kinds = evidence.plan, ("sampled", "deterministic")
+    shards = [EpisodeBlock(plan.snapshot, plan.seed, *b, kind) for kind in kinds for b in blocks(plan.tier.episodes)]
+    work: Callable[[EpisodeBlock], int] = lambda block: block.count * plan.length  # noqa: E731
+    found = list(run_shards(measure_episodes, shards, context, work=work, title="returns"))
+    half = len(found) // 2
+    return dict(zip(kinds, (joined(found[:half], axis=1), joined(found[half:], axis=1)), strict=True))
 
 
-def measure_states(evidence: Evidence, context: ExecutionContext) -> Evidence:
+def _states(evidence: Evidence, context: ExecutionContext) -> StateValues | str:
     """True values of states."""
-    found = work("values", evidence.plan.state_jobs(), context)
-    if found[0] is None:
-        reason = f"{evidence.snapshot.recipe.env_id} cannot be put into a state"
-        return replace(evidence, missing={**evidence.missing, "states": reason})
-    return replace(evidence, states=joined(found))
+    plan, (count, rollouts) = evidence.plan, evidence.plan.states
+    shards = [StateBlock(plan.snapshot, plan.seed, *block, rollouts) for block in blocks(count)]
+    work: Callable[[StateBlock], int] = lambda block: block.count * plan.state_pairs  # noqa: E731
+    found = list(run_shards(measure_states, shards, context, work=work, title="values"))
+    return f"{plan.snapshot.recipe.env_id} cannot be put into a state" if found[0] is None else joined(found)
 
 
-def measure_fit(evidence: Evidence, context: ExecutionContext) -> Evidence:
-    """V*."""
-    [fitted] = work("true value function", [evidence.plan.fit_job()], context)
-    if isinstance(fitted, str):
-        return replace(evidence, missing={**evidence.missing, "fit": fitted})
-    return replace(evidence, fitted=fitted)
+def _fit(evidence: Evidence, context: ExecutionContext) -> true_value.Fitted | str:
+    """V*, in one shard: a fit cannot be shared out."""
+    shards = [evidence.plan.fit]
+    [fitted] = run_shards(true_value.measure, shards, context, work=NUM_PAIRS, title="true value function")
+    return fitted
 
 
-def measure_streams(evidence: Evidence, context: ExecutionContext) -> Evidence:
-    """Training batches, with every baseline that there is."""
-    fitted = None if evidence.fitted is None else evidence.fitted.value
-    results: list[StreamResults] = work("gradients", evidence.plan.stream_jobs(fitted), context)
-    sums = {name: concatenated([each.sums[name] for each in results]) for name in results[0].sums}
-    streams = StreamResults(sums, joined([each.episodes for each in results]))
-    return replace(evidence, streams=streams)
+def _streams(evidence: Evidence, context: ExecutionContext) -> StreamResults:
+    """Training batches, with every baseline that there is; without a value net, as training without a baseline."""
+    plan, fitted = evidence.plan, None if evidence.fit is None else evidence.fit.value
+    without_net = "value_net" in plan.snapshot.lacks
+    agent = with_common(plan.snapshot, baseline="none") if without_net else plan.snapshot
+    shards = [StreamBlock(agent, plan.seed, *block, fitted) for block in blocks(plan.streams)]
+    work: Callable[[StreamBlock], int] = lambda block: block.count * agent.recipe.common.timesteps  # noqa: E731
+    found = list(run_shards(measure_streams, shards, context, work=work, title="gradients"))
+    sums = {
+        name: GradientSums(*map(np.concatenate, zip(*(each.sums[name] for each in found), strict=True)))
+        for name in found[0].sums
+    }
+    return StreamResults(sums, joined([each.episodes for each in found]))
 
 
-def concatenated(parts: Sequence[GradientSums]) -> GradientSums:
-    """The sums of streams, one after the other."""
-    return GradientSums(*map(np.concatenate, zip(*parts, strict=True)))
-
-
-def measure_updates(evidence: Evidence, context: ExecutionContext) -> Evidence:
-    """Whole updates, then episodes before and after each."""
+def _updates(evidence: Evidence, context: ExecutionContext) -> update_gain.Gains:
+    """Whole updates, then episodes before and after each, cut as the probe cuts them."""
     plan = evidence.plan
-    update_jobs = plan.update_jobs()
-    made = work("updates", update_jobs, context)
-    updates = list(update_gain.gather_updates([job.shard for job in update_jobs], made))
-    jobs = plan.update_episode_jobs(updates)
-    results = work("returns after updates", jobs, context)
-    shards = [job.shard for job in jobs]
-    [gains] = update_gain.gather(updates, shards, results)
-    return replace(evidence, gains=gains)
+    shards = update_gain.plan_updates([plan.snapshot], plan.updates, plan.seed)
+    made = run_shards(update_gain.measure_updates, shards, context, work=NUM_PAIRS, title="updates")
+    updates = list(update_gain.gather_updates(shards, made))
+    runs = update_gain.plan_episodes(updates, plan.updates, plan.seed)
+    work: Callable[[update_gain.EpisodeShard], int] = lambda shard: shard.num_episodes * plan.length  # noqa: E731
+    results = run_shards(update_gain.measure_episodes, runs, context, work=work, title="returns after updates")
+    [gains] = update_gain.gather(updates, runs, results)
+    return gains
 
 
-# In the order in which they are made: later ones read what earlier ones found, or are the first to be left out.
-STEPS: Mapping[str, Callable[[Evidence, ExecutionContext], Evidence]] = {
-    "returns": measure_returns,
-    "states": measure_states,
-    "fit": measure_fit,
-    "streams": measure_streams,
-    "updates": measure_updates,
+# By the fields of `Evidence`, in the order in which they are made: later ones read what earlier ones found, or are the
+# first to be left out. A step gives what it found, or a reason why there is nothing.
+STEPS: Mapping[str, Callable[[Evidence, ExecutionContext], Any]] = {
+    "returns": _returns,
+    "states": _states,
+    "fit": _fit,
+    "streams": _streams,
+    "updates": _updates,
 }
-
-
-def work(title: str, jobs: Sequence[Job], context: ExecutionContext) -> list[Any]:
-    """The results of jobs, in their order."""
-    with Progress(title, sum(map(pairs_of, jobs))) as progress:
-        return list(map_shards(run, jobs, context, progress=progress, work=pairs_of))
 
 
 def unmeasurable(plan: Plan) -> Iterator[tuple[str, str]]:
     """Measurements that are not made, each with its reason."""
     snapshot, tier = plan.snapshot, plan.tier
-    common = snapshot.recipe.common
+    gamma = snapshot.recipe.common.gamma
     without_net = lacking(snapshot, "value net")
     without_unit = lacking(snapshot, "reward normaliser")
     if reason := without_net or without_unit:
@@ -185,10 +196,10 @@ def unmeasurable(plan: Plan) -> Iterator[tuple[str, str]]:
     elif plan.states == (0, 0):
         yield (
             "states",
-            f"at gamma = {common.gamma:.12g} a rollout takes {horizon(common.gamma) + 1:,} pairs, and tier {tier.name} "
+            f"at gamma = {gamma:.12g} a rollout takes {plan.rollout_pairs:,} pairs, and tier {tier.name} "
             f"has {tier.state_pairs:,} for {FEWEST_STATES * FEWEST_ROLLOUTS} of them: ask for more minutes",
         )
-    if reason := without_net or without_unit or true_value.unmeasurable(snapshot, plan.fit_job().shard.pairs):
+    if reason := without_net or without_unit or true_value.unmeasurable(snapshot, plan.fit.pairs):
         yield "fit", reason
     if reason := lacking(snapshot, "policy update"):
         yield "updates", reason
@@ -214,10 +225,10 @@ def notes(check: Check, evidence: Evidence) -> Iterator[str]:
     if "states" in check.needs and plan.states != (plan.tier.states, plan.tier.rollouts):
         count, rollouts = plan.states
         yield (
-            f"At gamma = {gamma:.12g} every rollout takes up to {horizon(gamma) + 1:,} pairs: the budget caps them at "
+            f"At gamma = {gamma:.12g} every rollout takes up to {plan.rollout_pairs:,} pairs: the budget caps them at "
             f"{count} states x {rollouts} rollouts, in the place of {plan.tier.states} x {plan.tier.rollouts}."
         )
-    if check is BASELINES and evidence.fitted is None:
+    if check is BASELINES and evidence.fit is None:
         yield f"V* was not fitted: {evidence.missing.get('fit', '')}."
 
 

@@ -16,9 +16,8 @@ from dpg.agent.recipe import Recipe
 from dpg.agent.snapshot import Snapshot
 from dpg.diagnose.catalog import chosen
 from dpg.diagnose.findings import Finding
-from dpg.diagnose.plan import Plan
+from dpg.diagnose.plan import Plan, Tier
 from dpg.diagnose.run import conclude, measure
-from dpg.diagnose.tiers import Tier
 from dpg.envs.make import make_vector
 from dpg.learning.training import begin
 from dpg.probes import true_value

@@ -10,7 +10,7 @@ from dpg.agent import normalization
 from dpg.agent.snapshot import Snapshot
 from dpg.diagnose.catalog import CHECKS
 from dpg.diagnose.findings import Status
-from dpg.diagnose.tiers import Tier
+from dpg.diagnose.plan import Tier
 from dpg.envs.make import make_vector
 from dpg.learning.training import begin
 

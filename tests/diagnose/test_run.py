@@ -13,9 +13,8 @@ from dpg.cli.app import app
 from dpg.cli.diagnose import write
 from dpg.diagnose.budget import Rates, largest, seconds
 from dpg.diagnose.catalog import CHECKS, chosen
-from dpg.diagnose.plan import Plan
+from dpg.diagnose.plan import TIERS, Plan
 from dpg.diagnose.run import NOTHING_FOUND, conclude, measure
-from dpg.diagnose.tiers import TIERS
 from dpg.envs.errors import EnvError
 from dpg.envs.make import action_space_of
 from dpg.runtime.errors import UserError

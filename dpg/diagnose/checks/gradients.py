@@ -9,6 +9,7 @@ from jaxtyping import Float
 from dpg.diagnose import figures
 from dpg.diagnose.evidence import CONFIDENCE, RESAMPLES, Evidence, UnmeasuredError, parts_of
 from dpg.diagnose.findings import Check, Effect, exactly
+from dpg.diagnose.measurements import baselines_of
 from dpg.diagnose.noise import layer_shares, layer_slices, scale_in_pairs, times
 from dpg.numerics.statistics import Sample, pairwise_interval, sample_interval
 from dpg.numerics.vectors import cosine_matrix
@@ -117,8 +118,7 @@ LOG_STD = Check(
 
 def better_baselines(evidence: Evidence) -> Sequence[Effect]:
     """Differences of the mean cosine of two batches, on the same streams."""
-    own = evidence.own_baseline
-    others = [name for name in evidence.streams_measured.sums if name != own]
+    own, *others = baselines_of(evidence.snapshot, evidence.fit and evidence.fit.value)
     matrices = {name: cosine_matrix(evidence.gradients(name)) for name in [own, *others]}
     effects = []
     for name in others:
@@ -128,8 +128,8 @@ def better_baselines(evidence: Evidence) -> Sequence[Effect]:
         limit = 0.1 if name == "true value" else 0.0
         quantity = f"change of the cosine of two batches with {label} in the place of the agent's ({own})"
         effects.append(Effect(quantity, gap, batch_sizes(evidence), (-math.inf, limit)))
-    if evidence.fitted is not None:
-        quality = evidence.fitted.quality
+    if evidence.fit is not None:
+        quality = evidence.fit.quality
         sizes = {"pairs": quality.heldout_pairs, "episodes": quality.heldout_trajectories}
         both = (
             ("V*", quality.explained_variance),

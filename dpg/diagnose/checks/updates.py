@@ -17,13 +17,12 @@ def measured_gains(evidence: Evidence) -> Gains:
     """The updates.
 
     Raises:
-        UnmeasuredError: there are none, or they do nothing.
+        UnmeasuredError: they do nothing.
     """
-    if evidence.gains is None:
-        raise UnmeasuredError(evidence.missing["updates"])
-    if evidence.gains.unmoved.all():
+    assert evidence.updates is not None
+    if evidence.updates.unmoved.all():
         raise UnmeasuredError("updates leave the policy where it is: the recipe's learning rate has run out")
-    return evidence.gains
+    return evidence.updates
 
 
 def _gain(evidence: Evidence, quantity: str, label: str, acceptable: Range | None = None, unit: str = "") -> Effect:

@@ -10,7 +10,7 @@ from scipy import stats
 from dpg.diagnose import figures
 from dpg.diagnose.evidence import Evidence, UnmeasuredError
 from dpg.diagnose.findings import Check, Effect, Range
-from dpg.diagnose.measurements import OTHER_LIMIT, StateValues
+from dpg.diagnose.measurements import OTHER_LIMIT
 from dpg.numerics.ratios import ratio
 from dpg.numerics.statistics import root
 from dpg.probes import state_errors
@@ -20,30 +20,16 @@ LEAST_UNIT_RATIO = 3.0  # of the reward units: nearer ones cannot be distinguish
 LARGEST_ERROR = 0.5
 
 
-def measured_states(evidence: Evidence) -> tuple[StateValues, Float[np.ndarray, " S"], Float[np.ndarray, " S"]]:
-    """The states, their true values in the net's units, and the standard errors of these.
-
-    Raises:
-        UnmeasuredError: there are none.
-    """
-    found = evidence.states
-    if found is None:
-        raise UnmeasuredError(evidence.missing["states"])
-    return found, found.own.mean(axis=1), np.asarray(stats.sem(found.own, axis=-1))
-
-
-def sizes_of(found: StateValues) -> dict[str, int]:
-    """Behind an effect."""
-    return {"states": len(found.own), "rollouts each": found.own.shape[1], "pairs": found.pairs}
-
-
 def _effect(
     evidence: Evidence, quantity: str, measure: state_errors.Measure, acceptable: Range, *, rooted: bool = False
 ) -> Effect:
     """A measure of the value net's values, the true ones and their standard errors; states are the units."""
-    found, mean, error = measured_states(evidence)
-    interval = evidence.statistic(lambda rows: measure(found.value[rows], mean[rows], error[rows]), len(mean), quantity)
-    return Effect(quantity, root(interval) if rooted else interval, sizes_of(found), acceptable)
+    found = evidence.states
+    assert found is not None
+    value, mean, error = found.value, found.mean, found.error
+    interval = evidence.statistic(lambda rows: measure(value[rows], mean[rows], error[rows]), len(mean), quantity)
+    sizes = {"states": len(mean), "rollouts each": found.own.shape[1], "pairs": found.pairs}
+    return Effect(quantity, root(interval) if rooted else interval, sizes, acceptable)
 
 
 def reward_unit(evidence: Evidence) -> Sequence[Effect]:
@@ -171,7 +157,8 @@ EXPLAINED = Check(
 
 def time_limits(evidence: Evidence) -> Sequence[Effect]:
     """Squared relative errors under both definitions, at states from which a rollout can meet the limit."""
-    found, _, _ = measured_states(evidence)
+    found = evidence.states
+    assert found is not None
     chosen = np.flatnonzero(found.reaches_limit)
     if len(chosen) < 3:
         raise UnmeasuredError(
