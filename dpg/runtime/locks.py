@@ -5,47 +5,47 @@ import fcntl
 import os
 import shutil
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 LOCK = "in-use"
 SHARED, EXCLUSIVE = fcntl.LOCK_SH, fcntl.LOCK_EX
 MAX_ATTEMPTS = 100  # at a folder that other processes keep removing
 
 
-def lock_folder(directory: Path, mode: int, waiting: Callable[[], AbstractContextManager[object]] = nullcontext) -> int:
-    """Lock a folder, created if missing, in `SHARED` or `EXCLUSIVE` mode until the returned descriptor is closed.
+def lock_folder(directory: Path, mode: int, waiting: Callable[[], None] = lambda: None) -> IO[str]:
+    """Lock a folder, created if missing, in `SHARED` or `EXCLUSIVE` mode until the returned file is closed.
 
-    `waiting` is entered while another process holds the lock.
+    `waiting` is called first if another process holds the lock.
     """
     for attempts_left in reversed(range(MAX_ATTEMPTS)):
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            lock = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT)
+            lock = (directory / LOCK).open("a+", encoding="utf-8")
         except (FileNotFoundError, FileExistsError):  # another process has just removed it
             if not attempts_left:
                 raise
             continue
-        try:
-            with nullcontext() if is_free(lock) else waiting():
-                fcntl.flock(lock, mode)
-            if is_named(lock, directory / LOCK):
-                return lock
-        except BaseException:
-            os.close(lock)
-            raise
-        os.close(lock)
+        if not is_free(lock):
+            waiting()
+        fcntl.flock(lock, mode)
+        if is_named(lock, directory / LOCK):
+            return lock
+        lock.close()
     raise FileNotFoundError(errno.ENOENT, "other processes keep removing it", str(directory))
 
 
-def lock_file(path: Path) -> int:
-    """Lock a file exclusively until the returned descriptor is closed."""
-    lock = os.open(path, os.O_RDWR)
-    fcntl.flock(lock, fcntl.LOCK_EX)
-    return lock
+def open_lock(directory: Path) -> IO[str]:
+    """The file by which a folder is locked, without a lock on it.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    return (directory / LOCK).open("r+", encoding="utf-8")
 
 
-def is_free(lock: int) -> bool:
+def is_free(lock: IO[str]) -> bool:
     """Whether no other process holds the lock; if so, take it exclusively."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -54,10 +54,10 @@ def is_free(lock: int) -> bool:
     return True
 
 
-def is_named(file: int, path: Path) -> bool:
+def is_named(file: IO[str], path: Path) -> bool:
     """Whether an open file still has that name."""
     try:
-        return os.path.samestat(os.fstat(file), path.stat())
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except FileNotFoundError:
         return False
 
@@ -65,15 +65,13 @@ def is_named(file: int, path: Path) -> bool:
 def clear(directory: Path) -> None:
     """Remove everything in a folder except its lock."""
     for path in directory.iterdir():
-        if path.name == LOCK:
-            continue
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
-        else:
+        elif path.name != LOCK:
             path.unlink()
 
 
-def discard(directory: Path, lock: int) -> None:
+def discard(directory: Path, lock: IO[str]) -> None:
     """Remove a folder whose lock this process holds exclusively; files that cannot be removed stay.
 
     The lock goes last: until then other processes wait for it, and then they start with a new folder.

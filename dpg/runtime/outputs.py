@@ -5,8 +5,8 @@ import platform
 import shutil
 import sys
 import time
-from collections.abc import Callable, Generator, Iterable
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from collections.abc import Generator, Iterable
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -49,41 +49,34 @@ class Claim:
 
 
 @contextmanager
-def claim(*targets: Path, waiting: Callable[[], AbstractContextManager[object]] = nullcontext) -> Generator[Claim]:
+def claim(*targets: Path) -> Generator[Claim]:
     """In the block, this process is the only writer of the targets; it first waits for any other, and says so.
 
-    Unpublished drafts are removed with the block; those of killed processes before it. `waiting` is entered while
-    another process writes.
+    Unpublished drafts are removed with the block; those of killed processes before it.
 
     Raises:
         OutputError: nothing can be written beside a target.
     """
     with ExitStack() as stack:
         for target in sorted(targets):  # one order for all processes, so that no two wait for each other
-            stack.enter_context(_claimed(target, waiting))
+            stack.enter_context(_claimed(target))
         yield Claim(targets)
 
 
 @contextmanager
-def _claimed(target: Path, waiting: Callable[[], AbstractContextManager[object]]) -> Generator[None]:
-    @contextmanager
-    def announced() -> Generator[None]:
-        print(f"waiting for {_writer(target)}", file=sys.stderr, flush=True)
-        with waiting():
-            yield
-
+def _claimed(target: Path) -> Generator[None]:
     private = _private(target)
     try:
-        lock = locks.lock_folder(private, locks.EXCLUSIVE, announced)
+        lock = locks.lock_folder(private, locks.EXCLUSIVE, lambda: _announce(target))
     except OSError as error:
         raise OutputError(f"{target}: cannot be written ({error.strerror})") from error
-    try:
-        locks.clear(private)
-        (private / locks.LOCK).write_text(f"process {os.getpid()} on {platform.node()}", encoding="utf-8")
-        yield
-    finally:
-        locks.discard(private, lock)
-        os.close(lock)
+    with lock:
+        try:
+            locks.clear(private)
+            (private / locks.LOCK).write_text(f"process {os.getpid()} on {platform.node()}", encoding="utf-8")
+            yield
+        finally:
+            locks.discard(private, lock)
 
 
 def _private(target: Path) -> Path:
@@ -91,13 +84,13 @@ def _private(target: Path) -> Path:
     return target.with_name(f".{target.name}.partial")
 
 
-def _writer(target: Path) -> str:
-    """The process that writes a target, and since when."""
+def _announce(target: Path) -> None:
+    """Say which process writes a target, and since when."""
     file = _private(target) / locks.LOCK
     with suppress(OSError):  # it has just ended
+        writer = file.read_text(encoding="utf-8") or "a process"
         since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(file.stat().st_mtime))
-        return f"{file.read_text(encoding='utf-8') or 'a process'}, which has been writing {target} since {since}"
-    return f"another process, which writes {target}"
+        print(f"waiting for {writer}, which has been writing {target} since {since}", file=sys.stderr, flush=True)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from dpg.runtime import fingerprint, locks, project, serialization
 from dpg.runtime.errors import UserError
@@ -82,19 +82,19 @@ class ShardCache:
     def __init__(self, directory: Path, limit: int) -> None:
         self.directory = directory
         self._limit = limit
-        self._metadata_locks: list[int] = []
+        self._metadata: list[IO[str]] = []  # locked
         self._room = self._make_room(0)
         self._full = False
 
     @property
     def num_results(self) -> int:
         """The number of cached results."""
-        return sum(1 for _ in self.directory.glob(f"*{SUFFIX}"))
+        return len(_sizes(self.directory))
 
     @property
     def num_bytes(self) -> int:
         """The size of the cached results."""
-        return sum(path.stat().st_size for path in self.directory.glob(f"*{SUFFIX}"))
+        return sum(_sizes(self.directory))
 
     @staticmethod
     def key(function: Callable[..., Any], shard: Any) -> str:
@@ -148,7 +148,7 @@ class ShardCache:
     def read_metadata(self, name: str) -> str | None:
         """What an earlier run wrote under this name; None if there is none, or that run has not ended."""
         with suppress(OSError), (self.directory / name).open("r+", encoding="utf-8") as file:
-            return file.read() if locks.is_free(file.fileno()) else None
+            return file.read() if locks.is_free(file) else None
         return None
 
     def write_metadata(self, name: str, text: str) -> None:
@@ -157,8 +157,8 @@ class ShardCache:
 
     def close(self) -> None:
         """Release the metadata to later runs."""
-        for lock in self._metadata_locks:
-            os.close(lock)
+        for file in self._metadata:
+            file.close()
 
     def _make_room(self, needed: int) -> int:
         """Free bytes, after removing unused leftovers where `needed` would not fit."""
@@ -173,7 +173,8 @@ class ShardCache:
         try:
             partial.write_bytes(data)
             if hold:
-                self._metadata_locks.append(locks.lock_file(partial))
+                self._metadata.append(partial.open("r+", encoding="utf-8"))
+                locks.is_free(self._metadata[-1])  # nobody else knows it yet: this takes its lock
             os.replace(partial, path)
         except OSError as error:
             with suppress(OSError):
@@ -192,44 +193,20 @@ def open_shard_cache(
     Raises:
         ShardCacheError: the folder cannot be created.
     """
-    directory = _directory(stage, cell, inputs, modules)
+    content = json.dumps({"inputs": inputs, "code": fingerprint.code(modules)}, sort_keys=True, default=str)
+    directory = root() / stage / cell / hashlib.blake2b(content.encode(), digest_size=8).hexdigest()
     limit = limit_bytes()
-    with _in_use(directory) as lock, closing(ShardCache(directory, limit)) as cache:
+    try:
+        lock = locks.lock_folder(directory, locks.SHARED)
+    except OSError as error:
+        raise ShardCacheError(_write_error(directory, error)) from error
+    with lock, closing(ShardCache(directory, limit)) as cache:
         yield cache
         for _ in range(UNUSED_CHECKS):
             if locks.is_free(lock):
                 _discard(directory, lock)
                 break
             time.sleep(0.01)
-
-
-@contextmanager
-def pin(stage: str, cell: str, inputs: Mapping[str, Any], modules: tuple[str, ...] = ()) -> Generator[None]:
-    """In the block, another process that succeeds at the same work does not remove the cache.
-
-    Raises:
-        ShardCacheError: the folder cannot be created.
-    """
-    with _in_use(_directory(stage, cell, inputs, modules)):
-        yield
-
-
-def _directory(stage: str, cell: str, inputs: Mapping[str, Any], modules: tuple[str, ...]) -> Path:
-    content = json.dumps({"inputs": inputs, "code": fingerprint.code(modules)}, sort_keys=True, default=str)
-    return root() / stage / cell / hashlib.blake2b(content.encode(), digest_size=8).hexdigest()
-
-
-@contextmanager
-def _in_use(directory: Path) -> Generator[int]:
-    """A shared lock on the folder, which is created if missing."""
-    try:
-        lock = locks.lock_folder(directory, locks.SHARED)
-    except OSError as error:
-        raise ShardCacheError(_write_error(directory, error)) from error
-    try:
-        yield lock
-    finally:
-        os.close(lock)
 
 
 def _bound_leftovers(limit: int, ours: Path) -> int:
@@ -244,27 +221,24 @@ def _bound_leftovers(limit: int, ours: Path) -> int:
 
 def _remove(directory: Path) -> bool:
     """Remove a folder unless it is in use; the lock is held until it is gone, so that no process starts to use it."""
-    with suppress(OSError):
-        lock = os.open(directory / LOCK, os.O_RDWR)
-        try:
-            if locks.is_free(lock):
-                _discard(directory, lock)
-        finally:
-            os.close(lock)
+    with suppress(OSError), locks.open_lock(directory) as lock:
+        if locks.is_free(lock):
+            _discard(directory, lock)
     return not directory.exists()
 
 
 def _inspect(directory: Path) -> Leftover:
-    sizes = [path.stat().st_size for path in directory.glob(f"*{SUFFIX}")]
-    lock = os.open(directory / LOCK, os.O_RDWR)
-    try:
-        in_use = not locks.is_free(lock)
-    finally:
-        os.close(lock)
-    return Leftover(directory, len(sizes), sum(sizes), directory.stat().st_mtime, in_use)
+    sizes = _sizes(directory)
+    with locks.open_lock(directory) as lock:
+        return Leftover(directory, len(sizes), sum(sizes), directory.stat().st_mtime, not locks.is_free(lock))
 
 
-def _discard(directory: Path, lock: int) -> None:
+def _sizes(directory: Path) -> list[int]:
+    """The size of each result, in bytes."""
+    return [path.stat().st_size for path in directory.glob(f"*{SUFFIX}")]
+
+
+def _discard(directory: Path, lock: IO[str]) -> None:
     """Remove a folder whose lock this process holds exclusively, and parents that are empty then."""
     locks.discard(directory, lock)
     with suppress(OSError):

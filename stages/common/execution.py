@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from dpg.runtime import own_code
 from dpg.runtime.machine import peak_memory
 from dpg.runtime.outputs import claim, write_atomic, write_reasons
-from dpg.runtime.shard_cache import ShardCache, open_shard_cache, pin
+from dpg.runtime.shard_cache import ShardCache, open_shard_cache
 from dpg.runtime.shards import ExecutionContext, open_context, run_shards
 from dpg.tracking import runs
 from dpg.tracking.uri import redacted, tracking_uri
@@ -88,13 +88,12 @@ def run_stage(
         ChangedCodeError: the code of the scope's algorithm has changed since DVC last saw it.
     """
     logged = {name: value.model_dump() if isinstance(value, BaseModel) else value for name, value in parameters.items()}
-    work = (stage, str(scope.subdir), logged, modules)
     if algorithm := scope.tags.get("algorithm"):
         own_code.check(algorithm, modules)
     with (
-        # Another process that writes the same outputs ends first; pinned, its finished shards are reused.
-        claim(*outputs, waiting=lambda: pin(*work)) as claimed,
-        open_shard_cache(*work) as cache,
+        # In use from now on, the shards of another process that writes these outputs are there when it has ended.
+        open_shard_cache(stage, str(scope.subdir), logged, modules) as cache,
+        claim(*outputs) as claimed,
         open_context(cache, modules) as context,
         runs.stage_run(stage, logged, scope.tags, cache.read_metadata("run"), _description(outputs)) as run,
     ):
