@@ -1,7 +1,6 @@
 """Processes that end together with their parent: a stage with its DVC, a worker with its stage."""
 
 import os
-import select
 import threading
 import time
 from collections.abc import Callable
@@ -41,27 +40,14 @@ def find_dvc() -> psutil.Process | None:
 
 
 def on_exit(process: psutil.Process, callback: Callable[[], None]) -> None:
-    """Call `callback` in a thread as soon as a process has ended."""
+    """Call `callback` in a thread within half a second of the end of a process."""
 
     def watch() -> None:
-        _wait(process)
+        while _is_alive(process):
+            time.sleep(POLL_INTERVAL_S)
         callback()
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-def _wait(process: psutil.Process) -> None:
-    with suppress(AttributeError, OSError):  # not Linux, not allowed, or already ended
-        handle = os.pidfd_open(process.pid)
-        try:
-            if _is_alive(process):  # otherwise the system may have reused its number
-                poll = select.poll()
-                poll.register(handle, select.POLLIN)
-                poll.poll()
-        finally:
-            os.close(handle)
-    while _is_alive(process):
-        time.sleep(POLL_INTERVAL_S)
 
 
 def _is_alive(process: psutil.Process) -> bool:

@@ -2,8 +2,7 @@
 
 import sys
 import time
-from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from tqdm import tqdm
 
@@ -15,47 +14,30 @@ class Progress:
 
     def __init__(self, description: str, total: int, unit: str = "pairs") -> None:
         self.unit = unit
+        self._style: dict[str, Any] = {"total": total, "unit": f" {unit}", "unit_scale": True}
         self._description = description
-        self._total = total
         self._done = self._resumed = 0
         self._started = self._printed = time.monotonic()
-        interactive = sys.stderr.isatty()
-        self._bar = (
-            tqdm(total=total, desc=description, unit=f" {unit}", unit_scale=True, file=sys.stderr)
-            if interactive
-            else None
-        )
+        self._bar = tqdm(desc=description, file=sys.stderr, **self._style) if sys.stderr.isatty() else None
 
     def advance(self, amount: int, *, resumed: bool = False) -> None:
         """Count `amount` more units; `resumed` units come from an earlier run and do not count towards the rate."""
         self._done += amount
-        if resumed:
-            self._resumed += amount
+        self._resumed += amount * resumed
         if self._bar is not None:
-            if resumed:
-                self._bar.initial += amount
+            self._bar.initial = self._resumed
             self._bar.update(amount)
             return
         now = time.monotonic()
-        if now - self._printed >= LINE_INTERVAL_S or self._done == self._total:
+        if now - self._printed >= LINE_INTERVAL_S or self._done == self._style["total"]:
             self._printed = now
-            print(self._line(now - self._started), file=sys.stderr, flush=True)
-
-    def _line(self, elapsed: float) -> str:
-        rate = (self._done - self._resumed) / max(elapsed, 1e-9)
-        remaining = self._total - self._done
-        left = tqdm.format_interval(remaining / rate if remaining else 0) if rate > 0 or not remaining else "?"
-        return (
-            f"{self._description}: {self._done / max(self._total, 1):4.0%}, {self._done:,} of {self._total:,} "
-            f"{self.unit}, {rate:,.0f} {self.unit}/s, {tqdm.format_interval(elapsed)} gone, "
-            f"{left} left"
-        )
+            progress = {"n": self._done, "initial": self._resumed, "elapsed": now - self._started}
+            line = tqdm.format_meter(**progress, ncols=0, prefix=self._description, **self._style)
+            print(line, file=sys.stderr, flush=True)
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._bar is not None:
             self._bar.close()

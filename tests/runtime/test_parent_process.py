@@ -1,4 +1,4 @@
-"""A child process learns at once that its parent has ended."""
+"""A child process learns that its parent has ended."""
 
 import os
 import subprocess
@@ -21,18 +21,7 @@ def process():
     started.communicate()
 
 
-@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="this system has no pidfd")
-def test_the_end_is_an_event(process, monkeypatch):
-    """Where looking now and then is too late; also where nobody has waited for the process yet."""
-    monkeypatch.setattr(parent_process, "POLL_INTERVAL_S", 2 * TIMEOUT_S)
-    noticed = threading.Event()
-    parent_process.on_exit(psutil.Process(process.pid), noticed.set)
-    process.kill()
-    assert noticed.wait(TIMEOUT_S)
-
-
-def test_where_the_system_does_not_tell_the_end_is_seen(process, monkeypatch):
-    monkeypatch.delattr(os, "pidfd_open", raising=False)
+def test_the_end_is_noticed_also_where_nobody_has_waited_for_the_process(process):
     noticed = threading.Event()
     parent_process.on_exit(psutil.Process(process.pid), noticed.set)
     process.kill()
