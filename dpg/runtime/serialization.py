@@ -1,26 +1,24 @@
 """Shard inputs and results as bytes, without pickle: reading a file runs no code of the file's choice.
 
 Arrays form a safetensors file; the structure around them is JSON in its metadata. The round trip preserves types,
-dtypes and every bit of every number.
+dtypes and every bit of arrays.
 """
 
 import hashlib
 import json
-import math
-import struct
 import sys
-from collections.abc import Callable
 from dataclasses import fields, is_dataclass
+from functools import partial
 from types import NoneType
 from typing import Any
 
 import numpy as np
 from pydantic import BaseModel
+from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 HEADER = 8  # bytes at the start of a safetensors file: the length of its JSON header
 PLAIN = (NoneType, bool, int, float, str)
-ITEM_SIZES = {"b": (1,), "i": (1, 2, 4, 8), "u": (1, 2, 4, 8), "f": (2, 4, 8)}  # bytes, by the kind of dtype
 
 
 class SerializationError(ValueError):
@@ -30,14 +28,17 @@ class SerializationError(ValueError):
 def to_bytes(tree: Any) -> bytes:
     """Serialize None, bools, numbers, strings, tuples, lists, dicts, arrays, and records of these.
 
-    A record is a dataclass, a named tuple or a pydantic model.
+    A record is a dataclass, a named tuple or a pydantic model. Equal trees give equal bytes.
 
     Raises:
         SerializationError: the tree contains a value of another type.
     """
-    structure, arrays = _flatten(tree)
-    named = {str(index): array for index, array in enumerate(arrays)}
-    return save(named, metadata={"tree": json.dumps(structure)})
+    arrays: dict[str, np.ndarray] = {}
+    structure = _structure(tree, arrays)
+    try:
+        return save(arrays, metadata={"tree": json.dumps(structure)})
+    except SafetensorError as error:
+        raise SerializationError(f"an array cannot be serialized: {error}") from error
 
 
 def from_bytes(data: bytes) -> Any:
@@ -50,7 +51,7 @@ def from_bytes(data: bytes) -> Any:
         arrays = load(data)
         length = int.from_bytes(data[:HEADER], "little")
         structure = json.loads(json.loads(data[HEADER : HEADER + length])["__metadata__"]["tree"])
-        return _build(structure, arrays)
+        return _build(arrays, structure)
     except Exception as error:  # a record may raise anything when its fields are not what it expects
         raise SerializationError(f"cannot be deserialized: {error!r}") from error
 
@@ -61,55 +62,40 @@ def digest(tree: Any) -> str:
     Raises:
         SerializationError: as `to_bytes`.
     """
-    structure, arrays = _flatten(tree)
-    content = hashlib.blake2b(json.dumps(structure).encode(), digest_size=16)
-    for array in arrays:
-        content.update(array.data if array.ndim else array.tobytes())
-    return content.hexdigest()
+    return hashlib.blake2b(to_bytes(tree), digest_size=16).hexdigest()
 
 
-def _flatten(tree: Any) -> tuple[Any, list[np.ndarray]]:
-    """A tree's structure as JSON, and its arrays, to which the structure refers by position."""
-    arrays: list[np.ndarray] = []
-
-    def array_of(kind: str, array: np.ndarray) -> dict[str, Any]:
-        if not array.dtype.isnative or array.dtype.itemsize not in ITEM_SIZES.get(array.dtype.kind, ()):
-            raise SerializationError(f"an array of {array.dtype} cannot be serialized")
-        arrays.append(np.require(array, requirements="C"))
-        return {kind: len(arrays) - 1, "dtype": str(array.dtype), "shape": list(array.shape)}
-
-    def visit(node: Any) -> Any:  # noqa: PLR0911
-        kind = type(node)  # exact types: a subclass of int, dict or ndarray would come back as its base
-        if isinstance(node, np.generic):
-            return array_of("scalar", np.asarray(node))
-        if kind is np.ndarray:
-            return array_of("array", node)
-        if kind is float and math.isnan(node):  # JSON has a single NaN, without sign and payload
-            return {"nan": struct.pack("<d", node).hex()}
-        if kind in PLAIN:
-            return node
-        if kind is list:
-            return [visit(item) for item in node]
-        if kind is tuple:
-            return {"tuple": [visit(item) for item in node]}
-        if kind is dict:
-            return {"dict": [[visit(key), visit(value)] for key, value in node.items()]}
-        return {"record": _name(kind), "fields": {name: visit(getattr(node, name)) for name in _fields(kind)}}
-
-    return visit(tree), arrays
+def _structure(node: Any, arrays: dict[str, np.ndarray]) -> Any:
+    """A tree as JSON that refers to its arrays by name; they are added to `arrays`."""
+    visit = partial(_structure, arrays=arrays)
+    kind = type(node)  # exact types: a subclass of int, dict or ndarray would come back as its base
+    if kind is np.ndarray or isinstance(node, np.generic):
+        array = np.require(node, requirements="C")
+        if not array.dtype.isnative:
+            raise SerializationError(f"an array of {array.dtype} cannot be serialized: its bytes would be swapped")
+        name = str(len(arrays))
+        arrays[name] = array
+        return {"array" if kind is np.ndarray else "scalar": name}
+    if kind in PLAIN:
+        return node
+    if kind is list:
+        return [visit(item) for item in node]
+    if kind is tuple:
+        return {"tuple": [visit(item) for item in node]}
+    if kind is dict:
+        return {"dict": [[visit(key), visit(value)] for key, value in node.items()]}
+    return {"record": _name(kind), "fields": {name: visit(getattr(node, name)) for name in _fields(kind)}}
 
 
-def _build(node: Any, arrays: dict[str, np.ndarray]) -> Any:  # noqa: PLR0911
-    build: Callable[[Any], Any] = lambda child: _build(child, arrays)  # noqa: E731
+def _build(arrays: dict[str, np.ndarray], node: Any) -> Any:
+    build = partial(_build, arrays)
     match node:
         case list():
             return [build(item) for item in node]
-        case {"array": index}:
-            return arrays[str(index)]
-        case {"scalar": index}:
-            return arrays[str(index)][()]
-        case {"nan": bits}:
-            return struct.unpack("<d", bytes.fromhex(bits))[0]
+        case {"array": name}:
+            return arrays[name]
+        case {"scalar": name}:
+            return arrays[name][()]
         case {"tuple": items}:
             return tuple(map(build, items))
         case {"dict": items}:
