@@ -20,7 +20,7 @@ def main(env: str, algorithm: str) -> None:
     params = config.load()
     budget = params.budget.train
     recipe = Recipe.of(params, env, algorithm, budget.iterations, baseline="none")
-    reason = measurable.value_net(params.common)
+    reason = measurable.ablation(params, algorithm)
     groups = [] if reason else campaign.groups_of(recipe, budget.agents, budget.group_size)
     with run_stage(
         "ablation",

@@ -3,6 +3,7 @@
 from dpg.learning import campaign
 from dpg.learning.training import DivergenceError
 from dpg.runtime import config
+from dpg.streams import measurable
 from dpg.tables.training import RegimeHistory
 from stages.common import entrypoint
 from stages.common.execution import run_stage
@@ -17,6 +18,7 @@ def main(env: str) -> None:
     groups = campaign.regimes(params, env)
     recipe = groups[0].recipe
     task = TaskScope(env, recipe.algorithm)
+    reason = measurable.regimes(params, env)
     with run_stage(
         "regimes",
         task,
@@ -24,18 +26,18 @@ def main(env: str) -> None:
         tables("regimes", task),
         modules=recipe.modules,
     ) as stage:
-        rows, reasons = [], []
+        rows = []
         try:
-            for result in train(stage, groups):
+            for result in [] if reason else train(stage, groups):
                 rates = result.group.rates or ()
                 for index, record in enumerate(result.records):
                     timesteps, lr = result.group.recipe.common.timesteps, rates[index % len(rates)]
                     rows.append(({**task.tags, "timesteps": timesteps, "lr": lr}, record))
         except DivergenceError as error:  # the agents that everything else is measured on are others
-            rows, reasons = [], [diverged(error)]
+            rows, reason = [], diverged(error)
         (out,) = stage.outputs
         table = write_history(RegimeHistory, rows, out)
-        stage.leave_reasons(reasons, out)
+        stage.leave_reasons([reason], out)
         for (timesteps, lr), _ in table.groupby(["timesteps", "lr"]):
             records = [record for key, record in rows if (key["timesteps"], key["lr"]) == (timesteps, lr)]
             log_means(stage.run, records, prefix=f"T{timesteps}/lr{lr:g}/")

@@ -39,7 +39,12 @@ SHORT_EPISODE = 25  # pairs, of an untrained walker
 FIGURE_BYTES = {"png": 140_000, "pdf": 30_000, "svg": 120_000}
 PLOTLY = 4_800_000  # bytes of plotly.js, which the report contains
 FIGURES_OF_TASK = 12
-FIGURES_OF_STAGE = {"value": 2, "true_value": 2, "baselines": 2}  # of those; missing where the stage measures nothing
+FIGURES_OF_STAGE = {
+    "value": 2,
+    "true_value": 2,
+    "baselines": 2,
+    "regimes": 1,
+}  # of those; missing where the stage measures nothing
 FIGURE_STARTS, CALIBRATION_STARTS = 0.45, 8.0
 
 
@@ -48,9 +53,12 @@ def stages(params: Params, tasks: Mapping[str, TaskSpec]) -> list[StageWork]:
     found = [StageWork("params", output_bytes=len("params.yaml is valid\n"))]
     for env, algorithm in product(params.envs, params.algorithms):
         cell = UntrainedCell(params, tasks[env], algorithm)
-        without = measurable.unmeasured(params, env, cell.task.time_limit)
+        without = measurable.unmeasured(params, env, cell.task.time_limit, algorithm)
         found += [StageWork(name, env, algorithm) if name in without else of(cell) for name, of in OF_CELL.items()]
-    found += [regimes(params, tasks[env]) for env in params.envs]
+    found += [
+        StageWork("regimes", env) if measurable.regimes(params, env) else regimes(params, tasks[env])
+        for env in params.envs
+    ]
     found.append(StageWork("calibrate", starts=CALIBRATION_STARTS, output_bytes=8000))
     count = figures(params, tasks)
     drawn = count * sum(FIGURE_BYTES[each] for each in params.figures.formats)
@@ -62,9 +70,10 @@ def figures(params: Params, tasks: Mapping[str, TaskSpec]) -> int:
     """The number of figures: of the experiment, of each task, and of each agent whose landscape is measured."""
     budget = params.budget.landscape
     of_cell = budget.agents * (2 + len(budget.update_pairs))
-    without = [measurable.unmeasured(params, env, tasks[env].time_limit) for env in params.envs]
+    first = params.algorithms[0]
+    without = [measurable.unmeasured(params, env, tasks[env].time_limit, first) for env in params.envs]
     missing = sum(FIGURES_OF_STAGE.get(stage, 0) for stages in without for stage in stages)
-    comparison = any("ablation" not in stages for stages in without)
+    comparison = any(not measurable.ablation(params, name) for name in params.algorithms)
     return 1 + comparison + len(params.envs) * (FIGURES_OF_TASK + len(params.algorithms) * of_cell) - missing
 
 

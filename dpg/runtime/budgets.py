@@ -5,7 +5,18 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from dpg.runtime.fields import Count, Positive, Real, Section, Sizes, a_list, increasing, mismatch
+from dpg.runtime.fields import (
+    Count,
+    EnvId,
+    Positive,
+    Real,
+    Section,
+    Sizes,
+    a_list,
+    all_or_a_list,
+    increasing,
+    mismatch,
+)
 
 
 class TrainBudget(Section):
@@ -15,6 +26,16 @@ class TrainBudget(Section):
     group_size: Count
     iterations: Count
     snapshot_every: Count
+
+
+class AblationBudget(Section):
+    """The algorithms whose agents are trained once more without a baseline; None is all."""
+
+    algorithms: Annotated[tuple[str, ...] | None, all_or_a_list("[ppo]")]
+
+    def includes(self, algorithm: str) -> bool:
+        """Whether the algorithm's agents are trained once more."""
+        return self.algorithms is None or algorithm in self.algorithms
 
 
 class CheckpointBudget(Section):
@@ -115,13 +136,18 @@ class LandscapeBudget(Section):
 
 
 class RegimesBudget(Section):
-    """Sample regimes: pairs per iteration x learning rates, with equal total pairs."""
+    """Sample regimes: pairs per iteration x learning rates, with equal total pairs, on some tasks; None is all."""
 
+    envs: Annotated[tuple[EnvId, ...] | None, all_or_a_list("[Humanoid-v4]")] = None
     agents: Count
     group_size: Count
     timesteps: Sizes
     rates: Annotated[tuple[Positive, ...], a_list("[1.0e-4, 3.0e-4]"), AfterValidator(increasing), Field(min_length=1)]
     total_pairs: Count
+
+    def includes(self, env_id: str) -> bool:
+        """Whether the task's regimes are trained."""
+        return self.envs is None or env_id in self.envs
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
@@ -137,6 +163,7 @@ class Budget(Section):
     """One scale: a budget for every stage."""
 
     train: TrainBudget
+    ablation: AblationBudget
     checkpoint: CheckpointBudget
     gradient: GradientBudget
     update_step: UpdateStepBudget

@@ -28,6 +28,19 @@ def a_list(example: str) -> BeforeValidator:
     return BeforeValidator(convert)
 
 
+def all_or_a_list(example: str) -> BeforeValidator:
+    """Take `all` for None, and a list for a tuple; refuse what is neither."""
+
+    def convert(value: object) -> tuple[Any, ...] | None:
+        if value is None or value == "all":
+            return None
+        if not isinstance(value, list | tuple):
+            raise PydanticCustomError("list", "must be all or a list, such as {example}", {"example": example})
+        return tuple(value)
+
+    return BeforeValidator(convert)
+
+
 def increasing(values: tuple[Any, ...]) -> tuple[Any, ...]:
     """Refuse entries that do not increase."""
     if list(values) != sorted(set(values)):

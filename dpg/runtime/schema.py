@@ -212,6 +212,14 @@ class Params(Section):
         return self
 
     @model_validator(mode="after")
+    def _ablations_have_blocks(self) -> Self:
+        for name in self.budget.ablation.algorithms or ():
+            if name not in self.blocks:
+                allowed = f"must be of algorithms with a block in params.yaml: {', '.join(self.blocks)}"
+                raise mismatch(f"scales.{self.scale}.ablation.algorithms", name, allowed)
+        return self
+
+    @model_validator(mode="after")
     def _regimes_can_be_trained(self) -> Self:
         name, timesteps = self.regimes.algorithm, self.budget.regimes.timesteps
         block = self.algorithm(name)

@@ -1,10 +1,10 @@
-"""Which measurements a task and the parameters rule out; checked before a run and by the stages.
+"""Which measurements a task or the parameters rule out, or a scale leaves out; known before a run, used by the stages.
 
 A reason states first what is needed, then why; it is empty if the measurement is possible.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from dpg.runtime.schema import Common, Params
 from dpg.streams.advantages import horizon
@@ -60,7 +60,7 @@ def true_values(common: Common, env_id: str, limit: int | None, pairs: int) -> s
     return value_net(common) or returns(common, env_id, limit) or (few if fewest < MIN_PAIRS else "")
 
 
-def unmeasured(params: Params, env_id: str, limit: int | None) -> dict[str, str]:
+def unmeasurable(params: Params, env_id: str, limit: int | None) -> dict[str, str]:
     """The stages that cannot measure anything on a task, with their reasons."""
     common = params.common
     fit = true_values(common, env_id, limit, params.budget.true_value.pairs)
@@ -73,10 +73,45 @@ def unmeasured(params: Params, env_id: str, limit: int | None) -> dict[str, str]
     return {stage: reason for stage, reason in reasons.items() if reason}
 
 
+def ablation(params: Params, algorithm: str) -> str:
+    """Why agents are not trained once more without a baseline."""
+    chosen = params.budget.ablation
+    if reason := value_net(params.common):
+        return reason
+    if chosen.includes(algorithm):
+        return ""
+    return f"needs {algorithm} among scales.{params.scale}.ablation.algorithms ({_listed(chosen.algorithms)})"
+
+
+def regimes(params: Params, env_id: str) -> str:
+    """Why sample sizes and learning rates are not varied on a task."""
+    chosen = params.budget.regimes
+    if chosen.includes(env_id):
+        return ""
+    return f"needs {env_id} among scales.{params.scale}.regimes.envs ({_listed(chosen.envs)})"
+
+
+def _listed(chosen: Sequence[str] | None) -> str:
+    return ", ".join(chosen or ()) or "none so far"
+
+
+def unmeasured(params: Params, env_id: str, limit: int | None, algorithm: str) -> dict[str, str]:
+    """The stages that will not measure anything on a task with an algorithm, with their reasons."""
+    left_out = {"ablation": ablation(params, algorithm), "regimes": regimes(params, env_id)}
+    return unmeasurable(params, env_id, limit) | {stage: reason for stage, reason in left_out.items() if reason}
+
+
 def messages(params: Params, limits: Mapping[str, int | None]) -> Iterator[str]:
-    """A line for every task and reason, with the affected stages; `limits` are the tasks' time limits."""
+    """A line for every task and reason, with the affected stages; `limits` are the tasks' time limits.
+
+    The line names the algorithms if not all are affected.
+    """
     for env_id, limit in limits.items():
-        found = unmeasured(params, env_id, limit)
-        for reason in dict.fromkeys(found.values()):
-            stages = ", ".join(stage for stage, each in found.items() if each == reason)
-            yield f"{env_id}: {stages} will not be measured: {reason}"
+        affected: dict[str, dict[str, list[str]]] = {}  # algorithms by reason and stage
+        for algorithm in params.algorithms:
+            for stage, reason in unmeasured(params, env_id, limit, algorithm).items():
+                affected.setdefault(reason, {}).setdefault(stage, []).append(algorithm)
+        for reason, stages in affected.items():
+            algorithms = next(iter(stages.values()))
+            which = "" if len(algorithms) == len(params.algorithms) else f", {', '.join(algorithms)}"
+            yield f"{env_id}{which}: {', '.join(stages)} will not be measured: {reason}"

@@ -208,6 +208,13 @@ def test_the_ablation_has_a_row_for_each_task_and_a_panel_for_each_algorithm(man
     assert flat == [False] * 5 + [True]
 
 
+def test_the_ablation_leaves_out_algorithms_that_were_not_trained_without_a_baseline(many):
+    without = select(many[AblationHistory], algorithm="ppo")
+    some = many.replace({AblationHistory: without})
+    assert [axes.get_title().split("\n")[0] for axes in panels(ablation.FIGURE.draw(some))] == ["PPO"] * 2
+    assert "TRPO" not in ablation.FIGURE.caption(some)
+
+
 def test_an_ablation_without_a_ratio_says_so(experiment, statistics):
     negative = experiment[History].assign(mean_return=-1.0)
     (axes,) = panels(ablation.FIGURE.draw(experiment.replace({History: negative})))

@@ -211,6 +211,24 @@ def test_values_that_disagree_are_named(raw, name, value, allowed):
     assert f"{name} = {value}: {allowed}" in text
 
 
+@pytest.mark.parametrize("name", ["ablation.algorithms", "regimes.envs"])
+def test_a_scale_may_leave_out_tasks_and_algorithms(raw, name):
+    """`all`, null, or a list, which may be empty; other scales and experiments use what this one does not."""
+    section, key = name.split(".")
+
+    def chosen(value):
+        return getattr(getattr(parse(put(raw, f"scales.laptop.{name}", value)).budget, section), key)
+
+    assert [chosen(value) for value in ("all", None, [], ["ppo_m"])] == [None, None, (), ("ppo_m",)]
+    text = message(put(raw, f"scales.laptop.{name}", "some"))
+    assert f"scales.laptop.{name} = 'some': must be all or a list, such as [" in text
+
+
+def test_an_ablation_of_an_algorithm_without_a_block_is_refused(raw):
+    text = message(put(raw, "scales.laptop.ablation.algorithms", ["ppo2"]))
+    assert "ablation.algorithms = ppo2: must be of algorithms with a block in params.yaml: ppo, ppo_m, trpo" in text
+
+
 @pytest.mark.parametrize("stage", ["gradient", "baselines"])
 def test_sizes_beyond_an_iteration_must_be_whole_iterations(raw, stage):
     timesteps = raw["common"]["timesteps"]

@@ -41,6 +41,7 @@ SMALL: dict[str, Any] = {
     "figures.formats": ["png"],
     "figures.dpi": 30,
     "scales.smoke.train": {"agents": 1, "group_size": 1, "iterations": 2, "snapshot_every": 1},
+    "scales.smoke.ablation": {"algorithms": ["trpo"]},
     "scales.smoke.checkpoint": {"fractions": [0.0, 0.5], "curve_every": 1, "eval_episodes": 2},
     "scales.smoke.gradient": {"repeats": 3, "sizes": [T], "true_pairs": 2 * T},
     "scales.smoke.update_gain": {"updates": [2], "update_pairs": [T], "episodes": 2},
@@ -51,9 +52,18 @@ SMALL: dict[str, Any] = {
     "scales.smoke.landscape.update_pairs": [T],
     "scales.smoke.landscape.pairs_per_point": 2,
     "scales.smoke.landscape.concentration": [],
-    "scales.smoke.regimes": {"agents": 1, "group_size": 2, "timesteps": [T], "rates": [1e-4, 1e9], "total_pairs": T},
+    "scales.smoke.regimes": {
+        "envs": "all",
+        "agents": 1,
+        "group_size": 2,
+        "timesteps": [T],
+        "rates": [1e-4, 1e9],
+        "total_pairs": T,
+    },
 }
 UNKNOWN = "at common.gamma = 0.99 a return is known 459 pairs later, and Pendulum-v1 truncates episodes after 200"
+
+LEFT_OUT = "needs ppo among scales.smoke.ablation.algorithms (trpo)"
 
 
 # The stages one after the other. Then V* and the baselines once more, elsewhere, from two snapshots: at the gamma of
@@ -74,8 +84,7 @@ run("figures")
 run("report")
 studied = Cell("{ENV}", "ppo").studied
 found = snapshot.load_all(studied)
-for name in ("params.yaml", "mlflow.db"):
-    shutil.copy(name, Path("elsewhere", name))
+shutil.copy("mlflow.db", "elsewhere")
 os.chdir("elsewhere")
 studied.mkdir(parents=True)
 for each, gamma in zip(found, (0.977, 0.9), strict=True):
@@ -83,6 +92,7 @@ for each, gamma in zip(found, (0.977, 0.9), strict=True):
     snapshot.save(snapshot.Snapshot(0, each.recipe.model_copy(update={{"common": common}}), each.state), studied)
 run("true_value", "{ENV}", "ppo")
 run("baselines", "{ENV}", "ppo")
+run("regimes", "{ENV}")
 """
 
 
@@ -94,6 +104,8 @@ def project(tmp_path_factory) -> Path:
     (folder / "elsewhere").mkdir()
     for name, value in SMALL.items():
         set_parameter(folder, name, value)
+    shutil.copy(folder / "params.yaml", folder / "elsewhere")
+    set_parameter(folder / "elsewhere", "scales.smoke.regimes.envs", ["Hopper-v4"])
     shell(
         *(sys.executable, "-W", "error::RuntimeWarning", "-c", DRIVER), cwd=folder, DPG_JOBS="1", PYTHONPATH=str(ROOT)
     )
@@ -108,13 +120,16 @@ def here(project, monkeypatch) -> Path:
 
 def test_what_cannot_be_measured_is_said_before_the_run_in_the_words_of_the_run(here, capsys):
     params.main()
-    reasons = measurable.unmeasured(config.load(), ENV, time_limit(ENV))
-    assert set(reasons) == {"value", "true_value", "baselines"}
+    reasons = measurable.unmeasured(config.load(), ENV, time_limit(ENV), "ppo")
+    assert set(reasons) == {"ablation", "value", "true_value", "baselines"}
+    assert reasons.pop("ablation") == LEFT_OUT
     (reason,) = set(reasons.values())
     assert UNKNOWN in reason
-    assert f"note: {ENV}: value, true_value, baselines will not be measured: {reason}\n" in capsys.readouterr().err
-    for stage in reasons:
-        assert Path("data/tables", stage, ENV, "ppo", "not_measured.txt").read_text(encoding="utf-8") == f"{reason}\n"
+    notes = capsys.readouterr().err
+    assert f"note: {ENV}: value, true_value, baselines will not be measured: {reason}\n" in notes
+    assert f"note: {ENV}: ablation will not be measured: {LEFT_OUT}\n" in notes
+    for stage, words in {**reasons, "ablation": LEFT_OUT}.items():
+        assert Path("data/tables", stage, ENV, "ppo", "not_measured.txt").read_text(encoding="utf-8") == f"{words}\n"
 
 
 def test_tables_of_what_is_not_measured_have_their_columns_and_the_others_their_rows(here):
@@ -122,7 +137,7 @@ def test_tables_of_what_is_not_measured_have_their_columns_and_the_others_their_
         str(path.relative_to("data/tables")) for path in Path("data/tables").rglob("*.csv") if pd.read_csv(path).empty
     }
     stages = {"value": ["value"], "true_value": ["fit", "loss", "states", "state_errors"]}
-    stages |= {"baselines": ["baselines", "differences", "agents"]}
+    stages |= {"baselines": ["baselines", "differences", "agents"], "ablation": ["history"]}
     expected = {f"{stage}/{ENV}/ppo/{name}.csv" for stage, names in stages.items() for name in names}
     assert empty == expected | {f"regimes/{ENV}/history.csv"}
     assert read_records([ENV], ["ppo"])[f"value@{ENV}-ppo"]["cost"]["pairs"] == 0
@@ -133,7 +148,7 @@ def test_the_claims_that_are_not_measured_say_what_they_need(here):
     for name, words in {
         **dict.fromkeys(("V1", "V2", "V3", "V4"), UNKNOWN),
         **dict.fromkeys(("R1", "R2", "R3"), "needs agents that do not diverge"),
-        "V5": "no episode ended",
+        "V5": LEFT_OUT,
     }.items():
         assert (claims[name]["verdict"], claims[name]["effect"]) == ("not measured", None)
         assert words in claims[name]["reason"], name
@@ -146,9 +161,17 @@ def test_the_report_has_the_figures_that_there_are_and_the_reasons_for_the_other
     assert {f"fig01_gradient_variance_{ENV}", "fig09_rewards", f"fig12_update_steps_{ENV}"} <= names
     page = Path("reports/index.html").read_text(encoding="utf-8")
     assert f"{ENV}, PPO: true_value: not measured: " in page
+    assert f"{ENV}, PPO: ablation: not measured: {LEFT_OUT}" in page
     assert f"{ENV}: regimes: not measured: needs agents that do not diverge" in page
     values = json.loads(Path("reports/metrics.json").read_text(encoding="utf-8"))[ENV]["ppo"]["value"]
     assert set(values.values()) == {None}
+
+
+def test_regimes_that_a_scale_leaves_out_are_not_trained(here):
+    """Where Pendulum-v1 is not among the tasks that they are trained on."""
+    (reason,) = read_reasons(Path("elsewhere/data/tables/regimes", ENV))
+    assert reason == f"needs {ENV} among scales.smoke.regimes.envs (Hopper-v4)"
+    assert pd.read_csv(Path("elsewhere/data/tables/regimes", ENV, "history.csv")).empty
 
 
 def test_a_snapshot_without_enough_known_returns_leaves_the_others(here):

@@ -151,7 +151,7 @@ def _draw_returns(budget: Budget, rng: np.random.Generator, where: str, statisti
     premise="with it, the return rises from the first iterations to the last.",
     why="Half an order of magnitude: nearer to a tenth than to the same, in logarithms.",
     tables=(History, AblationHistory),
-    needs=(_TRAINED,),
+    needs=(_TRAINED, needs.trained_without_baseline),
     proviso="the return rises with the value net",
     simulation=Simulation(lambda budget: f"{agents(budget.train.agents)} per side", _draw_returns),
 )

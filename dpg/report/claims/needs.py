@@ -126,6 +126,18 @@ def algorithm_in_use(name: str) -> Need:
     return need
 
 
+def trained_without_baseline(params: Params) -> Iterator[Missing]:
+    """An algorithm whose training is repeated without a baseline."""
+    if not any(map(params.budget.ablation.includes, params.algorithms)):
+        yield _of_scale(params, "ablation.algorithms", f"needs one of {', '.join(params.algorithms)}", "all")
+
+
+def regimes_trained(params: Params) -> Iterator[Missing]:
+    """A task on which sample sizes and learning rates are varied."""
+    if not any(map(params.budget.regimes.includes, params.envs)):
+        yield _of_scale(params, "regimes.envs", f"needs one of {', '.join(params.envs)}", "all")
+
+
 def two_sizes(params: Params) -> Iterator[Missing]:
     """Regimes of two sample sizes."""
     sizes = params.budget.regimes.timesteps

@@ -25,7 +25,7 @@ from dpg.tables.training import RegimeHistory
 SLIGHTLY = 1.5  # times: the widest step of the paper's own grid of rates
 FALLEN = -0.05
 LEVELLED = 0.1
-_TWO_SIZES = (needs.two_sizes, needs.agents("regimes"))
+_TWO_SIZES = (needs.regimes_trained, needs.two_sizes, needs.agents("regimes"))
 _LEVEL_INSIDE = "the best rates lie inside the range, and training levels off"
 
 # Simulated: a rate twice too high or too low costs a tenth of the return. Agents differ by a tenth at all rates

@@ -23,9 +23,11 @@ _WITHOUT = SeriesStyle("no baseline (b = 0)", style.INK, "", (0, (1.4, 1.2)))
 def plot(experiment: Experiment) -> Figure:
     """Return against pairs, panels by task (rows) and algorithm (columns); a solid line with, a dotted one without.
 
+    Algorithms that were not trained without a baseline are left out.
+
     The axis of returns is linear and includes zero, so that heights are in the ratio that the panel states.
     """
-    envs, algorithms = distinct(experiment[History], "env"), distinct(experiment[History], "algorithm")
+    envs, algorithms = distinct(experiment[History], "env"), distinct(experiment[AblationHistory], "algorithm")
     figure = style.new_figure(style.WIDTH if len(algorithms) > 1 else style.NARROW, 0.75 + 1.85 * len(envs))
     panels = figure.subplots(len(envs), len(algorithms), sharex="row", sharey="row", squeeze=False)
     for line, env in zip(panels, envs, strict=True):
@@ -74,6 +76,8 @@ def caption(experiment: Experiment) -> str:
     """The caption, with sample sizes and results."""
     cells = []
     for cell in experiment.cells():
+        if cell.key["algorithm"] not in set(experiment[AblationHistory]["algorithm"]):
+            continue
         found = compare(cell)
         cells.append(
             f"{cell}: {cell[History]['agent'].nunique()} agents with and {cell[AblationHistory]['agent'].nunique()} "

@@ -37,6 +37,8 @@ def test_every_claim_has_an_outlook_and_what_it_asks_for_would_do(scale):
         (["gradient.sizes=[4000, 8000]"], "G1 G2 G3 G4 G5"),
         (["gradient.sizes=[2000, 4000]"], "G4"),
         (["baselines.sizes=[4000]"], "V3"),
+        (["ablation.algorithms=[ppo_m]"], "V5"),
+        (["regimes.envs=[Humanoid-v4]"], "R1 R2 R3"),
         (["regimes.timesteps=[2000]"], "R1 R2 R3"),
         (["regimes.rates=[1e-4, 2e-4]"], "R1 R2 R3"),
         (["regimes.rates=[1e-4, 1.25e-4]"], "R1 R2"),
