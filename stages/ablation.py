@@ -40,7 +40,6 @@ def main(env: str, algorithm: str) -> None:
         (out,) = stage.outputs
         write_history(AblationHistory, [(cell.tags, record) for record in history], out)
         stage.leave_reasons([reason], out)
-        stage.run.log_artifacts(out, "tables")
 
 
 if __name__ == "__main__":

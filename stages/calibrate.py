@@ -16,11 +16,10 @@ def main() -> None:
     logged = {"calibrate": {"streams": shards[0].streams}}
     with run_stage("calibrate", Scope(), logged, OUT) as stage:
         (out,) = stage.outputs
-        results = stage.map(validation.measure, shards, lambda _: 1, unit="calibrations")
+        results = stage.map(validation.measure, shards, unit="calibrations", work=lambda _: 1)
         checks = write_all(validation.tabulate(results), out)[Check]
         failed = int((checks["passed"] == checks["broken"]).sum())
         stage.run.log_metrics({"calibrate.checks": len(checks), "calibrate.failed": failed}, step=0)
-        stage.run.log_artifacts(out, "tables")
 
 
 if __name__ == "__main__":

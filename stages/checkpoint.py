@@ -1,7 +1,6 @@
 """Pick the snapshots of one cell that are studied, evaluate them on whole episodes, and export the final policies."""
 
 import shutil
-from operator import attrgetter
 
 from dpg.agent.export import export
 from dpg.agent.snapshot import filename, listing, load
@@ -38,11 +37,10 @@ def main(env: str, algorithm: str) -> None:
                 shutil.copyfile(cell.snapshots / name, folder / name)
         for agent in agents:
             export(load(cell.snapshots / filename(agent, last)), action_space, policies_out)
-        results = stage.map(evaluation.measure, shards, attrgetter("num_episodes"), unit="episodes")
+        results = stage.map(evaluation.measure, shards, unit="episodes")
         table = write_all(evaluation.tabulate(evaluation.gather(shards, results), statistics), out)[Evaluation]
         for actions, group in table.groupby("actions"):
             stage.run.log_curve(f"evaluation.{actions}_return", group, "mean_return", recipe.common.timesteps)
-        stage.run.log_artifacts(out, "tables")
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def main() -> None:
     instances, decided = figure_instances(experiment), decisions.decide(experiment)
     summary = metrics.summarize(experiment) | {"claims": decisions.count(decided)}
     with (
-        run_stage("figures", Scope(), in_use(params), FIGURES) as stage,
+        run_stage("figures", Scope(), in_use(params), FIGURES, artifacts="figures") as stage,
         Progress("figures", len(instances), "figures") as progress,
     ):
         run, (figures,) = stage.run, stage.outputs
@@ -52,7 +52,6 @@ def main() -> None:
         for row in table.to_dict("records"):
             curve = f"mean_return/{row['env']}.{row['algorithm']}"
             run.log_metrics({curve: row["mean_return"]}, step=int(row["pairs"]))
-        run.log_artifacts(figures, "figures")
         for name in ("metrics.json", "curves.csv"):
             run.log_file(REPORTS / name)
         made = read_records(params.envs, params.algorithms)

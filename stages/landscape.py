@@ -1,7 +1,5 @@
 """Measure reward and surrogate on planes around the studied snapshots of one cell (paper, fig. 6 to 8, 16 to 26)."""
 
-from operator import attrgetter
-
 import pandas as pd
 from safetensors.numpy import save
 
@@ -34,19 +32,16 @@ def main(env: str, algorithm: str) -> None:
     folders = cell.arrays("landscape"), tables("landscape", cell)
     with run_stage("landscape", cell, logged, *folders, modules=recipe.modules) as stage:
         arrays, out = stage.outputs
-        planes = stage.map(landscape.measure_plane, shards, attrgetter("num_pairs"), part="directions")
+        planes = stage.map(landscape.measure_plane, shards, part="directions")
         plans = landscape_plan.plan_rewards(spec, shards, planes, lengths)
         rewards = [shard for plan in plans for shard in plan.rewards]
-        results = stage.map(
-            landscape.measure_rewards, rewards, attrgetter("num_episodes"), unit="episodes", part="rewards"
-        )
+        results = stage.map(landscape.measure_rewards, rewards, unit="episodes", part="rewards")
         rows, directions = alignment.tabulate(landscape_plan.gather(plans, results), statistics)
         table = write_all(rows, out)[Alignment]
         (arrays / "directions.safetensors").write_bytes(save(directions))
         for pairs, group in table.groupby("update_pairs"):
             for column in ("grid_correlation", "step_correlation", "gain"):
                 stage.run.log_curve(f"landscape.{column}_N{pairs}", group, column, recipe.common.timesteps)
-        stage.run.log_artifacts(out, "tables")
 
 
 def episode_lengths(evaluation: pd.DataFrame) -> dict[tuple[int, int], float]:

@@ -41,7 +41,6 @@ def main(env: str) -> None:
         for (timesteps, lr), _ in table.groupby(["timesteps", "lr"]):
             records = [record for key, record in rows if (key["timesteps"], key["lr"]) == (timesteps, lr)]
             log_means(stage.run, records, prefix=f"T{timesteps}/lr{lr:g}/")
-        stage.run.log_artifacts(out, "tables")
 
 
 if __name__ == "__main__":

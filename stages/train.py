@@ -40,7 +40,6 @@ def main(env: str, algorithm: str) -> None:
             log_agents(run, children, records)
             history += records
         write_history(History, [(cell.tags, record) for record in history], out)
-        run.log_artifacts(out, "tables")
         for child in children:
             child.end("FINISHED")
 

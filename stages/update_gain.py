@@ -1,7 +1,5 @@
 """Measure what whole updates do to reward and surrogate, at the studied snapshots of one cell (paper, sec. 2.3)."""
 
-from operator import attrgetter
-
 from dpg.agent.snapshot import load_all
 from dpg.probes import gain_tables, update_gain
 from dpg.runtime import config
@@ -22,18 +20,15 @@ def main(env: str, algorithm: str) -> None:
     logged = {"seed": params.seed, "update_gain": budget, "statistics": statistics}
     with run_stage("update_gain", cell, logged, tables("update_gain", cell), modules=recipe.modules) as stage:
         (out,) = stage.outputs
-        made = stage.map(update_gain.measure_updates, shards, attrgetter("num_pairs"), part="updates")
+        made = stage.map(update_gain.measure_updates, shards, part="updates")
         updates = list(update_gain.gather_updates(shards, made))
         episodes = update_gain.plan_episodes(updates, budget, params.seed)
-        results = stage.map(
-            update_gain.measure_episodes, episodes, attrgetter("num_episodes"), unit="episodes", part="rewards"
-        )
+        results = stage.map(update_gain.measure_episodes, episodes, unit="episodes", part="rewards")
         rows = gain_tables.tabulate(update_gain.gather(updates, episodes, results), statistics, params.seed)
         means = write_all(rows, out)[AgentsGain]
         for (pairs, quantity), group in means.groupby(["update_pairs", "quantity"]):
             metric = f"update_gain.{quantity}_N{pairs}".replace(" ", "_")
             stage.run.log_curve(metric, group, "mean", recipe.common.timesteps)
-        stage.run.log_artifacts(out, "tables")
 
 
 if __name__ == "__main__":

@@ -87,7 +87,7 @@ def _structure(node: Any, arrays: dict[str, np.ndarray]) -> Any:
     return {"record": _name(kind), "fields": {name: visit(getattr(node, name)) for name in _fields(kind)}}
 
 
-def _build(arrays: dict[str, np.ndarray], node: Any) -> Any:
+def _build(arrays: dict[str, np.ndarray], node: Any) -> Any:  # noqa: PLR0911
     build = partial(_build, arrays)
     match node:
         case list():

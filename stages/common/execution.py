@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,22 +34,30 @@ class RunningStage:
     outputs: list[Path]
     context: ExecutionContext
 
+    @property
+    def tables(self) -> Path:
+        """The folder of its tables: the last of its outputs."""
+        return self.outputs[-1]
+
     def map(
         self,
         function: Callable[[Shard], Result],
         shards: Sequence[Shard],
-        work: Callable[[Shard], int],
         *,
         unit: str = "pairs",
+        work: Callable[[Shard], int] | None = None,
         part: str = "",
     ) -> Iterator[Result]:
-        """Yield `function(shard)` in order, with progress over the sum of `work(shard)`; `part` names this round.
+        """Yield `function(shard)` in order, with progress over the sum of `work(shard)` in a unit.
+
+        `work` is by default the attribute `num_pairs` where the unit is pairs. `part` names one of several rounds.
 
         Raises:
             ShardError: a shard failed in every attempt.
         """
         title = ", ".join(filter(None, (self.title, part)))
-        return run_shards(function, shards, self.context, work=work, title=title, unit=unit)
+        count = work or attrgetter(f"num_{unit}")
+        return run_shards(function, shards, self.context, work=count, title=title, unit=unit)
 
     def leave_reasons(self, reasons: Iterable[str], *folders: Path) -> None:
         """Print why something is not measured, and leave it in the folders for the report; drop empty reasons."""
@@ -78,11 +87,17 @@ class Cost:
 
 @contextmanager
 def run_stage(
-    stage: str, scope: Scope, parameters: Mapping[str, Any], *outputs: Path, modules: tuple[str, ...] = ()
+    stage: str,
+    scope: Scope,
+    parameters: Mapping[str, Any],
+    *outputs: Path,
+    modules: tuple[str, ...] = (),
+    artifacts: str = "tables",
 ) -> Generator[RunningStage]:
     """Run a stage in the block. Its outputs appear when the block succeeds; finished shards are cached until then.
 
-    `parameters` are logged, models among them by their fields; `modules` are the user's own that shards import.
+    `parameters` are logged, models among them by their fields, and the last output as `artifacts`; `modules` are the
+    user's own that shards import.
 
     Raises:
         ChangedCodeError: the code of the scope's algorithm has changed since DVC last saw it.
@@ -103,6 +118,7 @@ def run_stage(
             for draft in claimed.drafts:
                 draft.mkdir()
             yield RunningStage(f"{stage} {scope}".rstrip(), run, claimed.drafts, context)
+            run.log_artifacts(claimed.drafts[-1], artifacts)
             claimed.publish()
         except BaseException:
             _report(cache, "{} are kept in {}: the same command resumes from there")
