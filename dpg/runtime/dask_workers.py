@@ -152,10 +152,13 @@ class DaskWorkers(Workers):
 def identity(modules: tuple[str, ...], threads: int) -> dict[str, str]:
     """What a result of this process depends on besides the inputs of its shard, if it ran on this many threads."""
     code = {f"the code of {module}": _code(module) for module in ("dpg", *modules)}
-    return {"threads": str(threads)} | fingerprint.versions() | code
+    return {"threads": str(threads)} | _versions() | code
 
 
 # Cached at first use: files that change later do not change the code that a worker has loaded.
+_versions = cache(fingerprint.versions)
+
+
 @cache
 def _code(module: str) -> str:
     return fingerprint.code(() if module == "dpg" else (module,))[:12]

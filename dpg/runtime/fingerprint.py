@@ -5,7 +5,6 @@ import hashlib
 import platform
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec, resolve_name
 from pathlib import Path
@@ -21,7 +20,6 @@ EXCLUDED = ("api.py", "cli", "diagnose", "importing", "planning", "report", "tra
 MEASURING = ("diagnose/measurements.py", "report/aggregate.py", "report/claims/verdicts.py")
 
 
-@cache
 def versions() -> dict[str, str]:
     """Of Python and of the packages that numbers depend on."""
     return {"python": platform.python_version()} | {package: version(package) for package in PACKAGES}

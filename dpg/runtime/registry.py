@@ -10,13 +10,12 @@ Modules are imported when one of their algorithms is asked for.
 """
 
 import difflib
-import importlib
 import pkgutil
 import re
 import textwrap
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from typing import Any
 
@@ -117,23 +116,30 @@ def find(name: str, modules: Sequence[str] = ()) -> AlgorithmInfo:
 
 
 def locate(name: str, modules: Sequence[str] = ()) -> Registration:
-    """The algorithm called `name` with its module. The built-in ones are found without a look at any other module.
-
-    Raises:
-        AlgorithmError: as `find`.
-    """
-    if name in built_in():
-        return _built_in(name)
-    return _only(name, list(_offers(name, modules)), modules)
+    """As `find`, with its module. The built-in ones are found without a look at any other module."""
+    return _installed(_built_in(name)) if name in built_in() else check_unique(name, modules)
 
 
 def check_unique(name: str, modules: Sequence[str] = ()) -> Registration:
-    """As `locate`, of all sources.
-
-    Raises:
-        AlgorithmError: as `find`; another source offers the name of a built-in algorithm.
-    """
-    return _only(name, list(_offers(name, modules)), modules)
+    """As `locate`, but the name of a built-in algorithm is refused where another source offers it, too."""
+    entries = [_built_in(name)] if name in built_in() else []
+    entries += entry_points(group=BUILT_IN, name=name)
+    offers = [_installed(entry) for entry in entries]
+    offers += [
+        Registration(algorithm, module, f"the module {module}")
+        for module, algorithm in _in_modules(modules)
+        if algorithm.name == name
+    ]
+    match list({id(each.algorithm): each for each in reversed(offers)}.values())[::-1]:  # each once, by its first door
+        case [one]:
+            return one
+        case []:
+            names = known(modules)
+            hint = f"{suggestion(name, names)}known: {', '.join(names)}; another one's module goes into `modules`"
+            raise AlgorithmError(f"there is no algorithm {name!r}; {hint}")
+        case several:
+            sources = " and ".join(each.source for each in several)
+            raise AlgorithmError(f"{sources} both offer an algorithm {name!r}: rename one, or leave one out")
 
 
 def built_in() -> list[str]:
@@ -190,52 +196,12 @@ def short(value: object) -> str:
     return textwrap.shorten(repr(value), 60, placeholder="...")
 
 
-def _only(name: str, offers: Sequence[Registration], modules: Sequence[str]) -> Registration:
-    match offers:
-        case [one]:
-            return one
-        case []:
-            names = known(modules)
-            hint = f"{suggestion(name, names)}known: {', '.join(names)}; another one's module goes into `modules`"
-            raise AlgorithmError(f"there is no algorithm {name!r}; {hint}")
-        case _:
-            sources = " and ".join(each.source for each in offers)
-            raise AlgorithmError(f"{sources} both offer an algorithm {name!r}: rename one, or leave one out")
-
-
-def _offers(name: str, modules: Sequence[str]) -> Iterator[Registration]:
-    """Each source of an algorithm of that name; one algorithm by two doors comes once."""
-    found: list[Registration] = []
-    if name in built_in():
-        found.append(_built_in(name))
-    found += [_installed(entry) for entry in entry_points(group=BUILT_IN, name=name)]
-    found += [
-        Registration(algorithm, module, f"the module {module}")
-        for module, algorithm in _in_modules(modules)
-        if algorithm.name == name
-    ]
-    known_ids: set[int] = set()
-    for each in found:
-        if id(each.algorithm) not in known_ids:
-            yield each
-        known_ids.add(id(each.algorithm))
-
-
-def _built_in(name: str) -> Registration:
-    module = f"{BUILT_IN}.{name}"
-    try:
-        loaded = importlib.import_module(module)
-    except (Exception, SystemExit) as error:  # as any module of the user's own
-        raise AlgorithmError(f"{module} cannot be imported: {own.cause(error)}") from error
-    algorithm: object = getattr(loaded, "ALGORITHM", None)
-    if not isinstance(algorithm, AlgorithmInfo) or algorithm.name != name:
-        raise AlgorithmError(f"{module} must hold the algorithm {name!r} as ALGORITHM, not {short(algorithm)}")
-    return Registration(algorithm, module, module)
+def _built_in(name: str) -> EntryPoint:
+    return EntryPoint(name, f"{BUILT_IN}.{name}:ALGORITHM", BUILT_IN)
 
 
 def _installed(entry: Any) -> Registration:  # an EntryPoint of the standard library, or of its backport where loaded
-    package = entry.dist.name if entry.dist else entry.module
-    source = f"the package {package} ({entry.value})"
+    source = f"the package {entry.dist.name} ({entry.value})" if entry.dist else entry.value
     try:
         algorithm: object = entry.load()
     except (Exception, SystemExit) as error:  # it runs code of its own

@@ -75,7 +75,7 @@ def test_an_installed_package_offers_its_algorithms_by_entry_point(project):
 
 def test_a_name_of_two_sources_is_refused_with_both(project):
     write(project / "mine.py", "ppo")
-    with pytest.raises(AlgorithmError, match=r"dpg\.algorithms\.ppo and the module mine both offer .*'ppo'"):
+    with pytest.raises(AlgorithmError, match=r"dpg\.algorithms\.ppo:ALGORITHM and the module mine both offer .*'ppo'"):
         registry.check_unique("ppo", ["mine"])
     (project / "site").mkdir()
     write(project / "site" / "kit.py", "fast")
@@ -169,9 +169,9 @@ def test_what_only_describes_an_algorithm_cannot_train(project):
         ("1 / 0", r"cannot be imported: ZeroDivisionError: division by zero \(mine.py, line 1\)$"),
         ("def (:", r"cannot be imported: SyntaxError: invalid syntax \(mine.py, line 1\)$"),
         ("raise SystemExit(3)", r"cannot be imported: SystemExit: 3 \(mine.py, line 1\)$"),
-        ("", "must hold the algorithm 'mine' as ALGORITHM, not None$"),
-        ("ALGORITHM = 3", "must hold the algorithm 'mine' as ALGORITHM, not 3$"),
-        (OWN.format(name="ALGORITHM"), "must hold the algorithm 'mine' as ALGORITHM, not the algorithm 'ALGORITHM'$"),
+        ("", "cannot be imported: AttributeError: module .* has no attribute 'ALGORITHM'"),
+        ("ALGORITHM = 3", "must be the algorithm 'mine', not 3$"),
+        (OWN.format(name="ALGORITHM"), "must be the algorithm 'mine', not the algorithm 'ALGORITHM'$"),
     ],
 )
 def test_a_file_among_the_algorithms_that_has_none_is_refused_in_one_line(tmp_path, monkeypatch, text, said):
@@ -180,7 +180,7 @@ def test_a_file_among_the_algorithms_that_has_none_is_refused_in_one_line(tmp_pa
     monkeypatch.setattr(registry, "built_in", lambda: ["mine"])
     (tmp_path / "mine.py").write_text(text, encoding="utf-8")
     try:
-        with pytest.raises(AlgorithmError, match=rf"^dpg\.algorithms\.mine {said}"):
+        with pytest.raises(AlgorithmError, match=rf"^dpg\.algorithms\.mine:ALGORITHM {said}"):
             registry.find("mine")
     finally:
         sys.modules.pop("dpg.algorithms.mine", None)
