@@ -1,7 +1,7 @@
 """Agents acting: frozen policies of a population, in NumPy, for a vector environment.
 
-Batches of a few observations cost PyTorch more in dispatch than in arithmetic, so agents act in NumPy and learn in
-PyTorch, through the same network function.
+Batches of a few observations cost PyTorch more in dispatch than in arithmetic, so agents act in NumPy, through the
+network function that they learn with.
 """
 
 from dataclasses import dataclass, replace

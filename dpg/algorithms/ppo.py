@@ -1,7 +1,9 @@
 """Proximal policy optimisation (arXiv:1707.06347), as the paper trains it. PPO-M is PPO with its extras off."""
 
 from dataclasses import replace
+from typing import Any
 
+import numpy as np
 from jaxtyping import Float
 
 from dpg.agent import gaussian
@@ -12,7 +14,7 @@ from dpg.learning.adam import Adam
 from dpg.learning.algorithm import Algorithm, Step
 from dpg.learning.batch import Batch, distribution
 from dpg.learning.objectives import clipped_surrogate_objective, clipped_surrogate_slope
-from dpg.numerics.pytorch import Tensor, torch
+from dpg.numerics.pytorch import Tensor
 from dpg.runtime.fields import Count, NonNegative, Positive
 from dpg.runtime.schema import AlgorithmConfig
 
@@ -44,15 +46,16 @@ def update_policy(population: Population, batch: Batch, config: PPOConfig, step:
     """
     adam = Adam(population.policy, population.policy_adam, step.lr, config.adam_eps, maximize=True)
     rngs = [(seed / "policy").generator() for seed in step.seeds]
-    policy = population.architecture.policy_layout.unflatten(adam.vectors)  # views, which every step changes
-    with torch.inference_mode():
+    policy = population.architecture.policy_layout.unflatten(adam.vectors.numpy())  # views, which every step changes
+    arrays = batch.numpy()
+    with np.errstate(over="ignore", invalid="ignore"):  # whoever trains checks what came of it
         for _ in range(config.epochs):
-            for minibatch in batch.minibatches(rngs, config.minibatches):
+            for minibatch in arrays.minibatches(rngs, config.minibatches):
                 adam.step(gradient(population, policy, minibatch.normalized(), config))
     return replace(population, policy=adam.vectors.numpy(), policy_adam=adam.state)
 
 
-def gradient(population: Population, policy: Arrays, batch: Batch, config: PPOConfig) -> Float[Tensor, "P D"]:
+def gradient(population: Population, policy: Arrays, batch: Batch, config: PPOConfig) -> Float[Any, "P D"]:
     """The gradient of `surrogate` at the policies of these named arrays.
 
     It is a sum of scores, weighted by the slope of `surrogate` in each log-probability: by hand, since automatic

@@ -66,7 +66,7 @@ def fisher_states(batch: Batch, config: TRPOConfig, seeds: list[Seed]) -> Batch:
     pairs = batch.obs.shape[1]
     count = max(1, round(config.fisher_fraction * pairs))
     rows = [(seed / "fisher").generator().permutation(pairs)[:count] for seed in seeds]
-    return batch.subset(torch.from_numpy(np.stack(rows)))
+    return batch.subset(np.stack(rows))
 
 
 def fisher_product(

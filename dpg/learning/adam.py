@@ -6,13 +6,14 @@ value, for snapshots, and members with different rates side by side. The arithme
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from dpg.agent.population import AdamState, Population
 from dpg.agent.recipe import Recipe
-from dpg.numerics.pytorch import Tensor, torch
+from dpg.numerics.pytorch import torch
 
 BETA1, BETA2 = 0.9, 0.999
 
@@ -51,13 +52,16 @@ class Adam:
             "amsgrad": False,
         }
 
-    def step(self, gradient: Float[Tensor, "P D"]) -> None:
+    def step(self, gradient: Float[Any, "P D"]) -> None:
         """Move `vectors` one step against `gradient`, or along it to `maximize`."""
         self._steps += 1
+        gradient = torch.as_tensor(gradient)
         for rows, lr in self._runs:
-            tensors = ([each[rows]] for each in (self.vectors, gradient, self._first, self._second))
+            # A tensor a member: the kernel rounds the end of a tensor otherwise than the rest.
+            tensors = [list(each[rows]) for each in (self.vectors, gradient, self._first, self._second)]
+            steps = [self._steps] * len(tensors[0])
             # What `torch.optim.adam.adam` calls when it is fused, after checks that take as long.
-            torch._fused_adam_(*tensors, [], [self._steps], lr=lr, **self._options)  # pyright: ignore
+            torch._fused_adam_(*tensors, [], steps, lr=lr, **self._options)  # pyright: ignore
 
     @property
     def state(self) -> AdamState:

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Self
+from itertools import accumulate, pairwise
+from typing import Any, Self
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -107,30 +108,39 @@ def scale_reward(
 
 @dataclass(frozen=True)
 class Batch:
-    """B pairs an agent, as tensors, with all that the updates need. Advantages are not normalised."""
+    """B pairs an agent, with all that the updates need: tensors, or NumPy arrays. Advantages are not normalised."""
 
-    obs: Float[Tensor, "P B O"]
-    action: Float[Tensor, "P B A"]
-    advantage: Float[Tensor, "P B"]
-    value: Float[Tensor, "P B"]
-    value_target: Float[Tensor, "P B"]
-    old_mean: Float[Tensor, "P B A"]
-    old_log_std: Float[Tensor, "P A"]
-    old_log_prob: Float[Tensor, "P B"]
+    obs: Float[Any, "P B O"]
+    action: Float[Any, "P B A"]
+    advantage: Float[Any, "P B"]
+    value: Float[Any, "P B"]
+    value_target: Float[Any, "P B"]
+    old_mean: Float[Any, "P B A"]
+    old_log_std: Float[Any, "P A"]
+    old_log_prob: Float[Any, "P B"]
+
+    def numpy(self) -> Self:
+        """The batch as NumPy arrays, which share its memory."""
+        return type(self)(**{each.name: getattr(self, each.name).numpy() for each in fields(self)})
 
     def minibatches(self, rngs: list[np.random.Generator], count: int) -> Iterator[Self]:
         """One epoch: every pair once, in `count` parts of (nearly) equal size, shuffled for each agent by its own."""
-        order = np.stack([rng.permutation(self.obs.shape[1]) for rng in rngs])
-        shuffled = self.subset(torch.from_numpy(order))
-        pieces = zip(*(getattr(shuffled, name).tensor_split(count, dim=1) for name in PER_PAIR), strict=True)
-        for parts in pieces:
-            yield type(self)(**dict(zip(PER_PAIR, parts, strict=True)), old_log_std=self.old_log_std)
+        pairs = self.obs.shape[1]
+        shuffled = self.subset(np.stack([rng.permutation(pairs) for rng in rngs]))
+        sizes = [pairs // count + (index < pairs % count) for index in range(count)]
+        for first, end in pairwise([0, *accumulate(sizes)]):
+            yield shuffled.cut(first, end)
+
+    def cut(self, first: int, end: int) -> Self:
+        """Pairs `first` to `end` of each agent; nothing is copied."""
+        return type(self)(
+            **{name: getattr(self, name)[:, first:end] for name in PER_PAIR}, old_log_std=self.old_log_std
+        )
 
     def parts(self, pairs_at_once: int) -> Iterator[Self]:
         """Yield all pairs in order, in chunks; nothing is copied."""
         for first in range(0, self.obs.shape[1], pairs_at_once):
-            cut = {name: getattr(self, name)[:, first : first + pairs_at_once] for name in PER_PAIR}
-            yield type(self)(**cut, old_log_std=self.old_log_std)
+            yield self.cut(first, first + pairs_at_once)
 
     def normalized(self) -> Self:
         """The batch with its advantages normalised, for each agent (paper, eq. 15)."""
@@ -142,14 +152,16 @@ class Batch:
         joined = {name: torch.cat([getattr(batch, name) for batch in batches], dim=1) for name in PER_PAIR}
         return cls(**joined, old_log_std=batches[0].old_log_std)
 
-    def subset(self, rows: Int[Tensor, "P n"]) -> Self:
+    def subset(self, rows: Int[np.ndarray, "P n"]) -> Self:
         """Some pairs of each agent, in the order of `rows`."""
         members, pairs = self.obs.shape[:2]
-        flat = (rows + pairs * torch.arange(members)[:, None]).reshape(-1)
+        flat = rows + pairs * np.arange(members)[:, None]
 
-        def take(values: Tensor) -> Tensor:
-            # index_select on flat pairs: several times faster than indexing by agent and pair
-            return values.reshape(members * pairs, -1).index_select(0, flat).reshape(*rows.shape, *values.shape[2:])
+        def take(values: Any) -> Any:
+            if not isinstance(values, np.ndarray):
+                return torch.from_numpy(take(values.numpy()))
+            # several times faster than indexing by agent and pair
+            return values.reshape(members * pairs, *values.shape[2:]).take(flat, axis=0)
 
         return type(self)(**{name: take(getattr(self, name)) for name in PER_PAIR}, old_log_std=self.old_log_std)
 

@@ -1,6 +1,7 @@
 """The value fit: an iteration's regression of the value net on its targets (paper, eq. 4)."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -12,7 +13,7 @@ from dpg.agent.recipe import Recipe
 from dpg.learning.adam import Adam, learning_rate
 from dpg.learning.batch import Batch
 from dpg.learning.objectives import clipped_value_loss, clipped_value_slope, value_loss, value_slope
-from dpg.numerics.pytorch import Tensor, torch
+from dpg.numerics.pytorch import Tensor
 from dpg.runtime.schema import AlgorithmConfig
 from dpg.runtime.seeding import Seed
 
@@ -31,10 +32,11 @@ def fit(
     """The population after the value epochs of one iteration: phi_i to phi_{i+1}."""
     adam = Adam(population.value, population.value_adam, lr, config.adam_eps)
     rngs = [(seed / "value").generator() for seed in seeds]
-    value = population.architecture.value_layout.unflatten(adam.vectors)  # views, which every step changes
-    with torch.inference_mode():
+    value = population.architecture.value_layout.unflatten(adam.vectors.numpy())  # views, which every step changes
+    arrays = batch.numpy()
+    with np.errstate(over="ignore", invalid="ignore"):  # whoever trains checks what came of it
         for _ in range(config.value_epochs):
-            for minibatch in batch.minibatches(rngs, config.value_minibatches):
+            for minibatch in arrays.minibatches(rngs, config.value_minibatches):
                 adam.step(gradient(population, value, minibatch, config))
     return replace(population, value=adam.vectors.numpy(), value_adam=adam.state)
 
@@ -50,7 +52,7 @@ def loss(
     return clipped_value_loss(value, batch.value, batch.value_target, config.value_clip)
 
 
-def gradient(population: Population, arrays: Arrays, batch: Batch, config: AlgorithmConfig) -> Float[Tensor, "P Dv"]:
+def gradient(population: Population, arrays: Arrays, batch: Batch, config: AlgorithmConfig) -> Float[Any, "P Dv"]:
     """The gradient of `loss` at the value nets of these named arrays, back-propagated from its slope in each value."""
     inputs, output = networks.layer_inputs(arrays, batch.obs, population.architecture.activation)
     value = output[..., 0]
