@@ -28,9 +28,9 @@ class BaselinesCase:
         agent = snapshot(self.env_id, self.iterations)
         budget = params().scales["paper"].baselines
         shard = baselines.plan([agent], [agent.state.value[0]], budget, agent.recipe.seed + core)[0]
-        streams = stream_blocks.collect(shard.streams)
+        streams = stream_blocks.collect(shard)
         return {
-            "probe": lambda: _reduce(shard, stream_blocks.collect(shard.streams), ONE),
+            "probe": lambda: _reduce(shard, stream_blocks.collect(shard), ONE),
             "reduction": lambda: _reduce(shard, streams, ONE),
             "one more baseline": lambda: _reduce(shard, streams, MORE),
         }

@@ -38,7 +38,7 @@ def main(env: str, algorithm: str) -> None:
         for agent in agents:
             export(load(cell.snapshots / filename(agent, last)), action_space, policies_out)
         results = stage.map(evaluation.measure, shards, unit="episodes")
-        table = write_all(evaluation.tabulate(evaluation.gather(shards, results), statistics), out)[Evaluation]
+        table = write_all(evaluation.tabulate(shards, results, statistics), out)[Evaluation]
         for actions, group in table.groupby("actions"):
             stage.run.log_curve(f"evaluation.{actions}_return", group, "mean_return", recipe.common.timesteps)
 

@@ -12,7 +12,7 @@ from dpg.diagnose.measurements import EpisodeSums, StateValues, StreamResults, b
 from dpg.diagnose.plan import Plan
 from dpg.diagnose.records import Record
 from dpg.numerics.statistics import Interval, bootstrap, mean_interval
-from dpg.probes.gradient_sums import GradientMoments, GradientSums, GramSums
+from dpg.probes.gradient_sums import GradientMoments, GradientSums, moments
 from dpg.probes.true_value import Fitted
 from dpg.probes.update_gain import Gains
 from dpg.streams.episodes import Episodes
@@ -99,4 +99,4 @@ def parts_of(each: GradientSums, coordinates: slice = slice(None)) -> list[Gradi
     chosen = GradientSums(*each[:4], *vectors)
     count = len(chosen.pairs)
     groups = (chosen.rows(indices.tolist()) for indices in np.array_split(np.arange(count), min(count, GROUPS)))
-    return [(GradientSums(*(column.sum(axis=0, keepdims=True) for column in g)), GramSums.of(g)) for g in groups]
+    return [moments(group) for group in groups]

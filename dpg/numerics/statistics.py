@@ -9,7 +9,7 @@ chapter 11) it serves any statistic, and for a mean it is the textbook interval.
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -29,6 +29,10 @@ class Interval(NamedTuple):
     mean: float
     low: float
     high: float
+
+    def columns(self, name: str, prefix: str = "") -> dict[str, Any]:
+        """As the columns `name`, `low` and `high` of a table; the last two begin with a prefix."""
+        return {name: self.mean, f"{prefix}low": self.low, f"{prefix}high": self.high}
 
 
 class Sample(NamedTuple):

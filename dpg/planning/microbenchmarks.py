@@ -93,7 +93,7 @@ def pair_rates(cell: UntrainedCell, streams: Streams) -> Rates:
         stream_blocks.reduce(shard(pairs), StreamScores.of(shard(pairs).snapshot, sized[pairs]))
 
     def compare(pairs: int) -> None:
-        baselines.reduce(baselines.BaselineShard(shard(pairs), state.value[0]), sized[pairs])
+        baselines.reduce(baselines.BaselineShard(**vars(shard(pairs)), true_value=state.value[0]), sized[pairs])
 
     def fit(pairs: int) -> None:
         obs = sized[pairs].obs.reshape(pairs, -1).astype(np.float32)

@@ -103,7 +103,7 @@ def gradients(cell: UntrainedCell) -> StageWork:
 def baseline_estimates(cell: UntrainedCell) -> StageWork:
     """Gradient estimates with every baseline, from the same streams."""
     budget, snapshots, vector = cell.budget.baselines, cell.snapshots(cell.studied), cell.state.value[0]
-    shards = [shard.streams for shard in baselines.plan(snapshots[:1], [vector], budget, cell.params.seed)]
+    shards = baselines.plan(snapshots[:1], [vector], budget, cell.params.seed)
     variants, sizes = len(baselines.VARIANTS), len(budget.sizes)
     one_sum = variants * (4 + 2 * cell.policy_size) * FLOAT
     sums = 2 * budget.repeats * sizes + 2 * max(map(_num_sums, shards))

@@ -52,24 +52,10 @@ class ReturnsMinusBaseline(ValueEstimates):
 
 
 @dataclass(frozen=True)
-class BaselineShard:
+class BaselineShard(StreamShard):
     """Some streams from one snapshot, and its V* as a vector in the layout of its value net."""
 
-    streams: StreamShard
     true_value: Float[np.ndarray, " D"]
-
-    @property
-    def snapshot(self) -> Snapshot:
-        """The snapshot that is measured."""
-        return self.streams.snapshot
-
-    @property
-    def num_pairs(self) -> int:
-        """Pairs that the shard collects."""
-        return self.streams.num_pairs
-
-    def __str__(self) -> str:
-        return str(self.streams)
 
 
 def plan(
@@ -82,13 +68,13 @@ def plan(
         needed = max(1, budget.sizes[-1] // snapshot.recipe.common.timesteps)
         sets = [StreamBlock("baselines", r, 0, needed, budget.sizes) for r in range(budget.repeats)]
         packed = stream_blocks.pack(snapshot, sets, seed, STREAMS_AT_ONCE)
-        shards += [BaselineShard(streams, true_value) for streams in packed]
+        shards += [BaselineShard(snapshot, shard.blocks, seed, true_value) for shard in packed]
     return shards
 
 
 def measure(shard: BaselineShard) -> list[list[GradientSums]]:
     """Collect the streams of a shard; the sums of each block's distinct prefixes, in each of `VARIANTS`."""
-    return reduce(shard, stream_blocks.collect(shard.streams))
+    return reduce(shard, stream_blocks.collect(shard))
 
 
 def reduce(
@@ -99,7 +85,7 @@ def reduce(
     estimates = value_estimates(snapshot, streams, shard.true_value, variants)
     scores = StreamScores.of(snapshot, streams, estimates[0])
     by_variant = [
-        [sums for sums, _ in stream_blocks.reduce(shard.streams, replace(scores, estimates=each))] for each in estimates
+        [sums for sums, _ in stream_blocks.reduce(shard, replace(scores, estimates=each))] for each in estimates
     ]
     return [list(of_block) for of_block in zip(*by_variant, strict=True)]
 
@@ -155,7 +141,7 @@ def gather(shards: Sequence[BaselineShard], results: Iterable[list[list[Gradient
         timesteps = snapshot.recipe.common.timesteps
         sets: dict[int, list[GradientSums]] = {}
         for shard, result in found:
-            for block, by_variant in zip(shard.streams.blocks, result, strict=True):
+            for block, by_variant in zip(shard.blocks, result, strict=True):
                 own = [block.by_size(sums, timesteps) for sums in by_variant]
                 before = sets.get(block.set_index)
                 sets[block.set_index] = [a + b for a, b in zip(before, own, strict=True)] if before else own
@@ -201,9 +187,7 @@ def _of_snapshot(
                 pairs=pairs,
                 trajectories=trajectories,
                 repeats=found.repeats,
-                cosine=interval.mean,
-                low=interval.low,
-                high=interval.high,
+                **interval.columns("cosine"),
             )
         for names, gap in found.differences(index).items():
             interval = pairwise_interval(gap, *settings)
@@ -214,9 +198,7 @@ def _of_snapshot(
                 advantage=names[2],
                 pairs=pairs,
                 repeats=found.repeats,
-                difference=interval.mean,
-                low=interval.low,
-                high=interval.high,
+                **interval.columns("difference"),
             )
 
 

@@ -1,6 +1,6 @@
 """Returns of snapshots on fresh whole episodes, with sampled and with deterministic actions."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,16 +44,9 @@ def measure(shard: EvaluationShard) -> Episodes:
     return fresh_episodes(shard.snapshot, seeds, deterministic=shard.actions == "deterministic")
 
 
-def gather(
-    shards: Sequence[EvaluationShard], results: Iterable[Episodes]
-) -> Iterator[tuple[EvaluationShard, Episodes]]:
-    """Each shard with its episodes."""
-    return zip(shards, results, strict=True)
-
-
-def tabulate(found: Iterable[tuple[EvaluationShard, Episodes]], statistics: Statistics) -> Rows:
+def tabulate(shards: Sequence[EvaluationShard], results: Iterable[Episodes], statistics: Statistics) -> Rows:
     """The mean return of every snapshot and kind of action."""
-    return {Evaluation: [_evaluation(shard, episodes, statistics) for shard, episodes in found]}
+    return {Evaluation: [_evaluation(*found, statistics) for found in zip(shards, results, strict=True)]}
 
 
 def _evaluation(shard: EvaluationShard, episodes: Episodes, statistics: Statistics) -> Evaluation:
@@ -64,8 +57,6 @@ def _evaluation(shard: EvaluationShard, episodes: Episodes, statistics: Statisti
         actions=shard.actions,
         episodes=shard.num_episodes,
         pairs=int(episodes.length.sum()),
-        mean_return=interval.mean,
-        low=interval.low,
-        high=interval.high,
+        **interval.columns("mean_return"),
         mean_length=float(np.mean(episodes.length)),
     )

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from dpg.agent.snapshot import Snapshot, require
-from dpg.numerics.statistics import Sample, of_pairs, of_values, sample_interval
+from dpg.numerics.statistics import Interval, Sample, of_pairs, of_values, sample_interval
 from dpg.numerics.vectors import cosine, cosine_matrix
 from dpg.probes import stream_blocks
 from dpg.probes.collection import GRADIENT_PARTS, STREAMS_AT_ONCE, Rows, by_snapshot, identity, probe_seed
@@ -177,9 +177,7 @@ def _similarity(
         trajectories=found.trajectories,
         repeats=found.repeats,
         undirected=found.undirected,
-        cosine=interval.mean,
-        low=interval.low,
-        high=interval.high,
+        **interval.columns("cosine"),
         corrected_cosine=interval.mean / float(np.sqrt(reliability)) if corrected else float("nan"),
         share_nonpositive=float(np.mean(found.distinct <= 0)) if len(found.distinct) else float("nan"),
         random_floor=float(1 / np.sqrt(dimension)),
@@ -191,7 +189,7 @@ def _noise(estimate_set: EstimateSet, rows: Sequence[Similarity], statistics: St
     total, products = pool(estimate_set.groups)
     first, second = (pool(groups)[0].gradient()[0] for groups in estimate_set.halves)
     noise = gradient_noise(total, products)
-    scale = noise_scale(estimate_set.groups, statistics.confidence)
+    scale = Interval(*(timesteps * end for end in noise_scale(estimate_set.groups, statistics.confidence)))
     return Noise(
         **identity(estimate_set.snapshot),
         true_pairs=int(total.pairs[0]),
@@ -200,9 +198,7 @@ def _noise(estimate_set: EstimateSet, rows: Sequence[Similarity], statistics: St
         reliability=noise.reliability,
         gradient_squared=noise.gradient_squared,
         trace=noise.trace * timesteps,
-        noise_scale_pairs=timesteps * scale.mean,
-        noise_scale_low=timesteps * scale.low,
-        noise_scale_high=timesteps * scale.high,
+        **scale.columns("noise_scale_pairs", "noise_scale_"),
         signal_to_noise=noise.gradient_squared / noise.trace if noise.trace > 0 else float("nan"),
         pairwise_pairs_for_090=_pairs_for(rows, "each other", 0.9),
         true_pairs_for_090=_pairs_for(rows, "true", 0.9),

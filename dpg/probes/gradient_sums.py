@@ -94,6 +94,11 @@ class GramSums(NamedTuple):
 GradientMoments = tuple[GradientSums, GramSums]
 
 
+def moments(each: GradientSums) -> GradientMoments:
+    """The statistics of the union of disjoint sets, and the products over them."""
+    return GradientSums(*(part.sum(axis=0, keepdims=True) for part in each)), GramSums.of(each)
+
+
 def pool(parts: Sequence[GradientMoments]) -> GradientMoments:
     """The statistics of the union of disjoint sets of streams."""
     sums, products = parts[0]

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from scipy import stats
 
 from dpg.agent.snapshot import Snapshot
 from dpg.numerics.ratios import ratio
-from dpg.numerics.statistics import Interval, bootstrap, root
+from dpg.numerics.statistics import bootstrap, root
 from dpg.probes import true_value
 from dpg.probes.collection import Rows, identity, probe_seed
 from dpg.probes.state_rollouts import RolloutShard, StateRollouts
@@ -84,23 +84,25 @@ def state_errors(checked: CheckedStates, statistics: Statistics, seed: int) -> I
     mean, error = _estimates(checked.rollouts)
     count = checked.rollouts.return_.shape[1]
     rng = (probe_seed(seed, "states", checked.snapshot) / "bootstrap").generator()
+    settings = (len(mean), statistics.confidence, statistics.resamples, rng)
     for name, values in checked.nets.items():
-        measures = (squared_relative_error, explained_variance)
-        relative, explained = (_interval(each, values, mean, error, statistics, rng) for each in measures)
-        relative = root(relative)
+        relative, explained = (
+            bootstrap(
+                float(measure(values[None], mean[None], error[None])[0]),
+                lambda indices, of=measure, v=values: of(v[indices], mean[indices], error[indices]),
+                *settings,
+            )
+            for measure in (squared_relative_error, explained_variance)
+        )
         yield StateErrors(
             **identity(checked.snapshot),
             net=name,
             states=len(mean) if count else 0,
             rollouts=count,
-            relative_error=relative.mean,
-            relative_error_low=relative.low,
-            relative_error_high=relative.high,
+            **root(relative).columns("relative_error", "relative_error_"),
             squared_error=float(squared_error(values, mean, error)),
             squared_value=float(squared_value(mean, error)),
-            explained_variance=explained.mean,
-            explained_variance_low=explained.low,
-            explained_variance_high=explained.high,
+            **explained.columns("explained_variance", "explained_variance_"),
         )
 
 
@@ -108,23 +110,6 @@ Measure = Callable[
     [Float[np.ndarray, "B S"], Float[np.ndarray, "B S"], Float[np.ndarray, "B S"]],
     Float[np.ndarray, " B"],
 ]
-
-
-def _interval(
-    measure: Measure,
-    values: Float[np.ndarray, " S"],
-    mean: Float[np.ndarray, " S"],
-    error: Float[np.ndarray, " S"],
-    statistics: Statistics,
-    rng: np.random.Generator,
-) -> Interval:
-    """A measure of one net at S states, and its interval by resampling states."""
-
-    def resampled(indices: Int[np.ndarray, "B S"]) -> Float[np.ndarray, " B"]:
-        return measure(values[indices], mean[indices], error[indices])
-
-    point = float(measure(values[None], mean[None], error[None])[0])
-    return bootstrap(point, resampled, len(values), statistics.confidence, statistics.resamples, rng)
 
 
 def squared_relative_error(

@@ -110,7 +110,9 @@ def reduce(shard: StreamShard, scores: StreamScores) -> list[BlockSums]:
     results: list[BlockSums] = []
     first = 0
     for block in shard.blocks:
-        own, wanted = scores.select(first, block.num_streams), block.distinct_prefixes(timesteps)
-        results.append(own.moments(wanted) if block.role == "true" else (own.sums(wanted), None))
+        own = scores.select(first, block.num_streams)
+        each = own.per_stream()
+        sums = own.pooled(block.distinct_prefixes(timesteps), each)
+        results.append((sums, GramSums.of(each) if block.role == "true" else None))
         first += block.num_streams
     return results

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from dpg.agent.score import Score
 from dpg.agent.snapshot import Snapshot
 from dpg.learning.batch import ValueEstimates, estimate_values
-from dpg.probes.gradient_sums import GradientMoments, GradientSums, GramSums
+from dpg.probes.gradient_sums import GradientSums
 from dpg.runtime.schema import Common
 from dpg.streams.rollout import Streams
 
@@ -84,16 +84,8 @@ class StreamScores:
             weighted_score=own.sum(advantage),
         )
 
-    def sums(self, wanted: Sequence[StreamPrefix]) -> GradientSums:
-        """One entry for each prefix."""
-        return self._pooled(wanted, self.per_stream())
-
-    def moments(self, wanted: Sequence[StreamPrefix]) -> GradientMoments:
-        """One entry for each prefix, and the products over all streams."""
-        whole = self.per_stream()
-        return self._pooled(wanted, whole), GramSums.of(whole)
-
-    def _pooled(self, wanted: Sequence[StreamPrefix], whole: GradientSums) -> GradientSums:
+    def pooled(self, wanted: Sequence[StreamPrefix], whole: GradientSums) -> GradientSums:
+        """One entry for each prefix, given `per_stream()`."""
         rows: list[list[np.ndarray]] = []
         for prefix in wanted:
             each = whole if prefix.pairs == self.estimates.reward.shape[1] else self.per_stream(prefix)

@@ -121,12 +121,8 @@ def agreement(snapshot: Snapshot, updates: UpdatedPolicies, statistics: Statisti
         unmoved=int((~moved).sum()),
         pairs=snapshot.recipe.batch_pairs,
         trajectories=float(updates.episodes.mean()),
-        cosine=cosine.mean,
-        cosine_low=cosine.low,
-        cosine_high=cosine.high,
-        kl=kl.mean,
-        kl_low=kl.low,
-        kl_high=kl.high,
+        **cosine.columns("cosine", "cosine_"),
+        **kl.columns("kl", "kl_"),
         step_norm=float(norms.mean()),
     )
 

@@ -9,9 +9,8 @@ errors as the authors' release defines them (`dpg.probes.release_errors`).
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import chain
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -122,59 +121,48 @@ def _score(snapshot: Snapshot, updated: Population, split: str, streams: Streams
     returns, known = known_returns(snapshot, streams)
     recorded = release_errors.recorded_return(estimates.reward, scored.done, common.gamma)
     kept = ~scored.done
-    by_release = _ByRelease(
+    nothing = release_errors.Error(float("nan"), 0)
+    # By the release's formula: the net, the net where returns are known, and the returns there.
+    of_gae = release_errors.gae_error(predicted, own_target, kept), nothing, nothing
+    of_returns = (
         release_errors.returns_error(predicted, recorded, kept),
         release_errors.returns_error(predicted, recorded, kept & known),
         release_errors.returns_error(returns, recorded, kept & known),
     )
-    own_by_release = _ByRelease(release_errors.gae_error(predicted, own_target, kept))
-    row = partial(_errors, snapshot, split, trajectories=int(scored.done.sum()), predicted=predicted)
+    targets = (
+        ("gae", predicted, own_target, of_gae),
+        ("returns", predicted[known], returns[known], of_returns),
+    )
     return [
-        row("gae", target=own_target, usable=np.ones_like(scored.done), by_release=own_by_release),
-        row("returns", target=returns, usable=known, by_release=by_release),
+        PredictionError(
+            **identity(snapshot),
+            split=split,
+            target=name,
+            pairs=target.size,
+            trajectories=int(scored.done.sum()),
+            **_errors(value.ravel(), target.ravel()),
+            release_error=net.mean,
+            release_pairs=net.pairs,
+            release_error_known=net_known.mean,
+            hindsight_error=hindsight.mean,
+            hindsight_pairs=hindsight.pairs,
+        )
+        for name, value, target, (net, net_known, hindsight) in targets
     ]
 
 
-class _ByRelease(NamedTuple):
-    """Errors by the release's formula: of the net, of the net where returns are known, and of the returns there."""
-
-    net: release_errors.Error
-    net_known: release_errors.Error = release_errors.Error(float("nan"), 0)
-    hindsight: release_errors.Error = release_errors.Error(float("nan"), 0)
-
-
-def _errors(
-    snapshot: Snapshot,
-    split: str,
-    target_name: str,
-    *,
-    predicted: Float[np.ndarray, "N T"],
-    target: Float[np.ndarray, "N T"],
-    usable: Bool[np.ndarray, "N T"],
-    trajectories: int,
-    by_release: _ByRelease,
-) -> PredictionError:
-    v, y = predicted[usable], target[usable]
+def _errors(v: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"]) -> dict[str, Any]:
+    """The columns of a prediction V of a target y."""
     relative = relative_errors(v, y)
     finite = relative[np.isfinite(relative)]
     enough = len(finite) > 0
-    return PredictionError(
-        **identity(snapshot),
-        split=split,
-        target=target_name,
-        pairs=len(y),
-        trajectories=trajectories,
-        mean_relative_error=float(finite.mean()) if enough else float("nan"),
-        trimmed_relative_error=float(stats.trim_mean(finite, TRIM)) if enough else float("nan"),
-        median_relative_error=float(np.median(finite)) if enough else float("nan"),
-        near_zero_share=float(np.mean(np.abs(y) < NEAR_ZERO * y.std())) if len(y) else float("nan"),
-        explained_variance=float(explained_variance(v, y)),
-        release_error=by_release.net.mean,
-        release_pairs=by_release.net.pairs,
-        release_error_known=by_release.net_known.mean,
-        hindsight_error=by_release.hindsight.mean,
-        hindsight_pairs=by_release.hindsight.pairs,
-    )
+    return {
+        "mean_relative_error": float(finite.mean()) if enough else float("nan"),
+        "trimmed_relative_error": float(stats.trim_mean(finite, TRIM)) if enough else float("nan"),
+        "median_relative_error": float(np.median(finite)) if enough else float("nan"),
+        "near_zero_share": float(np.mean(np.abs(y) < NEAR_ZERO * y.std())) if len(y) else float("nan"),
+        "explained_variance": float(explained_variance(v, y)),
+    }
 
 
 def relative_errors(predicted: Float[np.ndarray, " n"], target: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:

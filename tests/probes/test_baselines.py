@@ -86,18 +86,19 @@ def test_heads_of_streams_are_cut_as_streams(snapshot, true_value, make_streams)
 
 def test_one_pass_gives_what_a_pass_for_each_would(snapshot, shards):
     shard = shards[0]
-    streams = stream_blocks.collect(shard.streams)
+    streams = stream_blocks.collect(shard)
     found = baselines.reduce(shard, streams)
-    assert len(shard.streams.blocks) == 4
+    assert len(shard.blocks) == 4
     for index, estimates in enumerate(baselines.value_estimates(snapshot, streams, shard.true_value)):
-        expected = StreamScores.of(snapshot, streams, estimates).sums(prefixes((64, 128, 256), 128, 0, 8))
+        scores = StreamScores.of(snapshot, streams, estimates)
+        expected = scores.pooled(prefixes((64, 128, 256), 128, 0, 8), scores.per_stream())
         by_part = [part[index] for part in found]
         np.testing.assert_allclose(sum(part.weighted_score[-1] for part in by_part[:1]), expected.weighted_score[-1])
         assert by_part[0].pairs.tolist() == [64, 128, 256]
 
 
 def test_streams_are_those_of_no_other_probe(shards):
-    seeds = [str(seed) for shard in shards for seed in shard.streams.seeds]
+    seeds = [str(seed) for shard in shards for seed in shard.seeds]
     assert len(set(seeds)) == len(seeds) == 4 * 2
     assert all("baselines" in seed for seed in seeds)
 

@@ -35,7 +35,9 @@ def streams(make_streams):
 def reduce_streams(snapshot: Snapshot, streams: Streams, sizes: tuple[int, ...], first_stream: int = 0):
     """What estimates of each size make of these streams, which begin with `first_stream` of their set."""
     num_streams, timesteps = streams.reward.shape
-    return StreamScores.of(snapshot, streams).moments(prefixes(sizes, timesteps, first_stream, num_streams))
+    scores = StreamScores.of(snapshot, streams)
+    each = scores.per_stream()
+    return scores.pooled(prefixes(sizes, timesteps, first_stream, num_streams), each), GramSums.of(each)
 
 
 def surrogate_gradient(snapshot: Snapshot, parts: list[Streams]) -> np.ndarray:

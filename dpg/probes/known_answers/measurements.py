@@ -12,11 +12,11 @@ from jaxtyping import Float
 
 from dpg.learning.batch import assemble
 from dpg.probes import stream_blocks
-from dpg.probes.gradient_sums import GradientMoments, GradientSums, GramSums
+from dpg.probes.gradient_sums import GradientMoments, GradientSums, moments
 from dpg.probes.known_answers import forms
 from dpg.probes.known_answers.agents import KnownAgent
 from dpg.probes.stream_blocks import StreamBlock, StreamShard
-from dpg.probes.stream_scores import StreamPrefix, StreamScores
+from dpg.probes.stream_scores import StreamScores
 from dpg.streams.rollout import Streams
 
 
@@ -29,7 +29,7 @@ def collect(agent: KnownAgent, sets: int, streams_per_set: int, seed: int) -> li
 
 def sound(agent: KnownAgent, streams: Streams) -> GradientMoments:
     """The probe's own reduction of all streams."""
-    return scored(agent, streams).moments([StreamPrefix(*streams.reward.shape)])
+    return moments(scored(agent, streams).per_stream())
 
 
 def scored(agent: KnownAgent, streams: Streams) -> StreamScores:
@@ -91,7 +91,7 @@ def pairs_as_streams(agent: KnownAgent, streams: Streams) -> GradientMoments:
         score=score.sum(np.ones_like(advantage)),
         weighted_score=score.sum(advantage),
     )
-    return GradientSums(*(part.sum(axis=0, keepdims=True) for part in each)), GramSums.of(each)
+    return moments(each)
 
 
 def with_common(agent: KnownAgent, **changes: Any) -> KnownAgent:
