@@ -158,7 +158,7 @@ def update_gains(cell: UntrainedCell) -> StageWork:
 
     def made(updates: int) -> update_gain.Updates:
         policy, none = np.empty((updates, cell.policy_size), np.float32), np.empty(updates)
-        return update_gain.Updates(policy, none, none, none.astype(np.int64))
+        return update_gain.Updates(policy, none, none, np.empty(updates, np.int64))
 
     of_regimes = dict(zip(budget.update_pairs, map(made, budget.updates), strict=True))
     updates = update_gain.SnapshotUpdates(snapshots[0], of_regimes)

@@ -266,7 +266,7 @@ def test_a_folder_that_is_no_project_is_reported(tmp_path):
     [
         (["ppo.lrr=1"], "ppo.lrr = 1: no such parameter; did you mean ppo.lr?"),
         (["ppo.lr=-1"], "ppo.lr = -1: should be greater than or equal to 0"),
-        (["scale=huge"], "scale = 'huge': must be one of 'smoke', 'laptop' or 'paper'"),
+        (["scale=huge"], "scale = 'huge': must be one of 'smoke', 'laptop', 'workstation' or 'paper'"),
         (["scale.smoke=1"], "scale = {'smoke': 1}: must be one of"),
         (["nothing.here=1"], "nothing = {'here': 1}: no such section, and no algorithm"),
     ],

@@ -36,7 +36,7 @@ def test_a_figure_parameter_reruns_figures(project):
     ("name", "value", "words"),
     [
         ("ppo.lr", -1, ["ppo.lr = -1", "greater than or equal to 0"]),
-        ("scale", "huge", ["scale = 'huge'", "'smoke', 'laptop' or 'paper'"]),
+        ("scale", "huge", ["scale = 'huge'", "'smoke', 'laptop', 'workstation' or 'paper'"]),
         ("envs", ["Hoper-v4"], ["envs.0 = 'Hoper-v4'", "Did you mean: `Hopper`"]),
         ("envs", ["CartPole-v1"], ["envs.0 = 'CartPole-v1'", "must be a Box", "Discrete(2)"]),
         ("modules", ["nowhere"], ["modules", "'nowhere'", "cannot be imported"]),

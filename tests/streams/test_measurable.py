@@ -61,7 +61,8 @@ def test_too_few_pairs_for_a_fit_are_known_beforehand(params, timesteps, pairs, 
 
 
 def test_lines_name_task_stages_and_reason_once(params):
-    lines = list(measurable.messages(changed(params, gamma=0.99), {"Pendulum-v1": 200, "Hopper-v4": 1000}))
+    with_regimes = of_scale(changed(params, gamma=0.99), "regimes", envs=None)
+    lines = list(measurable.messages(with_regimes, {"Pendulum-v1": 200, "Hopper-v4": 1000}))
     (line,) = lines
     assert line.startswith("Pendulum-v1: value, true_value, baselines will not be measured: needs common.gamma of")
 

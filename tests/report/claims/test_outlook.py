@@ -16,7 +16,7 @@ def ahead(changes: list[str], values=None) -> dict[str, outlook.Outlook]:
     return {each.claim.id: each for each in found}
 
 
-@pytest.mark.parametrize("scale", ["smoke", "laptop", "paper"])
+@pytest.mark.parametrize("scale", ["smoke", "laptop", "workstation", "paper"])
 def test_every_claim_has_an_outlook_and_what_it_asks_for_would_do(scale):
     chosen = [f"scale={scale}"]
     found = ahead(chosen)
@@ -24,6 +24,12 @@ def test_every_claim_has_an_outlook_and_what_it_asks_for_would_do(scale):
     for name, each in found.items():
         assert each.changes is not None
         assert ahead(chosen, each.changes)[name].missing == ()
+
+
+def test_the_workstation_decides_every_claim():
+    """What the scale is for: all tasks and algorithms of the paper, and no claim that lacks anything."""
+    chosen = ["scale=workstation", "envs=[Hopper-v4, Walker2d-v4, Humanoid-v4]", "algorithms=[ppo, ppo_m, trpo]"]
+    assert [name for name, each in ahead(chosen).items() if each.missing] == []
 
 
 @pytest.mark.parametrize(
