@@ -22,7 +22,7 @@ from mlflow.store.db import utils as database_utils
 from mlflow.store.db.db_types import DATABASE_ENGINES
 
 from dpg.runtime import project
-from dpg.tracking.errors import TrackingError, elsewhere, explained, unusable
+from dpg.tracking.errors import TrackingError, elsewhere, explained
 from dpg.tracking.uri import client_uri, database_file, experiment_name, redacted, scheme, tracking_uri
 
 KIND = {"mlflow.experimentKind": "custom_model_development"}  # the UI shows training runs, not traces
@@ -73,17 +73,13 @@ def inspect_store() -> str:
         if path is not None and not path.exists():
             _check_writable(next(parent for parent in path.absolute().parents if parent.exists()))
             return f"{name}, which the first run will create"
-        if scheme(uri) in DATABASE_ENGINES:
-            number = _inspect_database(uri)
-            return (
-                f"{name}, {number} runs"
-                if number is not None
-                else f"{name}, in which the first run will create its tables"
-            )
+        number = _inspect_database(uri)
+        if number is None and scheme(uri) in DATABASE_ENGINES:
+            return f"{name}, in which the first run will create its tables"
         if scheme(uri) in {"", "file"} and os.environ.get("MLFLOW_ALLOW_FILE_STORE", "").lower() in {"true", "1"}:
             return f"{name} (not tried)"
         _experiment(MlflowClient(tracking_uri=uri))
-        return f"{name} answers"
+        return f"{name} answers" if number is None else f"{name}, {number} runs"
 
 
 def _inspect_database(uri: str, *, make: bool = False) -> int | None:
@@ -92,7 +88,7 @@ def _inspect_database(uri: str, *, make: bool = False) -> int | None:
     `make` creates a missing SQLite file.
 
     Raises:
-        TrackingError: its schema is of another MLflow version, or the experiment was deleted.
+        TrackingError: its schema is of another MLflow version.
     """
     if scheme(uri) not in DATABASE_ENGINES:
         return None
@@ -101,7 +97,7 @@ def _inspect_database(uri: str, *, make: bool = False) -> int | None:
         if path is None:
             return None
         if path.is_dir():
-            raise unusable("it is a folder", f"name a file in it, or {elsewhere()}")
+            raise TrackingError("it is a folder", f"name a file in it, or {elsewhere()}")
         if make:
             path.absolute().parent.mkdir(parents=True, exist_ok=True)
         _check_writable(path.absolute().parent)
@@ -115,12 +111,6 @@ def _inspect_database(uri: str, *, make: bool = False) -> int | None:
         if revision is None:
             return None
         _check_revision(revision, uri)
-        named = sqlalchemy.text(
-            "SELECT experiment_id FROM experiments WHERE name = :name AND lifecycle_stage = 'deleted'"
-        )
-        deleted = connection.execute(named, {"name": experiment_name()}).scalar()
-        if deleted is not None:
-            raise _was_deleted(str(deleted))
         return connection.execute(sqlalchemy.text("SELECT count(*) FROM runs")).scalar()
 
 
@@ -132,8 +122,8 @@ def _check_revision(revision: str, uri: str) -> None:
     ours = f"MLflow {version('mlflow')}"
     if revision in {script.revision for script in history.walk_revisions()}:
         upgrade = f"back the database up, then `mlflow db upgrade {shlex.quote(redacted(uri))}`"
-        raise unusable(f"its schema ({revision}) is too old for {ours}", upgrade)
-    raise unusable(
+        raise TrackingError(f"its schema ({revision}) is too old for {ours}", upgrade)
+    raise TrackingError(
         f"{ours} does not know its schema ({revision}), which a newer MLflow made",
         f"install that version, or {elsewhere()}",
     )
@@ -142,20 +132,19 @@ def _check_revision(revision: str, uri: str) -> None:
 def _experiment(client: MlflowClient) -> str | None:
     """The id of the experiment; None if it does not exist."""
     found = client.get_experiment_by_name(experiment_name())
-    if found is not None and found.lifecycle_stage == "deleted":
-        raise _was_deleted(found.experiment_id)
-    return None if found is None else str(found.experiment_id)
-
-
-def _was_deleted(experiment_id: str) -> TrackingError:
-    restore = f"`mlflow experiments restore --experiment-id {experiment_id}`"
-    return unusable(
-        f"the experiment {experiment_name()!r} was deleted", f"{restore}, or set MLFLOW_EXPERIMENT_NAME to another name"
-    )
+    if found is None:
+        return None
+    if found.lifecycle_stage == "deleted":
+        restore = f"`mlflow experiments restore --experiment-id {found.experiment_id}`"
+        raise TrackingError(
+            f"the experiment {experiment_name()!r} was deleted",
+            f"{restore}, or set MLFLOW_EXPERIMENT_NAME to another name",
+        )
+    return str(found.experiment_id)
 
 
 def _check_writable(folder: Path) -> None:
     if not folder.is_dir():
-        raise unusable(f"{folder} is not a folder", f"remove it, or {elsewhere()}")
+        raise TrackingError(f"{folder} is not a folder", f"remove it, or {elsewhere()}")
     if not os.access(folder, os.W_OK):
-        raise unusable(f"{folder} is not writable", f"make it writable, or {elsewhere()}")
+        raise TrackingError(f"{folder} is not writable", f"make it writable, or {elsewhere()}")

@@ -363,7 +363,9 @@ def test_a_module_that_cannot_be_imported_is_named(raw):
 
 def test_a_built_in_name_that_a_module_offers_as_well_is_refused(own, tmp_path):
     (tmp_path / "my_algorithms.py").write_text(OWN.replace('"mine"', '"trpo"'), encoding="utf-8")
-    assert "dpg.algorithms.trpo:ALGORITHM and the module my_algorithms both offer" in message(own | {"algorithms": ["ppo"]})
+    assert "dpg.algorithms.trpo:ALGORITHM and the module my_algorithms both offer" in message(
+        own | {"algorithms": ["ppo"]}
+    )
 
 
 def test_modules_without_an_algorithm_are_named_where_one_is_not_found(own, tmp_path):
