@@ -3,18 +3,19 @@
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from dpg.report import alignment, metrics, style
+from dpg.report import alignment, metrics
 from dpg.report.claims import decisions
 from dpg.report.experiment import read
 from dpg.report.figures.catalog import instances as figure_instances
+from dpg.report.figures.spec import render
 from dpg.runtime import config
 from dpg.runtime.outputs import replacing, write_atomic, write_table
-from dpg.runtime.progress import Progress
 from dpg.runtime.schema import Params
+from dpg.runtime.shards import run_shards
 from dpg.tables.landscape import Alignment
 from dpg.tracking import runs
 from stages.common import entrypoint
@@ -33,14 +34,14 @@ def main() -> None:
     experiment = read(params, tables_of)
     instances, decided = figure_instances(experiment), decisions.decide(experiment)
     summary = metrics.summarize(experiment) | {"claims": decisions.count(decided)}
-    with (
-        run_stage("figures", Scope(), in_use(params), FIGURES, artifacts="figures") as stage,
-        Progress("figures", len(instances), "figures") as progress,
-    ):
+    with run_stage("figures", Scope(), in_use(params), FIGURES, artifacts="figures") as stage:
         run, (figures,) = stage.run, stage.outputs
-        for instance in instances:
-            style.save(instance.draw(), figures, instance.name, params.figures.formats, params.figures.dpi)
-            progress.advance(1)
+        renderings = [each.rendering(params.figures.formats, params.figures.dpi) for each in instances]
+        uncached = replace(stage.context, cache=None)  # the cache's keys leave the report's code out
+        drawn = run_shards(render, renderings, uncached, work=lambda _: 1, title=stage.title, unit="figures")
+        for instance, files in zip(instances, drawn, strict=True):
+            for kind, data in files.items():
+                (figures / f"{instance.name}.{kind}").write_bytes(data)
         index = json.dumps([asdict(instance.entry()) for instance in instances], indent=2)
         (figures / "index.json").write_text(index + "\n", encoding="utf-8")
         write_table(alignment.table(experiment[Alignment], params.statistics), figures / "landscape_alignment.csv")

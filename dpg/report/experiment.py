@@ -1,6 +1,6 @@
 """The tables of an experiment or of a part of it, with the settings that summarise and draw them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -37,6 +37,10 @@ class Experiment:
     def where(self, **key: Any) -> "Experiment":
         """The part with these values."""
         return replace(self, key={**self.key, **key})
+
+    def only(self, rows: Iterable[type]) -> "Experiment":
+        """A copy with these tables only, and of them this part."""
+        return replace(self, tables=replace(self.tables, frames={row: self[row] for row in rows}))
 
     def replace(self, frames: dict[type, pd.DataFrame]) -> "Experiment":
         """A copy with some tables replaced."""

@@ -8,6 +8,7 @@ without dates or versions of software in them.
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,6 @@ _RC: Any = {
     "axes.linewidth": 0.6,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.formatter.use_mathtext": True,
     "axes.formatter.limits": (-3, 5),
     "axes.grid": False,
     "grid.color": "#E4E4E4",
@@ -243,10 +243,27 @@ def legend_below(figure: Figure, handles: Sequence[Line2D | Patch], columns: int
     return figure.legend(handles=list(handles), loc="outside lower center", ncols=columns)
 
 
-def save(figure: Figure, directory: Path, name: str, formats: Sequence[str], dpi: int) -> list[Path]:
-    """Write a figure in every format, byte for byte reproducible; return the files."""
-    paths = [directory / f"{name}.{kind}" for kind in formats]
+def render(figure: Figure, formats: Sequence[str], dpi: int) -> dict[str, bytes]:
+    """A figure in every format, byte for byte reproducible.
+
+    Its layout is solved once, for `dpi`, so that all formats have the same; the figure keeps it.
+    """
+    files: dict[str, bytes] = {}
     with paper():
-        for path, kind in zip(paths, formats, strict=True):
-            figure.savefig(path, format=kind, dpi=dpi, metadata=_METADATA[kind])
-    return paths
+        figure.set_dpi(dpi)
+        if layout := figure.get_layout_engine():
+            layout.execute(figure)
+            figure.set_layout_engine("none")
+        for kind in formats:
+            buffer = BytesIO()
+            figure.savefig(buffer, format=kind, dpi=dpi, metadata=_METADATA[kind])
+            files[kind] = buffer.getvalue()
+    return files
+
+
+def save(figure: Figure, directory: Path, name: str, formats: Sequence[str], dpi: int) -> list[Path]:
+    """Write a figure in every format; return the files."""
+    files = {directory / f"{name}.{kind}": data for kind, data in render(figure, formats, dpi).items()}
+    for path, data in files.items():
+        path.write_bytes(data)
+    return list(files)

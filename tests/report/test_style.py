@@ -48,6 +48,13 @@ def test_files_name_no_date_and_no_version(experiment, statistics, tmp_path):
         assert not re.search(rb"CreationDate|Producer|Software|<dc:date>", content), path.name
 
 
+def test_a_format_has_the_same_layout_alone_and_with_others(experiment, statistics):
+    """Otherwise `figures.formats` would move the panels of a PDF."""
+    together = style.render(rewards.FIGURE.draw(experiment), ["png", "pdf", "svg"], dpi=50)
+    for kind, data in together.items():
+        assert style.render(rewards.FIGURE.draw(experiment), [kind], dpi=50) == {kind: data}
+
+
 def test_drawing_leaves_matplotlib_as_it_was(experiment, statistics):
     before = dict(mpl.rcParams)
     rewards.FIGURE.draw(experiment)

@@ -205,6 +205,7 @@ def _cut(axes: Axes, cut: pd.DataFrame, color: str, *, outer: bool) -> None:
     )
     twin.spines["right"].set_visible(True)
     twin.tick_params(axis="y", labelcolor=style.GREY)
+    twin.ticklabel_format(axis="y", useMathText=True)  # surrogates are small: a power of ten stands above the axis
     twin.yaxis.set_major_locator(_ticks(5))
     if outer:
         twin.set_ylabel("surrogate objective", color=style.GREY)
