@@ -5,7 +5,7 @@ from safetensors.numpy import save
 
 from dpg.agent.snapshot import load_all
 from dpg.probes import alignment, landscape, landscape_plan
-from dpg.probes.landscape_plan import LandscapeSpec
+from dpg.probes.landscape_plan import EvaluationMeans, LandscapeSpec
 from dpg.runtime import config
 from dpg.runtime.outputs import read_table
 from dpg.tables.landscape import Alignment
@@ -21,8 +21,8 @@ def main(env: str, algorithm: str) -> None:
     budget, statistics, spec = params.budget.landscape, params.statistics, LandscapeSpec.of(params)
     snapshots = [snapshot for snapshot in load_all(cell.studied) if snapshot.agent < budget.agents]
     recipe = snapshots[0].recipe
-    measured = episode_lengths(read_table(tables("checkpoint", cell) / "evaluation.csv"))
-    lengths = [measured[snapshot.agent, snapshot.iteration] for snapshot in snapshots]
+    measured = evaluation_means(read_table(tables("checkpoint", cell) / "evaluation.csv"))
+    evaluated = [measured[snapshot.agent, snapshot.iteration] for snapshot in snapshots]
     shards = landscape_plan.plan_planes(spec, snapshots)
     logged = {
         "seed": params.seed,
@@ -33,10 +33,11 @@ def main(env: str, algorithm: str) -> None:
     with run_stage("landscape", cell, logged, *folders, modules=recipe.modules) as stage:
         arrays, out = stage.outputs
         planes = stage.map(landscape.measure_plane, shards, part="directions")
-        plans = landscape_plan.plan_rewards(spec, shards, planes, lengths)
-        rewards = [shard for plan in plans for shard in plan.rewards]
-        results = stage.map(landscape.measure_rewards, rewards, unit="episodes", part="rewards")
-        rows, directions = alignment.tabulate(landscape_plan.gather(plans, results), statistics)
+        plans = landscape_plan.plan_rewards(spec, shards, planes, evaluated)
+        landscapes = landscape_plan.measure(
+            plans, lambda rewards, part: stage.map(landscape.measure_rewards, rewards, unit="episodes", part=part)
+        )
+        rows, directions = alignment.tabulate(landscapes, statistics)
         table = write_all(rows, out)[Alignment]
         (arrays / "directions.safetensors").write_bytes(save(directions))
         for pairs, group in table.groupby("update_pairs"):
@@ -44,11 +45,12 @@ def main(env: str, algorithm: str) -> None:
                 stage.run.log_curve(f"landscape.{column}_N{pairs}", group, column, recipe.common.timesteps)
 
 
-def episode_lengths(evaluation: pd.DataFrame) -> dict[tuple[int, int], float]:
-    """Mean length of sampled episodes, by agent and iteration."""
+def evaluation_means(evaluation: pd.DataFrame) -> dict[tuple[int, int], EvaluationMeans]:
+    """Means over sampled episodes, by agent and iteration."""
     sampled = evaluation[evaluation["actions"] == "sampled"]
     keys = zip(sampled["agent"], sampled["iteration"], strict=True)
-    return dict(zip(keys, sampled["mean_length"], strict=True))
+    means = map(EvaluationMeans, sampled["mean_length"], sampled["mean_return"])
+    return dict(zip(keys, means, strict=True))
 
 
 if __name__ == "__main__":

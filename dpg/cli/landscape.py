@@ -40,6 +40,15 @@ def landscape(
     ),
     grid: Annotated[tuple[int, int], typer.Option(metavar="NX NY", help="Points along each.")] = (7, 7),
     pairs: Annotated[int, typer.Option(min=1, help="State-action pairs a point, roughly: whole episodes.")] = 10_000,
+    target_error: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="A point's standard error, as a difference from the snapshot and relative to the snapshot's mean "
+            "return (0.02), at which it gets no more episodes; --pairs is then the most.",
+            show_default=False,
+        ),
+    ] = None,
     fewer: Annotated[
         list[int] | None,
         typer.Option(
@@ -70,18 +79,20 @@ def landscape(
     project.make_importable(project.around(snapshot))
     timesteps = found.recipe.common.timesteps
     regimes = tuple(sorted(set(update_pairs or [found.recipe.batch_pairs])))
-    _check_counts(regimes, timesteps, sorted(fewer or []), pairs, random_norm, output)
+    _check_counts(regimes, timesteps, sorted(fewer or []), pairs, target_error, random_norm, output)
     from dpg.probes.collection import UPDATE_PARTS
     from dpg.probes.landscape import Grid
     from dpg.probes.landscape_plan import LandscapeSpec
 
     require(found, "a policy update", *UPDATE_PARTS)
     budgets = (*sorted(set(fewer or [])), pairs)
-    wanted = LandscapeSpec(Grid(x_range, y_range, grid), regimes, budgets, random_norm, not own_noise, seed)
+    wanted = LandscapeSpec(
+        Grid(x_range, y_range, grid), regimes, budgets, random_norm, not own_noise, seed, target_error
+    )
     with stdout_to_stderr():
-        table = measure(wanted, found, output)
+        tables = measure(wanted, found, output)
     out = Console(highlight=False)
-    out.print(summary(table))
+    out.print(summary(tables))
     out.print(f"Written to {output}: tables, arrays.safetensors, figures, and landscape.html to look at in a browser.")
 
 
@@ -103,7 +114,13 @@ def _check_axes(x_range: tuple[float, float], y_range: tuple[float, float], grid
 
 
 def _check_counts(
-    regimes: tuple[int, ...], timesteps: int, fewer: list[int], pairs: int, random_norm: float, output: Path
+    regimes: tuple[int, ...],
+    timesteps: int,
+    fewer: list[int],
+    pairs: int,
+    target_error: float | None,
+    random_norm: float,
+    output: Path,
 ) -> None:
     from dpg.runtime.errors import UserError
 
@@ -115,8 +132,9 @@ def _check_counts(
     for count in fewer:
         if not 0 < count < pairs:
             raise UserError(f"--fewer {count}: must be more than 0 and less than --pairs ({pairs})")
-    if not 0 < random_norm < float("inf"):
-        raise UserError(f"--random-norm {random_norm:g}: must be more than 0")
+    for name, value in (("--target-error", target_error), ("--random-norm", random_norm)):
+        if value is not None and not 0 < value < float("inf"):
+            raise UserError(f"{name} {value:g}: must be more than 0")
     _check_new(output)
 
 
@@ -127,8 +145,8 @@ def _check_new(output: Path) -> None:
         raise UserError(f"--output {output}: exists already; name a new folder, or remove it")
 
 
-def measure(wanted: "LandscapeSpec", snapshot: "agents.Snapshot", output: Path) -> "pd.DataFrame":
-    """Measure and write everything; the folder appears whole or not at all. Returns the table `alignment.csv`."""
+def measure(wanted: "LandscapeSpec", snapshot: "agents.Snapshot", output: Path) -> "dict[type, pd.DataFrame]":
+    """Measure and write everything; the folder appears whole or not at all. Returns the tables."""
     from dataclasses import asdict
     from functools import partial
     from operator import attrgetter
@@ -140,7 +158,6 @@ def measure(wanted: "LandscapeSpec", snapshot: "agents.Snapshot", output: Path) 
     from dpg.runtime.schema import STATISTICS
     from dpg.runtime.shard_cache import open_shard_cache
     from dpg.runtime.shards import open_context, run_shards
-    from dpg.tables.landscape import Alignment
     from dpg.tables.table import write_all
 
     modules = snapshot.recipe.modules
@@ -157,16 +174,19 @@ def measure(wanted: "LandscapeSpec", snapshot: "agents.Snapshot", output: Path) 
             planes = run_shards(
                 landscape.measure_plane, shards, context, work=attrgetter("num_pairs"), title=f"{snapshot}, directions"
             )
-            plans = landscape_plan.plan_rewards(wanted, shards, planes, [float(own.length.mean())])
-            results = episodes(landscape.measure_rewards, plans[0].rewards, title=f"{snapshot}, rewards")
-            rows, arrays = alignment.tabulate(landscape_plan.gather(plans, results), STATISTICS)
+            means = landscape_plan.EvaluationMeans(float(own.length.mean()), float(own.return_.mean()))
+            plans = landscape_plan.plan_rewards(wanted, shards, planes, [means])
+            landscapes = landscape_plan.measure(
+                plans, lambda rewards, part: episodes(landscape.measure_rewards, rewards, title=f"{snapshot}, {part}")
+            )
+            rows, arrays = alignment.tabulate(landscapes, STATISTICS)
             (folder,) = claimed.drafts
             folder.mkdir()
             tables = write_all(rows, folder)
             (folder / "arrays.safetensors").write_bytes(save(arrays))
             draw(tables, snapshot.recipe, folder)
             claimed.publish()
-    return tables[Alignment]
+    return tables
 
 
 def draw(tables: "dict[type, pd.DataFrame]", recipe: "Recipe", folder: Path) -> None:
@@ -192,20 +212,24 @@ def draw(tables: "dict[type, pd.DataFrame]", recipe: "Recipe", folder: Path) -> 
     (folder / "landscape.html").write_text(interactive.page(experiment), encoding="utf-8")
 
 
-def summary(alignment: "pd.DataFrame") -> "Table":
+def summary(tables: "dict[type, pd.DataFrame]") -> "Table":
     """One row for each regime: the agreement of surrogate and reward, and the gain of one full step."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Column, Table
 
+    from dpg.report.style import span
+    from dpg.tables.landscape import Alignment, LandscapePoint
+
     names = ("update from", "step norm", "rank correlation, grid", "along the step", "gain of the full step")
     table = Table(*(Column(name, justify="right", overflow="fold") for name in names), box=SIMPLE_HEAD)
-    for row in alignment.to_dict("records"):
+    for row in tables[Alignment].to_dict("records"):
         table.add_row(
             f"{row['update_pairs']:,} pairs",
             f"{row['step_norm']:.3g}",
             *(_interval(row, column) for column in ("grid_correlation", "step_correlation", "gain")),
         )
-    table.caption = f"95% intervals, by resampling {alignment['trajectories'].iloc[0]} trajectories a point"
+    trajectories = span(tables[LandscapePoint]["trajectories"])
+    table.caption = f"95% intervals, by resampling {trajectories} trajectories a point"
     return table
 
 

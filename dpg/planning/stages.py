@@ -220,13 +220,19 @@ def landscapes(cell: UntrainedCell) -> StageWork:
 
     Pairs of the episodes are the budget of a point; their number depends on lengths that are measured first.
     """
-    budget, settings = cell.budget.landscape, landscape_plan.LandscapeSpec.of(cell.params)
+    budget = cell.budget.landscape
+    # One round of all the episodes, which a target error may leave out in part.
+    settings = replace(landscape_plan.LandscapeSpec.of(cell.params), target_error=None)
     snapshots, points = cell.snapshots(cell.studied, budget.agents), settings.grid.points
     planes = landscape_plan.plan_planes(settings, snapshots[:1])
     count, total = len(snapshots), len(snapshots) * len(planes)
     empty = landscape.Plane(np.empty(cell.policy_size), np.empty(cell.policy_size), 0, np.empty(len(points)))
     # As if every episode were one pair long: shards then divide the pairs in the right proportions.
-    (plan,) = landscape_plan.plan_rewards(settings, planes, [empty] * len(planes), [1.0])
+    (plan,) = landscape_plan.plan_rewards(
+        settings, planes, [empty] * len(planes), [landscape_plan.EvaluationMeans(1.0, 0.0)]
+    )
+    # Planes whose episodes are held: the two that are tabulated, and all between rounds.
+    held = 2 if cell.params.landscape.target_error is None else 2 + total
     plane_bytes = FLOAT * (2 * cell.policy_size + len(points))
 
     def plane(shard: landscape.PlaneShard) -> ShardGroup:
@@ -244,8 +250,7 @@ def landscapes(cell: UntrainedCell) -> StageWork:
         cell,
         snapshots,
         (tuple(map(plane, planes)), tuple(map(reward, plan.rewards))),
-        # All planes, and the episodes of two of them.
-        gathered=total * plane_bytes + 4 * FLOAT * len(points) * budget.pairs_per_point // SHORT_EPISODE,
+        gathered=total * plane_bytes + held * 2 * FLOAT * len(points) * budget.pairs_per_point // SHORT_EPISODE,
         arrays=FLOAT * (total * (cell.policy_size + len(points)) + count * cell.policy_size),
         rows=total * (len(points) * (1 + len(settings.pair_budgets)) + len(settings.pair_budgets) + 1),
         approximate=True,

@@ -48,8 +48,8 @@ def arrays_of(landscape: Landscape) -> dict[str, Any]:
 def points(landscape: Landscape) -> list[LandscapePoint]:
     """One row for each point of the grid, from all trajectories."""
     grid, plane, shard = landscape.spec.grid, landscape.plane, landscape.shard
-    errors = stats.sem(landscape.episodes.return_, axis=1)
-    pairs = landscape.episodes.length.sum(axis=1)
+    errors = stats.sem(landscape.returns(), axis=1)
+    trajectories, pairs = landscape.counts(), landscape.episodes.length.sum(axis=1)
     return [
         LandscapePoint(
             **landscape.key,
@@ -61,7 +61,7 @@ def points(landscape: Landscape) -> list[LandscapePoint]:
             surrogate=float(plane.surrogate[index]),
             reward=float(landscape.reward[index]),
             reward_se=float(errors[index]),
-            trajectories=landscape.trajectories[-1],
+            trajectories=int(trajectories[index]),
             pairs=int(pairs[index]),
             common_random_numbers=landscape.spec.common_random_numbers,
         )
@@ -73,7 +73,7 @@ def concentration(landscape: Landscape) -> list[SubsampledPoint]:
     """One row for each budget of pairs and point of the grid."""
     rows: list[SubsampledPoint] = []
     for budget, count in zip(landscape.spec.pair_budgets, landscape.trajectories, strict=True):
-        returns = landscape.episodes.return_[:, :count]
+        returns, trajectories = landscape.returns(count), landscape.counts(count)
         lengths = landscape.episodes.length[:, :count].sum(axis=1)
         means, errors = returns.mean(axis=1), stats.sem(returns, axis=1)
         rows += [
@@ -84,7 +84,7 @@ def concentration(landscape: Landscape) -> list[SubsampledPoint]:
                 random=float(b),
                 reward=float(means[index]),
                 reward_se=float(errors[index]),
-                trajectories=count,
+                trajectories=int(trajectories[index]),
                 pairs=int(lengths[index]),
             )
             for index, (a, b) in enumerate(landscape.spec.grid.points)
@@ -95,7 +95,7 @@ def concentration(landscape: Landscape) -> list[SubsampledPoint]:
 def align(landscape: Landscape, statistics: Statistics) -> Alignment:
     """Surrogate against reward over the grid and along the step, and the gain of the full step."""
     grid, plane, shard = landscape.spec.grid, landscape.plane, landscape.shard
-    returns, reward = landscape.episodes.return_, landscape.reward
+    returns, reward = landscape.returns(), landscape.reward
     rng = (shard.node / "bootstrap").generator()
     resampled = resampled_means(returns, statistics.resamples, rng, paired=landscape.spec.common_random_numbers)
     count = returns.shape[1]
@@ -118,7 +118,7 @@ def align(landscape: Landscape, statistics: Statistics) -> Alignment:
         step_norm=float(np.linalg.norm(plane.step)),
         points=len(grid.points),
         step_points=len(grid.along_step),
-        trajectories=count,
+        trajectories=int(landscape.counts().min()),
         pairs=int(landscape.episodes.length.sum()),
         grid_correlation=over_grid.mean,
         grid_correlation_low=over_grid.low,

@@ -19,13 +19,15 @@ def resolutions(landscape: Landscape, confidence: float) -> list[Resolution]:
     pairs_of_points = np.triu_indices(size, 1)
     rows: list[Resolution] = []
     for budget, count in zip(spec.pair_budgets, landscape.trajectories, strict=True):
-        returns = landscape.episodes.return_[:size, :count]
+        returns, apart = landscape.returns(count)[:size], landscape.own_returns(count)[:size]
+        trajectories = landscape.counts(count)[:size]
+        freedom = np.minimum.outer(trajectories, trajectories) - 1.0
         means = returns.mean(axis=1)
         squared = (means[:, None] - means) ** 2
-        own, shared = (difference_variance(returns, paired=paired) for paired in (False, True))
+        own, shared = difference_variance(apart, paired=False), difference_variance(returns, paired=True)
         known = shared if spec.common_random_numbers else own
-        own_resolved = resolved_alone(squared, known, own, welch_freedom(returns), confidence)
-        shared_resolved = resolved_pairs(squared, shared, np.full(shared.shape, count - 1.0), confidence)
+        own_resolved = resolved_alone(squared, known, own, welch_freedom(apart, freedom), confidence)
+        shared_resolved = resolved_pairs(squared, shared, freedom, confidence)
         observed, own_noise, shared_noise = (float(matrix[near].mean()) for matrix in (squared, own, shared))
         # Between independent points: the same relief, and the noise of both.
         independent = observed - float(known[near].mean()) + own_noise
@@ -33,7 +35,7 @@ def resolutions(landscape: Landscape, confidence: float) -> list[Resolution]:
             Resolution(
                 **landscape.key,
                 budget_pairs=budget,
-                trajectories=count,
+                trajectories=int(trajectories.min()),
                 pairs=float(landscape.episodes.length[:size, :count].sum(axis=1).mean()),
                 reward_se=float(np.median(stats.sem(returns, axis=1))),
                 point_pairs=len(pairs_of_points[0]),
@@ -70,13 +72,14 @@ def difference_variance(returns: Float[np.ndarray, "G E"], *, paired: bool) -> F
     return np.maximum(own[:, None] + own - 2 * shared, 0.0)
 
 
-def welch_freedom(returns: Float[np.ndarray, "G E"]) -> Float[np.ndarray, "G G"]:
-    """Degrees of freedom of the difference of two independent points' means (Welch), for all pairs of points."""
+def welch_freedom(returns: Float[np.ndarray, "G E"], fewest: Float[np.ndarray, "G G"]) -> Float[np.ndarray, "G G"]:
+    """Degrees of freedom of the difference of two independent points' means (Welch), for all pairs of points.
+
+    `fewest` is the smaller of both points' own, which both count as if they had.
+    """
     variance = stats.sem(returns, axis=1) ** 2
     total, squares = variance[:, None] + variance, variance[:, None] ** 2 + variance**2
-    count = returns.shape[1]
-    fewest = np.full(total.shape, count - 1.0)
-    return np.divide((count - 1) * total**2, squares, out=fewest, where=squares > 0)
+    return np.divide(fewest * total**2, squares, out=fewest.copy(), where=squares > 0)
 
 
 def resolved_pairs(

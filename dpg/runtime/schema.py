@@ -85,6 +85,7 @@ class LandscapePlane(Section):
     random_range: Range
     random_norm: Positive
     common_random_numbers: bool
+    target_error: Positive | None = None
 
 
 class Figures(Section):

@@ -13,7 +13,17 @@ _Coordinate = Annotated[
     "coordinates a and b: theta = theta_i + a · (whole update step) + b · (random direction)",
 ]
 _Norm = Annotated[float, "-", "lengths of the two directions in parameter space"]
-_BudgetPairs = Annotated[int, "pairs", "meant for a point; the largest budget is all that was collected"]
+_BudgetPairs = Annotated[
+    int,
+    "pairs",
+    "meant for a point; the largest budget is all that was collected, or the most with `landscape.target_error`",
+]
+_Reward = Annotated[
+    float,
+    "reward",
+    "mean raw return of whole episodes; at a point with fewer episodes than the snapshot, and common random numbers, "
+    "the snapshot's mean plus the mean difference from it",
+]
 _NoiseStd = Annotated[
     float,
     "reward",
@@ -50,10 +60,10 @@ class LandscapePoint(AgentSnapshot):
     step_norm: _Norm
     random_norm: _Norm
     surrogate: Annotated[float, "-", "what the algorithm maximises, on the update's batch"]
-    reward: Annotated[float, "reward", "mean raw return of whole episodes"]
+    reward: _Reward
     reward_se: Annotated[float, "reward", "its standard error"]
-    trajectories: Annotated[int, "episodes", "behind `reward`"]
-    pairs: Annotated[int, "pairs", "behind `reward`"]
+    trajectories: Annotated[int, "episodes", "of the point"]
+    pairs: Annotated[int, "pairs", "of the point"]
     common_random_numbers: Annotated[bool, "-", "whether all points share their initial states and action noise"]
 
 
@@ -70,10 +80,10 @@ class SubsampledPoint(AgentSnapshot):
     budget_pairs: _BudgetPairs
     step: _Coordinate
     random: _Coordinate
-    reward: Annotated[float, "reward", "mean return of the first episodes"]
+    reward: Annotated[float, "reward", "as in `landscape.csv`, from the first episodes"]
     reward_se: Annotated[float, "reward", "its standard error"]
-    trajectories: Annotated[int, "episodes", "behind `reward`"]
-    pairs: Annotated[int, "pairs", "behind `reward`"]
+    trajectories: Annotated[int, "episodes", "of the point"]
+    pairs: Annotated[int, "pairs", "of the point"]
 
 
 @table(
@@ -93,7 +103,7 @@ class Resolution(AgentSnapshot):
 
     update_pairs: _UpdatePairs
     budget_pairs: _BudgetPairs
-    trajectories: Annotated[int, "episodes", "behind a point"]
+    trajectories: Annotated[int, "episodes", "behind a point, at least"]
     pairs: Annotated[float, "pairs", "behind a point, mean over points"]
     reward_se: Annotated[float, "reward", "median standard error of a point"]
     point_pairs: Annotated[int, "pairs of points", "of the grid"]
@@ -126,7 +136,7 @@ class Alignment(AgentSnapshot):
     step_norm: Annotated[float, "-", "length of the update step"]
     points: Annotated[int, "points", "of the grid"]
     step_points: Annotated[int, "points", "of these, along the step (b = 0)"]
-    trajectories: Annotated[int, "episodes", "behind the reward of a point"]
+    trajectories: Annotated[int, "episodes", "behind the reward of a point, at least"]
     pairs: Annotated[int, "pairs", "of all points together"]
     grid_correlation: _GridCorrelation
     grid_correlation_low: _GridCorrelation

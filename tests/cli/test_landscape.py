@@ -31,22 +31,23 @@ def snapshot(agent, tmp_path_factory):
 
 
 def test_a_closer_look_writes_what_it_found(agent, snapshot, tmp_path, dpg):
-    """Both sides of the snapshot on a grid that is not square; the true return is met within 4 standard errors."""
-    arguments = ["--x-range", "-1", "2", "--y-range", "-0.2", "0.2", "--grid", "4", "3", "--pairs", "4000"]
-    more = ["--fewer", "600", "--update-pairs", "20", "--update-pairs", "200", "-o", "look"]
+    """Both sides of the snapshot on a grid that is not square, to a target error; the truth within 4 standard errors."""
+    arguments = ["--x-range", "-1", "2", "--y-range", "-0.2", "0.2", "--grid", "4", "3", "--pairs", "14000"]
+    more = ["--target-error", "0.5", "--fewer", "600", "--update-pairs", "20", "--update-pairs", "200", "-o", "look"]
     told = dpg("landscape", str(snapshot), *arguments, *more, cwd=tmp_path)
     assert "20 pairs" in told and "200 pairs" in told and "Written to look" in told
     folder = tmp_path / "look"
     points = pd.read_csv(folder / "landscape.csv")
     assert len(points) == 2 * 12
-    assert set(points["trajectories"]) == {20}
+    # 70 episodes are the most; all points meet the target in the first round.
+    assert set(points["trajectories"]) == {64}
     assert points.iloc[0][["step", "random"]].tolist() == [-1, -0.2]
     truth = closed_forms.episode_return(agent.loop, EPISODE_STEPS)
     for _, row in points[(points["step"] == 0) & (points["random"] == 0)].iterrows():
         assert abs(row["reward"] - truth) < 4 * row["reward_se"]
     assert np.all(points["reward"] < 0)
     fewer = pd.read_csv(folder / "concentration.csv")
-    assert sorted(set(fewer["trajectories"])) == [3, 20]
+    assert sorted(set(fewer["trajectories"])) == [3, 64]
     assert len(pd.read_csv(folder / "alignment.csv")) == 2
     assert len(pd.read_csv(folder / "resolution.csv")) == 4
     arrays = load_file(folder / "arrays.safetensors")
@@ -68,6 +69,8 @@ def test_a_closer_look_writes_what_it_found(agent, snapshot, tmp_path, dpg):
         (["--grid", "1", "7"], "--grid 1 7: there must be at least 2 points"),
         (["--update-pairs", "25"], r"--update-pairs 25: must be a multiple of 10, the pairs of a stream"),
         (["--fewer", "10000"], r"--fewer 10000: must be more than 0 and less than --pairs \(10000\)"),
+        (["--target-error", "0"], "--target-error 0: must be more than 0"),
+        (["--target-error", "nan"], "--target-error nan: must be more than 0"),
         (["--random-norm", "0"], "--random-norm 0: must be more than 0"),
         (["--output", "."], "--output .: exists already"),
     ],

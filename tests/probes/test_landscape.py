@@ -18,7 +18,7 @@ from dpg.probes.known_answers import closed_forms
 from dpg.probes.known_answers.agents import known_agent, linear_policy
 from dpg.probes.known_answers.closed_forms import ClosedLoop
 from dpg.probes.landscape import Grid, PlaneShard, RewardShard
-from dpg.probes.landscape_plan import LandscapeSpec
+from dpg.probes.landscape_plan import EvaluationMeans, LandscapeSpec
 from dpg.runtime.shards import open_context, run_shards
 from dpg.streams.episodes import Episodes
 
@@ -226,7 +226,7 @@ def test_every_point_and_episode_of_every_regime_is_measured_once(snapshot, monk
     spec = wanted(grid=Grid((-1.0, 1.0), (0.0, 1.0), (3, 3)), pair_budgets=(250,))
     shards = landscape_plan.plan_planes(spec, [snapshot])
     planes = [landscape.Plane(np.zeros(1), np.zeros(1), 1, np.zeros(9))] * 2
-    (plan,) = landscape_plan.plan_rewards(spec, shards, planes, [25.0])
+    (plan,) = landscape_plan.plan_rewards(spec, shards, planes, [EvaluationMeans(25.0, 1.0)])
     seen = np.zeros((2, 9, 10), int)
     for part in plan.rewards:
         seen[
@@ -245,14 +245,14 @@ def test_results_find_their_place(snapshot, monkeypatch):
     spec = wanted(pair_budgets=(8,))
     shards = landscape_plan.plan_planes(spec, [snapshot])
     planes = [landscape.Plane(np.zeros(1), np.zeros(1), 1, np.zeros(4))] * 2
-    (plan,) = landscape_plan.plan_rewards(spec, shards, planes, [1.0])
+    plans = landscape_plan.plan_rewards(spec, shards, planes, [EvaluationMeans(1.0, 1.0)])
 
     def result(part: RewardShard) -> Episodes:
         episodes = part.first_episode + np.arange(part.episodes_per_point)
         value = 1000.0 * shards.index(part.plane) + 10 * part.indices[:, None] + episodes
         return Episodes(value, value.astype(np.int64))
 
-    low, high = landscape_plan.gather([plan], [result(part) for part in plan.rewards])
+    low, high = landscape_plan.measure(plans, lambda parts, _: map(result, parts))
     expected = 10.0 * np.arange(4)[:, None] + np.arange(8)
     np.testing.assert_array_equal(low.episodes.return_, expected)
     # Points 0 and 1 have nothing of the step.
@@ -264,12 +264,13 @@ def measured(snapshot, context):
     spec = wanted()
     shards = landscape_plan.plan_planes(spec, [snapshot])
     planes = run_shards(landscape.measure_plane, shards, context, work=attrgetter("num_pairs"), title="directions")
-    plans = landscape_plan.plan_rewards(spec, shards, planes, [30.0])
+    plans = landscape_plan.plan_rewards(spec, shards, planes, [EvaluationMeans(30.0, 1.0)])
     work = attrgetter("num_episodes")
-    results = run_shards(
-        landscape.measure_rewards, plans[0].rewards, context, work=work, title="rewards", unit="episodes"
-    )
-    return list(landscape_plan.gather(plans, results))
+
+    def run(rewards, part):
+        return run_shards(landscape.measure_rewards, rewards, context, work=work, title=part, unit="episodes")
+
+    return list(landscape_plan.measure(plans, run))
 
 
 @pytest.mark.parametrize("snapshot", ["ppo"], indirect=True)

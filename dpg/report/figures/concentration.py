@@ -49,7 +49,7 @@ def plot(experiment: Experiment) -> Figure:
             if limits[0] < limits[1]:
                 axes.set_zlim(*limits)
             axes.set_title(
-                f"{budget:,} pairs, {found['trajectories']:.0f} trajectories\nresolved: {_resolved(found)}",
+                f"{budget:,} pairs, {style.span(some['trajectories'])} trajectories\nresolved: {_resolved(found)}",
                 y=0.97,
                 pad=0,
                 fontsize=6.5,

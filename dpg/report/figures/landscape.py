@@ -273,7 +273,7 @@ def _sizes(rows: pd.DataFrame, *, several: bool) -> str:
     first = rows.iloc[0]
     regime = f", update from {first['update_pairs']:,} pairs" if several else ""
     return (
-        f"iteration {first['iteration']}{regime}: {first['trajectories']} trajectories per point "
+        f"iteration {first['iteration']}{regime}: {style.span(rows['trajectories'])} trajectories per point "
         f"({style.span(rows['pairs'])} pairs), median standard error {rows['reward_se'].median():.3g}, "
         f"step norm {first['step_norm']:.3g}"
     )
