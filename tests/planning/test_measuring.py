@@ -88,7 +88,11 @@ def large(params):
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="what work holds is read off peaks that can be reset")
 @pytest.mark.parametrize("algorithm", ["ppo", "trpo"])
 def test_the_memory_of_a_large_update_is_forecast(large, algorithm):
-    """Within 30 % of what a process holds that makes one."""
+    """It is never far below what a process holds that makes one, and at most half above.
+
+    The gaps that a measurement leaves in the allocator's heap count as its memory. They differ from run to run by a
+    megabyte or two, here for 8,192 pairs, and so by twelve times that for 100,000.
+    """
     params, measured = large
     params = params.model_copy(update={"algorithms": (algorithm,)})
     (task,) = tasks_of(params).values()
@@ -103,4 +107,4 @@ def test_the_memory_of_a_large_update_is_forecast(large, algorithm):
         encoding="utf-8",
         check=True,
     )
-    assert worker == pytest.approx(int(done.stdout), rel=0.3)
+    assert 0.85 < worker / int(done.stdout) < 1.5
