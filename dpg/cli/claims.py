@@ -21,7 +21,7 @@ Examples:
 
 - `dpg claims`: the verdicts of the last run, with what decided them
 - `dpg claims --before`: which claims can be decided with these parameters, and what the others would need
-- `dpg claims --before -S scale=paper`: the same for another scale
+- `dpg claims --before -S scale=workstation`: the same for another scale
 - `dpg claims --characteristics 2000`: how often the rules decide wrongly and rightly, from simulated experiments
 - `dpg claims --json`: for scripts
 """

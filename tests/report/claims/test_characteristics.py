@@ -44,7 +44,7 @@ def test_the_page_has_every_claim_at_the_sizes_of_the_scales(params):
     rows = re.findall(r"^\| (\w\d) \| `(\w+)` \| (.*?) \|", text, flags=re.MULTILINE)
     expected = [
         (claim, scale, sizes)
-        for scale in ("laptop", "paper")
+        for scale in ("laptop", "workstation", "paper")
         for claim, declared in claims().items()
         for sizes in [declared.simulation.sizes(params.scales[scale])]
     ]
