@@ -21,13 +21,18 @@ def resolutions(landscape: Landscape, confidence: float) -> list[Resolution]:
     for budget, count in zip(spec.pair_budgets, landscape.trajectories, strict=True):
         returns, apart = landscape.returns(count)[:size], landscape.own_returns(count)[:size]
         trajectories = landscape.counts(count)[:size]
-        freedom = np.minimum.outer(trajectories, trajectories) - 1.0
+        fewest, share = np.minimum.outer(trajectories, trajectories), trajectories / count
         means = returns.mean(axis=1)
         squared = (means[:, None] - means) ** 2
-        own, shared = difference_variance(apart, paired=False), difference_variance(returns, paired=True)
-        known = shared if spec.common_random_numbers else own
-        own_resolved = resolved_alone(squared, known, own, welch_freedom(apart, freedom), confidence)
-        shared_resolved = resolved_pairs(squared, shared, freedom, confidence)
+        noise, shared = np.diagonal(mean_covariance(apart)), difference_variance(mean_covariance(returns))
+        known = shared if spec.common_random_numbers else difference_variance(np.diag(noise))
+        # Independent points have all trajectories of the budget, also where fewer were needed. A difference that is not
+        # known as well as from those is resolved by what is known.
+        own = difference_variance(np.diag(noise * share))
+        own_or_known = np.where(fewest < count, np.maximum(own, known), own)
+        freedom = welch_freedom(stats.sem(apart, axis=1) ** 2 * share, count)
+        own_resolved = resolved_alone(squared, known, own_or_known, freedom, confidence)
+        shared_resolved = resolved_pairs(squared, shared, fewest - 1.0, confidence)
         observed, own_noise, shared_noise = (float(matrix[near].mean()) for matrix in (squared, own, shared))
         # Between independent points: the same relief, and the noise of both.
         independent = observed - float(known[near].mean()) + own_noise
@@ -64,22 +69,25 @@ def neighbours(shape: tuple[int, int]) -> tuple[Int[np.ndarray, " K"], Int[np.nd
     return first, second
 
 
-def difference_variance(returns: Float[np.ndarray, "G E"], *, paired: bool) -> Float[np.ndarray, "G G"]:
-    """The sampling variance of the difference of two points' means, for all pairs of points."""
-    covariance = np.atleast_2d(np.cov(returns)) / returns.shape[1]
+def mean_covariance(returns: Float[np.ndarray, "G E"]) -> Float[np.ndarray, "G G"]:
+    """The sampling covariance of the points' means."""
+    return np.atleast_2d(np.cov(returns)) / returns.shape[1]
+
+
+def difference_variance(covariance: Float[np.ndarray, "G G"]) -> Float[np.ndarray, "G G"]:
+    """The variance of the difference of two points' means, for all pairs of points, from the means' covariance."""
     own = np.diagonal(covariance)
-    shared = covariance if paired else np.diag(own)
-    return np.maximum(own[:, None] + own - 2 * shared, 0.0)
+    return np.maximum(own[:, None] + own - 2 * covariance, 0.0)
 
 
-def welch_freedom(returns: Float[np.ndarray, "G E"], fewest: Float[np.ndarray, "G G"]) -> Float[np.ndarray, "G G"]:
+def welch_freedom(variance: Float[np.ndarray, " G"], count: int) -> Float[np.ndarray, "G G"]:
     """Degrees of freedom of the difference of two independent points' means (Welch), for all pairs of points.
 
-    `fewest` is the smaller of both points' own, which both count as if they had.
+    `variance` is that of a point's mean over `count` trajectories.
     """
-    variance = stats.sem(returns, axis=1) ** 2
     total, squares = variance[:, None] + variance, variance[:, None] ** 2 + variance**2
-    return np.divide(fewest * total**2, squares, out=fewest.copy(), where=squares > 0)
+    fewest = np.full(total.shape, count - 1.0)
+    return np.divide((count - 1) * total**2, squares, out=fewest, where=squares > 0)
 
 
 def resolved_pairs(

@@ -97,8 +97,9 @@ class Resolution(AgentSnapshot):
 
     With common random numbers the error of a difference is that of the trajectories' own differences (`shared`).
     Policies that a trainer compares meet states and noise of their own, and the claims ask what can be told of those
-    (`own`): their differences have the sum of both points' errors, and scatter accordingly. Without common random
-    numbers the columns `shared` are blank.
+    (`own`): their differences have the sum of both points' errors, and scatter accordingly. These columns are of the
+    whole budget, also where a target error needed fewer trajectories. Without common random numbers the columns
+    `shared` are blank.
     """
 
     update_pairs: _UpdatePairs

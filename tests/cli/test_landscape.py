@@ -31,7 +31,7 @@ def snapshot(agent, tmp_path_factory):
 
 
 def test_a_closer_look_writes_what_it_found(agent, snapshot, tmp_path, dpg):
-    """Both sides of the snapshot on a grid that is not square, to a target error; the truth within 4 standard errors."""
+    """Both sides of the snapshot on a grid that is not square, to a target error; the truth within 4 errors."""
     arguments = ["--x-range", "-1", "2", "--y-range", "-0.2", "0.2", "--grid", "4", "3", "--pairs", "14000"]
     more = ["--target-error", "0.5", "--fewer", "600", "--update-pairs", "20", "--update-pairs", "200", "-o", "look"]
     told = dpg("landscape", str(snapshot), *arguments, *more, cwd=tmp_path)

@@ -169,7 +169,7 @@ def test_welchs_degrees_of_freedom():
     """Equal variances give 2 (n - 1), one that dwarfs the other n - 1, and SciPy's own for what lies between."""
     rng = np.random.default_rng(0)
     returns = rng.standard_normal((3, 6)) * [[1.0], [1000.0], [2.0]]
-    found = resolution.welch_freedom(returns, np.full((3, 3), 5.0))
+    found = resolution.welch_freedom(stats.sem(returns, axis=1) ** 2, 6)
     assert found[0, 0] == pytest.approx(10)
     assert found[0, 1] == pytest.approx(5, rel=1e-3)
     assert found[0, 2] == pytest.approx(stats.ttest_ind(returns[0], returns[2], equal_var=False).df)

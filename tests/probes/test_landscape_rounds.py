@@ -39,12 +39,12 @@ def plan(spec: LandscapeSpec, *snapshots: Snapshot, evaluated: Sequence[Evaluati
     return landscape_plan.plan_rewards(spec, shards, planes, evaluated)
 
 
-def made_up(deviation: dict[int, list[float]], names: list[str] | None = None):
-    """Episodes of the points 0 to 3 with noise of their own, by the regime, around 100 times the point's number.
+def made_up(deviation: dict[int, list[float]], names: list[str] | None = None, *, slope: float = 100.0, seed: int = 0):
+    """Episodes of the points 0 to 3 with noise of their own, by the regime, around `slope` times the point's number.
 
     All points share noise of deviation 5.
     """
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     shared = 5 * rng.standard_normal(400)
     own = {regime: np.outer(each, np.ones(400)) * rng.standard_normal((4, 400)) for regime, each in deviation.items()}
 
@@ -54,7 +54,7 @@ def made_up(deviation: dict[int, list[float]], names: list[str] | None = None):
         for part in shards:
             first, last = part.first_episode, part.first_episode + part.episodes_per_point
             noise = shared[first:last] + own[part.plane.update_pairs][part.indices, first:last]
-            yield Episodes(100.0 * part.indices[:, None] + noise, np.ones(noise.shape, np.int64))
+            yield Episodes(slope * part.indices[:, None] + noise, np.ones(noise.shape, np.int64))
 
     return run
 
@@ -172,6 +172,24 @@ def test_tables_say_what_every_point_has(snapshot):
     # The full step is point 2.
     assert row.gain == pytest.approx(rows[2].reward - rows[0].reward)
     assert (row.gain_high - row.gain_low) / 4 == pytest.approx(low.difference_errors[2], rel=0.15)
+
+
+def test_what_independent_points_would_show_does_not_depend_on_the_target(snapshot):
+    """So a claim from a budget of pairs is not decided by where points stopped; means over 60 landscapes."""
+
+    def own_shares(spec: LandscapeSpec, seed: int) -> tuple[float, float, int]:
+        run = made_up({regime: [0.0, 2.0, 2.0, 4.0] for regime in DEVIATION}, slope=1.0, seed=seed)
+        low, _ = landscape_plan.measure(plan(spec, snapshot), run)
+        large = resolutions(low, 0.95)[-1]
+        return large.own_noise_share, large.own_resolved_share, int(low.counts().sum())
+
+    target = replace(SPEC, target_error=0.03)
+    whole, stopped = (
+        np.mean([own_shares(spec, seed) for seed in range(60)], axis=0)
+        for spec in (replace(SPEC, target_error=None), target)
+    )
+    assert stopped[2] < 0.8 * whole[2]
+    np.testing.assert_allclose(stopped[:2], whole[:2], atol=0.06)
 
 
 def test_an_interrupted_landscape_resumes_in_the_middle_of_its_rounds(make_recipe, tmp_path, monkeypatch):
