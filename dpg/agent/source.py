@@ -1,6 +1,6 @@
 """Where an agent comes from that was trained by other code, and which parts of it are not known."""
 
-from typing import Literal, get_args
+from typing import Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict
 
@@ -31,6 +31,10 @@ class Source(BaseModel):
     version: str
     algorithm: str
     assumed: tuple[str, ...] = ()
+
+    def assuming(self, *lines: str) -> Self:
+        """The same with more that is taken for granted."""
+        return self.model_copy(update={"assumed": (*self.assumed, *lines)})
 
     def __str__(self) -> str:
         return " ".join(part for part in (self.algorithm or "an agent", "by", self.library, self.version) if part)

@@ -1,11 +1,11 @@
 """An agent as a file has it, whatever the library, and the snapshot that it makes."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float
 from pydantic import ValidationError
 
 from dpg.agent import normalization
@@ -15,39 +15,26 @@ from dpg.agent.population import AdamState, Architecture, Population
 from dpg.agent.recipe import Recipe
 from dpg.agent.snapshot import Snapshot
 from dpg.agent.source import Part, Source
-from dpg.importing.errors import AgentImportError
+from dpg.importing.errors import AgentImportError, first_fault
 from dpg.numerics.vectors import Layout
 
 Arrays = dict[str, np.ndarray]  # w0, b0, w1, ...: weights are (inputs, outputs)
 UPDATE_PARTS: tuple[Part, ...] = ("policy_adam", "value_adam", "policy_update", "value_update")
 
 
-@dataclass(frozen=True)
-class Statistics:
-    """A normaliser of F features: (x - mean) / sqrt(variance + epsilon), clipped to +-`clip`."""
+class Statistics(NamedTuple):
+    """A normaliser, clipped to +-`clip`."""
 
-    mean: Float[np.ndarray, " F"]
-    variance: Float[np.ndarray, " F"]
-    count: float
-    epsilon: float
+    moments: Moments
     clip: float | None
 
-    def moments(self) -> Moments:
-        """As a population of one agent has it."""
-        return Moments(np.array([self.count]), self.mean[None], self.variance[None], self.epsilon)
 
-
-@dataclass(frozen=True)
-class Adam:
+class Adam(NamedTuple):
     """The moments of Adam for named arrays, and its steps."""
 
     first: Arrays
     second: Arrays
     steps: int
-
-    def state(self, layout: Layout) -> AdamState:
-        """As a population of one agent has it."""
-        return AdamState(layout.flatten(self.first)[None], layout.flatten(self.second)[None], self.steps)
 
 
 @dataclass(frozen=True)
@@ -79,25 +66,29 @@ class Training:
 
 @dataclass(frozen=True)
 class ForeignAgent:
-    """What a reader found. `rewards_scaled` is what the file says of the value net's unit; None: it says nothing."""
+    """What a reader found. `rewards_scaled` is what the file says of the value net's unit; None: it says nothing.
+
+    `without_normalizer` says what to do if there is none, but was one in training; empty if there may be none.
+    """
 
     source: Source
     env_id: str
     policy: Arrays
     value: Arrays | None
     activation: Activation
-    obs: Statistics | None
-    reward: Statistics | None
     rewards_scaled: bool | None
     training: Training
+    obs: Statistics | None = None
+    reward: Statistics | None = None
     policy_adam: Adam | None = None
     value_adam: Adam | None = None
     lacks: tuple[Part, ...] = ()
     action_bounds: tuple[np.ndarray, np.ndarray] | None = None
+    without_normalizer: str = ""
 
     def assuming(self, *lines: str) -> "ForeignAgent":
         """The same agent with more that is taken for granted."""
-        return replace(self, source=self.source.model_copy(update={"assumed": (*self.source.assumed, *lines)}))
+        return replace(self, source=self.source.assuming(*lines))
 
 
 # What a configuration holds that no import can know or that the laboratory decides; readers replace what they know.
@@ -122,6 +113,23 @@ _TRPO: dict[str, Any] = {
     "accept_ratio": 0.0,
 }
 NO_DIVERGENCE_KL = 1e6  # imported agents are not trained on
+
+
+def torch_network(tensors: Arrays, layers: Sequence[str]) -> Arrays:
+    """A network of PyTorch's layers in order; a weight or a bias that is missing is left out."""
+    parts = [("w", "weight"), ("b", "bias")]
+    return {
+        f"{letter}{index}": np.ascontiguousarray(tensors[f"{layer}.{part}"].T)
+        for index, layer in enumerate(layers)
+        for letter, part in parts
+        if f"{layer}.{part}" in tensors
+    }
+
+
+def numbered(tensors: Arrays, prefix: str) -> list[str]:
+    """The layers of a `Sequential` of PyTorch, in order."""
+    numbers = {int(name.removeprefix(prefix).split(".")[1]) for name in tensors if name.startswith(f"{prefix}.")}
+    return [f"{prefix}.{number}" for number in sorted(numbers)]
 
 
 def hidden(arrays: Arrays) -> tuple[int, ...]:
@@ -183,18 +191,25 @@ def snapshot_of(agent: ForeignAgent, modules: tuple[str, ...]) -> Snapshot:
         activation=agent.activation,
     )
     policy_layout, value_layout = architecture.policy_layout, architecture.value_layout
-    zeros = AdamState.zeros
     training = agent.training
     recipe = _recipe(agent, architecture, modules)
-    identity = replace(normalization.identity(1, architecture.obs_dim), epsilon=0.0)
+
+    def adam(found: Adam | None, layout: Layout) -> AdamState:
+        if found is None:
+            return AdamState.zeros(1, layout.size)
+        return AdamState(layout.flatten(found.first)[None], layout.flatten(found.second)[None], found.steps)
+
+    def moments(found: Statistics | None, features: int) -> Moments:
+        return found.moments if found else replace(normalization.identity(1, features), epsilon=0.0)
+
     state = Population(
         architecture=architecture,
         policy=policy_layout.flatten(agent.policy)[None].astype(np.float32),
         value=value_layout.flatten(value)[None].astype(np.float32),
-        policy_adam=agent.policy_adam.state(policy_layout) if agent.policy_adam else zeros(1, policy_layout.size),
-        value_adam=agent.value_adam.state(value_layout) if agent.value_adam else zeros(1, value_layout.size),
-        obs_moments=agent.obs.moments() if agent.obs else identity,
-        return_moments=agent.reward.moments() if agent.reward else replace(normalization.identity(1, 1), epsilon=0.0),
+        policy_adam=adam(agent.policy_adam, policy_layout),
+        value_adam=adam(agent.value_adam, value_layout),
+        obs_moments=moments(agent.obs, architecture.obs_dim),
+        return_moments=moments(agent.reward, 1),
         iteration=training.pairs // training.batch_pairs,
     )
     lacks = agent.lacks if agent.value else (*agent.lacks, "value_net")
@@ -204,14 +219,10 @@ def snapshot_of(agent: ForeignAgent, modules: tuple[str, ...]) -> Snapshot:
 def _recipe(agent: ForeignAgent, architecture: Architecture, modules: tuple[str, ...]) -> Recipe:
     training = agent.training
     defaults = _TRPO if training.algorithm == "trpo" else _PPO
-    common = {
-        "timesteps": training.timesteps,
-        "gamma": training.gamma,
-        "gae_lambda": training.gae_lambda,
+    same = ("timesteps", "gamma", "gae_lambda", "time_limit", "clip_actions")
+    common = {name: getattr(training, name) for name in same} | {
         "policy_hidden": architecture.policy_hidden,
         "value_hidden": architecture.value_hidden,
-        "time_limit": training.time_limit,
-        "clip_actions": training.clip_actions,
         "baseline": "value",
         "value_target": "gae",
         "divergence_kl": NO_DIVERGENCE_KL,
@@ -230,6 +241,4 @@ def _recipe(agent: ForeignAgent, architecture: Architecture, modules: tuple[str,
     try:
         return Recipe.model_validate(recipe)
     except ValidationError as error:
-        first = error.errors()[0]
-        name, model = ".".join(map(str, first["loc"])), next(iter(agent.source.files))
-        raise AgentImportError(f"{model}: {name} = {first['input']!r:.60}: {first['msg']}") from None
+        raise AgentImportError(f"{next(iter(agent.source.files))}: {first_fault(error)}") from None

@@ -6,6 +6,8 @@ import json
 import re
 import warnings
 import zipfile
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -47,20 +49,32 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def members(data: bytes, source: str) -> dict[str, bytes]:
-    """The members of a zip by name, in memory; nothing is extracted, so that names cannot lead anywhere.
+@contextmanager
+def _opened(data: bytes, source: str, kind: str) -> Generator[zipfile.ZipFile]:
+    """A zip in memory; nothing is extracted, so that names cannot lead anywhere.
 
     Raises:
         AgentImportError: it is not a whole zip, or its members are too large.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            _check_size(archive, source)
-            return {info.filename: archive.read(info) for info in archive.infolist() if not info.is_dir()}
+            if (size := sum(info.file_size for info in archive.infolist())) > MAX_BYTES:
+                raise AgentImportError(f"{source}: unpacks to {size:,} bytes; at most {MAX_BYTES:,} are read")
+            yield archive
     except AgentImportError:
         raise
     except Exception as error:  # a broken or encrypted zip raises whatever its decoder does
-        raise AgentImportError(f"{source}: not a whole zip file ({error})") from None
+        raise AgentImportError(f"{source}: not a whole {kind} ({error})") from None
+
+
+def members(data: bytes, source: str) -> dict[str, bytes]:
+    """The members of a zip by name.
+
+    Raises:
+        AgentImportError: it is not a whole zip, or its members are too large.
+    """
+    with _opened(data, source, "zip file") as archive:
+        return {info.filename: archive.read(info) for info in archive.infolist() if not info.is_dir()}
 
 
 def is_model(path: Path) -> bool:
@@ -70,12 +84,6 @@ def is_model(path: Path) -> bool:
             return {"data", "policy.pth"} <= set(archive.namelist())
     except (OSError, zipfile.BadZipFile):
         return False
-
-
-def _check_size(archive: zipfile.ZipFile, source: str) -> None:
-    size = sum(info.file_size for info in archive.infolist())
-    if size > MAX_BYTES:
-        raise AgentImportError(f"{source}: unpacks to {size:,} bytes; at most {MAX_BYTES:,} are read")
 
 
 def json_object(data: bytes, source: str) -> dict[str, Any]:
@@ -144,11 +152,8 @@ def tensors(data: bytes, source: str) -> dict[Any, Any]:
         AgentImportError: it is not such a file, or not whole.
     """
     if zipfile.is_zipfile(io.BytesIO(data)):
-        try:
-            with zipfile.ZipFile(io.BytesIO(data)) as archive:
-                _check_size(archive, source)
-        except zipfile.BadZipFile as error:
-            raise AgentImportError(f"{source}: not a whole file of PyTorch ({error})") from None
+        with _opened(data, source, "file of PyTorch"):
+            pass  # its size is checked
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what the reader cannot read it also refuses

@@ -7,16 +7,13 @@ CleanRL normalises with Gymnasium's wrappers, whose statistics are not in the fi
 import re
 from pathlib import Path
 
-import numpy as np
-
 from dpg.agent.source import Source
 from dpg.importing import archive
-from dpg.importing.agent import UPDATE_PARTS, Arrays, ForeignAgent, Training, check_networks
+from dpg.importing.agent import UPDATE_PARTS, ForeignAgent, Training, check_networks, numbered, torch_network
 from dpg.importing.errors import AgentImportError
-from dpg.importing.normalizer import Normalizer
 
 SUFFIXES = (".cleanrl_model", ".pt", ".pth")
-HOW_TO_GIVE = (
+WITHOUT_NORMALIZER = (
     "the statistics of its normaliser are not in the file: save those of the wrappers with "
     "np.savez('normaliser.npz', mean=..., var=..., count=..., ret_var=...) and give --vecnormalize normaliser.npz, "
     "or say --no-normaliser"
@@ -26,8 +23,8 @@ TRAINING = Training(timesteps=2048, num_envs=1, gamma=0.99, gae_lambda=0.95, tim
 TENSOR = re.compile(r"(critic|actor_mean)\.\d+\.(weight|bias)|actor_logstd")
 
 
-def read(path: Path, env_id: str, normalizer: Normalizer | None, *, scaled_rewards: bool) -> ForeignAgent:
-    """The agent in a state dictionary; `scaled_rewards` says whether the wrappers were there.
+def read(path: Path, env_id: str) -> ForeignAgent:
+    """The agent in a state dictionary.
 
     Raises:
         UnsafeFileError: it names code.
@@ -43,8 +40,8 @@ def read(path: Path, env_id: str, normalizer: Normalizer | None, *, scaled_rewar
     arrays = archive.weights(found, str(path))
     if "actor_logstd" not in arrays:
         raise AgentImportError(f"{path}: no actor_logstd; a Gaussian policy is expected")
-    policy = _network(arrays, "actor_mean") | {"log_std": arrays["actor_logstd"].reshape(-1)}
-    value = _network(arrays, "critic")
+    policy, value = (torch_network(arrays, numbered(arrays, name)) for name in ("actor_mean", "critic"))
+    policy |= {"log_std": arrays["actor_logstd"].reshape(-1)}
     check_networks(policy, value, str(path))
     return ForeignAgent(
         source=Source(
@@ -61,19 +58,8 @@ def read(path: Path, env_id: str, normalizer: Normalizer | None, *, scaled_rewar
         policy=policy,
         value=value,
         activation="tanh",
-        obs=normalizer.obs if normalizer else None,
-        reward=normalizer.reward if normalizer else None,
-        rewards_scaled=scaled_rewards,
+        rewards_scaled=True,
         training=TRAINING,
         lacks=UPDATE_PARTS,
+        without_normalizer=WITHOUT_NORMALIZER,
     )
-
-
-def _network(arrays: Arrays, name: str) -> Arrays:
-    layers = sorted({int(key.split(".")[1]) for key in arrays if key.startswith(f"{name}.")})
-    net: Arrays = {}
-    for index, layer in enumerate(layers):
-        for letter, part in (("w", "weight"), ("b", "bias")):
-            if f"{name}.{layer}.{part}" in arrays:
-                net[f"{letter}{index}"] = np.ascontiguousarray(arrays[f"{name}.{layer}.{part}"].T)
-    return net

@@ -3,6 +3,8 @@
 `dpg.agent.export` writes it for the laboratory's agents, and `examples/export_agent.py` for any other.
 """
 
+import re
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -15,7 +17,7 @@ from dpg.agent.networks import Activation
 from dpg.agent.source import Source
 from dpg.importing import archive, normalizer
 from dpg.importing.agent import UPDATE_PARTS, Arrays, ForeignAgent, Statistics, Training, check_networks
-from dpg.importing.errors import AgentImportError
+from dpg.importing.errors import AgentImportError, first_fault
 
 SUFFIX = ".safetensors"
 Clip = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -88,16 +90,7 @@ def read(path: Path, env_id: str | None) -> ForeignAgent:
         obs=_statistics(arrays.get("obs_mean"), arrays.get("obs_std"), about.obs_clip, source),
         reward=_statistics(np.zeros(1), arrays.get("return_std"), about.reward_clip, source),
         rewards_scaled=None if about.value_unit is None else about.value_unit == "scaled",
-        training=Training(
-            timesteps=about.timesteps,
-            num_envs=about.num_envs,
-            gamma=about.gamma,
-            gae_lambda=about.gae_lambda,
-            streams=about.streams,
-            time_limit=about.time_limit,
-            clip_actions=about.clip_actions,
-            pairs=about.pairs,
-        ),
+        training=Training(**about.model_dump(include={field.name for field in fields(Training)} - {"algorithm"})),
         lacks=UPDATE_PARTS,
         action_bounds=None if bounds[0] is None or bounds[1] is None else (bounds[0], bounds[1]),
     )
@@ -113,20 +106,13 @@ def describe(text: bytes, path: Path) -> Description:
     try:
         return Description.model_validate_json(text)
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(map(str, first["loc"]))
-        raise AgentImportError(f"{path}: {name}: {first['msg']}; docs/importing.md says what is expected") from None
+        raise AgentImportError(f"{path}: {first_fault(error)}; docs/importing.md says what is expected") from None
 
 
 def network(arrays: Arrays, prefix: str) -> Arrays:
     """The network whose arrays begin with a prefix, in float32."""
-    net: Arrays = {}
-    for letter in ("w", "b"):
-        index = 0
-        while (name := f"{prefix}{letter}{index}") in arrays:
-            net[f"{letter}{index}"] = arrays[name].astype(np.float32)
-            index += 1
-    return net
+    own = {name.removeprefix(prefix): name for name in arrays if re.fullmatch(rf"{prefix}[wb]\d+", name)}
+    return {name: arrays[whole].astype(np.float32) for name, whole in own.items()}
 
 
 def _statistics(mean: np.ndarray | None, std: np.ndarray | None, clip: float | None, source: str) -> Statistics | None:

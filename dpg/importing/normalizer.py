@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from dpg.agent.normalization import Moments
 from dpg.importing import archive, inert_pickle
 from dpg.importing.agent import Statistics
 from dpg.importing.errors import AgentImportError
@@ -84,7 +85,7 @@ def statistics(
         raise AgentImportError(f"{source}: mean and variance of one axis are expected, not {shapes}")
     if not np.isfinite([*mean, *variance, count, epsilon]).all() or (variance + epsilon <= 0).any() or epsilon < 0:
         raise AgentImportError(f"{source}: the statistics must be finite, and the variance plus epsilon positive")
-    return Statistics(mean, variance, count, epsilon, clip)
+    return Statistics(Moments(np.array([count]), mean[None], variance[None], epsilon), clip)
 
 
 def _number(state: dict[str, Any], key: str, source: str) -> float:

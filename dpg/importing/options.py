@@ -7,7 +7,7 @@ from pydantic import ConfigDict, ValidationError
 from pydantic.dataclasses import dataclass
 
 from dpg.agent.networks import Activation
-from dpg.importing.errors import AgentImportError
+from dpg.importing.errors import AgentImportError, first_fault
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -35,20 +35,13 @@ class Options:
         try:
             return cls(**given)
         except ValidationError as error:
-            first = error.errors()[0]
-            name = first["loc"][0]
-            if name not in cls.__dataclass_fields__:
+            if unknown := set(given) - set(cls.__dataclass_fields__):
                 allowed = ", ".join(cls.__dataclass_fields__)
-                raise AgentImportError(f"{name}: there is no such option; there are {allowed}") from None
-            raise AgentImportError(f"{name} = {first['input']!r:.60}: {first['msg']}") from None
+                raise AgentImportError(f"{min(unknown)}: there is no such option; there are {allowed}") from None
+            raise AgentImportError(first_fault(error)) from None
 
     def training(self) -> dict[str, Any]:
         """The fields of `Training` that were given."""
-        given = {
-            "gamma": self.gamma,
-            "gae_lambda": self.gae_lambda,
-            "timesteps": self.n_steps,
-            "num_envs": self.n_envs,
-            "time_limit": self.time_limit,
-        }
-        return {name: value for name, value in given.items() if value is not None}
+        names = {"gamma": "gamma", "gae_lambda": "gae_lambda", "n_steps": "timesteps", "n_envs": "num_envs"}
+        names["time_limit"] = "time_limit"
+        return {field: given for name, field in names.items() if (given := getattr(self, name)) is not None}

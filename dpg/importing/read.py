@@ -14,11 +14,11 @@ from dpg.importing import cleanrl, exchange, folder, normalizer, sb3, value_unit
 from dpg.importing.agent import ForeignAgent, snapshot_of
 from dpg.importing.errors import AgentImportError
 from dpg.importing.folder import AgentFiles
-from dpg.importing.normalizer import Normalizer
 from dpg.importing.options import Options
 
 SHORT = reprlib.Repr()  # values that YAML refers to again and again have no end in full
 SHORT.maxstring = SHORT.maxother = 100
+NO_NORMALIZER = "no normaliser of observations"
 REWARD_CLIP = 10.0  # of scaled rewards, in Gymnasium's and Stable-Baselines3's wrappers
 
 
@@ -57,31 +57,37 @@ def _read(files: AgentFiles, options: Options) -> ForeignAgent:
         if options.normalizer is not None or options.no_normalizer:
             raise AgentImportError(f"{model}: an exchange file has its normaliser inside")
         return exchange.read(model, options.env_id)
-    source = None if options.no_normalizer else options.normalizer or files.normalizer
-    found = normalizer.read(source) if source else None
     if model.suffix in cleanrl.SUFFIXES:
-        if found is None and not options.no_normalizer:
-            raise AgentImportError(f"{model}: {cleanrl.HOW_TO_GIVE}")
-        agent = cleanrl.read(model, _env_id(files, options), found, scaled_rewards=not options.no_normalizer)
+        agent = cleanrl.read(model, _env_id(files, options))
     else:
         _check_wrappers(files)
-        agent = sb3.read(model, _env_id(files, options), files.config, found)
-        if found is None and not options.no_normalizer and (sb3.used_normalizer(model) or _zoo_normalizes(files)):
-            raise AgentImportError(
-                f"{model}: was trained with VecNormalize, whose statistics are in a file of their own; give it with "
-                "--vecnormalize FILE, or say --no-normaliser"
-            )
-    return _with_normalizer(agent, found, source)
+        agent = sb3.read(model, _env_id(files, options), files.config)
+    if options.no_normalizer:
+        return replace(agent.assuming(NO_NORMALIZER), rewards_scaled=False)
+    source = options.normalizer or files.normalizer
+    if source is not None:
+        return _with_normalizer(agent, source)
+    if agent.without_normalizer:
+        raise AgentImportError(f"{model}: {agent.without_normalizer}")
+    return agent.assuming(NO_NORMALIZER)
 
 
-def _with_normalizer(agent: ForeignAgent, found: Normalizer | None, source: Path | None) -> ForeignAgent:
-    if found is None or source is None:
-        return agent.assuming("no normaliser of observations")
-    size, expected = 0 if found.obs is None else len(found.obs.mean), len(agent.policy["w0"])
+def _with_normalizer(agent: ForeignAgent, source: Path) -> ForeignAgent:
+    found = normalizer.read(source)
+    size, expected = 0 if found.obs is None else found.obs.moments.mean.size, len(agent.policy["w0"])
     if found.obs is not None and size != expected:
         raise AgentImportError(f"{source}: normalises {size} numbers; the policy sees {expected}")
+    gamma = agent.training.gamma
+    if found.gamma not in {None, gamma}:
+        agent = agent.assuming(f"rewards were scaled with gamma {found.gamma:g}, returns discounted by {gamma:g}")
     files = {**agent.source.files, source.name: found.digest}
-    return replace(agent, source=agent.source.model_copy(update={"files": files}))
+    return replace(
+        agent,
+        source=agent.source.model_copy(update={"files": files}),
+        obs=found.obs,
+        reward=found.reward,
+        rewards_scaled=agent.rewards_scaled or found.rewards_scaled,
+    )
 
 
 def _env_id(files: AgentFiles, options: Options) -> str:
@@ -106,11 +112,6 @@ def _check_wrappers(files: AgentFiles) -> None:
                 f"{files.model}: trained with {name} {SHORT.repr(found):.100}; "
                 "observations as the task gives them are expected"
             )
-
-
-def _zoo_normalizes(files: AgentFiles) -> bool:
-    found = files.config.get("normalize")
-    return bool(found) and str(found).lower() != "false"
 
 
 def _check_task(agent: ForeignAgent, modules: tuple[str, ...]) -> None:

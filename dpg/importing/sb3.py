@@ -14,18 +14,21 @@ from packaging.version import InvalidVersion, Version
 from dpg.agent.networks import Activation
 from dpg.agent.source import Part, Source
 from dpg.importing import archive, sb3_training
-from dpg.importing.agent import Adam, Arrays, ForeignAgent, Training, check_networks
+from dpg.importing.agent import Adam, Arrays, ForeignAgent, Training, check_networks, numbered, torch_network
 from dpg.importing.errors import AgentImportError
-from dpg.importing.normalizer import Normalizer
 
 LIBRARY = "Stable-Baselines3"
 ACTIVATIONS: dict[str, Activation] = {"Tanh": "tanh", "ReLU": "relu", "ELU": "elu"}
+WITHOUT_NORMALIZER = (
+    "was trained with VecNormalize, whose statistics are in a file of their own; give it with --vecnormalize FILE, "
+    "or say --no-normaliser"
+)
 # Time limits have bootstrapped since this version; before, they were treated as ends.
 FIRST_WITH_TIME_LIMITS = Version("1.3.1a2")
 NETWORK = re.compile(r"(log_std|(mlp_extractor\.(policy|value)_net\.\d+|action_net|value_net)\.(weight|bias))")
 
 
-def read(path: Path, env_id: str, config: dict[str, Any], normalizer: Normalizer | None) -> ForeignAgent:
+def read(path: Path, env_id: str, config: dict[str, Any]) -> ForeignAgent:
     """The agent in a model's zip; `config` are the hyperparameters of RL Zoo, if there are any.
 
     Raises:
@@ -47,13 +50,12 @@ def read(path: Path, env_id: str, config: dict[str, Any], normalizer: Normalizer
     settings = sb3_training.Settings(data, config, state, str(path))
     training, lacks, assumed = sb3_training.training(algorithm, settings)
     version = members.get("_stable_baselines3_version", b"").decode("ascii", "replace").strip()[:40]
+    normalized = str(config.get("normalize") or False).lower() != "false"
     training, lines = _with_time_limit(training, version)
     assumed += lines
-    if normalizer and normalizer.gamma not in {None, training.gamma}:
-        assumed.append(f"rewards were scaled with gamma {normalizer.gamma:g}, returns discounted by {training.gamma:g}")
     policy, value = networks(arrays)
     check_networks(policy, value, str(path))
-    moments = {} if lacks else _moments(algorithm, sb3_training.adam(state, arrays), data)
+    moments = {} if lacks else _moments(algorithm, sb3_training.adam(state, arrays), data, (policy, value))
     wanted: tuple[Part, ...] = ("value_adam",) if algorithm == "TRPO" else ("policy_adam", "value_adam")
     return ForeignAgent(
         source=Source(
@@ -67,21 +69,15 @@ def read(path: Path, env_id: str, config: dict[str, Any], normalizer: Normalizer
         policy=policy,
         value=value,
         activation=_activation(data, path),
-        obs=normalizer.obs if normalizer else None,
-        reward=normalizer.reward if normalizer else None,
-        rewards_scaled=normalizer.rewards_scaled if normalizer else False,
+        rewards_scaled=False,
         training=training,
         policy_adam=moments.get("policy_adam"),
         value_adam=moments.get("value_adam"),
         lacks=lacks or tuple(part for part in wanted if part not in moments),
         action_bounds=_bounds(data),
+        # Such a model holds the last observation from before the normaliser.
+        without_normalizer=WITHOUT_NORMALIZER if normalized or data.get("_last_original_obs") is not None else "",
     )
-
-
-def used_normalizer(path: Path) -> bool:
-    """Whether a model was trained with a normaliser: it then holds the last observation from before it."""
-    members = archive.members(archive.read(path), str(path))
-    return archive.json_object(members.get("data", b"{}"), f"{path}: data").get("_last_original_obs") is not None
 
 
 def _algorithm(data: dict[str, Any], path: Path) -> str:
@@ -161,37 +157,29 @@ def _activation(data: dict[str, Any], path: Path) -> Activation:
 
 def networks(arrays: Arrays) -> tuple[Arrays, Arrays]:
     """Policy and value network by the laboratory's names, from tensors by those of the library."""
-    found: list[Arrays] = []
-    for net, head in (("policy", "action_net"), ("value", "value_net")):
-        prefix = f"mlp_extractor.{net}_net."
-        layers = sorted({int(name.split(".")[2]) for name in arrays if name.startswith(prefix)})
-        names = [*(f"{prefix}{layer}" for layer in layers), head]
-        net_arrays: Arrays = {}
-        for index, name in enumerate(names):
-            for letter, part in (("w", "weight"), ("b", "bias")):
-                if f"{name}.{part}" in arrays:
-                    net_arrays[f"{letter}{index}"] = np.ascontiguousarray(arrays[f"{name}.{part}"].T)
-        found.append(net_arrays)
-    return found[0] | {"log_std": arrays["log_std"]}, found[1]
+    policy = torch_network(arrays, [*numbered(arrays, "mlp_extractor.policy_net"), "action_net"])
+    value = torch_network(arrays, [*numbered(arrays, "mlp_extractor.value_net"), "value_net"])
+    return policy | {name: arrays[name] for name in ("log_std",) if name in arrays}, value
 
 
-def _moments(algorithm: str, found: sb3_training.Moments | None, data: dict[str, Any]) -> dict[str, Adam]:
-    """The moments of both networks, as far as the optimiser has them.
+def _moments(
+    algorithm: str, found: Adam | None, data: dict[str, Any], parameters: tuple[Arrays, Arrays]
+) -> dict[Part, Adam]:
+    """The moments of both networks, as far as the optimiser has those of all their parameters.
 
     Those of the value net belong to its loss times a coefficient, which is taken out.
     """
     coefficient = 1.0 if algorithm == "TRPO" else sb3_training.finite(data.get("vf_coef")) or 0.0
     if found is None:
         return {}
-    first, second = (networks(each) for each in (found.first, found.second))
-    of_value = {name for name in found.first if "value_net" in name}
-    moments: dict[str, Adam] = {}
-    if found.known >= of_value and 1e-6 < coefficient < 1e6:
-        own = [{name: array / coefficient for name, array in first[1].items()}]
-        own.append({name: array / coefficient**2 for name, array in second[1].items()})
-        moments["value_adam"] = Adam(own[0], own[1], found.steps)
-    if found.known >= set(found.first) - of_value:
-        moments["policy_adam"] = Adam(first[0], second[0], found.steps)
+    (first, value_first), (second, value_second) = networks(found.first), networks(found.second)
+    moments: dict[Part, Adam] = {}
+    if first.keys() == parameters[0].keys():
+        moments["policy_adam"] = Adam(first, second, found.steps)
+    if value_first.keys() == parameters[1].keys() and 1e-6 < coefficient < 1e6:
+        value_first = {name: array / coefficient for name, array in value_first.items()}
+        value_second = {name: array / coefficient**2 for name, array in value_second.items()}
+        moments["value_adam"] = Adam(value_first, value_second, found.steps)
     return moments
 
 

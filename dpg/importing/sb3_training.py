@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from dpg.agent.source import Part
-from dpg.importing.agent import UPDATE_PARTS, Arrays, Training
+from dpg.importing.agent import UPDATE_PARTS, Adam, Arrays, Training
 from dpg.importing.errors import AgentImportError
 
 SHORT = reprlib.Repr()
@@ -170,20 +170,10 @@ def _a2c(settings: Settings, batch: int) -> tuple[dict[str, Any], list[str]]:
     return fit | {"lr": fit["value_lr"]}, [*assumed, "an update of A2C cannot be redone here"]
 
 
-@dataclass(frozen=True)
-class Moments:
-    """Adam's moments of all parameters, zero for those that `known` does not name, and its steps."""
+def adam(optimizer: dict[Any, Any], parameters: Arrays) -> Adam | None:
+    """The moments that the optimiser has; None if it is not Adam with its own betas, without decay and AMSGrad.
 
-    first: Arrays
-    second: Arrays
-    known: frozenset[str]
-    steps: int
-
-
-def adam(optimizer: dict[Any, Any], parameters: Arrays) -> Moments | None:
-    """The state of the optimiser, whose parameters are numbered in the order of the tensors; None if not Adam's.
-
-    Adam's own betas are expected, and neither decay nor AMSGrad.
+    Its parameters are numbered in the order of the tensors.
     """
     groups, state = optimizer.get("param_groups"), optimizer.get("state")
     group = groups[0] if isinstance(groups, list) and len(groups) == 1 else None
@@ -196,9 +186,9 @@ def adam(optimizer: dict[Any, Any], parameters: Arrays) -> Moments | None:
     )
     if not plain or group.get("params") != list(range(len(parameters))):
         return None
-    first, second = ({name: np.zeros_like(array) for name, array in parameters.items()} for _ in range(2))
+    first: Arrays = {}
+    second: Arrays = {}
     steps: set[float | None] = set()
-    known: set[str] = set()
     for index, (name, array) in enumerate(parameters.items()):
         own = state.get(index)
         if own is None:
@@ -208,9 +198,8 @@ def adam(optimizer: dict[Any, Any], parameters: Arrays) -> Moments | None:
             if not isinstance(moment, torch.Tensor) or tuple(moment.shape) != array.shape:
                 return None
             target[name] = moment.to(torch.float32).numpy().copy()
-        known.add(name)
         step = own.get("step", 0)
         steps.add(finite(step.item() if isinstance(step, torch.Tensor) and step.numel() == 1 else step))
     taken = steps.pop() if len(steps) == 1 else None
     sound = all(np.isfinite(each).all() for each in (*first.values(), *second.values()))
-    return Moments(first, second, frozenset(known), int(taken)) if taken is not None and sound else None
+    return Adam(first, second, int(taken)) if taken is not None and sound else None

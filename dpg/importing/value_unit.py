@@ -110,4 +110,4 @@ def _scaled(snapshot: Snapshot, clip: float | None) -> Snapshot:
 def _assuming(snapshot: Snapshot, line: str) -> Snapshot:
     source = snapshot.source
     assert source is not None
-    return replace(snapshot, source=source.model_copy(update={"assumed": (*source.assumed, line)}))
+    return replace(snapshot, source=source.assuming(line))

@@ -200,7 +200,7 @@ def test_time_limits_are_those_of_the_librarys_version(train, rewritten):
     trained: Trained = train()
     for version, expected in (("1.3.1a1", "terminal"), ("1.3.1a2", "bootstrap"), ("1.0", "terminal")):
         old = rewritten(trained.zip, members={"_stable_baselines3_version": version.encode()})
-        assert sb3.read(old, ENV, {}, None).training.time_limit == expected
+        assert sb3.read(old, ENV, {}).training.time_limit == expected
 
 
 @pytest.mark.parametrize(
