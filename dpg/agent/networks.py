@@ -60,7 +60,7 @@ def _before_activation(error: Any, hidden: Any, activation: Activation) -> Any:
 
 def layer_inputs(arrays: Arrays, x: Any, activation: Activation) -> tuple[list[Any], Any]:
     """The input of every layer, and the network's output (..., B, outputs). The last layer is linear."""
-    depth = sum(name.startswith("w") for name in arrays)
+    depth = sum(name[0] == "w" for name in arrays)
     inputs = [x]
     for index in range(depth):
         z = _affine(inputs[-1], arrays[f"w{index}"], arrays[f"b{index}"])

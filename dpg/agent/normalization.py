@@ -50,9 +50,20 @@ def update(moments: Moments, values: Float[np.ndarray, "P B F"]) -> Moments:
 
 def normalize(moments: Moments, values: Float[np.ndarray, "P B F"], clip: float | None) -> Float[np.ndarray, "P B F"]:
     """(values - mean) / std, clipped to +-`clip`, in float32 as the networks take it."""
-    scaled = (values - moments.mean[:, None, :]) / moments.std[:, None, :]
+    return standardize(values, moments.mean, moments.std, clip)
+
+
+def standardize(
+    values: Float[np.ndarray, "P B F"],
+    mean: Float[np.ndarray, "P F"],
+    std: Float[np.ndarray, "P F"],
+    clip: float | None,
+) -> Float[np.ndarray, "P B F"]:
+    """`normalize` by a mean and a standard deviation."""
+    scaled = values - mean[:, None, :]
+    scaled /= std[:, None, :]
     if clip is not None:
-        np.clip(scaled, -clip, clip, out=scaled)
+        scaled.clip(-clip, clip, out=scaled)
     return scaled.astype(np.float32)
 
 

@@ -104,7 +104,7 @@ class BatchedVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray], ABC):
             ValueError: the actions do not have the shape of the action space.
             EnvError: the simulator refuses them.
         """
-        if self._needs_reset.any():
+        if np.count_nonzero(self._needs_reset):  # `any` takes several times as long
             ended = np.flatnonzero(self._needs_reset).tolist()
             raise gym.error.ResetNeeded(f"{self.env_id}: environments {ended} must be reset before they step")
         if actions.shape != self.action_space.shape:

@@ -100,10 +100,10 @@ class MujocoBatchVectorEnv(BatchedVectorEnv):
     def _advance(self, actions: Float[np.ndarray, "E A"]) -> tuple[Float[np.ndarray, " E"], Bool[np.ndarray, " E"]]:
         self._physics.ctrl[:] = actions
         with _errors_of(self.env_id):
-            self._batch.step(~self._parked if self._parked.any() else None, nstep=self._task.frame_skip)
+            self._batch.step(~self._parked if np.count_nonzero(self._parked) else None, nstep=self._task.frame_skip)
         if self._data is not None:
             self._compute_contact_forces(self._data)
-        if self._batch.warning.any():
+        if np.count_nonzero(self._batch.warning):
             self._report_warnings()
         x = self._task.x_position(self._physics)
         x_velocity = (x - self._x) / self._step_seconds

@@ -43,7 +43,7 @@ def step(
     if clip_actions:
         space = envs.single_action_space
         assert isinstance(space, Box)
-        action = np.clip(action, space.low, space.high)
+        action = action.clip(space.low, space.high)
     obs, reward, terminated, truncated, _ = envs.step(action)
     _check_finite(envs, "reward at", reward, locate, active)
     _check_finite(envs, "obs after", obs, locate, active)

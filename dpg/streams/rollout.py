@@ -124,13 +124,13 @@ def collect(
         record_obs[:, t] = obs
         record_action[:, t] = action
         obs, reward[:, t], terminated[:, t], truncated[:, t] = step(envs, action, locate, clip_actions=clip_actions)
-        bootstrapped = ~terminated[:, t] & (truncated[:, t] | (t == num_pairs - 1))
-        if bootstrapped.any():
-            for stream in np.flatnonzero(bootstrapped):
-                end_obs.append(obs[stream].copy())
-                end_at.append((int(stream), t))
-        done = terminated[:, t] | truncated[:, t]
-        if done.any() and t < num_pairs - 1:
+        done, last = terminated[:, t] | truncated[:, t], t == num_pairs - 1
+        if not (last or np.count_nonzero(done)):
+            continue
+        for stream in np.flatnonzero(~terminated[:, t] & (truncated[:, t] | last)):
+            end_obs.append(obs[stream].copy())
+            end_at.append((int(stream), t))
+        if not last:
             obs = begin(envs, [None] * num_streams, locate, mask=done)
     return Streams(
         record_obs,
