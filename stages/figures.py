@@ -1,16 +1,15 @@
 """Draw the paper's figures from the tables, decide its claims, and write the numbers to compare experiments by."""
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from dpg.report import alignment, metrics
 from dpg.report.claims import decisions
 from dpg.report.experiment import read
-from dpg.report.figures.catalog import instances as figure_instances
+from dpg.report.figures import catalog
 from dpg.report.figures.spec import render
 from dpg.runtime import config
 from dpg.runtime.outputs import replacing, write_atomic, write_table
@@ -32,7 +31,7 @@ def main() -> None:
     params = config.load()
     warn_of_changed_code(params)
     experiment = read(params, tables_of)
-    instances, decided = figure_instances(experiment), decisions.decide(experiment)
+    instances, decided = catalog.instances(experiment), decisions.decide(experiment)
     summary = metrics.summarize(experiment) | {"claims": decisions.count(decided)}
     with run_stage("figures", Scope(), in_use(params), FIGURES, artifacts="figures") as stage:
         run, (figures,) = stage.run, stage.outputs
@@ -42,8 +41,7 @@ def main() -> None:
         for instance, files in zip(instances, drawn, strict=True):
             for kind, data in files.items():
                 (figures / f"{instance.name}.{kind}").write_bytes(data)
-        index = json.dumps([asdict(instance.entry()) for instance in instances], indent=2)
-        (figures / "index.json").write_text(index + "\n", encoding="utf-8")
+        (figures / "index.json").write_text(catalog.index(instances), encoding="utf-8")
         write_table(alignment.table(experiment[Alignment], params.statistics), figures / "landscape_alignment.csv")
         write_atomic(decisions.to_json(decided), REPORTS / "claims.json")
         write_atomic(metrics.to_json(summary), REPORTS / "metrics.json")

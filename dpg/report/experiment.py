@@ -47,13 +47,21 @@ class Experiment:
         return replace(self, tables=self.tables.replace(frames))
 
     def tasks(self) -> Iterator["Experiment"]:
-        """Its tasks."""
-        for env in distinct(self[History], "env"):
+        """Its tasks, those included of which something is not measured."""
+        reasons = select(self.tables.reasons, **self.key)
+        for env in dict.fromkeys([*distinct(self[History], "env"), *distinct(reasons, "env")]):
             yield self.where(env=env)
 
     def cells(self) -> Iterator["Experiment"]:
-        """Its cells: a task and an algorithm each."""
-        for env, algorithm in self[History][["env", "algorithm"]].drop_duplicates().itertuples(index=False):
+        """Its cells with agents: a task and an algorithm each."""
+        yield from self._cells(self[History])
+
+    def untrained(self) -> Iterator["Experiment"]:
+        """Its cells without agents yet."""
+        yield from self._cells(select(self.tables.reasons, stage="train", **self.key))
+
+    def _cells(self, rows: pd.DataFrame) -> Iterator["Experiment"]:
+        for env, algorithm in rows[["env", "algorithm"]].drop_duplicates().itertuples(index=False):
             yield self.where(env=env, algorithm=algorithm)
 
     def style(self, algorithm: str) -> SeriesStyle:

@@ -52,7 +52,7 @@ def true_value_gains(cell: Experiment) -> Finding:
     rows = _in_gae(cell)
     at_t = select(rows, pairs=cell.timesteps)
     if rows.empty:
-        return not_measured(cell, cell.missing("baselines") or NO_LATER)
+        return not_measured(cell, NO_LATER)
     if at_t.empty:
         return not_measured(cell, f"needs common.timesteps = {cell.timesteps:,} among baselines.sizes")
     more, net = _gain(at_t, "true value", "value net"), _gain(at_t, "value net", "zero")
@@ -85,7 +85,7 @@ def value_net_gains(cell: Experiment) -> Finding:
     """V4, in one cell."""
     rows = _in_gae(cell)
     if rows.empty:
-        return not_measured(cell, cell.missing("baselines") or NO_LATER)
+        return not_measured(cell, NO_LATER)
     most = select(rows, pairs=rows["pairs"].max())
     quantity = f"cosine at {most['pairs'].iloc[0]:,} pairs that the value net adds to zero"
     gain = _gain(most, "value net", "zero")
@@ -158,8 +158,6 @@ def _draw_returns(budget: Budget, rng: np.random.Generator, where: str, statisti
 def needs_a_baseline(cell: Experiment) -> Finding:
     """V5, in one cell."""
     history, without = cell[History], cell[AblationHistory]
-    if without.empty:
-        return not_measured(cell, cell.missing("ablation"))
     comparison = ablation.compare(cell)
     if missing := _no_ratio(comparison):
         return not_measured(cell, missing)

@@ -25,7 +25,7 @@ from dpg.report.claims.simulation import Simulation
 from dpg.report.claims.verdicts import Finding, Part, inequality
 from dpg.report.experiment import Experiment, distinct, select
 from dpg.runtime.schema import Statistics
-from dpg.tables.table import Section
+from dpg.tables.table import Section, table_of
 
 LATER = "Snapshots after the initial policy, one value per agent, their mean."
 NO_EPISODE = "needs episodes that end within a batch: in the last iterations no episode ended"
@@ -58,14 +58,25 @@ class Claim:
     algorithm: str
 
     def findings(self, experiment: Experiment) -> tuple[Finding, ...]:
-        """The findings of all parts of the experiment."""
+        """The findings of all parts of the experiment; a part without rows has the reason that a stage left."""
         found: list[Finding] = []
         for part in self.parts(experiment):
             if self.algorithm and part.key["algorithm"] != self.algorithm:
                 continue
+            if missing := self._unmeasured(part):
+                found.append(not_measured(str(part) or "all tasks", missing))
+                continue
             decided = self.decide(part)
             found += decided if isinstance(decided, list) else [decided]
+        if self.parts is Experiment.cells:
+            untrained = (cell for cell in experiment.untrained() if self.algorithm in {"", cell.key["algorithm"]})
+            found += [not_measured(cell, cell.missing("train")) for cell in untrained]
         return tuple(found) or (Finding("all cells", missing=f"needs {self.algorithm} among algorithms"),)
+
+    def _unmeasured(self, part: Experiment) -> str:
+        """Why tables of the claim have no rows for a part of the experiment; empty if all have."""
+        stages = dict.fromkeys(table_of(row).stage for row in self.tables if part[row].empty)
+        return "; ".join(dict.fromkeys(part.missing(stage) or f"{stage} has no rows" for stage in stages))
 
 
 def claim(

@@ -124,18 +124,17 @@ def harder_tasks(experiment: Experiment) -> list[Finding]:
     families = {family(env): env for env in distinct(experiment[History], "env")}
     if any(name not in families for name in (*EASIER, HARD)):
         needed = f"needs envs Hopper, Walker2d and Humanoid; params has {', '.join(families.values())}"
-        return [not_measured("all tasks", needed)]
+        return [not_measured("all tasks", experiment.missing("train") or needed)]
     found: list[Finding] = []
     for algorithm in distinct(experiment[History], "algorithm"):
         label = experiment.label(algorithm)
+        cells = experiment.where(algorithm=algorithm)
         means = {
-            name: agents_mean(
-                later(_at_t(experiment.where(env=families[name], algorithm=algorithm), "each other")), "cosine"
-            )
+            name: agents_mean(later(_at_t(cells.where(env=families[name]), "each other")), "cosine")
             for name in (*EASIER, HARD)
         }
         if any(values.empty for values in means.values()):
-            found.append(not_measured(label, NO_LATER))
+            found.append(not_measured(label, cells.missing("train") or cells.missing("gradient") or NO_LATER))
             continue
         compared = (
             difference(means[HARD], means[name], name, experiment.timesteps, experiment.statistics) for name in EASIER

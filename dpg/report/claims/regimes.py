@@ -124,10 +124,7 @@ def no_linear_scaling(task: Experiment) -> Finding:
 
 
 def _best_rates(compare: Compare, task: Experiment) -> Finding:
-    rows = task[RegimeHistory]
-    if rows.empty:
-        return not_measured(task, task.missing("regimes"))
-    return _over_sizes(compare, str(task), rows, task.statistics)
+    return _over_sizes(compare, str(task), task[RegimeHistory], task.statistics)
 
 
 def _over_sizes(compare: Compare, env: str, task: pd.DataFrame, statistics: Statistics) -> Finding:
@@ -198,8 +195,6 @@ def _draw_curves(budget: Budget, rng: np.random.Generator, where: str, statistic
 def peak_then_decline(task: Experiment) -> Finding:
     """R3, in one task."""
     regimes = task[RegimeHistory]
-    if regimes.empty:
-        return not_measured(task, task.missing("regimes"))
     if count(regimes, "timesteps") < 2:
         return not_measured(task, "needs two sample sizes: regimes.timesteps")
     row = best_rates(summarize(regimes, task.statistics)).to_dict("records")[-1]

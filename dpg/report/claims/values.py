@@ -40,7 +40,7 @@ def fits_its_target(cell: Experiment) -> Finding:
         return inequality(quantity, agents_mean(own, ERROR), "below", LOW_ERROR, cell.statistics, _sizes(own))
 
     if rows.empty:
-        return not_measured(cell, cell.missing("value") or NO_LATER_CURVE)
+        return not_measured(cell, NO_LATER_CURVE)
     return Finding(str(cell), (part("train", "training"), part("heldout", "held-out")))
 
 
@@ -59,7 +59,7 @@ def misses_the_returns(cell: Experiment) -> Finding:
     """V2, in one cell."""
     rows = later(cell[PredictionError])
     if rows.empty:
-        return not_measured(cell, cell.missing("value") or NO_LATER_CURVE)
+        return not_measured(cell, NO_LATER_CURVE)
     returns, own = (select(rows, split="heldout", target=target) for target in ("returns", "gae"))
     errors, sizes = agents_mean(returns, ERROR), _sizes(returns)
     more = (errors - agents_mean(own, ERROR)).dropna()

@@ -1,5 +1,8 @@
 """All declared figures, found in the modules of this package."""
 
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
 from functools import cache
 
 from dpg.report.experiment import Experiment
@@ -18,3 +21,8 @@ def figures() -> tuple[FigureSpec, ...]:
 def instances(experiment: Experiment) -> list[FigureInstance]:
     """The figures that an experiment's tables allow, in the order of the declarations."""
     return [instance for spec in figures() for instance in spec.instances(experiment)]
+
+
+def index(instances: Iterable[FigureInstance]) -> str:
+    """`index.json`, which lies next to the files of figures and describes each."""
+    return json.dumps([asdict(instance.entry()) for instance in instances], indent=2) + "\n"

@@ -114,15 +114,20 @@ class FigureInstance:
     def name(self) -> str:
         """The name of its files; agents after the first are named in it."""
         parts = [self.spec.name, file_name(self.key.get("env", "")), self.key.get("algorithm", "")]
-        if "agent" in self.key and self.key["agent"] != self._first_agent():
+        if not self.of_first_agent:
             parts.append(f"agent{self.key['agent']}")
         if "update_pairs" in self.key:
             parts.append(f"N{self.key['update_pairs']}")
         return "_".join(filter(None, parts))
 
-    def _first_agent(self) -> int:
+    @property
+    def of_first_agent(self) -> bool:
+        """Whether it shows the first of its cell's agents, or does not show one agent."""
+        if "agent" not in self.key:
+            return True
         cell = {name: self.key[name] for name in ("env", "algorithm")}
-        return distinct(replace(self.experiment, key=cell)[self.spec.tables[0]], "agent")[0]
+        rows = replace(self.experiment, key=cell)[self.spec.tables[0]]
+        return self.key["agent"] == distinct(rows, "agent")[0]
 
     def draw(self) -> Figure:
         """The matplotlib figure."""

@@ -46,7 +46,7 @@ SYMBOLS = {
 class ReportData:
     """All contents of a report. `calibration` is None if the estimators were not checked.
 
-    `records` have the names of DVC's stages.
+    `records` have the names of DVC's stages. `interactive`: `landscapes.html` lies next to the page.
     """
 
     params: Params
@@ -56,6 +56,7 @@ class ReportData:
     folder: Path
     records: Mapping[str, Record]
     calibration: pd.DataFrame | None
+    interactive: bool = True
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,7 @@ def render(data: ReportData) -> str:
         counts={verdict.value: sum(claim["verdict"] == verdict for claim in data.claims) for verdict in Verdict},
         symbols=SYMBOLS,
         sections=list(sections(data)),
+        interactive=data.interactive,
         section=Section,
         returns=list(returns(experiment)),
         definitions=list(by_definition(experiment)),

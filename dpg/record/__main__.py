@@ -1,0 +1,67 @@
+"""`python -m dpg.record`: write the record of an experiment, and check one."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dpg.record import PUBLISHED, compare, pages, sources
+from dpg.record.derive import derive
+from dpg.runtime.console import configure_process
+from dpg.runtime.errors import UserError
+from dpg.runtime.outputs import replacing
+from dpg.runtime.units import size
+
+LARGEST_PAGE = 15e6  # bytes that a browser and a repository take without complaint
+
+app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+@app.command()
+def write(
+    source: Annotated[Path, typer.Argument(help="An experiment's folder, finished or not, or a record.")] = PUBLISHED,
+    record: Annotated[Path, typer.Argument(help="Where the record goes; what is there is replaced.")] = PUBLISHED,
+    command: Annotated[str, typer.Option(help="The command that ran the experiment.")] = "dvc repro",
+) -> None:
+    """Write the record of an experiment, or renew one from its own tables; README and docs follow docs/record."""
+    with replacing(record) as draft:
+        draft.mkdir()
+        if (source / "provenance.json").exists():
+            sources.copy(source, draft)
+        else:
+            sources.collect(source, draft, command)
+        derive(draft, draft)
+    if record.resolve() == PUBLISHED.resolve():
+        pages.fill_all(record)
+    files = [path for path in record.rglob("*") if path.is_file()]
+    typer.echo(f"{record}: {len(files)} files, {size(sum(path.stat().st_size for path in files))}")
+    if (page := (record / "index.html").stat().st_size) > LARGEST_PAGE:
+        typer.echo(f"warning: index.html has {size(page)}, more than {size(LARGEST_PAGE)}", err=True)
+
+
+@app.command()
+def check(record: Annotated[Path, typer.Argument(help="A record.")] = PUBLISHED) -> None:
+    """Compare a record with what its tables say: a line for each disagreement, and exit code 1 if there is one."""
+    found = list(compare.disagreements(record))
+    if record.resolve() == PUBLISHED.resolve():
+        found += pages.disagreements(record)
+    for line in found:
+        typer.echo(line)
+    if found:
+        raise typer.Exit(1)
+    typer.echo(f"{record} agrees with its tables")
+
+
+def main() -> None:
+    """Run the command line; a `UserError` is printed as one message, with exit code 1."""
+    configure_process()
+    try:
+        app(prog_name="python -m dpg.record")
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

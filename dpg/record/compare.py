@@ -1,0 +1,179 @@
+"""Whether a record agrees with what its sources say: everything is derived again, and compared file by file."""
+
+import json
+import math
+import re
+from base64 import b64decode
+from collections.abc import Callable, Iterator
+from itertools import zip_longest
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from imageio.v3 import imread
+
+from dpg.record import SOURCES, sources
+from dpg.record.derive import derive
+from dpg.runtime.errors import UserError
+from dpg.runtime.outputs import read_table
+
+# Numbers differ in rounding from one kind of processor to another, and pixels with them.
+RELATIVE, ABSOLUTE = 1e-6, 1e-9
+LEVELS = 8  # of 255, by which a pixel's colour may differ
+
+_NUMBER = re.compile(r"(-?\d[\d,]*\.\d+(?:e[+-]?\d+)?)")
+_IMAGE = re.compile(r'src="data:image/png;base64,([^"]*)" alt="([^"]*)"')
+
+
+def disagreements(record: Path) -> Iterator[str]:
+    """Where a record disagrees with its sources, and these with each other: a line each, naming file and value."""
+    try:
+        for line in sources.problems(record):
+            yield f"{record}/{line}"
+        with TemporaryDirectory() as folder:
+            again = Path(folder)
+            derive(record, again)
+            yield from compare(record, again)
+    except UserError as error:
+        yield from str(error).splitlines()
+
+
+def compare(record: Path, again: Path) -> Iterator[str]:
+    """Where the derived files of a record differ from those that were derived again."""
+    here, there = files(record), files(again)
+    for name in sorted(there - here):
+        yield f"{record / name}: is missing"
+    for name in sorted(here - there):
+        yield f"{record / name}: does not follow from the tables; `python -m dpg.record write` removes it"
+    for name in sorted(here & there):
+        for line in KINDS[Path(name).suffix](record / name, again / name):
+            yield f"{record / name}: {line}"
+
+
+def files(folder: Path) -> set[str]:
+    """The derived files in a record, or in a folder of nothing else."""
+    found = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return {path.as_posix() for path in found if path.parts[0] not in SOURCES}
+
+
+def _json(path: Path, again: Path) -> Iterator[str]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        yield f"is not JSON ({error})"
+        return
+    yield from _values(found, json.loads(again.read_text(encoding="utf-8")), "")
+
+
+def _values(found: Any, expected: Any, where: str) -> Iterator[str]:
+    """Differences between two JSON values; `where` is the path to them."""
+    if isinstance(found, dict) and isinstance(expected, dict):
+        for key in dict.fromkeys([*expected, *found]):
+            yield from _values(found.get(key, "absent"), expected.get(key, "absent"), f"{where}.{key}".lstrip("."))
+    elif isinstance(found, list) and isinstance(expected, list) and len(found) == len(expected):
+        for index, (one, other) in enumerate(zip(found, expected, strict=True)):
+            name = other.get("id") or other.get("name") or index if isinstance(other, dict) else index
+            yield from _values(one, other, f"{where}.{name}".lstrip("."))
+    elif not _equal(found, expected):
+        yield f"{where} is {_short(found)}; the tables give {_short(expected)}"
+
+
+def _equal(found: Any, expected: Any) -> bool:
+    if isinstance(found, float) and isinstance(expected, float):
+        if math.isnan(found) or math.isnan(expected):
+            return math.isnan(found) == math.isnan(expected)
+        return math.isclose(found, expected, rel_tol=RELATIVE, abs_tol=ABSOLUTE)
+    if isinstance(found, str) and isinstance(expected, str):
+        return _same_text(found, expected)
+    return type(found) is type(expected) and found == expected
+
+
+def _same_text(found: str, expected: str) -> bool:
+    """Whether texts are equal but for the last digit of numbers with decimals, which rounding may move by one."""
+    if found == expected:
+        return True
+    ours, theirs = _NUMBER.split(found), _NUMBER.split(expected)
+    return len(ours) == len(theirs) and all(
+        one == other or (index % 2 == 1 and _same_number(one, other))
+        for index, (one, other) in enumerate(zip(ours, theirs, strict=True))
+    )
+
+
+def _same_number(one: str, other: str) -> bool:
+    """Whether two numbers with as many decimals differ by at most one in the last."""
+    (first, _, e1), (second, _, e2) = one.partition("e"), other.partition("e")
+    decimals = len(first.partition(".")[2])
+    gap = abs(float(first.replace(",", "")) - float(second.replace(",", "")))
+    return e1 == e2 and decimals == len(second.partition(".")[2]) and gap < 1.5 * 10.0**-decimals
+
+
+def _text(path: Path, again: Path) -> Iterator[str]:
+    """Differences of a text, line by line; images in it count as their names."""
+    found, expected = (_IMAGE.sub(r'alt="\2"', file.read_text(encoding="utf-8")).splitlines() for file in (path, again))
+    for number, (one, other) in enumerate(zip_longest(found, expected, fillvalue="the end"), 1):
+        if not _same_text(one, other):
+            yield f"line {number} is {_around(one, other)}; the tables give {_around(other, one)}"
+            if len(found) != len(expected):  # all that follows is shifted
+                return
+
+
+def _around(text: str, other: str, width: int = 60) -> str:
+    """The part of a text around its first difference from another."""
+    first = next((i for i, (a, b) in enumerate(zip(text, other, strict=False)) if a != b), min(len(text), len(other)))
+    start = max(first - width // 2, 0)
+    return _short(text[start : start + width])
+
+
+def _page(path: Path, again: Path) -> Iterator[str]:
+    """Differences of a page, and of the images in it."""
+    yield from _text(path, again)
+    ours, theirs = (dict(_images(file)) for file in (path, again))
+    for name in ours.keys() & theirs.keys():
+        yield from _pixels(b64decode(ours[name]), b64decode(theirs[name]), f"image {name!r} ")
+
+
+def _images(page: Path) -> Iterator[tuple[str, str]]:
+    for found in _IMAGE.finditer(page.read_text(encoding="utf-8")):
+        yield found[2], found[1]
+
+
+def _table(path: Path, again: Path) -> Iterator[str]:
+    found, expected = read_table(path), read_table(again)
+    if list(found) != list(expected) or len(found) != len(expected):
+        shapes = (f"{len(table)} rows of {', '.join(map(str, table))}" for table in (found, expected))
+        yield "has {}; the tables give {}".format(*shapes)
+        return
+    yield from _values(found.to_dict("records"), expected.to_dict("records"), "row")
+
+
+def _figure(path: Path, again: Path) -> Iterator[str]:
+    yield from _pixels(path, again, "")
+
+
+def _pixels(found: Any, expected: Any, what: str) -> Iterator[str]:
+    """Whether two images differ, but for shades."""
+    try:
+        one, other = (imread(image, mode="RGB").astype(np.int16) for image in (found, expected))
+    except (OSError, ValueError):
+        yield f"{what}is not an image"
+        return
+    if one.shape != other.shape:
+        yield f"{what}has {one.shape[1]} x {one.shape[0]} pixels; the tables give {other.shape[1]} x {other.shape[0]}"
+        return
+    if changed := int((np.abs(one - other).max(axis=-1) > LEVELS).sum()):
+        yield f"{what}differs from the one that the tables give in {changed:,} of {one[..., 0].size:,} pixels"
+
+
+def _short(value: Any, width: int = 80) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
+KINDS: dict[str, Callable[[Path, Path], Iterator[str]]] = {
+    ".json": _json,
+    ".csv": _table,
+    ".png": _figure,
+    ".html": _page,
+    ".md": _text,
+}

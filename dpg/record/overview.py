@@ -1,0 +1,154 @@
+"""The README of a record: what ran, what came out, what it cost, and how to check and repeat it."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dpg.record import lock as locks
+from dpg.record.contents import Contents
+from dpg.report.claims.verdicts import number
+from dpg.report.page.records import Record, machines, total
+from dpg.runtime.units import duration, size
+
+TITLE = """\
+# The record of an experiment
+
+<!-- Made by `python -m dpg.record write`, which replaces it. -->
+"""
+FILES = """\
+| file | what it is |
+|---|---|
+| [index.html](index.html) | the report: verdicts, figures with their captions and tables, runs and cost |
+| [claims.json](claims.json), [metrics.json](metrics.json), [curves.csv](curves.csv) | verdicts with effects and intervals, numbers, learning curves |
+| [figures/](figures) | the figures, and [index.json](figures/index.json) with the caption and tables of each |
+| [tables/](tables) | every table of the experiment, `tables/<stage>/<env>/<algorithm>/` |
+| [params.yaml](params.yaml), [dvc.lock](dvc.lock), [provenance.json](provenance.json) | the parameters; hashes of code, inputs and results; run, cost, versions and hardware of each stage |
+"""  # noqa: E501 - rows of a table
+CHECK = """\
+```sh
+python -m dpg.record check      # exit code 1, and a line for each disagreement
+```
+
+This decides the claims, computes the numbers, and draws the figures and the page again from the tables, with the
+report's own code, and compares. Tables must have the hashes in `dvc.lock`. Verdicts and sample sizes must be equal;
+numbers may differ by one in a million, and pixels by 8 of 255 shades, since processors round differently.
+"""
+
+
+def render(record: Path, contents: Contents, claims: Sequence[Mapping[str, Any]]) -> str:
+    """The README."""
+    parts = [TITLE, state(contents), FILES, "## Verdicts\n", verdicts(claims), "## Check it\n", CHECK]
+    parts += ["## Cost\n", costs(contents), "## Repeat one cell\n", repeat(contents)]
+    parts += ["## Versions and hardware\n", hardware(contents), "## Left out\n", left_out(record)]
+    return "\n".join(parts)
+
+
+def state(contents: Contents) -> str:
+    """Which cells of the experiment have run, and which stages of the others have not."""
+    params, label = contents.params, contents.experiment.label
+    of_cell: dict[str, list[Record]] = defaultdict(list)
+    for run in contents.runs.values():
+        if run.algorithm:
+            of_cell[f"{run.env}, {label(run.algorithm)}"].append(run)
+    finished = [cell for cell, runs in of_cell.items() if not any(run.missing for run in runs)]
+    pending = [run.name for run in contents.runs.values() if run.missing]
+    tasks, algorithms = ", ".join(params.envs), ", ".join(label(name) for name in params.algorithms)
+    lines = [f"{tasks}; {algorithms}; scale `{params.scale}`, seed {params.seed}, command `{contents.command}`."]
+    lines.append(f"{len(finished)} of {len(of_cell)} cells are finished: {'; '.join(finished) or 'none'}.")
+    if pending:
+        names = ", ".join(f"`{name}`" for name in pending)
+        lines.append(f"\nNot run yet, and so *not measured* in all that follows: {names}.")
+    return "\n".join(lines) + "\n"
+
+
+def verdicts(claims: Iterable[Mapping[str, Any]]) -> str:
+    """A Markdown table of claims: the effect that decides, the verdict, and the verdict in each cell or task."""
+    rows = ["| claim | effect | verdict | where |", "|---|---|---|---|"]
+    for claim in claims:
+        where: dict[str, list[str]] = defaultdict(list)
+        for finding in claim["findings"]:
+            where[finding["verdict"]].append(finding["where"])
+        found = ". ".join(f"{verdict}: {'; '.join(cells)}" for verdict, cells in where.items())
+        rows.append(f"| {claim['id']}: {claim['claim'].rstrip('.')} | {effect(claim)} | {claim['verdict']} | {found} |")
+    return "\n".join(rows).replace("V*", "V\\*") + "\n"
+
+
+def effect(claim: Mapping[str, Any]) -> str:
+    """A claim's effect with its interval and threshold; where there is none, the reason."""
+    if claim["effect"] is None:
+        return claim["reason"]
+    interval = "" if claim["low"] is None else f" [{number(claim['low'])}, {number(claim['high'])}]"
+    threshold = f"{claim['side']} {number(claim['threshold'])}"
+    return f"{claim['quantity']} {number(claim['effect'])}{interval}, threshold: {threshold}"
+
+
+def costs(contents: Contents) -> str:
+    """A Markdown table of pairs and times by cell, with the stages of a task and of the pipeline by themselves."""
+    groups: dict[str, list[Record]] = defaultdict(list)
+    for run in contents.runs.values():
+        if not run.missing:
+            cell = f"{run.env}, {contents.experiment.label(run.algorithm)}" if run.algorithm else ""
+            groups[cell or f"`{run.name}`"].append(run)
+    every = [run for runs in groups.values() for run in runs]
+    rows = ["| cell or stage | stages | pairs | core time | time |", "|---|---:|---:|---:|---:|"]
+    for name, runs in (*groups.items(), ("all", every)):
+        cost = total(runs)
+        times = (duration(cost["core_seconds"]), duration(cost["wall_seconds"]))
+        rows.append(f"| {name} | {len(runs)} | {cost['pairs']:,.0f} | {' | '.join(times)} |")
+    note = "Each stage alone: [index.html](index.html). A stage that was stopped and continued counts its last part.\n"
+    return "\n".join([*rows, "", note])
+
+
+def repeat(contents: Contents) -> str:
+    """How to run one cell again, and compare it."""
+    first = next(run for run in contents.runs.values() if run.stage == "train" and not run.missing)
+    cell = first.name.partition("@")[2]
+    stages = [run.stage for run in contents.runs.values() if run.algorithm and run.name.endswith(f"@{cell}")]
+    folder = f"{first.env}/{first.algorithm}"
+    commit = first.provenance.get("git.commit", "")[:12] or "COMMIT"
+    return f"""\
+In a clone of its own, here for `{cell}`; the table above says what each cell costs:
+
+```sh
+git clone . ../repeat && cd ../repeat && git checkout {commit}
+cp ../dpg/docs/record/params.yaml .        # from the clone that has this record
+make setup && source .venv/bin/activate
+dvc repro {" ".join(f"{stage}@{cell}" for stage in stages)}
+for stage in {" ".join(stages)}; do
+  diff -r data/tables/$stage/{folder} ../dpg/docs/record/tables/$stage/{folder}
+done
+```
+
+On the same kind of processor with the same versions, the tables are equal byte for byte. On another kind, training
+differs in rounding, agents part ways within some iterations, and the numbers are those of other agents.
+"""
+
+
+def hardware(contents: Contents) -> str:
+    """Versions and hardware of the stages' runs, and their commits."""
+    lines: list[str] = []
+    found = list(machines(list(contents.runs.values())))
+    for names, provenance in found:
+        which = f"`{'`, `'.join(names)}`: " if len(found) > 1 else ""
+        lines.append(which + ", ".join(f"{name} {value}" for name, value in provenance.items()) + ".\n")
+    return "\n".join(lines)
+
+
+def left_out(record: Path) -> str:
+    """What the experiment has and the record has not, with its size and the reason."""
+    sizes: dict[str, int] = defaultdict(int)
+    for path, output in locks.read(record / "dvc.lock").outputs.items():
+        parts = Path(path).parts
+        if parts[0] == "data" and parts[1] not in {"tables", "runs", "calibrate"}:
+            sizes["/".join(parts[:2])] += output.get("size", 0)
+    return "\n".join(_left_out(sizes))
+
+
+def _left_out(sizes: Mapping[str, int]) -> Iterator[str]:
+    large = ", ".join(f"`{name}` {size(count)}" for name, count in sizes.items() if count >= 1e5)
+    yield "- No table."
+    if large:
+        yield f"- Snapshots and arrays, for their size, which the stages make again from the seed: {large}."
+    yield "- Figures of one agent's landscape, but for the first agent's: the tables have all agents."
+    yield "- Figures as SVG and PDF, and the interactive landscapes (5 MB each): `dvc repro` makes them.\n"

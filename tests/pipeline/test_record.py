@@ -1,0 +1,149 @@
+"""The published record: what it takes from an unfinished run, and that its check finds what is wrong with it."""
+
+import json
+import shutil
+
+import pandas as pd
+import pytest
+from imageio.v3 import imread, imwrite
+from ruamel.yaml import YAML
+
+from dpg.record import PUBLISHED, pages
+from tests.pipeline.project import ENV, ROOT, digest, set_parameter, shell
+
+NOT_RUN = ("true_value", "baselines", "landscape", "update_gain", "update_step", "ablation")
+
+
+@pytest.fixture(scope="module")
+def unfinished(reference, tmp_path_factory):
+    """The reference's run at a time when one cell was half done, and of the other only the agents were trained."""
+    project = tmp_path_factory.mktemp("unfinished")
+    shutil.copy(reference / "params.yaml", project)
+    (project / "data").symlink_to(reference / "data")
+    yaml = YAML(typ="safe")
+    lock = yaml.load(reference / "dvc.lock")
+    for name in list(lock["stages"]):
+        stage, _, cell = name.partition("@")
+        if stage in NOT_RUN or (cell.endswith("trpo") and stage != "train"):
+            del lock["stages"][name]
+    yaml.dump(lock, project / "dvc.lock")
+    return project
+
+
+@pytest.fixture(scope="module")
+def record(unfinished, tmp_path_factory):
+    target = tmp_path_factory.mktemp("record") / "record"
+    write(unfinished, target)
+    return target
+
+
+def write(source, target, expect=0):
+    return shell("python", "-m", "dpg.record", "write", str(source), str(target), cwd=ROOT, expect=expect)
+
+
+def check(record, expect=0):
+    return shell("python", "-m", "dpg.record", "check", str(record), cwd=ROOT, expect=expect)
+
+
+def test_a_record_says_what_has_not_run_yet(record):
+    claims = {claim["id"]: claim for claim in json.loads((record / "claims.json").read_text(encoding="utf-8"))}
+    for name, stage, algorithm in (("G1", "gradient", "trpo"), ("V3", "baselines", "ppo"), ("V5", "ablation", "ppo")):
+        (finding,) = (each for each in claims[name]["findings"] if each["where"].endswith(f", {algorithm.upper()}"))
+        assert finding["verdict"] == "not measured"
+        assert f"{stage}@{ENV}-{algorithm} has not run yet" in finding["reason"]
+    assert claims["V1"]["findings"][0]["parts"]
+    readme = (record / "README.md").read_text(encoding="utf-8")
+    assert "0 of 2 cells are finished" in readme and f"`landscape@{ENV}-trpo`" in readme
+    assert "baselines@Hopper-v4-ppo has not run yet" in (record / "index.html").read_text(encoding="utf-8")
+
+
+def test_a_record_has_no_names_of_this_machine(record, reference):
+    texts = [path.read_text(encoding="utf-8") for path in record.rglob("*") if path.is_file() and path.suffix != ".png"]
+    assert not [text for text in texts if str(reference) in text or "mlflow.db" in text]
+
+
+def test_a_record_agrees_with_its_tables_and_can_be_renewed_from_them(record, tmp_path):
+    assert "agrees with its tables" in check(record)
+    write(record, tmp_path / "again")
+    assert digest(tmp_path / "again") == digest(record)
+
+
+def test_whatever_was_altered_in_a_record_is_found(record, tmp_path):
+    """An altered verdict, sample size, number, row, figure, image and page, and files that are gone or too many."""
+    altered = shutil.copytree(record, tmp_path / "record")
+    claims = json.loads((altered / "claims.json").read_text(encoding="utf-8"))
+    (value,) = (claim for claim in claims if claim["id"] == "V1")
+    was, value["verdict"] = value["verdict"], "supported" if value["verdict"] != "supported" else "contradicted"
+    value["findings"][0]["parts"][0]["sizes"]["agents"] += 1
+    (altered / "claims.json").write_text(json.dumps(claims), encoding="utf-8")
+    similarity = altered / "tables" / "gradient" / ENV / "ppo" / "similarity.csv"
+    rows = pd.read_csv(similarity)
+    rows.loc[rows["iteration"] > 0, "cosine"] += 1e-4
+    rows.to_csv(similarity, index=False)
+    figure = altered / "figures" / f"fig04_value_error_{ENV}.png"
+    pixels = imread(figure, mode="RGB")
+    pixels[100:102, 100:102] = 255 - pixels[100:102, 100:102]
+    imwrite(figure, pixels)
+    (altered / "figures" / "fig09_rewards.png").unlink()
+    (altered / "figures" / "fig99.png").write_bytes(figure.read_bytes())
+    page = (altered / "index.html").read_text(encoding="utf-8")
+    row = page.index('<tr id="V1">')
+    badge = page.index(was, page.index('class="verdict', row))
+    (altered / "index.html").write_text(page[:badge] + "hidden" + page[badge + len(was) :], encoding="utf-8")
+    found = check(altered, expect=1).splitlines()
+
+    def said(*words):
+        return [line for line in found if all(word in line for word in words)]
+
+    assert said("claims.json: V1.verdict is", value["verdict"], was)
+    assert said("claims.json: V1.findings.0.parts.0.sizes.agents is")
+    assert said(f"tables/gradient/{ENV}/ppo", "hash")
+    assert said(f"metrics.json: {ENV}.ppo.gradient.pairwise_cosine_at_T_last is")
+    assert said(figure.name, "4 of")
+    assert said("fig09_rewards.png: is missing")
+    assert said("fig99.png: does not follow")
+    assert said("index.html: line", "hidden", was)
+    assert not said("curves.csv") and not said("V2")
+
+
+def test_a_record_without_a_table_is_not_whole(record, tmp_path):
+    altered = shutil.copytree(record, tmp_path / "record")
+    (altered / "tables" / "value" / ENV / "ppo" / "value.csv").unlink()
+    assert f"value/{ENV}/ppo/value.csv is missing" in check(altered, expect=1)
+
+
+def test_runs_that_are_not_one_experiment_make_no_record(unfinished, tmp_path):
+    project = shutil.copytree(unfinished, tmp_path / "project", symlinks=True)
+    set_parameter(project, "common.gamma", 0.9)
+    output = write(project, tmp_path / "record", expect=1)
+    assert f"train@{ENV}-ppo ran with another common" in output and "Traceback" not in output
+    set_parameter(project, "common.gamma", 0.99)
+    (project / "data").unlink()
+    assert "is missing, though dvc.lock has it: run `dvc pull`" in write(project, tmp_path / "record", expect=1)
+    (project / "dvc.lock").write_text("stages:\n  train", encoding="utf-8")
+    assert "not a whole dvc.lock" in write(project, tmp_path / "record", expect=1)
+    (project / "dvc.lock").unlink()
+    assert "no stage has run there" in write(project, tmp_path / "record", expect=1)
+    assert not (tmp_path / "record").exists()
+
+
+def test_pages_take_verdicts_and_figures_from_the_record(record, tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(
+        "a\n<!-- record: verdicts V1 R1 -->\nwhat was here\n<!-- end of record -->\n"
+        "<!-- record: figure fig09_rewards -->\n<!-- end of record -->\nb\n",
+        encoding="utf-8",
+    )
+    text = pages.filled(page, record)
+    assert "what was here" not in text and "| V1: " in text and "| R1: " in text and "| V2: " not in text
+    assert text.startswith("a\n") and text.endswith("b\n")
+    (image,) = (line for line in text.splitlines() if line.startswith("!["))
+    assert (tmp_path / image.partition("](")[2].removesuffix(")")).resolve() == record / "figures" / "fig09_rewards.png"
+    page.write_text("<!-- record: verdicts Z1 -->\n<!-- end of record -->\n", encoding="utf-8")
+    with pytest.raises(pages.RecordError, match="Z1"):
+        pages.filled(page, record)
+
+
+@pytest.mark.skipif(not (ROOT / PUBLISHED).is_dir(), reason="no record has been published yet")
+def test_the_published_record_agrees_with_its_tables_and_the_pages_with_it():
+    check(PUBLISHED)
