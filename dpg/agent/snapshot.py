@@ -24,7 +24,7 @@ from dpg.agent.population import AdamState, Architecture, Population
 from dpg.agent.recipe import Recipe
 from dpg.agent.source import DESCRIPTIONS, PARTS, Part, Source
 from dpg.runtime import registry
-from dpg.runtime.errors import UserError
+from dpg.runtime.errors import UserError, file_errors
 from dpg.runtime.modules import ModuleError
 from dpg.runtime.registry import AlgorithmError
 
@@ -123,7 +123,7 @@ def write(snapshot: Snapshot, path: Path) -> Path:
     """Write a snapshot; the file appears whole or not at all.
 
     Raises:
-        SnapshotError: it cannot be written.
+        FileError: it cannot be written.
     """
     state = snapshot.state
     if state.size != 1:
@@ -146,10 +146,9 @@ def write(snapshot: Snapshot, path: Path) -> Path:
     )
     partial = path.with_suffix(".partial")
     try:
-        partial.write_bytes(to_safetensors(_arrays(state), metadata={"dpg": _to_json(header)}))
-        os.replace(partial, path)
-    except OSError as error:
-        raise SnapshotError(f"{path}: cannot be written ({error.strerror})") from error
+        with file_errors(path):
+            partial.write_bytes(to_safetensors(_arrays(state), metadata={"dpg": _to_json(header)}))
+            os.replace(partial, path)
     finally:
         with suppress(OSError):  # where nothing can be written there is nothing to remove
             partial.unlink(missing_ok=True)

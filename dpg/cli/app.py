@@ -9,7 +9,7 @@ import typer
 
 from dpg.cli import calibrate, claims, diagnose, doctor, import_agent, landscape, plan, repro, show, ui, watch
 from dpg.runtime.console import configure_process
-from dpg.runtime.errors import UserError
+from dpg.runtime.errors import UserError, file_errors
 
 app = typer.Typer(
     name="dpg",
@@ -20,17 +20,9 @@ app = typer.Typer(
     # A defect keeps its plain traceback, which can be searched for and pasted.
     pretty_exceptions_enable=False,
 )
-app.command(epilog=repro.EPILOG)(repro.repro)
-app.command(epilog=plan.EPILOG)(plan.plan)
-app.command(epilog=claims.EPILOG)(claims.claims)
-app.command(epilog=show.EPILOG)(show.show)
-app.command("import", epilog=import_agent.EPILOG)(import_agent.import_agent)
-app.command(epilog=watch.EPILOG)(watch.watch)
-app.command(epilog=landscape.EPILOG)(landscape.landscape)
-app.command(epilog=diagnose.EPILOG)(diagnose.diagnose)
-app.command(epilog=ui.EPILOG)(ui.ui)
-app.command(epilog=doctor.EPILOG)(doctor.doctor)
-app.command(epilog=calibrate.EPILOG)(calibrate.calibrate)
+for module in (repro, plan, claims, show, import_agent, watch, landscape, diagnose, ui, doctor, calibrate):
+    name = module.__name__.rpartition(".")[2]
+    app.command(name.removesuffix("_agent"), epilog=module.EPILOG)(getattr(module, name))
 
 
 @app.callback(epilog="Experiments, parameters and results are DVC's: see `dvc exp --help` and the README.")
@@ -42,10 +34,11 @@ def dpg() -> None:
 
 
 def main() -> None:
-    """Run the command line; a `UserError` is printed as one message, with exit code 1."""
+    """Run the command line; an error that the user can fix is printed as one message, with exit code 1."""
     configure_process()
     try:
-        app(prog_name="dpg")
+        with file_errors():
+            app(prog_name="dpg")
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)

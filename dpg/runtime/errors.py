@@ -1,5 +1,35 @@
-"""The base class of errors that a user can fix."""
+"""Errors that a user can fix, and which errors of the operating system are among them."""
+
+import errno
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+HINTS = dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "free disk space") | dict.fromkeys(
+    (errno.EROFS, errno.EACCES, errno.EPERM), "make it writable"
+)
 
 
 class UserError(Exception):
     """An error that the user can fix. Commands and stages print its message without a traceback."""
+
+
+class FileError(UserError):
+    """A file cannot be used: the message says which, why, and what to do about it."""
+
+
+@contextmanager
+def file_errors(written: Path | None = None) -> Generator[None]:
+    """Turn errors of the operating system in the block into a `FileError`.
+
+    Of any kind where the block does nothing but write `written`; elsewhere those that a user can fix.
+    """
+    try:
+        yield
+    except OSError as error:
+        hint = HINTS.get(error.errno or 0)
+        if hint is None and written is None:
+            raise
+        file = f"{error.filename or 'a file'}: {error.strerror}"
+        what = file if written is None else f"{written}: cannot be written ({error.strerror})"
+        raise FileError(f"{what}; {hint} and run the same command again" if hint else what) from error

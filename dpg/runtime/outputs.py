@@ -13,15 +13,11 @@ from pathlib import Path
 import pandas as pd
 
 from dpg.runtime import locks, parent_process
-from dpg.runtime.errors import UserError
+from dpg.runtime.errors import UserError, file_errors
 
 
 class MissingOutputError(UserError):
     """An output of an earlier stage is missing; the message says how to make it."""
-
-
-class OutputError(UserError):
-    """An output cannot be written; the message says where and why."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +51,7 @@ def claim(*targets: Path) -> Generator[Claim]:
     Unpublished drafts are removed with the block; those of killed processes before it.
 
     Raises:
-        OutputError: nothing can be written beside a target.
+        FileError: nothing can be written beside a target.
     """
     with ExitStack() as stack:
         for target in sorted(targets):  # one order for all processes, so that no two wait for each other
@@ -66,10 +62,8 @@ def claim(*targets: Path) -> Generator[Claim]:
 @contextmanager
 def _claimed(target: Path) -> Generator[None]:
     private = _private(target)
-    try:
+    with file_errors(target):
         lock = locks.lock_folder(private, locks.EXCLUSIVE, lambda: _announce(target))
-    except OSError as error:
-        raise OutputError(f"{target}: cannot be written ({error.strerror})") from error
     with lock:
         try:
             locks.clear(private)

@@ -1,6 +1,5 @@
 """The command line of a stage: errors, signals and exit codes."""
 
-import errno
 import gc
 import os
 import signal
@@ -17,12 +16,8 @@ import typer
 
 from dpg.runtime import parent_process
 from dpg.runtime.console import configure_process
-from dpg.runtime.errors import UserError
+from dpg.runtime.errors import UserError, file_errors
 
-# Errors of the operating system that a user can fix, and how.
-HINTS = dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "free disk space") | dict.fromkeys(
-    (errno.EROFS, errno.EACCES, errno.EPERM), "make it writable"
-)
 INTERRUPTED = 130
 STOPPED = "interrupted; nothing was published"
 STOP_TIMEOUT_S = 5.0
@@ -38,14 +33,10 @@ def run(main: Callable[..., Any]) -> None:
         try:
             if dvc := parent_process.find_dvc():
                 parent_process.on_exit(dvc, _stop)
-            main(*args, **kwargs)
+            with file_errors():
+                main(*args, **kwargs)
         except UserError as error:
             _fail(str(error), 1)
-        except OSError as error:
-            hint = HINTS.get(error.errno or 0)
-            if hint is None:
-                raise
-            _fail(f"{error.filename or 'a file'}: {error.strerror}; {hint} and run the same command again", 1)
         except KeyboardInterrupt:
             _fail(STOPPED, INTERRUPTED)
 

@@ -15,6 +15,7 @@ from dpg.agent import normalization, snapshot
 from dpg.agent.recipe import Recipe
 from dpg.agent.snapshot import Snapshot, SnapshotError
 from dpg.agent.source import Source
+from dpg.runtime.errors import FileError
 
 
 @pytest.fixture
@@ -102,9 +103,17 @@ def test_a_snapshot_of_several_agents_is_refused(one, make_population, tmp_path)
 
 def test_a_snapshot_that_cannot_be_put_in_place_leaves_nothing_behind(one, tmp_path):
     (tmp_path / snapshot.filename(3, 150)).mkdir()  # what os.replace cannot replace by a file
-    with pytest.raises(SnapshotError, match=r"iteration00150.*cannot be written"):
+    with pytest.raises(FileError, match=r"iteration00150.*cannot be written"):
         snapshot.save(one, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [snapshot.filename(3, 150)]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full")
+def test_a_snapshot_that_does_not_fit_on_the_disk_says_what_to_do(one, tmp_path):
+    (tmp_path / "agent.partial").symlink_to("/dev/full")
+    with pytest.raises(FileError, match=r"agent.safetensors: cannot be written \(No space .*; free disk space and run"):
+        snapshot.write(one, tmp_path / "agent.safetensors")
+    assert not (tmp_path / "agent.safetensors").exists()
 
 
 def test_all_snapshots_of_a_directory_come_by_agent_and_iteration(one, tmp_path):

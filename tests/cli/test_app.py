@@ -41,3 +41,27 @@ def test_shells_can_complete(tmp_path, dpg):
     )
     output = dpg(cwd=tmp_path, _DPG_COMPLETE="complete_bash", COMP_WORDS="dpg re", COMP_CWORD="1")
     assert output.split() == ["repro"]
+
+
+@pytest.mark.parametrize(
+    ("raised", "message"),
+    [
+        ("OSError(errno.ENOSPC, 'No space left', 'a.txt')", "a.txt: No space left; free disk space and run the same"),
+        (
+            "PermissionError(errno.EACCES, 'Permission denied', 'b')",
+            "b: Permission denied; make it writable and run the",
+        ),
+        ("FileNotFoundError(errno.ENOENT, 'No such file', 'c')", None),  # a defect, which keeps its traceback
+    ],
+)
+def test_an_error_of_the_system_that_a_user_can_fix_is_one_line(tmp_path, environment, raised, message):
+    program = (
+        f"import errno\nfrom dpg.cli.app import app, main\n@app.command()\ndef fail():\n    raise {raised}\nmain()"
+    )
+    command = [sys.executable, "-c", program, "fail"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, encoding="utf-8", check=False)
+    assert done.returncode == 1
+    if message is None:
+        assert "Traceback" in done.stderr
+    else:
+        assert done.stderr.startswith(f"error: {message}") and done.stderr.count("\n") == 1
