@@ -203,9 +203,7 @@ def snapshots(project: str | Path = ".") -> list[Path]:
 
 def tables() -> list[str]:
     """The names of all tables: the stage, and the file that it writes for every cell or task."""
-    from dpg.tables.catalog import catalog
-
-    return list(_cell_and_task_tables(catalog()))
+    return list(_tables())
 
 
 def table(name: str, project: str | Path = ".") -> "pd.DataFrame":
@@ -215,10 +213,9 @@ def table(name: str, project: str | Path = ".") -> "pd.DataFrame":
         UserError: there is no such table, or a cell of `params.yaml` lacks it.
     """
     from dpg.runtime import config
-    from dpg.tables.catalog import catalog
     from dpg.tables.store import read
 
-    known = _cell_and_task_tables(catalog())
+    known = _tables()
     if name not in known:
         raise UserError(f"there is no table {name!r}; there are {', '.join(known)}")
     params = config.load(Path(project, "params.yaml"))
@@ -239,10 +236,12 @@ def figures(project: str | Path = ".") -> "dict[str, FigureInstance]":
     return {instance.name: instance for instance in instances(experiment)}
 
 
-def _cell_and_task_tables(rows: "dict[str, type]") -> "dict[str, type]":
+def _tables() -> dict[str, type]:
+    """The row types of the tables of cells and tasks."""
+    from dpg.tables.catalog import catalog
     from dpg.tables.table import Scope, table_of
 
-    return {name: row for name, row in rows.items() if table_of(row).scope is not Scope.PIPELINE}
+    return {name: row for name, row in catalog().items() if table_of(row).scope is not Scope.PIPELINE}
 
 
 def _folder(project: str | Path) -> "Callable[[str, str | None, str], Path]":

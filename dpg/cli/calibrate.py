@@ -1,16 +1,16 @@
 """`dpg calibrate`: every estimator against a known answer, and broken ones that must be rejected."""
 
-import dataclasses
-import json
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Column, Table
+from rich.table import Table
 from rich.text import Text
+
+from dpg.cli import output
+from dpg.cli.output import AsJson
 
 if TYPE_CHECKING:
     from dpg.tables.calibrate import Check
@@ -29,7 +29,7 @@ What is checked, and how the known answers are known: docs/known_answers.md.
 def calibrate(
     seed: Annotated[int, typer.Option(min=0, help="The root of the random streams.")] = 0,
     streams: Annotated[int, typer.Option(min=16384, help="Streams of 10 pairs behind a gradient.")] = 16384,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the checks as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Check every estimator on LinearQuadratic-v0, where the answers are known in closed form.
 
@@ -38,22 +38,20 @@ def calibrate(
     from dpg.probes import validation
 
     started = time.monotonic()
-    with Console(stderr=True).status("measuring, some 40 seconds at the default size"):
+    with output.waiting("measuring, some 40 seconds at the default size"):
         checks = validation.validate(seed, streams)
     if as_json:
-        typer.echo(json.dumps([dataclasses.asdict(check) for check in checks], indent=2))
+        output.echo_json([asdict(check) for check in checks])
     else:
-        out = Console(highlight=False)
-        out.print(table(checks))
-        out.print(f"{summary(checks)} Seed {seed}, {streams:,} streams, {time.monotonic() - started:.0f} s.")
+        size = f"Seed {seed}, {streams:,} streams, {time.monotonic() - started:.0f} s."
+        output.echo(table(checks), f"{summary(checks)} {size}")
     if not all(check.as_expected for check in checks):
         raise typer.Exit(1)
 
 
 def table(checks: "Sequence[Check]") -> Table:
     """One row for each check: sound estimators first, then broken ones."""
-    numbers = [Column(name, justify="right") for name in ("truth", "estimate", "std. error", "z")]
-    rows = Table(Column("estimator", overflow="fold"), *numbers, "verdict", box=SIMPLE_HEAD)
+    rows = output.table("estimator", ">truth", ">estimate", ">std. error", ">z", "verdict")
     for index, check in enumerate(checks):
         verdict = "passed" if check.passed else "rejected"
         style = "green" if check.as_expected else "bold red"

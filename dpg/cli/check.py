@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 
 
 class Level(StrEnum):
@@ -13,15 +14,12 @@ class Level(StrEnum):
 
 
 @dataclass(frozen=True)
-class Check:
-    """A finding, and what to do about it."""
+class Finding:
+    """What a check found, and what to do about it."""
 
-    name: str
     level: Level
     found: str
     todo: str = ""
 
 
-def worst(levels: list[Level]) -> Level:
-    """The worst of some levels."""
-    return max(levels, key=list(Level).index, default=Level.OK)
+ok, warning, problem = (partial(Finding, level) for level in Level)

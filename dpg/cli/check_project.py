@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from dpg.cli import dag
-from dpg.cli.check import Check, Level
+from dpg.cli.check import Finding, ok, problem, warning
 from dpg.runtime import config, own_code, shard_cache
 from dpg.runtime.config import ConfigError
 from dpg.runtime.errors import UserError
@@ -14,98 +14,80 @@ TIMEOUT_S = "5"  # seconds for a server to answer
 SETTINGS = ("DPG_JOBS", "DPG_BACKEND", "DPG_SCHEDULER", "DPG_SCRATCH_GB")
 
 
-def parameters() -> Check:
-    """`params.yaml`."""
-    params = config.load()
-    found = f"valid: scale {params.scale}, {', '.join(params.envs)} x {', '.join(params.algorithms)}"
-    return Check("parameters", Level.OK, found)
+def parameters() -> Finding:
+    """`params.yaml`; the other checks that read it are not made where it cannot be used."""
+    try:
+        params = config.load()
+    except ConfigError as error:
+        return problem(str(error))
+    return ok(f"valid: scale {params.scale}, {', '.join(params.envs)} x {', '.join(params.algorithms)}")
 
 
-def tasks() -> Check:
+def tasks() -> Finding:
     """Whether agents can be trained on the tasks of `params.yaml`."""
     from dpg.envs.examine import check_tasks
 
-    try:
-        params = config.load()
-    except ConfigError:
-        return Check("tasks", Level.WARNING, "not tried: params.yaml cannot be used")
+    params = config.load()
     try:
         check_tasks(params)
     except ConfigError as error:
-        return Check("tasks", Level.PROBLEM, str(error), "change envs or modules in params.yaml")
-    return Check("tasks", Level.OK, f"can be made and stepped: {', '.join(params.envs)}")
+        return problem(str(error), "change envs or modules in params.yaml")
+    return ok(f"can be made and stepped: {', '.join(params.envs)}")
 
 
-def measurements() -> Check:
+def measurements() -> Finding:
     """Whether the pipeline will measure everything."""
     from dpg.envs.make import EnvError, make_vector, time_limit
     from dpg.streams import measurable
 
+    params, limits = config.load(), dict[str, int | None]()
     try:
-        params = config.load()
-        limits: dict[str, int | None] = {}
         for env in params.envs:
             make_vector(env, 1, params.modules).close()
             limits[env] = time_limit(env, params.modules)
-    except (ConfigError, EnvError):
-        return Check("measurements", Level.WARNING, "not checked: the parameters or the tasks cannot be used")
+    except EnvError:
+        return warning("not checked: the tasks cannot be used")
     if lines := list(measurable.messages(params, limits)):
         if not any(measurable.unmeasurable(params, env, limit) for env, limit in limits.items()):
-            return Check("measurements", Level.OK, f"all that the scale asks for; {'; '.join(lines)}")
-        todo = "change the parameters that are named, or leave it: all else runs to the report"
-        return Check("measurements", Level.WARNING, "; ".join(lines), todo)
-    return Check("measurements", Level.OK, "every stage can measure")
+            return ok(f"all that the scale asks for; {'; '.join(lines)}")
+        return warning("; ".join(lines), "change what is named, or leave it: all else runs to the report")
+    return ok("every stage can measure")
 
 
-def dvc() -> Check:
+def dvc() -> Finding:
     """Whether this is a DVC project."""
     if not Path(".dvc").is_dir():
-        return Check("dvc", Level.PROBLEM, "there is no .dvc folder here", "run from the project's root, or `dvc init`")
+        return problem("there is no .dvc folder here", "run from the project's root, or `dvc init`")
     try:
-        with_git = dag.has_git()
+        with_git = dag.settings().git
     except UserError as error:
-        return Check("dvc", Level.PROBLEM, str(error), "`git init`, or `dvc config --local core.no_scm true`")
-    if not with_git:
-        return Check("dvc", Level.OK, "initialised, without git (core.no_scm): `dvc exp` needs git")
-    return Check("dvc", Level.OK, "initialised, with git")
+        return problem(str(error), "`git init`, or `dvc config --local core.no_scm true`")
+    return ok("initialised, with git" if with_git else "initialised, without git (core.no_scm): `dvc exp` needs git")
 
 
-def pipeline() -> Check:
+def pipeline() -> Finding:
     """Whether results belong to the present parameters and code."""
     try:
         pipeline = dag.read()
     except dag.BusyError:
-        return Check("pipeline", Level.WARNING, "another DVC process is running: staleness is unknown")
-    except ConfigError:
-        return Check("pipeline", Level.WARNING, "not read: params.yaml cannot be used")
+        return warning("another DVC process is running: staleness is unknown")
     number, stale = len(pipeline.parents), len(pipeline.stale)
     if not Path("dvc.lock").exists():
-        return Check(
-            "pipeline", Level.WARNING, f"{number} stages, none of which has run (no dvc.lock)", "dpg repro -j 2"
-        )
+        return warning(f"{number} stages, none of which has run (no dvc.lock)", "dpg repro -j 2")
     if stale:
         below = len(pipeline.below(pipeline.stale) - pipeline.stale)
-        return Check(
-            "pipeline",
-            Level.WARNING,
-            f"{stale} of {number} stages stale, {below} more depend on them",
-            "dpg repro -j 2",
-        )
-    return Check("pipeline", Level.OK, f"{number} stages, all up to date")
+        return warning(f"{stale} of {number} stages stale, {below} more depend on them", "dpg repro -j 2")
+    return ok(f"{number} stages, all up to date")
 
 
-def code() -> Check:
+def code() -> Finding:
     """Whether the modules of the user's own are those that results were made with: DVC does not watch them."""
-    try:
-        params = config.load()
-    except ConfigError:
-        return Check("code", Level.WARNING, "not checked: params.yaml cannot be used")
-    if lines := own_code.changes(params):
-        return Check("code", Level.WARNING, "; ".join(lines), "dvc repro -f params, then dvc repro")
-    return Check("code", Level.OK, "algorithms and tasks are those that DVC last saw")
+    if lines := own_code.changes(config.load()):
+        return warning("; ".join(lines), "dvc repro -f params, then dvc repro")
+    return ok("algorithms and tasks are those that DVC last saw")
 
 
-def tracking() -> Check:
+def tracking() -> Finding:
     """The store of MLflow runs, which is never created here."""
     # Whoever waits for the findings is not kept waiting as long as a run may be.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
@@ -114,12 +96,12 @@ def tracking() -> Check:
     from dpg.tracking.store import inspect_store
 
     try:
-        return Check("tracking", Level.OK, inspect_store())
+        return ok(inspect_store())
     except TrackingError as error:
-        return Check("tracking", Level.PROBLEM, error.what, error.todo)
+        return problem(error.what, error.todo)
 
 
-def settings() -> Check:
+def settings() -> Finding:
     """The environment variables that control workers."""
     from dpg.runtime.local_workers import num_jobs
 
@@ -132,13 +114,13 @@ def settings() -> Check:
     given = {name: value for name, value in os.environ.items() if name.startswith("DPG_")}
     shown = ", ".join(f"{name}={value}" for name, value in given.items()) or f"none of {', '.join(SETTINGS)} is set"
     if faults:
-        return Check("settings", Level.PROBLEM, "; ".join(faults), "change or unset them")
+        return problem("; ".join(faults), "change or unset them")
     unknown = [name for name in given if name not in SETTINGS]
     if unknown:
         close = difflib.get_close_matches(unknown[0], SETTINGS, n=1)
         todo = f"did you mean {close[0]}?" if close else f"known: {', '.join(SETTINGS)}"
-        return Check("settings", Level.WARNING, f"{shown}; unknown: {', '.join(unknown)}", todo)
-    return Check("settings", Level.OK, shown)
+        return warning(f"{shown}; unknown: {', '.join(unknown)}", todo)
+    return ok(shown)
 
 
 def _backend() -> None:
@@ -147,3 +129,6 @@ def _backend() -> None:
     if os.environ.get("DPG_BACKEND", "local") != "local":
         with open_workers():  # which sees whether they answer, and run the same code
             pass
+
+
+CHECKS = (settings, parameters, tasks, measurements, dvc, pipeline, code, tracking)

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Column, Table
+from rich.table import Table
 from rich.text import Text
 
+from dpg.cli import output
+from dpg.cli.output import AsJson, SetParam
 from dpg.runtime.errors import UserError
 
 PATH = Path("reports/claims.json")
@@ -33,13 +33,8 @@ def claims(
         int | None,
         typer.Option(metavar="EXPERIMENTS", min=10, help="Experiments of each kind to simulate.", show_default=False),
     ] = None,
-    set_param: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set-param", "-S", metavar="KEY=VALUE", help="A parameter, with one of the above; may be repeated."
-        ),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False,
+    set_param: SetParam = None,
+    as_json: AsJson = False,
 ) -> None:
     """Print the verdict on each of the paper's claims, with its effect and interval.
 
@@ -53,29 +48,22 @@ def claims(
         raise UserError("--before and --characteristics: give one of them")
     if set_param and not (before or characteristics):
         raise UserError("-S goes with --before or --characteristics: verdicts are those of the last run")
-    out = Console(highlight=False)
     if characteristics:
-        with Console(stderr=True).status("simulating experiments"):
-            simulated = claims_before.characteristics(set_param or [], characteristics)
-        typer.echo(json.dumps(simulated, indent=2) if as_json else claims_before.markdown(simulated), nl=as_json)
-        return
-    if before:
+        with output.waiting("simulating experiments"):
+            found = claims_before.characteristics(set_param or [], characteristics)
+        shown = [Text(claims_before.markdown(found).rstrip())]
+    elif before:
         with stdout_to_stderr():  # a task's own module may print
             found = claims_before.forecast(set_param or [])
+        decided = f"{sum(each['can_be_decided'] for each in found)} of {len(found)} claims can be decided."
+        shown = [*claims_before.lines(found), f"{decided} How surely: docs/claims.md. Cost in time: `dpg plan`."]
     else:
         found = read(PATH)
+        shown = [table(found), summary(found)]
     if as_json:
-        typer.echo(json.dumps(found, indent=2))
-        return
-    if before:
-        out.print(*claims_before.lines(found), sep="\n", soft_wrap=True)
-        decidable = sum(each["can_be_decided"] for each in found)
-        out.print(
-            f"{decidable} of {len(found)} claims can be decided. How surely: docs/claims.md. Cost in time: `dpg plan`."
-        )
-        return
-    out.print(table(found))
-    out.print(summary(found))
+        output.echo_json(found)
+    else:
+        output.echo(*shown)
 
 
 def read(path: Path) -> list[dict[str, Any]]:
@@ -95,7 +83,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 def table(found: Sequence[Mapping[str, Any]]) -> Table:
     """One row for each claim: its statement, its verdict, and the evidence or the reason for the lack of it."""
-    rows = Table("", Column("claim", overflow="fold"), Column("found", overflow="fold"), "verdict", box=SIMPLE_HEAD)
+    rows = output.table("", "claim", "found", "verdict")
     for claim in found:
         verdict = Text(claim["verdict"], STYLES.get(claim["verdict"], ""))
         found_here = "; ".join(filter(None, (claim["reason"] or effect_of(claim), claim.get("note"))))

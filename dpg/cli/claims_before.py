@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from dpg.cli import overrides
+from dpg.runtime.errors import UserError
 
 if TYPE_CHECKING:
     from dpg.report.claims.outlook import Outlook
@@ -23,14 +24,12 @@ def forecast(set_param: Sequence[str]) -> list[dict[str, Any]]:
     Raises:
         UserError: the parameters have mistakes, or a task cannot be made.
     """
-    from dpg.planning import stages
     from dpg.planning.cells import tasks_of
     from dpg.report.claims.outlook import outlooks
 
     params = overrides.read(PARAMS, set_param)
-    tasks = tasks_of(params)
-    limits = {name: task.time_limit for name, task in tasks.items()}
-    before = sum(work.pairs for work in stages.stages(params, tasks))
+    limits = {name: task.time_limit for name, task in tasks_of(params).items()}
+    before = num_pairs(params)
     return [
         {
             "id": each.claim.id,
@@ -63,12 +62,10 @@ def num_pairs(params: "Params") -> int:
 
 def _more_pairs(outlook: "Outlook", set_param: Sequence[str], before: int) -> int | None:
     """The additional pairs of the changes; None without changes, or if they alone are not valid parameters."""
-    from dpg.runtime.errors import UserError
-
     if not outlook.changes:
         return None
     try:
-        return num_pairs(overrides.read(PARAMS, set_param, outlook.changes)) - before
+        return num_pairs(overrides.read(PARAMS, [*set_param, *as_overrides(outlook.changes)])) - before
     except UserError:
         return None
 

@@ -3,14 +3,15 @@
 import graphlib
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from dpg.runtime import config
 from dpg.runtime.errors import UserError
-
-Outputs = dict[str, str]
 
 
 class PipelineError(UserError):
@@ -28,12 +29,14 @@ class Pipeline:
     Attributes:
         parents: the stages that a stage depends on; each key follows its parents.
         stale: stages that DVC would run now. Those that depend on them may follow.
-        outputs: hashes of a stage's outputs in `dvc.lock`; None where the present outputs differ from them.
+        changed: stages whose present outputs differ from those in `dvc.lock`.
+        outputs: the outputs of all stages, and whether DVC caches them.
     """
 
     parents: Mapping[str, tuple[str, ...]]
-    stale: frozenset[str]
-    outputs: Mapping[str, Outputs | None]
+    stale: frozenset[str] = frozenset()
+    changed: frozenset[str] = frozenset()
+    outputs: Mapping[Path, bool] = field(default_factory=dict)
 
     def below(self, stages: frozenset[str]) -> frozenset[str]:
         """The stages that depend on some of `stages`, at any distance."""
@@ -52,8 +55,24 @@ class Pipeline:
         return heights
 
 
-def read(targets: Sequence[str] = ()) -> Pipeline:
+class Settings(NamedTuple):
+    """DVC's settings here.
+
+    Attributes:
+        cache: the folder of its cache.
+        cache_copies: the cache stores outputs a second time. Copies share blocks where the file system can do so.
+        git: DVC uses git.
+    """
+
+    cache: Path
+    cache_copies: bool
+    git: bool
+
+
+def read(targets: Sequence[str] = (), *, with_status: bool = True) -> Pipeline:
     """The pipeline of the current directory's project, or of `targets` and all that they depend on.
+
+    Without its status no stage is marked as stale or changed, which is faster.
 
     Raises:
         PipelineError: there is no project, no such target, or a mistake in `dvc.yaml`.
@@ -62,34 +81,19 @@ def read(targets: Sequence[str] = ()) -> Pipeline:
     """
     with _repo() as repo:
         stages, parents = _chosen(repo, targets)
-        status: dict[str, list[Any]] = repo.status(targets=list(targets) or None, with_deps=bool(targets))
+        status: dict[str, list[Any]] = {}
+        if with_status:
+            status = repo.status(targets=list(targets) or None, with_deps=bool(targets))
+        outs = [out for stage in stages.values() for out in stage.outs]
         return Pipeline(
-            parents=parents,
+            parents,
             stale=frozenset(status) & frozenset(stages),
-            outputs={
-                name: None if _outputs_differ(status.get(name, [])) else _outputs(stage)
-                for name, stage in stages.items()
-            },
+            changed=frozenset(name for name, entries in status.items() if any("changed outs" in e for e in entries)),
+            outputs={Path(out.fs_path).relative_to(repo.root_dir): out.use_cache for out in outs},
         )
 
 
-def outline() -> tuple[Pipeline, dict[Path, bool]]:
-    """The pipeline with no stage marked stale; its outputs, and which of them DVC caches.
-
-    Raises:
-        PipelineError: there is no project, or a mistake in `dvc.yaml`.
-    """
-    with _repo() as repo:
-        stages, parents = _chosen(repo)
-        outs = {
-            Path(out.fs_path).relative_to(repo.root_dir): out.use_cache
-            for stage in stages.values()
-            for out in stage.outs
-        }
-        return Pipeline(parents, frozenset(), {}), outs
-
-
-def _chosen(repo: Any, targets: Sequence[str] = ()) -> tuple[dict[str, Any], dict[str, tuple[str, ...]]]:
+def _chosen(repo: Any, targets: Sequence[str]) -> tuple[dict[str, Any], dict[str, tuple[str, ...]]]:
     """Stages by name, and the stages that each depends on; each follows its parents."""
     graph = _graph(repo)
     chosen = [stage for target in targets for stage in repo.stage.collect(target)] if targets else list(graph)
@@ -108,47 +112,27 @@ def _chosen(repo: Any, targets: Sequence[str] = ()) -> tuple[dict[str, Any], dic
     return stages, {name: tuple(parents[name]) for name in order}
 
 
-def outputs(stage: str) -> Outputs | None:
-    """The hashes of a stage's outputs in `dvc.lock` as it is now; None if they cannot be read.
+def locked(stage: str) -> list[Any] | None:
+    """A stage's outputs with their hashes as `dvc.lock` has them now; None if they cannot be read.
 
-    Nothing is locked: `dvc.lock` may be half written while another stage ends.
+    Nothing is locked: the file may be half written while another stage ends.
     """
     try:
-        with _repo() as repo:
-            (found,) = repo.stage.collect(stage)
-            return _outputs(found)
-    except PipelineError:
+        return YAML(typ="safe").load(Path("dvc.lock"))["stages"][stage]["outs"]
+    except (OSError, YAMLError, KeyError, TypeError):
         return None
 
 
-def cache() -> Path:
-    """The folder of DVC's cache.
+def settings() -> Settings:
+    """DVC's settings.
 
     Raises:
-        PipelineError: there is no project.
-    """
-    with _repo() as repo:
-        return Path(repo.cache.local_cache_dir)
-
-
-def cache_copies() -> bool:
-    """Whether DVC's cache stores outputs a second time: it copies them unless configured to link.
-
-    By default copies share blocks where the file system can do so.
+        PipelineError: there is no project, or DVC expects a git repository and there is none.
     """
     with _repo() as repo:
         kinds = repo.config["cache"].get("type") or ["reflink", "copy"]
-    return kinds[0] in ("reflink", "copy")
-
-
-def has_git() -> bool:
-    """Whether DVC uses git here.
-
-    Raises:
-        PipelineError: DVC expects a git repository and there is none, or there is no project.
-    """
-    with _repo() as repo:
-        return not repo.config["core"].get("no_scm", False)
+        git = not repo.config["core"].get("no_scm", False)
+        return Settings(Path(repo.cache.local_cache_dir), kinds[0] in ("reflink", "copy"), git)
 
 
 def _graph(repo: Any) -> Any:
@@ -183,12 +167,3 @@ def _repo() -> Generator[Any]:
         raise BusyError(f"another DVC process is at work: {error}") from error
     except DvcException as error:
         raise PipelineError(f"DVC: {error}") from error
-
-
-def _outputs(stage: Any) -> Outputs | None:
-    hashes = {str(out): out.hash_info.value for out in stage.outs}
-    return hashes if all(hashes.values()) else None
-
-
-def _outputs_differ(status: list[Any]) -> bool:
-    return any(isinstance(entry, dict) and "changed outs" in entry for entry in status)

@@ -1,18 +1,20 @@
 """`dpg diagnose`: what may be wrong with one agent."""
 
-from contextlib import ExitStack
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.box import SIMPLE_HEAD
+from rich.table import Column, Table
+from rich.text import Text
 
+from dpg.cli import output
+from dpg.cli.output import AsJson
 from dpg.runtime.console import stdout_to_stderr
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from dpg.diagnose.run import Diagnosis
-    from dpg.runtime.outputs import Claim
 
 EPILOG = """
 Examples:
@@ -49,8 +51,8 @@ def diagnose(
         typer.Option(metavar="NAME", help="Make this check alone; may be repeated.", show_default=False),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Another draws other streams.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False,
-    output: Annotated[
+    as_json: AsJson = False,
+    folder: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="A new folder for index.html and findings.json.", show_default=False),
     ] = None,
@@ -60,67 +62,34 @@ def diagnose(
     Behaviour, value net, gradients and whole updates, each against a rule that is stated. No project is needed.
     """
     from dpg import api
-    from dpg.runtime.outputs import claim
+    from dpg.diagnose.run import NOTHING_FOUND
 
-    claimed = None
     options = {"normalizer": vecnormalize, "no_normalizer": no_normaliser}
-    with ExitStack() as stack:
-        if output is not None:
-            _check_new(output)
-            claimed = stack.enter_context(claim(output))
-            _check_new(output)  # another may have written it meanwhile
+    with nullcontext() if folder is None else output.new_folder(folder) as draft:
         with stdout_to_stderr():
             diagnosis = api.diagnose(path, env, minutes=minutes, tier=tier, checks=check or (), seed=seed, **options)
-        if claimed is not None:
-            write(diagnosis, claimed)
+        if draft is not None:
+            write(diagnosis, draft)
     if as_json:
         typer.echo(diagnosis.to_json(), nl=False)
         return
-    show(diagnosis)
-    if output is not None:
-        typer.echo(f"Written to {output}: index.html to read in a browser, and findings.json.")
+    plan = diagnosis.evidence.plan
+    sizes = f"Sample sizes of tier {plan.tier.name}: --tier {plan.tier.name} --seed {plan.seed} gives the same again."
+    output.echo(Text(f"{plan.snapshot}, {diagnosis.source}", "bold"), sizes, table(diagnosis), NOTHING_FOUND)
+    if folder is not None:
+        typer.echo(f"Written to {folder}: index.html to read in a browser, and findings.json.")
 
 
-def _check_new(output: Path) -> None:
-    from dpg.runtime.errors import UserError
-
-    if output.exists():
-        raise UserError(f"--output {output}: already exists; name a new folder, or remove it")
-
-
-def write(diagnosis: "Diagnosis", claimed: "Claim") -> None:
-    """The page and the JSON; the folder appears whole or not at all."""
+def write(diagnosis: "Diagnosis", folder: Path) -> None:
+    """The page and the JSON."""
     from dpg.diagnose import page
 
-    [draft] = claimed.drafts
-    draft.mkdir()
-    (draft / "index.html").write_text(page.render(diagnosis), encoding="utf-8")
-    (draft / "findings.json").write_text(diagnosis.to_json(), encoding="utf-8")
-    claimed.publish()
+    (folder / "index.html").write_text(page.render(diagnosis), encoding="utf-8")
+    (folder / "findings.json").write_text(diagnosis.to_json(), encoding="utf-8")
 
 
-def show(diagnosis: "Diagnosis") -> None:
-    """The list, the gravest first."""
-    from rich.console import Console
-
-    from dpg.diagnose.run import NOTHING_FOUND
-
-    plan = diagnosis.evidence.plan
-    out = Console(highlight=False)
-    out.print(f"{plan.snapshot}, {diagnosis.source}", style="bold", soft_wrap=True)
-    out.print(
-        f"Sample sizes of tier {plan.tier.name}: --tier {plan.tier.name} --seed {plan.seed} gives the same again."
-    )
-    out.print(table(diagnosis))
-    out.print(NOTHING_FOUND)
-
-
-def table(diagnosis: "Diagnosis") -> "Table":
-    """One row per check: status, question, the evidence, and what to try if something was found."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Column, Table
-    from rich.text import Text
-
+def table(diagnosis: "Diagnosis") -> Table:
+    """One row per check, the gravest first: status, question, evidence, and what to try if something was found."""
     from dpg.diagnose.findings import Status
     from dpg.diagnose.run import ordered
     from dpg.diagnose.wording import amount, between

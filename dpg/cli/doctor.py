@@ -1,17 +1,16 @@
 """`dpg doctor`: what is wrong here, and what to do about it."""
 
-import dataclasses
-import json
-from collections.abc import Callable, Sequence
-from typing import Annotated
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 
 import typer
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Column, Table
+from rich.table import Table
 from rich.text import Text
 
-from dpg.cli.check import Check, Level, worst
+from dpg.cli import output
+from dpg.cli.check import Finding, Level, problem, warning
+from dpg.cli.output import AsJson
+from dpg.runtime.config import ConfigError
 from dpg.runtime.console import stdout_to_stderr
 from dpg.runtime.errors import UserError
 
@@ -24,66 +23,43 @@ Examples:
 """
 
 
-def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
-) -> None:
+def doctor(as_json: AsJson = False) -> None:
     """Check the installation, the machine, the parameters and the pipeline; say what to do.
 
     Nothing is changed. Work is possible after warnings; a problem prevents it, and makes the exit code 1.
     """
-    out = Console(highlight=False)
-    with Console(stderr=True).status("checking"), stdout_to_stderr():
-        findings = [examine(check) for check in checks()]
+    from dpg.cli import check_machine, check_project
+
+    checks = (*check_machine.CHECKS, *check_project.CHECKS)
+    with output.waiting("checking"), stdout_to_stderr():
+        findings = {check.__name__: examine(check) for check in checks}
     if as_json:
-        typer.echo(json.dumps([dataclasses.asdict(finding) for finding in findings], indent=2))
+        output.echo_json([{"name": name, **asdict(finding)} for name, finding in findings.items()])
     else:
-        out.print(table(findings))
-    if worst([finding.level for finding in findings]) is Level.PROBLEM:
+        output.echo(table(findings))
+    if any(finding.level is Level.PROBLEM for finding in findings.values()):
         raise typer.Exit(1)
 
 
-def checks() -> list[Callable[[], Check]]:
-    """All checks in display order."""
-    from dpg.cli import check_machine as machine
-    from dpg.cli import check_project as project
-
-    return [
-        machine.python,
-        machine.packages,
-        machine.groups,
-        machine.cores,
-        machine.memory,
-        machine.disk,
-        project.settings,
-        project.parameters,
-        project.tasks,
-        project.measurements,
-        project.dvc,
-        project.pipeline,
-        project.code,
-        project.tracking,
-        machine.leftovers,
-    ]
-
-
-def examine(check: Callable[[], Check]) -> Check:
+def examine(check: Callable[[], Finding]) -> Finding:
     """Run a check; its own failure is a problem too, and does not prevent the others."""
     try:
         return check()
+    except ConfigError:
+        return warning("not checked: params.yaml cannot be used")
     except UserError as error:
-        return Check(check.__name__, Level.PROBLEM, str(error))
+        return problem(str(error))
     except Exception as error:
-        return Check(check.__name__, Level.PROBLEM, f"the check itself failed: {type(error).__name__}: {error}")
+        return problem(f"the check itself failed: {type(error).__name__}: {error}")
 
 
-def table(findings: Sequence[Check]) -> Table:
+def table(findings: Mapping[str, Finding]) -> Table:
     """The findings, each with what to do below it."""
-    rows = Table("check", "", Column("found", overflow="fold"), box=SIMPLE_HEAD)
-    for finding in findings:
+    rows = output.table("check", "", "found")
+    for name, finding in findings.items():
+        style = STYLES[finding.level]
         found = Text(finding.found)
         if finding.todo:
-            found.append(
-                f"\n-> {finding.todo}", style=STYLES[finding.level] if finding.level is not Level.OK else "dim"
-            )
-        rows.add_row(Text(finding.name), Text(finding.level, STYLES[finding.level]), found)
+            found.append(f"\n-> {finding.todo}", style="dim" if finding.level is Level.OK else style)
+        rows.add_row(Text(name), Text(finding.level, style), found)
     return rows

@@ -1,14 +1,13 @@
 """`dpg import`: an agent that another library trained, as a snapshot."""
 
-import json
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
-from rich.table import Column, Table
 
+from dpg.agent.source import DESCRIPTIONS
+from dpg.cli import output
+from dpg.cli.output import AsJson
 from dpg.runtime.console import stdout_to_stderr
 from dpg.runtime.errors import UserError
 
@@ -26,21 +25,6 @@ docs/importing.md says what is read, and how to write it.
 """
 
 
-class Activation(StrEnum):
-    """What the hidden layers of a network may be."""
-
-    tanh = "tanh"
-    relu = "relu"
-    elu = "elu"
-
-
-class TimeLimit(StrEnum):
-    """What a limit of time was in training."""
-
-    bootstrap = "bootstrap"
-    terminal = "terminal"
-
-
 def import_agent(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="A model's file, or the folder that holds it.")],
     env: Annotated[str | None, typer.Option(metavar="ID", help="The Gymnasium id of its task.")] = None,
@@ -56,9 +40,11 @@ def import_agent(
     gae_lambda: Annotated[float | None, typer.Option(help="The lambda of its advantages.")] = None,
     n_steps: Annotated[int | None, typer.Option(help="Pairs of a batch from each environment.")] = None,
     n_envs: Annotated[int | None, typer.Option(help="Environments that a batch comes from.")] = None,
-    time_limit: Annotated[TimeLimit | None, typer.Option(help="What a time limit was in training.")] = None,
-    activation: Annotated[Activation | None, typer.Option(help="Of the hidden layers.")] = None,
-    output: Annotated[
+    time_limit: Annotated[
+        Literal["bootstrap", "terminal"] | None, typer.Option(help="What a time limit was in training.")
+    ] = None,
+    activation: Annotated[Literal["tanh", "relu", "elu"] | None, typer.Option(help="Of the hidden layers.")] = None,
+    target: Annotated[
         Path | None,
         typer.Option(
             "--output",
@@ -68,47 +54,39 @@ def import_agent(
             show_default=False,
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Read an agent of another library as a snapshot, without running any code of its files."""
     from dpg.agent.snapshot import write
-    from dpg.agent.source import DESCRIPTIONS
     from dpg.importing.options import Options
     from dpg.importing.read import import_agent as read
 
-    if output is not None:
-        _check(output)
+    if target is not None:
+        _check(target)
     options = Options(
         env_id=env,
         modules=tuple(module or ()),
         normalizer=vecnormalize,
         no_normalizer=no_normaliser,
-        activation=activation.value if activation else None,
+        activation=activation,
         gamma=gamma,
         gae_lambda=gae_lambda,
         n_steps=n_steps,
         n_envs=n_envs,
-        time_limit=time_limit.value if time_limit else None,
+        time_limit=time_limit,
     )
     with stdout_to_stderr():
         agent = read(path, options)
-    source = agent.source
+    source, env_id = agent.source, agent.recipe.env_id
     assert source is not None
-    target = output or Path(next(iter(source.files))).with_suffix(SUFFIX)
+    target = target or Path(next(iter(source.files))).with_suffix(SUFFIX)
     _check(target)
     write(agent, target)
-    lacks = [DESCRIPTIONS[part] for part in agent.lacks]
     if as_json:
-        found = {"snapshot": str(target), "env": agent.recipe.env_id, **source.model_dump(), "lacks": list(agent.lacks)}
-        typer.echo(json.dumps(found, indent=2))
+        output.echo_json({"snapshot": str(target), "env": env_id, **source.model_dump(), "lacks": list(agent.lacks)})
         return
-    rows = Table(Column(style="bold"), Column(overflow="fold"), box=None, show_header=False, padding=(0, 2, 0, 1))
-    rows.add_row("snapshot", str(target))
-    rows.add_row("agent", f"{source}, on {agent.recipe.env_id}")
-    for heading, lines in (("read", list(source.files)), ("assumed", source.assumed), ("lacks", lacks)):
-        for index, line in enumerate(lines):
-            rows.add_row("" if index else heading, line)
-    Console(highlight=False).print(rows)
+    lists = {"read": [*source.files], "assumed": source.assumed, "lacks": [DESCRIPTIONS[part] for part in agent.lacks]}
+    output.echo(output.facts({"snapshot": str(target), "agent": f"{source}, on {env_id}", **lists}.items()))
 
 
 def _check(target: Path) -> None:

@@ -1,6 +1,6 @@
 """Parameters as `dvc exp run -S` would change them, checked as every run checks them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +15,24 @@ class OverrideError(UserError):
     """An override cannot be read; the message quotes it."""
 
 
-def read(source: Path, overrides: Sequence[str], values: Mapping[str, Any] | None = None) -> Params:
-    """The parameters in `source` with overrides, and then with `values` by dotted name.
+def read(source: Path, overrides: Sequence[str]) -> Params:
+    """The parameters in `source` with overrides; a section that does not exist is made, and reported as a mistake.
 
     Raises:
         OverrideError: an override is not `key=value`.
         ConfigError: the parameters have mistakes; the message is that of a run.
     """
-    if not (overrides or values) or not source.is_file():
+    if not overrides or not source.is_file():
         return config.load(source)
     raw: Any = YAML(typ="safe", pure=True).load(source)
-    for key, value in (*map(_parse, overrides), *(values or {}).items()):
-        _set(raw, key.split("."), value)
+    for key, value in map(_parse, overrides):
+        *sections, last = key.split(".")
+        inner = raw
+        for section in sections:
+            if not isinstance(inner.get(section), dict):
+                inner[section] = {}
+            inner = inner[section]
+        inner[last] = value
     return config.parse(raw, source=str(source.name))
 
 
@@ -51,14 +57,3 @@ def _parse(text: str) -> tuple[str, Any]:
     if override.is_sweep_override() or override.is_delete():
         raise OverrideError(f"-S {text!r}: must give one value to one parameter")
     return override.key_or_group, override.value()
-
-
-def _set(raw: Any, path: list[str], value: Any) -> None:
-    """Set a value at a dotted name; sections that do not exist are made, and reported as mistakes later."""
-    *sections, last = path
-    for section in sections:
-        inner = raw.get(section)
-        if not isinstance(inner, dict):
-            inner = raw[section] = {}
-        raw = inner
-    raw[last] = value

@@ -1,15 +1,15 @@
 """`dpg plan`: what every stage would cost, before anything runs."""
 
-import json
 import os
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
 from rich.console import Console
+
+from dpg.cli import output
+from dpg.cli.output import AsJson, SetParam
 
 if TYPE_CHECKING:
     from dpg.planning.forecast import Plan
@@ -25,13 +25,8 @@ Examples:
 
 
 def plan(
-    set_param: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set-param", "-S", metavar="KEY=VALUE", help="A parameter, as for `dvc exp run`; may be repeated."
-        ),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False,
+    set_param: SetParam = None,
+    as_json: AsJson = False,
 ) -> None:
     """Say what every stage would cost, before anything runs: pairs, time on this machine, memory and disk.
 
@@ -41,11 +36,10 @@ def plan(
     Costs are those that earlier runs of the same work recorded on this machine. Without a record they are measured, for
     some 20 seconds at most. Nothing in the project is changed.
     """
-    errors = Console(stderr=True)
-    with errors.status("asking DVC what is stale, then measuring: some seconds"):
+    with output.waiting("asking DVC what is stale, then measuring: some seconds"):
         found = make(Path.cwd(), set_param or [])
     if as_json:
-        sys.stdout.write(json.dumps(as_data(found), indent=2) + "\n")
+        output.echo_json(as_data(found))
         return
     from dpg.cli.plan_table import show
 
@@ -65,7 +59,6 @@ def make(project: Path, overrides: Sequence[str]) -> "Plan":
     from dpg.runtime.local_workers import num_jobs
 
     jobs = num_jobs()
-    staleness.check_project(project)
     params = read(project / "params.yaml", overrides)
     with staleness.asked(project, overrides) as answer:
         # While DVC is at work: the probes import PyTorch, which takes as long.
@@ -78,21 +71,21 @@ def make(project: Path, overrides: Sequence[str]) -> "Plan":
         works = stages.stages(params, tasks)
         pipeline = answer()
     to_run = [work for work in works if work.name in pipeline.stale]
-    known = records.read(project, tasks) if to_run else {}
-    new = [work for work in to_run if not (work.name in known and known[work.name].is_of(work, jobs))]
+    known = records.read(project, to_run, tasks, jobs)
+    new = [work for work in to_run if work.name not in known]
     cells = list(dict.fromkeys(work.cell for work in new if work.cell))
     began = time.monotonic()
     with stdout_to_stderr():
         measured = measuring.measure(params, cells, list(dict.fromkeys(work.stage for work in new))) if new else None
     return forecast.Plan(
         scale=params.scale,
-        stale=forecast.forecast(to_run, known, measured, jobs),
+        stale=[forecast.forecast(work, known.get(work.name), measured, jobs) for work in to_run],
         cached=[work for work in works if work.name in pipeline.parents and work.name not in pipeline.stale],
         unknown=sorted(set(pipeline.parents) - {work.name for work in works}),
         jobs=jobs,
         machine=f"{machine.cpu()}, {os.cpu_count()} cores",
         measuring_seconds=time.monotonic() - began if measured else None,
-        cache_copies=dag.cache_copies(),
+        cache_copies=dag.settings().cache_copies,
         not_measured=list(measurable.messages(params, {env: task.time_limit for env, task in tasks.items()})),
     )
 

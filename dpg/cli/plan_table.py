@@ -7,7 +7,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from dpg.planning.forecast import Forecast, Plan
+from dpg.planning.forecast import Forecast, Plan, totals
 from dpg.planning.work import StageWork
 from dpg.runtime.units import duration, size
 
@@ -59,15 +59,11 @@ def _sections(stale: Sequence[Forecast]) -> Iterable[tuple[str, list[tuple[str, 
 
 
 def _cells(costs: Sequence[Forecast]) -> list[str]:
-    """Pairs, times and disk added up; the maximum of memory and scratch."""
-    pairs, rough = sum(f.work.pairs for f in costs), "~" * any(f.work.approximate for f in costs)
+    found, rough = totals(costs), "~" * any(f.work.approximate for f in costs)
     return [
-        f"{rough}{pairs:,}" if pairs else "-",
-        duration(sum(f.core_seconds for f in costs)),
-        duration(sum(f.wall_seconds for f in costs)),
-        size(max(f.memory_bytes for f in costs)),
-        size(sum(f.output_bytes for f in costs)),
-        size(max(f.work.scratch_bytes for f in costs)),
+        f"{rough}{found['pairs']:,}" if found["pairs"] else "-",
+        *(duration(found[name]) for name in ("core_seconds", "wall_seconds")),
+        *(size(found[name]) for name in ("memory_bytes", "output_bytes", "scratch_bytes")),
     ]
 
 

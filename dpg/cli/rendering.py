@@ -1,9 +1,11 @@
 """Environments that render off-screen, for videos. They are not in `dpg.envs`, since no result depends on them."""
 
 import importlib
+import math
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import gymnasium as gym
@@ -47,10 +49,11 @@ def prepare(env_id: str) -> None:
             del os.environ["MUJOCO_GL"]
 
 
-def make_rendered(env_id: str, modules: Sequence[str] = ()) -> SyncVectorEnv:
-    """A vector of one environment that can render; call `prepare` first.
+def make_rendered(env_id: str, seconds: float, modules: Sequence[str] = ()) -> tuple[SyncVectorEnv, float]:
+    """A vector of one environment that can render, and its steps a second; call `prepare` first.
 
-    The same seed and actions give the same episode as in the vector environments of measurements.
+    Episodes end after `seconds` of the task's own time; until then, the same seed and actions give the same episode as
+    in the vector environments of measurements.
 
     Raises:
         EnvError: the task cannot be made, or does not render.
@@ -60,12 +63,15 @@ def make_rendered(env_id: str, modules: Sequence[str] = ()) -> SyncVectorEnv:
         spec = gym.spec(env_id)
         plain = gym.make(spec, disable_env_checker=True)
         modes: list[str] = plain.metadata.get("render_modes") or []
+        rate = steps_a_second(plain)
         plain.close()
         if MODE in modes:
-            drawn = lambda: gym.make(spec, disable_env_checker=True, render_mode=MODE)  # noqa: E731
+            most = math.ceil(seconds * rate)
+            cut = replace(spec, max_episode_steps=min(most, spec.max_episode_steps or most))
+            drawn = lambda: gym.make(cut, disable_env_checker=True, render_mode=MODE)  # noqa: E731
             envs = SyncVectorEnv([drawn], copy=False, autoreset_mode=AutoresetMode.DISABLED)
-            envs.spec = spec
-            return envs
+            envs.spec = cut
+            return envs, rate
     except Exception as error:  # a constructor may raise anything
         raise EnvError(f"{env_id} cannot be made to be watched: {cause(error)}{_package(error)}") from error
     has = ", ".join(map(repr, modes)) or "none"

@@ -8,11 +8,11 @@ from collections.abc import Collection, Mapping
 from typing import Annotated
 
 import typer
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Column, Table
+from rich.table import Table
 from rich.text import Text
 
+from dpg.cli import output
 from dpg.cli.dag import Pipeline
 from dpg.cli.scheduler import SUCCEEDED, Outcome, State
 
@@ -51,9 +51,10 @@ def repro(
 
     Ctrl-C stops the running stages and starts no other; the same command resumes them.
     """
-    from dpg.cli import dag, stage_processes
+    from dpg.cli import dag
+    from dpg.cli.stage_processes import StageProcesses, environment_of
 
-    environment = stage_processes.environment(jobs)
+    environment = environment_of(jobs)
     out, err = Console(highlight=False), Console(stderr=True, highlight=False)
     started = time.monotonic()
     pipeline = dag.read(targets or ())
@@ -73,8 +74,8 @@ def repro(
         waiting = f"; waiting for {', '.join(sorted(running))}" if running else ""
         err.print(f"Stopping: no other stage starts{waiting}", style="yellow")
 
-    processes = stage_processes.StageProcesses(say, force=force, environment=environment)
-    outcomes = asyncio.run(stage_processes.run(pipeline, jobs, processes, on_stop))
+    processes = StageProcesses(say, force=force, environment=environment)
+    outcomes = asyncio.run(processes.run(pipeline, jobs, on_stop))
     out.print(table(outcomes))
     out.print(summary(outcomes, time.monotonic() - started))
     if processes.signal is not None:
@@ -96,7 +97,7 @@ def plan(pipeline: Pipeline, jobs: int, workers: int, *, force: bool) -> str:
 
 def table(outcomes: Mapping[str, Outcome]) -> Table:
     """The stages that DVC was called for, and their results."""
-    rows = Table("stage", "result", Column("seconds", justify="right"), box=SIMPLE_HEAD)
+    rows = output.table("stage", "result", ">seconds")
     for stage, outcome in outcomes.items():
         if outcome.state is State.UNCHANGED and outcome.seconds is None:
             continue

@@ -1,9 +1,10 @@
 """The order of stages side by side: which may start, which need not run, which cannot."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from graphlib import TopologicalSorter
 
 from dpg.cli.dag import Pipeline
 
@@ -38,24 +39,15 @@ class Outcome:
     because: str = ""
 
 
-def advance(
-    pipeline: Pipeline, outcomes: Mapping[str, Outcome], running: Collection[str]
-) -> tuple[dict[str, Outcome], list[str]]:
-    """The outcomes that need no command, and the stages that may start."""
-    known = dict(outcomes)
-    ready: list[str] = []
-    for stage, parents in pipeline.parents.items():
-        if stage in known or stage in running or not all(parent in known for parent in parents):
-            continue
-        missing = [parent for parent in parents if known[parent].state not in SUCCEEDED]
-        if missing:
-            cause = next((known[parent].because for parent in missing if known[parent].because), missing[0])
-            known[stage] = Outcome(State.NOT_RUN, because=cause)
-        elif stage in pipeline.stale or any(known[parent].altered for parent in parents):
-            ready.append(stage)
-        else:
-            known[stage] = Outcome(State.UNCHANGED)
-    return {stage: outcome for stage, outcome in known.items() if stage not in outcomes}, ready
+def without_command(pipeline: Pipeline, stage: str, outcomes: Mapping[str, Outcome]) -> Outcome | None:
+    """The outcome of a stage that cannot run or need not, from those of the stages that it depends on; else None."""
+    parents = {parent: outcomes[parent] for parent in pipeline.parents[stage]}
+    if failed := [parent for parent, outcome in parents.items() if outcome.state not in SUCCEEDED]:
+        causes = [outcome.because for outcome in parents.values() if outcome.because]
+        return Outcome(State.NOT_RUN, because=(causes or failed)[0])
+    if stage in pipeline.stale or any(outcome.altered for outcome in parents.values()):
+        return None
+    return Outcome(State.UNCHANGED)
 
 
 async def schedule(
@@ -65,20 +57,26 @@ async def schedule(
 
     Once `stopped()`, no stage starts; running stages are awaited.
     """
-    heights = pipeline.heights()
+    heights, order = pipeline.heights(), TopologicalSorter(pipeline.parents)
+    order.prepare()
     outcomes: dict[str, Outcome] = {}
     running: dict[asyncio.Future[Outcome], str] = {}
+    waiting: list[str] = []
     while True:
-        settled, ready = advance(pipeline, outcomes, running.values())
-        outcomes |= settled
-        if not stopped():
-            # Longest chain first; the others fill its gaps.
-            ready.sort(key=lambda stage: -heights[stage])
-            for stage in ready[: jobs - len(running)]:
-                running[asyncio.ensure_future(call(stage))] = stage
+        while ready := order.get_ready():
+            for stage in ready:
+                if outcome := without_command(pipeline, stage, outcomes):
+                    outcomes[stage] = outcome
+                    order.done(stage)
+                else:
+                    waiting.append(stage)
+        waiting.sort(key=lambda stage: -heights[stage])  # the longest chain first; the others fill its gaps
+        while waiting and len(running) < jobs and not stopped():
+            stage = waiting.pop(0)
+            running[asyncio.ensure_future(call(stage))] = stage
         if not running:
-            break
-        finished, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-        for task in finished:
-            outcomes[running.pop(task)] = task.result()
-    return {stage: outcomes.get(stage, Outcome(State.NOT_RUN)) for stage in pipeline.parents}
+            return {stage: outcomes.get(stage, Outcome(State.NOT_RUN)) for stage in pipeline.parents}
+        for task in (await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED))[0]:
+            stage = running.pop(task)
+            outcomes[stage] = task.result()
+            order.done(stage)

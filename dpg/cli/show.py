@@ -1,14 +1,15 @@
 """`dpg show`: what a snapshot is, and the returns of its agent."""
 
 import json
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Column, Table
+from rich.table import Table
 
 from dpg.agent.source import DESCRIPTIONS
+from dpg.cli import output
+from dpg.cli.output import AsJson
 from dpg.cli.snapshots import Snapshot
 from dpg.runtime.console import stdout_to_stderr
 
@@ -29,7 +30,7 @@ def show(
     path: Snapshot,
     episodes: Annotated[int, typer.Option("--episodes", "-n", min=0, help="Whole episodes to run.")] = 10,
     seed: Annotated[int, typer.Option(min=0, help="Another draws other episodes.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Say what a snapshot is, and what its agent returns in fresh episodes.
 
@@ -40,15 +41,14 @@ def show(
     ways = {"sampled": False, "deterministic": True} if episodes else {}
     with stdout_to_stderr():
         policy = api.load_policy(path)
-        returns = {name: api.evaluate(policy, episodes, seed, deterministic=way) for name, way in ways.items()}
+        returns = [
+            {"actions": name, **_summary(api.evaluate(policy, episodes, seed, deterministic=way))}
+            for name, way in ways.items()
+        ]
     if as_json:
-        found = [{"actions": name, **_summary(each)} for name, each in returns.items()]
-        typer.echo(json.dumps({**facts(policy.snapshot), "returns": found}, indent=2))
+        output.echo_json({**facts(policy.snapshot), "returns": returns})
         return
-    out = Console(highlight=False)
-    out.print(_facts_table(policy.snapshot))
-    if returns:
-        out.print(_returns_table(returns))
+    output.echo(output.facts(_described(policy.snapshot)), *([_returns_table(returns)] if returns else []))
 
 
 def facts(agent: "snapshot.Snapshot") -> dict[str, Any]:
@@ -78,49 +78,42 @@ def facts(agent: "snapshot.Snapshot") -> dict[str, Any]:
     }
 
 
-def _facts_table(agent: "snapshot.Snapshot") -> Table:
-    known = facts(agent)
-    rows = Table(Column(style="bold"), Column(overflow="fold"), box=None, show_header=False, padding=(0, 2, 0, 1))
-    rows.add_row("task", known["env"])
-    rows.add_row("algorithm", f"{known['algorithm']}{', not redone here' * ('policy_update' in agent.lacks)}")
-    rows.add_row("agent", f"{known['agent']}, of seed {known['seed']}")
-    rows.add_row("iteration", f"{known['iteration']} of {known['iterations']}, after {known['pairs']:,} pairs")
+def _described(agent: "snapshot.Snapshot") -> Iterator[tuple[str, str | Sequence[str]]]:
+    """The same for a reader."""
+    known, source = facts(agent), agent.source
+    yield "task", known["env"]
+    yield "algorithm", f"{known['algorithm']}{', not redone here' * ('policy_update' in agent.lacks)}"
+    yield "agent", f"{known['agent']}, of seed {known['seed']}"
+    yield "iteration", f"{known['iteration']} of {known['iterations']}, after {known['pairs']:,} pairs"
     for net in ("policy", "value"):
         layers = "-".join(map(str, known[f"{net}_layers"]))
-        rows.add_row(net, f"{layers} {known['activation']}, {known[f'{net}_parameters']:,} parameters")
+        yield net, f"{layers} {known['activation']}, {known[f'{net}_parameters']:,} parameters"
     for section, values in known["parameters"].items():
-        rows.add_row(section, ", ".join(f"{name} {json.dumps(value)}" for name, value in values.items()))
-    if agent.source is not None:
-        rows.add_row(
-            "batch", f"{known['num_envs']} streams of {agent.recipe.common.timesteps:,} pairs ({known['streams']})"
-        )
-        rows.add_row("trained by", f"{agent.source} ({', '.join(agent.source.files)})")
-        for index, line in enumerate(agent.source.assumed):
-            rows.add_row("" if index else "assumed", line)
-        if agent.lacks:
-            rows.add_row("lacks", ", ".join(DESCRIPTIONS[part] for part in agent.lacks))
-    return rows
+        yield section, ", ".join(f"{name} {json.dumps(value)}" for name, value in values.items())
+    if source is not None:
+        timesteps = agent.recipe.common.timesteps
+        yield "batch", f"{known['num_envs']} streams of {timesteps:,} pairs ({known['streams']})"
+        yield "trained by", f"{source} ({', '.join(source.files)})"
+        yield "assumed", source.assumed
+        yield "lacks", ", ".join(DESCRIPTIONS[part] for part in agent.lacks) or ()
 
 
-def _returns_table(returns: "dict[str, Returns]") -> Table:
-    numbers = [Column(name, justify="right") for name in ("episodes", "mean return", "95 % interval", "mean length")]
-    rows = Table("actions", *numbers, box=SIMPLE_HEAD)
-    for name, each in returns.items():
-        found = _summary(each)
-        interval = f"[{found['low']:,.1f}, {found['high']:,.1f}]" if found["low"] is not None else "-"
-        rows.add_row(
-            name, str(found["episodes"]), f"{found['mean_return']:,.1f}", interval, f"{found['mean_length']:,.0f}"
-        )
+def _returns_table(returns: "Sequence[dict[str, Any]]") -> Table:
+    rows = output.table("actions", ">episodes", ">mean return", ">95 % interval", ">mean length")
+    for each in returns:
+        interval = f"[{each['low']:,.1f}, {each['high']:,.1f}]" if each["low"] is not None else "-"
+        numbers = (f"{each['mean_return']:,.1f}", interval, f"{each['mean_length']:,.0f}")
+        rows.add_row(each["actions"], str(each["episodes"]), *numbers)
     return rows
 
 
 def _summary(returns: "Returns") -> dict[str, Any]:
     """As in `evaluation.csv`; one episode has no interval."""
-    interval = returns.interval if len(returns.return_) > 1 else returns.interval._replace(low=None, high=None)
+    several = len(returns.return_) > 1
     return {
         "episodes": len(returns.return_),
-        "mean_return": interval.mean,
-        "low": interval.low,
-        "high": interval.high,
+        "mean_return": returns.mean,
+        "low": returns.interval.low if several else None,
+        "high": returns.interval.high if several else None,
         "mean_length": float(returns.length.mean()),
     }

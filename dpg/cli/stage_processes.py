@@ -9,13 +9,14 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from pathlib import Path
 
 import psutil
 
 from dpg.cli import dag
-from dpg.cli.dag import Outputs, Pipeline
+from dpg.cli.dag import Pipeline
 from dpg.cli.scheduler import Outcome, State, schedule
 from dpg.runtime.parent_process import SHELLS
 
@@ -48,43 +49,24 @@ class StageProcesses:
         self._say = say
         self._options = ["--force"] if force else []
         self._environment = environment
-        self._running: dict[str, asyncio.subprocess.Process] = {}
-        self._ending: asyncio.Future[None] | None = None
-        self._ended: set[psutil.Process] = set()
+        self._running: set[str] = set()
         self.signal: signal.Signals | None = None
 
-    @property
-    def stopped(self) -> bool:
-        """Whether a signal has arrived."""
-        return self.signal is not None
-
-    def watch_signals(self, on_stop: Callable[[list[str]], None]) -> None:
-        """Handle SIGINT and SIGTERM from now on; the first calls `on_stop` with the running stages."""
-        loop = asyncio.get_running_loop()
+    async def run(self, pipeline: Pipeline, jobs: int, on_stop: Callable[[list[str]], None]) -> dict[str, Outcome]:
+        """Run the pipeline, `jobs` stages at a time; the first signal calls `on_stop` with the running stages."""
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._stop, number, on_stop)
+            asyncio.get_running_loop().add_signal_handler(number, self.stop, number, on_stop)
+        call = partial(self.call, changed=pipeline.changed)
+        return await schedule(pipeline, jobs, call, stopped=lambda: self.signal is not None)
 
-    def _stop(self, number: signal.Signals, on_stop: Callable[[list[str]], None]) -> None:
-        if not self.stopped:
+    def stop(self, number: signal.Signals, on_stop: Callable[[list[str]], None]) -> None:
+        """Start no other stage; after SIGTERM, end the commands of those that run."""
+        if self.signal is None:
             on_stop(list(self._running))
         self.signal = number
-        self._terminate_if_signalled()
 
-    def _terminate_if_signalled(self) -> None:
-        if self.signal == signal.SIGTERM and (self._ending is None or self._ending.done()):
-            self._ending = asyncio.ensure_future(self._terminate_commands())
-
-    async def _terminate_commands(self) -> None:
-        """Terminate every command once, including those that DVC is about to start."""
-        while self._running:
-            for process in self._running.values():
-                for command in set(commands(process.pid)) - self._ended:
-                    terminate(command)
-                    self._ended.add(command)
-            await asyncio.sleep(POLL_INTERVAL_S)
-
-    async def call(self, stage: str, before: Outputs | None) -> Outcome:
-        """Let DVC run a stage if it is stale; `before` are the hashes of its present outputs."""
+    async def call(self, stage: str, changed: Collection[str]) -> Outcome:
+        """Let DVC run a stage if it is stale; `changed` are the stages whose outputs are not those in `dvc.lock`."""
         started = time.monotonic()
         unchanged = {f"{kind}'{stage}' didn't change, skipping" for kind in ("Stage ", "")}
         said: list[str] = []
@@ -95,18 +77,19 @@ class StageProcesses:
             if line.strip() and not line.strip().startswith(HINTS):
                 self._say(stage, line, error)
 
+        # In a thread, so that lines of other stages appear meanwhile.
+        before = await asyncio.to_thread(dag.locked, stage)
         code = await self._run(stage, hear)
         seconds = time.monotonic() - started
         if code != 0:
-            state = State.INTERRUPTED if self.stopped else State.FAILED
+            state = State.FAILED if self.signal is None else State.INTERRUPTED
             self._say(stage, f"{state} after {seconds:,.1f} s", True)
             return Outcome(state, seconds)
         if said:
             return Outcome(State.UNCHANGED, seconds)
         self._say(stage, f"{State.DONE} in {seconds:,.1f} s", False)
-        # In a thread, so that lines of other stages appear while DVC reads.
-        after = await asyncio.to_thread(dag.outputs, stage)
-        return Outcome(State.DONE, seconds, altered=before is None or after != before)
+        after = await asyncio.to_thread(dag.locked, stage)
+        return Outcome(State.DONE, seconds, altered=stage in changed or before is None or after != before)
 
     async def _run(self, stage: str, hear: Callable[..., None]) -> int:
         # Without --single-item or --wait-for-lock, DVC processes side by side fail (dvc #755, #11054).
@@ -118,36 +101,37 @@ class StageProcesses:
             env=self._environment,
         )
         assert process.stdout is not None and process.stderr is not None
-        self._running[stage] = process
-        self._terminate_if_signalled()  # the signal may have arrived during the start
         pumps = [
-            asyncio.ensure_future(_pump(process.stdout, lambda line: hear(line, error=False))),
-            asyncio.ensure_future(_pump(process.stderr, lambda line: hear(line, error=True))),
+            asyncio.ensure_future(_pump(process.stdout, partial(hear, error=False))),
+            asyncio.ensure_future(_pump(process.stderr, partial(hear, error=True))),
         ]
+        self._running.add(stage)
         try:
-            code = await process.wait()
+            await self._end_of(process)
             _, late = await asyncio.wait(pumps, timeout=LAST_LINES_TIMEOUT_S)
             for pump in late:
                 pump.cancel()
-            return code
         finally:
-            del self._running[stage]
+            self._running.discard(stage)
             if process.returncode is None:
                 for command in commands(process.pid):
                     terminate(command)
+        assert process.returncode is not None
+        return process.returncode
+
+    async def _end_of(self, process: asyncio.subprocess.Process) -> None:
+        """Wait; after SIGTERM, terminate every command of the process once, those that it is about to start too."""
+        end = asyncio.ensure_future(process.wait())
+        terminated: set[psutil.Process] = set()
+        while not end.done():
+            if self.signal == signal.SIGTERM:
+                for command in set(commands(process.pid)) - terminated:
+                    terminate(command)
+                    terminated.add(command)
+            await asyncio.wait([end], timeout=POLL_INTERVAL_S)
 
 
-async def run(
-    pipeline: Pipeline, jobs: int, processes: StageProcesses, on_stop: Callable[[list[str]], None]
-) -> dict[str, Outcome]:
-    """Run the pipeline, `jobs` stages at a time; the first signal calls `on_stop` with the running stages."""
-    processes.watch_signals(on_stop)
-    return await schedule(
-        pipeline, jobs, lambda stage: processes.call(stage, pipeline.outputs[stage]), stopped=lambda: processes.stopped
-    )
-
-
-def environment(jobs: int) -> dict[str, str]:
+def environment_of(jobs: int) -> dict[str, str]:
     """The environment of stages that run `jobs` at a time, with an equal share of the cores for each.
 
     Raises:

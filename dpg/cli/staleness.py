@@ -46,12 +46,6 @@ type = symlink
 COPIED = ("params.yaml", "dvc.yaml", "dvc.lock", ".dvcignore")  # DVC may write them
 
 
-def check_project(project: Path) -> None:
-    """Raise a `PipelineError` where there is no DVC project."""
-    if not (project / "dvc.yaml").is_file() or not (project / ".dvc").is_dir():
-        raise PipelineError(f"{project} is not a DVC project: run from the project's root")
-
-
 @contextmanager
 def asked(project: Path, changes: Sequence[str]) -> Generator[Callable[[], Pipeline]]:
     """Ask DVC about a project under overrides; the function that the block gets waits for the answer.
@@ -61,7 +55,8 @@ def asked(project: Path, changes: Sequence[str]) -> Generator[Callable[[], Pipel
     Raises:
         PipelineError: there is no DVC project, or DVC cannot read the pipeline.
     """
-    check_project(project)
+    if not (project / "dvc.yaml").is_file() or not (project / ".dvc").is_dir():
+        raise PipelineError(f"{project} is not a DVC project: run from the project's root")
     with TemporaryDirectory(prefix="dpg-plan-") as parent:
         folder, log = Path(parent).resolve() / "project", Path(parent, "stale")
         pipeline = _replicate(project, changes, folder)
@@ -85,7 +80,7 @@ def asked(project: Path, changes: Sequence[str]) -> Generator[Callable[[], Pipel
 def _replicate(project: Path, changes: Sequence[str], folder: Path) -> Pipeline:
     """Make the folder: files that DVC writes are copied, all others linked; outputs are left to DVC and its cache."""
     (folder / ".dvc").mkdir(parents=True)
-    config = CONFIG.format(state=folder.with_name("state"), cache=dag.cache())
+    config = CONFIG.format(state=folder.with_name("state"), cache=dag.settings().cache)
     (folder / ".dvc" / "config").write_text(config, encoding="utf-8")
     for name in COPIED:
         if (project / name).is_file():
@@ -93,11 +88,11 @@ def _replicate(project: Path, changes: Sequence[str], folder: Path) -> Pipeline:
     if changes:
         overrides.write(folder / "params.yaml", changes)
     with chdir(folder):  # where DVC calls stages by their bare names
-        pipeline, outputs = dag.outline()
-    for path in (path for path, cached in outputs.items() if not cached and (project / path).is_file()):
+        pipeline = dag.read(with_status=False)
+    for path in (path for path, cached in pipeline.outputs.items() if not cached and (project / path).is_file()):
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(project / path, folder / path)
-    _link(project, folder, outputs, apart=(*COPIED, ".dvc", ".git"))
+    _link(project, folder, pipeline.outputs, apart=(*COPIED, ".dvc", ".git"))
     return pipeline
 
 

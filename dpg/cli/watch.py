@@ -1,5 +1,6 @@
 """`dpg watch`: a video of an agent."""
 
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -67,33 +68,22 @@ def film(
     Raises:
         EnvError: the task or this machine cannot render, or the episode has values that are not finite, or no end.
     """
-    import numpy as np
-
     from dpg.api import episode_seed
     from dpg.cli import rendering
-    from dpg.envs.stepping import begin, check_length, step
+    from dpg.streams import episodes
 
-    common = policy.snapshot.recipe.common
-    node = episode_seed(policy.snapshot, seed, 0)
-    rng = None if deterministic else (node / "actions").generator()
-    envs = rendering.make_rendered(policy.snapshot.recipe.env_id, policy.snapshot.recipe.modules)
-    (env,) = envs.envs
-    steps_a_second = rendering.steps_a_second(env)
-    every = max(1, round(steps_a_second / FRAMES_A_SECOND))
-    return_, length, done = 0.0, 0, False
-    at = lambda _: (length, node)  # noqa: E731
-    obs = begin(envs, [(node / "env").integer()], at)
-    frames = [rendering.picture(env)]
-    while not done and length < seconds * steps_a_second:
-        noise = None if rng is None else rng.standard_normal((1, len(policy.low)), np.float32)
-        action = policy.actor.act(obs, noise)
-        obs, reward, terminated, truncated = step(envs, action, at, clip_actions=common.clip_actions)
-        return_, length, done = return_ + float(reward[0]), length + 1, bool(terminated[0] or truncated[0])
-        check_length(envs, np.array([length]), at, np.array([not done]))
-        if done or length % every == 0:
-            frames.append(rendering.picture(env))
+    agent, frames, steps = policy.snapshot, list["np.ndarray"](), count()
+    envs, rate = rendering.make_rendered(agent.recipe.env_id, seconds, agent.recipe.modules)
+    every = max(1, round(rate / FRAMES_A_SECOND))
+
+    def watch() -> None:
+        if next(steps) % every == 0:
+            frames.append(rendering.picture(envs.envs[0]))
+
+    options = {"clip_actions": agent.recipe.common.clip_actions, "deterministic": deterministic}
+    found = episodes.run(agent.state, envs, [[episode_seed(agent, seed, 0)]], **options, watch=watch)
     envs.close()
-    return frames, steps_a_second / every, length, return_
+    return frames, rate / every, int(found.length[0, 0]), float(found.return_[0, 0])
 
 
 def write(frames: "list[np.ndarray]", rate: float, target: Path) -> None:

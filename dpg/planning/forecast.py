@@ -8,6 +8,8 @@ from itertools import chain, repeat
 from dpg.planning.rates import Measurements, Startup
 from dpg.planning.work import ShardGroup, StageWork
 
+# What a stage recorded of an earlier run (`stages.common.execution.Cost`).
+Cost = Mapping[str, int | float]
 MANY = 2000  # shards: beyond, their distribution over the workers no longer matters
 
 
@@ -16,8 +18,7 @@ class Forecast:
     """The cost of one stage.
 
     `memory_bytes` adds up the peak resident sets of the stage's process and of its workers; pages that they share
-    count in each. `output_bytes` remain in the project. `start_seconds` are core seconds before any work. `recorded`:
-    an earlier run of the same work had this cost.
+    count in each. `output_bytes` remain in the project. `recorded`: an earlier run of the same work had this cost.
     """
 
     work: StageWork
@@ -26,21 +27,7 @@ class Forecast:
     wall_seconds: float
     memory_bytes: int
     output_bytes: int
-    start_seconds: float = 0.0
     recorded: bool = False
-
-
-@dataclass(frozen=True)
-class Record:
-    """The recorded cost of an earlier run on this machine, and its work."""
-
-    work: StageWork
-    cost: Mapping[str, int | float]
-
-    def is_of(self, work: StageWork, jobs: int) -> bool:
-        """Whether the cost would be the same again."""
-        same = (self.work.rounds, self.work.starts) == (work.rounds, work.starts)
-        return same and self.cost["workers"] == jobs
 
 
 @dataclass(frozen=True)
@@ -71,42 +58,35 @@ class Plan:
 
     @property
     def totals(self) -> dict[str, int | float]:
-        """Of the stages that would run, one after the other: sums; the maximum of memory and scratch."""
-        outputs = sum(f.output_bytes for f in self.stale)
-        return {
-            "pairs": sum(f.work.pairs for f in self.stale),
-            "core_seconds": sum(f.core_seconds for f in self.stale),
-            "wall_seconds": sum(f.wall_seconds for f in self.stale),
-            "memory_bytes": max((f.memory_bytes for f in self.stale), default=0),
-            "output_bytes": outputs,
-            "cache_bytes": outputs if self.cache_copies else 0,
-            "scratch_bytes": max((f.work.scratch_bytes for f in self.stale), default=0),
-        }
+        """Of the stages that would run."""
+        found = totals(self.stale)
+        return found | {"cache_bytes": found["output_bytes"] if self.cache_copies else 0}
 
 
-def forecast(
-    works: Sequence[StageWork], records: Mapping[str, Record], measured: Measurements | None, jobs: int
-) -> list[Forecast]:
-    """The cost of each stage by itself, on `jobs` worker processes; records come before measurements."""
-    return [_forecast(work, records.get(work.name), measured, jobs) for work in works]
+def totals(costs: Sequence[Forecast]) -> dict[str, int | float]:
+    """Of stages that run one after the other: sums; the maximum of memory and scratch."""
+    return {
+        "pairs": sum(f.work.pairs for f in costs),
+        "core_seconds": sum(f.core_seconds for f in costs),
+        "wall_seconds": sum(f.wall_seconds for f in costs),
+        "memory_bytes": max((f.memory_bytes for f in costs), default=0),
+        "output_bytes": sum(f.output_bytes for f in costs),
+        "scratch_bytes": max((f.work.scratch_bytes for f in costs), default=0),
+    }
 
 
-def _forecast(work: StageWork, record: Record | None, measured: Measurements | None, jobs: int) -> Forecast:
-    if record and record.is_of(work, jobs):
-        seconds = record.cost["core_seconds"], record.cost["wall_seconds"]
-        sizes = int(record.cost["peak_memory_bytes"]), int(record.cost["output_bytes"])
-        return Forecast(work, _workers(work, jobs), *seconds, *sizes, recorded=True)
-    assert measured is not None
-    if record is None:
+def forecast(work: StageWork, recorded: Cost | None, measured: Measurements | None, jobs: int) -> Forecast:
+    """The cost of a stage by itself, on `jobs` worker processes: what the same work has cost, or else the model's."""
+    if recorded is None:
+        assert measured is not None
         return modelled(work, measured, jobs)
-    # The model's error then, if there was more to do than to start.
-    then = modelled(record.work, measured, int(record.cost["workers"]))
-    net, took = then.core_seconds - then.start_seconds, record.cost["core_seconds"] - then.start_seconds
-    return modelled(work, measured, jobs, took / net if net > 0 and took > then.start_seconds else 1.0)
+    seconds = recorded["core_seconds"], recorded["wall_seconds"]
+    sizes = int(recorded["peak_memory_bytes"]), int(recorded["output_bytes"])
+    return Forecast(work, _workers(work, jobs), *seconds, *sizes, recorded=True)
 
 
-def modelled(work: StageWork, measured: Measurements, jobs: int, factor: float = 1.0) -> Forecast:
-    """From measurements alone; shards take `factor` times as long as their work at the measured rates.
+def modelled(work: StageWork, measured: Measurements, jobs: int) -> Forecast:
+    """From measurements alone.
 
     A round of one shard runs in the stage's own process; a larger one on as many workers as there are shards.
     """
@@ -119,7 +99,7 @@ def modelled(work: StageWork, measured: Measurements, jobs: int, factor: float =
     for groups in work.rounds:
         assert rates is not None
         width = _width(groups, jobs)
-        shards = [(group.count, factor * _weighted(group.work, rates.seconds)) for group in groups]
+        shards = [(group.count, _weighted(group.work, rates.seconds)) for group in groups]
         held = max(_weighted(group.held, rates.bytes) for group in groups)
         core, wall = core + sum(count * seconds for count, seconds in shards), wall + makespan(shards, width)
         here, away = (here, max(away, held)) if width > 1 else (max(here, held), away)
@@ -132,7 +112,6 @@ def modelled(work: StageWork, measured: Measurements, jobs: int, factor: float =
         wall_seconds=process.seconds + worker.seconds + fixed + wall,
         memory_bytes=round(memory),
         output_bytes=work.output_bytes,
-        start_seconds=process.seconds + workers * worker.seconds,
     )
 
 

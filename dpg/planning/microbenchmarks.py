@@ -24,8 +24,7 @@ from dpg.learning.batch import prepare
 from dpg.learning.update import update_policy
 from dpg.learning.value_fit import update_value
 from dpg.planning.cells import UntrainedCell, tasks_of
-from dpg.planning.rates import Measurements, Rates
-from dpg.planning.startup import startup
+from dpg.planning.rates import Measurements, Rates, startup
 from dpg.probes import baselines, landscape, stream_blocks, true_value
 from dpg.probes.stream_blocks import StreamBlock, StreamShard
 from dpg.probes.stream_scores import StreamScores

@@ -12,8 +12,14 @@ Memory of a pair, in bytes: `raw` as the environment gave it, `batch` as updates
 temporaries of that work.
 """
 
-from collections.abc import Mapping
+import importlib
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+
+import psutil
+
+LIGHT = ("params", "checkpoint")  # stages, in the order of what they import; all others are heavier
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,11 @@ class Startup:
     seconds: float = 0.0
 
 
+def startup() -> Startup:
+    """This process up to now."""
+    return Startup(psutil.Process().memory_info().rss, time.process_time())
+
+
 @dataclass(frozen=True)
 class Measurements:
     """Rates by task and algorithm, and the start of workers and of each stage's process.
@@ -48,3 +59,19 @@ class Measurements:
         """The rates of a cell; of one that was not measured, those of another of its task, or of any."""
         same_task = [cell for cell in self.rates if cell[0] == env] or list(self.rates)
         return self.rates[(env, algorithm) if (env, algorithm) in self.rates else same_task[0]]
+
+
+def measure_stages(stages: Sequence[str]) -> Measurements:
+    """The processes of stages, whose modules a fresh process imports in turn, with what opens a run in MLflow."""
+    found, light = dict[str, Startup](), Startup()
+    for stage in sorted(stages, key=lambda name: LIGHT.index(name) if name in LIGHT else len(LIGHT)):
+        if stage in LIGHT:
+            importlib.import_module("dpg.envs.mujoco_batch")
+        if stage == "checkpoint":
+            importlib.import_module("dpg.probes.evaluation")
+            light = startup()
+        importlib.import_module(f"stages.{stage}")
+        if stage != "params":
+            importlib.import_module("mlflow.store.tracking.sqlalchemy_store")
+        found[stage] = startup()
+    return Measurements(light_worker=light, stages=found)

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,8 @@ from ruamel.yaml.error import YAMLError
 
 from dpg.planning import stages
 from dpg.planning.cells import TaskSpec
-from dpg.planning.forecast import Record
+from dpg.planning.forecast import Cost
+from dpg.planning.work import StageWork
 from dpg.runtime import config, machine
 from dpg.runtime.config import ConfigError
 from dpg.runtime.schema import Params
@@ -37,22 +38,29 @@ def parameters(project: Path) -> Params | None:
         return None
 
 
-def read(project: Path, tasks: Mapping[str, TaskSpec]) -> dict[str, Record]:
-    """Records by stage, of complete executions on this machine; one that resumed another says too little."""
-    earlier = parameters(project)
+def read(project: Path, works: Sequence[StageWork], tasks: Mapping[str, TaskSpec], jobs: int) -> dict[str, Cost]:
+    """What complete executions of the same work, on this machine and as many workers, have cost, by stage.
+
+    One that resumed another says too little.
+    """
+    earlier, wanted = parameters(project), {work.name: work for work in works}
     envs = tuple(env for env in earlier.envs if env in tasks) if earlier else ()
-    works = stages.stages(earlier.model_copy(update={"envs": envs}), tasks) if earlier else []
+    before = stages.stages(earlier.model_copy(update={"envs": envs}), tasks) if earlier and wanted else []
     here = {"hardware.cpu": machine.cpu(), "hardware.cores": str(os.cpu_count())}
-    found: dict[str, Record] = {}
-    for work in works:
+    found: dict[str, Cost] = {}
+    for work in before:
+        again = wanted.get(work.name)
+        if again is None or (work.rounds, work.starts) != (again.rounds, again.starts):
+            continue
         path = project.joinpath("data", "runs", *filter(None, (work.stage, work.env, work.algorithm)))
         try:
             entry = json.loads(path.with_name(f"{path.name}.json").read_text(encoding="utf-8"))
-            cost: Mapping[str, int | float] = entry["cost"]
+            cost: Cost = entry["cost"]
             there = {name: entry["provenance"][name] for name in here}
             whole = cost["resumed_shards"] == 0 and cost["shards"] == (work.shards or cost["shards"])
-            if there == here and whole and (work.approximate or cost["pairs"] == work.pairs):
-                found[work.name] = Record(work, cost)
+            same = whole and cost["workers"] == jobs and (work.approximate or cost["pairs"] == work.pairs)
+            if there == here and same:
+                found[work.name] = cost
         except (OSError, ValueError, KeyError):
             continue
     return found

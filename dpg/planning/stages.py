@@ -38,13 +38,7 @@ PATIENCES = 2.5  # epochs of a fit, relative to its patience: between 10 and 22 
 SHORT_EPISODE = 25  # pairs, of an untrained walker
 FIGURE_BYTES = {"png": 140_000, "pdf": 30_000, "svg": 120_000}
 PLOTLY = 4_800_000  # bytes of plotly.js, which the report contains
-FIGURES_OF_TASK = 12
-FIGURES_OF_STAGE = {
-    "value": 2,
-    "true_value": 2,
-    "baselines": 2,
-    "regimes": 1,
-}  # of those; missing where the stage measures nothing
+FIGURES_OF_EXPERIMENT, FIGURES_OF_TASK = 2, 12  # fewer where a stage measures nothing
 FIGURE_STARTS, CALIBRATION_STARTS = 0.45, 8.0
 
 
@@ -60,21 +54,17 @@ def stages(params: Params, tasks: Mapping[str, TaskSpec]) -> list[StageWork]:
         for env in params.envs
     ]
     found.append(StageWork("calibrate", starts=CALIBRATION_STARTS, output_bytes=8000))
-    count = figures(params, tasks)
+    count = figures(params)
     drawn = count * sum(FIGURE_BYTES[each] for each in params.figures.formats)
     found.append(StageWork("figures", starts=count * FIGURE_STARTS, output_bytes=drawn))
     return [*found, StageWork("report", output_bytes=drawn // 2 + PLOTLY)]
 
 
-def figures(params: Params, tasks: Mapping[str, TaskSpec]) -> int:
+def figures(params: Params) -> int:
     """The number of figures: of the experiment, of each task, and of each agent whose landscape is measured."""
     budget = params.budget.landscape
     of_cell = budget.agents * (2 + len(budget.update_pairs))
-    first = params.algorithms[0]
-    without = [measurable.unmeasured(params, env, tasks[env].time_limit, first) for env in params.envs]
-    missing = sum(FIGURES_OF_STAGE.get(stage, 0) for stages in without for stage in stages)
-    comparison = any(not measurable.ablation(params, name) for name in params.algorithms)
-    return 1 + comparison + len(params.envs) * (FIGURES_OF_TASK + len(params.algorithms) * of_cell) - missing
+    return FIGURES_OF_EXPERIMENT + len(params.envs) * (FIGURES_OF_TASK + len(params.algorithms) * of_cell)
 
 
 def checkpoint(cell: UntrainedCell) -> StageWork:

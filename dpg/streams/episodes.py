@@ -4,7 +4,7 @@ The episodes of every member are fixed in advance, and each runs to its end: sto
 short episodes. An environment whose episode has ended takes the next one from the queue.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,10 +77,12 @@ def run(
     *,
     clip_actions: bool,
     deterministic: bool = False,
+    watch: Callable[[], None] | None = None,
 ) -> Episodes:
     """Run episode e of member p from `seeds[p][e]`, for all p and e.
 
-    Members with the same seeds get the same initial states and action noise (common random numbers).
+    Members with the same seeds get the same initial states and action noise (common random numbers). `watch` is called
+    when the first episodes have begun, and after every step.
 
     Raises:
         EnvError: an episode has values that are not finite, or no end; the message names it.
@@ -94,6 +96,8 @@ def run(
     obs = begin(envs, [seed or 0 for seed in env_seeds], queue.locate, active=queue.active)
     if not queue.active.all():
         park(envs, ~queue.active)
+    if watch is not None:
+        watch()
     policies = Actor.of(population)
     actor = Actor.of(population.select(np.array([member for member, _ in queue.current])))
     total = np.zeros(envs.num_envs)
@@ -106,6 +110,8 @@ def run(
         queue.steps += 1
         done = terminated | truncated
         check_length(envs, queue.steps, queue.locate, queue.active & ~done)
+        if watch is not None:
+            watch()
         if not done.any():
             continue
         ended, owners = done & queue.active, list(queue.current)

@@ -24,7 +24,6 @@ def test_before_the_first_run_everything_is_stale(project, monkeypatch):
     monkeypatch.chdir(project)
     pipeline = dag.read()
     assert pipeline.stale == STAGES
-    assert set(pipeline.outputs.values()) == {None}
 
 
 def test_a_target_brings_what_it_depends_on_and_no_more(project, monkeypatch):
@@ -41,7 +40,8 @@ def test_only_what_changed_is_stale(done, monkeypatch):
     pipeline = dag.read()
     assert pipeline.stale == {"left"}
     assert pipeline.below(pipeline.stale) == {"join"}
-    assert pipeline.outputs["left"] == dag.outputs("left") != dag.outputs("right")
+    assert pipeline.changed == frozenset()
+    assert dag.locked("left") != dag.locked("right")
 
 
 def test_outputs_that_were_touched_are_not_those_of_the_lock(done, monkeypatch):
@@ -49,19 +49,17 @@ def test_outputs_that_were_touched_are_not_those_of_the_lock(done, monkeypatch):
     monkeypatch.chdir(done)
     (done / "left.txt").unlink()
     (done / "left.txt").write_text("changed by hand", encoding="utf-8")
-    pipeline = dag.read()
-    assert pipeline.outputs["left"] is None
-    assert pipeline.outputs["right"] is not None
+    assert dag.read().changed == {"left"}
 
 
 def test_a_lock_that_is_half_written_tells_nothing(done, monkeypatch):
     monkeypatch.chdir(done)
     text = (done / "dvc.lock").read_text(encoding="utf-8")
-    assert dag.outputs("right") is not None
+    assert dag.locked("right") is not None
     (done / "dvc.lock").write_text(text[: text.index("right") + 10], encoding="utf-8")
-    assert dag.outputs("right") is None
+    assert dag.locked("right") is None
     (done / "dvc.lock").write_text("", encoding="utf-8")
-    assert dag.outputs("right") is None
+    assert dag.locked("right") is None
 
 
 def test_mistakes_are_told_in_dvcs_words(project, tmp_path, monkeypatch):
@@ -78,7 +76,7 @@ def test_mistakes_are_told_in_dvcs_words(project, tmp_path, monkeypatch):
 
 def test_heights_count_the_longest_chain_below():
     parents = {"a": (), "b": ("a",), "c": ("b",), "d": ("a",), "e": ("c", "d")}
-    heights = Pipeline(parents, frozenset(), {}).heights()
+    heights = Pipeline(parents).heights()
     assert heights == {"a": 3, "b": 2, "c": 1, "d": 1, "e": 0}
 
 

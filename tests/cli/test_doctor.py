@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from dpg.cli import check_machine, check_project
-from dpg.cli.check import Check, Level
+from dpg.cli.check import Finding, Level, problem
 from dpg.cli.doctor import examine
 from dpg.runtime import shard_cache
 
@@ -51,8 +51,8 @@ def replace(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new), encoding="utf-8")
 
 
-def findings(output: str) -> dict[str, Check]:
-    return {entry["name"]: Check(**entry | {"level": Level(entry["level"])}) for entry in json.loads(output)}
+def findings(output: str) -> dict[str, Finding]:
+    return {entry.pop("name"): Finding(**entry | {"level": Level(entry["level"])}) for entry in json.loads(output)}
 
 
 def test_a_sound_project_has_no_problem_and_is_left_as_it_is(project, dpg):
@@ -167,7 +167,7 @@ def test_settings(project, monkeypatch):
     monkeypatch.setenv("DPG_SCRATCH_GB", "much")
     assert "DPG_SCRATCH_GB" in check_project.settings().found
     monkeypatch.setenv("DPG_SCRATCH_GB", "3")
-    assert check_project.settings() == Check("settings", Level.OK, "DPG_SCRATCH_GB=3")
+    assert check_project.settings() == Finding(Level.OK, "DPG_SCRATCH_GB=3")
     monkeypatch.setenv("DPG_BACKEND", "spark")
     assert "must be one of local, dask" in check_project.settings().found
     monkeypatch.setenv("DPG_BACKEND", "dask")
@@ -235,7 +235,7 @@ def test_disks_are_named_by_what_lies_on_them(project):
 
 
 def test_a_check_that_fails_is_a_problem_of_its_own():
-    def broken() -> Check:
+    def broken() -> Finding:
         raise ZeroDivisionError("by zero")
 
-    assert examine(broken) == Check("broken", Level.PROBLEM, "the check itself failed: ZeroDivisionError: by zero")
+    assert examine(broken) == problem("the check itself failed: ZeroDivisionError: by zero")

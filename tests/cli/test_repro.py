@@ -243,14 +243,14 @@ def test_sigterm_ends_a_command_whose_process_is_just_being_made(project, enviro
 
     async def create_as_the_signal_comes(*arguments, **options):
         process = await create(*arguments, **options)
-        processes._stop(signal.SIGTERM, lambda running: None)
+        processes.stop(signal.SIGTERM, lambda running: None)
         await asyncio.sleep(0.01)  # asyncio, too, does other things before it hands the process over
         return process
 
     monkeypatch.setattr(asyncio, "create_subprocess_exec", create_as_the_signal_comes)
 
     async def call() -> Outcome:
-        return await asyncio.wait_for(processes.call("base", None), timeout=300)
+        return await asyncio.wait_for(processes.call("base", changed=()), timeout=300)
 
     assert asyncio.run(call()).state is State.INTERRUPTED
 

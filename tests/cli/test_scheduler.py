@@ -3,7 +3,7 @@
 import asyncio
 
 from dpg.cli.dag import Pipeline
-from dpg.cli.scheduler import Outcome, State, advance, schedule
+from dpg.cli.scheduler import Outcome, State, schedule
 
 PARENTS = {
     "params": (),
@@ -17,7 +17,7 @@ ALL = frozenset(PARENTS)
 
 
 def pipeline(stale=ALL) -> Pipeline:
-    return Pipeline(PARENTS, frozenset(stale), dict.fromkeys(PARENTS))
+    return Pipeline(PARENTS, frozenset(stale))
 
 
 def run(stages: Pipeline, jobs: int, ends: dict[str, Outcome], stop_after: str = ""):
@@ -49,7 +49,7 @@ def test_one_at_a_time_and_the_longest_chain_first():
 
 def test_no_more_than_asked_run_together():
     wide = {"base": (), **{f"cell{i}": ("base",) for i in range(6)}}
-    stages = Pipeline(wide, frozenset(wide), dict.fromkeys(wide))
+    stages = Pipeline(wide, frozenset(wide))
     for jobs in (2, 3):
         _, events = run(stages, jobs, {})
         running = most = 0
@@ -83,8 +83,3 @@ def test_nothing_starts_once_stopped():
     outcomes, events = run(pipeline(), 1, {}, stop_after="train")
     assert events == ["+params", "-params", "+train", "-train"]
     assert outcomes["checkpoint"] == outcomes["ablation"] == Outcome(State.NOT_RUN)
-
-
-def test_step_does_not_offer_what_runs():
-    settled, ready = advance(pipeline(), {"params": Outcome(State.DONE, altered=True)}, ["train"])
-    assert (settled, ready) == ({}, ["ablation"])

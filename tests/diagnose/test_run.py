@@ -17,8 +17,7 @@ from dpg.diagnose.plan import TIERS, Plan
 from dpg.diagnose.run import NOTHING_FOUND, conclude, measure
 from dpg.envs.errors import EnvError
 from dpg.envs.make import action_space_of
-from dpg.runtime.errors import UserError
-from dpg.runtime.outputs import OutputError, claim
+from dpg.runtime.errors import FileError, UserError
 from dpg.runtime.shards import ExecutionContext
 
 from .conftest import with_recipe
@@ -32,8 +31,8 @@ def file(healthy, tmp_path_factory):
 def test_the_same_tier_gives_the_same_bytes(file, tmp_path, monkeypatch):
     monkeypatch.setenv("DPG_JOBS", "1")
     for name in ("one", "two"):
-        with claim(tmp_path / name) as claimed:
-            write(api.diagnose(file, tier="xs", checks=["exploration", "gradient agreement"]), claimed)
+        (tmp_path / name).mkdir()
+        write(api.diagnose(file, tier="xs", checks=["exploration", "gradient agreement"]), tmp_path / name)
     for part in ("index.html", "findings.json"):
         assert (tmp_path / "one" / part).read_bytes() == (tmp_path / "two" / part).read_bytes()
     page = (tmp_path / "one" / "index.html").read_text(encoding="utf-8")
@@ -111,7 +110,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_measured(
     monkeypatch.setattr(api, "diagnose", lambda *_, **__: pytest.fail("it was measured first"))
     (tmp_path / "file").touch()
     refused = CliRunner().invoke(app, ["diagnose", str(file), "-o", str(tmp_path / "file" / "out")])
-    assert isinstance(refused.exception, OutputError)
+    assert isinstance(refused.exception, FileError)
     assert str(refused.exception) == f"{tmp_path / 'file' / 'out'}: cannot be written (Not a directory)"
 
 

@@ -50,14 +50,16 @@ def test_counts_are_those_that_the_stages_recorded(project):
     earlier = records.parameters(project)
     assert earlier is not None and earlier.model_dump() == params.model_dump()
     tasks = tasks_of(params)
-    works = [work for work in stages.stages(params, tasks) if work.rounds]
-    known = records.read(project, tasks)
+    everything = stages.stages(params, tasks)
+    works = [work for work in everything if work.rounds]
+    ran = json.loads((project / "data/runs/calibrate.json").read_text(encoding="utf-8"))
+    known = records.read(project, everything, tasks, jobs=ran["cost"]["workers"])
     assert {work.name for work in works} == chain("ppo", "trpo") | {TASK_STAGE} == set(known) - {"calibrate", "figures"}
     for work in works:
-        cost = known[work.name].cost
+        cost = known[work.name]
         assert work.shards == cost["shards"], work.name
         assert work.approximate or (work.pairs, work.episodes) == (cost["pairs"], cost["episodes"])
         assert work.stage == "landscape" or work.episodes == cost["episodes"]
         assert work.output_bytes == pytest.approx(cost["output_bytes"], rel=0.4), work.name
     figures = json.loads((project / "reports/figures/index.json").read_text(encoding="utf-8"))
-    assert stages.figures(params, tasks) == len(figures)
+    assert stages.figures(params) == pytest.approx(len(figures), rel=0.2)
