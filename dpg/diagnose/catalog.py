@@ -7,21 +7,21 @@ from dpg.diagnose.findings import Check
 from dpg.runtime.errors import UserError
 
 CHECKS: tuple[Check, ...] = (
-    acting.RETURNS,
-    acting.EXPLORATION,
-    acting.NORMALIZER,
-    acting.CLIPPED,
-    acting.DEVIATIONS,
-    values.REWARD_UNIT,
-    values.VALUE_ERROR,
-    values.VALUE_BIAS,
-    values.EXPLAINED,
-    values.TIME_LIMIT,
-    gradients.AGREEMENT,
-    gradients.LOG_STD,
-    gradients.BASELINES,
-    updates.FITTED_NOISE,
-    updates.UPDATES,
+    acting.returns_against_record,
+    acting.exploration_gap,
+    acting.normalizer_drift,
+    acting.clipped_actions,
+    acting.deviations,
+    values.reward_unit,
+    values.value_error,
+    values.value_bias,
+    values.explained_variance,
+    values.time_limits,
+    gradients.agreement,
+    gradients.log_std_share,
+    gradients.better_baselines,
+    updates.confirmed_gains,
+    updates.reward_gains,
 )
 
 

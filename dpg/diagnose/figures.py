@@ -1,6 +1,7 @@
-"""Figures of findings: evidence in, a matplotlib `Figure` out, in the report's style."""
+"""Figures of findings: evidence in, a matplotlib `Figure` out; call them in the report's style (`style.paper`)."""
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from scipy import stats
@@ -13,11 +14,15 @@ BLUE, RED, SAND = "#004488", "#BB5566", "#DDAA33"  # of the report's scheme
 FULL, HEIGHT = 5.4, 2.3  # inches
 
 
-@style.paper()
+def panel(width: float = FULL, height: float = HEIGHT) -> tuple[Figure, Axes]:
+    """A figure of one panel; sizes in inches."""
+    figure = style.new_figure(width, height)
+    return figure, figure.subplots()
+
+
 def returns(evidence: Evidence) -> Figure:
     """Every episode, measured and recorded."""
-    figure = style.new_figure(FULL, HEIGHT)
-    axes = figure.subplots()
+    figure, axes = panel()
     groups = [(f"fresh, {actions}", each.return_[0], BLUE) for actions, each in evidence.returns.items()]
     groups += [(f"{record.what.split(',')[0]}, {record.actions}", record.returns, SAND) for record in evidence.records]
     rng = np.random.default_rng(0)
@@ -31,54 +36,41 @@ def returns(evidence: Evidence) -> Figure:
     return figure
 
 
-@style.paper()
 def normalizer(evidence: Evidence) -> Figure:
     """Mean and spread of every dimension as the networks see it, over what they were trained with."""
     sums = evidence.episodes
     total = sums.pairs.sum()
     mean = sums.z.sum(axis=0) / total
     std = np.sqrt(np.maximum(sums.z_squared.sum(axis=0) / total - mean**2, 0))
-    figure = style.new_figure(FULL, HEIGHT)
-    axes = figure.subplots()
+    figure, axes = panel()
     x = np.arange(len(mean))
     axes.axhspan(-1, 1, color=style.FAINT, alpha=0.35, linewidth=0)
     axes.errorbar(x, mean, yerr=std, fmt="o", color=BLUE, elinewidth=1.2, markersize=3)
-    axes.set_xlabel("observation")
-    axes.set_ylabel("normalised: mean, one deviation")
-    axes.annotate(
-        "band: what the stored normaliser expects", (1.0, 1.0), xycoords="axes fraction", ha="right", va="bottom",
-        fontsize=6.5, color=style.GREY,
-    )  # fmt: skip
+    axes.set(xlabel="observation", ylabel="normalised: mean, one deviation")
+    axes.set_title("band: what the stored normaliser expects", loc="right", fontsize=6.5, color=style.GREY)
     style.quiet_grid(axes)
     return figure
 
 
-@style.paper()
 def values(evidence: Evidence) -> Figure:
     """The value net against the mean of rollouts, a dot a state."""
     found = evidence.states
     assert found is not None
     mean = found.mean
-    figure = style.new_figure(3.2, 3.0)
-    axes = figure.subplots()
+    figure, axes = panel(3.2, 3.0)
     ends = [min(mean.min(), found.value.min()), max(mean.max(), found.value.max())]
     margin = 0.05 * (ends[1] - ends[0]) or 1.0
     ends = [ends[0] - margin, ends[1] + margin]
     axes.plot(ends, ends, color=style.GREY, linewidth=0.8)
     axes.errorbar(mean, found.value, xerr=found.error, fmt="o", color=BLUE, elinewidth=0.8, markersize=3, alpha=0.8)
-    axes.set_xlim(*ends)
-    axes.set_ylim(*ends)
-    axes.set_xlabel("true value: mean of rollouts, one standard error")
-    axes.set_ylabel("value net")
+    axes.set(xlim=ends, ylim=ends, xlabel="true value: mean of rollouts, one standard error", ylabel="value net")
     return figure
 
 
-@style.paper()
 def agreement(evidence: Evidence) -> Figure:
     """How the cosine of two estimates, and of one with the true gradient, grows with their pairs."""
     scale, batch = scale_in_pairs(evidence), evidence.snapshot.recipe.batch_pairs
-    figure = style.new_figure(FULL, HEIGHT)
-    axes = figure.subplots()
+    figure, axes = panel()
     known = [value for value in scale if np.isfinite(value) and value > 0]
     middle = known[0] if known else batch
     pairs = np.geomspace(batch / 10, 100 * max(batch, middle), 200)
@@ -94,22 +86,17 @@ def agreement(evidence: Evidence) -> Figure:
     axes.annotate(
         f"batch: {batch:,}", (batch, 1.02), xycoords=("data", "axes fraction"), ha="center", va="bottom", fontsize=6.5
     )
-    axes.set_xscale("log")
-    axes.set_ylim(0, 1)
-    axes.set_yticks([0, 0.1, 0.5, 0.7, 0.9, 1])
-    axes.set_xlabel("pairs in an estimate")
-    axes.set_ylabel("cosine, from the noise scale")
+    axes.set(xscale="log", ylim=(0, 1), yticks=[0, 0.1, 0.5, 0.7, 0.9, 1])
+    axes.set(xlabel="pairs in an estimate", ylabel="cosine, from the noise scale")
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     style.quiet_grid(axes)
     return figure
 
 
-@style.paper()
 def layers(evidence: Evidence) -> Figure:
     """Every layer's share of the squared gradient, and of its noise."""
     rows = layer_shares(evidence)
-    figure = style.new_figure(FULL, 0.5 + 0.38 * len(rows))
-    axes = figure.subplots()
+    figure, axes = panel(height=0.5 + 0.38 * len(rows))
     y = np.arange(len(rows))
     for offset, index, color, label in ((-0.18, 1, BLUE, "squared gradient"), (0.18, 2, SAND, "noise")):
         axes.barh(y + offset, [row[index] for row in rows], 0.34, color=color, label=label)
@@ -121,7 +108,6 @@ def layers(evidence: Evidence) -> Figure:
     return figure
 
 
-@style.paper()
 def updates(evidence: Evidence) -> Figure:
     """What each update gains in the surrogate, own and held out, and in reward."""
     gains = evidence.updates
@@ -132,14 +118,12 @@ def updates(evidence: Evidence) -> Figure:
     left.errorbar(gains.heldout_gain, reward, yerr=error, fmt="o", color=BLUE, elinewidth=0.8, markersize=3)
     left.axhline(0, color=style.GREY, linewidth=0.8)
     left.axvline(0, color=style.GREY, linewidth=0.8)
-    left.set_xlabel("surrogate's gain, held-out batch")
-    left.set_ylabel("change of the return")
+    left.set(xlabel="surrogate's gain, held-out batch", ylabel="change of the return")
     left.ticklabel_format(axis="x", scilimits=(-5, 5))
     left.xaxis.set_major_locator(MaxNLocator(4))
     right.scatter(gains.own_gain, gains.heldout_gain, s=10, color=BLUE)
     ends = [min(0.0, gains.own_gain.min()), gains.own_gain.max()]
     right.plot(ends, ends, color=style.GREY, linewidth=0.8)
     right.axhline(0, color=style.GREY, linewidth=0.8)
-    right.set_xlabel("surrogate's gain, own batch")
-    right.set_ylabel("held-out batch")
+    right.set(xlabel="surrogate's gain, own batch", ylabel="held-out batch")
     return figure

@@ -1,6 +1,6 @@
 """What a check is, and what it finds: effects with intervals, held against an acceptable range.
 
-A check is one value of `Check`, declared with the function that measures it. Its status follows from the intervals of
+A check is one value of `Check`, declared at the function that measures it. Its status follows from the intervals of
 its effects alone: *found* if one lies wholly outside its range, *not found* if all lie wholly inside, else *undecided*.
 """
 
@@ -73,6 +73,11 @@ class Check:
     parts: tuple[str, ...] = ()
     wants: tuple[str, ...] = ()
     draw: Callable[[Evidence], Figure] | None = None
+
+
+def check(**declared: Any) -> Callable[[Callable[[Evidence], Sequence[Effect]]], Check]:
+    """Declare the check that a function measures, by the other fields of `Check`."""
+    return lambda measure: Check(measure=measure, **declared)
 
 
 @dataclass(frozen=True)

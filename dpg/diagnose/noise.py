@@ -11,9 +11,8 @@ from dpg.probes.gradient_sums import gradient_noise, noise_scale, pool
 
 def scale_in_pairs(evidence: Evidence) -> Interval:
     """The gradient noise scale in pairs; an end that is not known is no bound."""
-    mean, low, high = times(
-        noise_scale(evidence.gradient_parts, CONFIDENCE), float(evidence.snapshot.recipe.common.timesteps)
-    )
+    timesteps = float(evidence.snapshot.recipe.common.timesteps)
+    mean, low, high = times(noise_scale(evidence.gradient_parts, CONFIDENCE), timesteps)
     bounded = Interval(mean if math.isfinite(mean) else math.inf, low, high if math.isfinite(high) else math.inf)
     return bounded if math.isfinite(low) else Interval(mean, low, high)
 
@@ -25,12 +24,10 @@ def times(interval: Interval, factor: float) -> Interval:
 
 def layer_shares(evidence: Evidence) -> list[tuple[str, float, float]]:
     """Of every layer: its name, its share of the squared gradient, and its share of the noise."""
-    names, found = [], []
-    for name, coordinates in layer_slices(evidence).items():
-        names.append(name)
-        found.append(gradient_noise(*pool(parts_of(evidence.sums(), coordinates))))
+    sums, layers = evidence.sums(), layer_slices(evidence)
+    found = [gradient_noise(*pool(parts_of(sums, coordinates))) for coordinates in layers.values()]
     squared, trace = (np.array([getattr(each, field) for each in found]) for field in ("gradient_squared", "trace"))
-    return list(zip(names, (squared / squared.sum()).tolist(), (trace / trace.sum()).tolist(), strict=True))
+    return list(zip(layers, (squared / squared.sum()).tolist(), (trace / trace.sum()).tolist(), strict=True))
 
 
 def layer_slices(evidence: Evidence) -> dict[str, slice]:

@@ -6,7 +6,6 @@ from tempfile import TemporaryDirectory
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
-from matplotlib.figure import Figure
 
 from dpg.diagnose.findings import Finding, Status
 from dpg.diagnose.plan import TIERS
@@ -42,16 +41,11 @@ def render(diagnosis: Diagnosis) -> str:
 
 
 def figure(finding: Finding, diagnosis: Diagnosis) -> Markup:
-    """The figure of a finding as inline SVG; nothing where there is none."""
+    """The figure of a finding as SVG, with ids that are unique in the page; nothing where there is none."""
     if finding.check.draw is None or finding.status is Status.NOT_MEASURED:
         return Markup("")
-    return inline(finding.check.draw(diagnosis.evidence), finding.check.name.replace(" ", "-"))
-
-
-def inline(drawn: Figure, name: str) -> Markup:
-    """SVG to stand in a page, its ids made unique to it; the same figure gives the same bytes."""
-    with TemporaryDirectory() as folder:
-        [path] = style.save(drawn, Path(folder), name, ["svg"], dpi=100)
+    name = finding.check.name.replace(" ", "-")
+    with style.paper(), TemporaryDirectory() as folder:
+        [path] = style.save(finding.check.draw(diagnosis.evidence), Path(folder), name, ["svg"], dpi=100)
         text = path.read_text(encoding="utf-8")
-    text = text[text.index("<svg") :]
-    return Markup(re.sub(r'(id="|url\(#|href="#)', rf"\g<1>{name}-", text))
+    return Markup(re.sub(r'(id="|url\(#|href="#)', rf"\g<1>{name}-", text[text.index("<svg") :]))

@@ -14,6 +14,7 @@ from jaxtyping import Float
 
 from dpg.agent.snapshot import Snapshot
 from dpg.runtime import project
+from dpg.runtime.outputs import read_table
 
 LAST_EPISODES = 100  # of training: the window of Stable-Baselines3's `ep_rew_mean`
 LAST_ITERATIONS = 5  # of ours
@@ -65,17 +66,13 @@ def _monitors(folder: Path) -> Iterator[Record]:
 
 def _history(path: Path, snapshot: Snapshot) -> Iterator[Record]:
     """The iterations before a snapshot of a project of ours."""
-    root = project.around(path)
-    recipe = snapshot.recipe
-    file = (
-        Path()
-        if root is None
-        else root / "data" / "tables" / "train" / recipe.env_id / recipe.algorithm / "history.csv"
-    )
-    if root is None or not file.is_file() or root / "data" / "train" not in path.resolve().parents:
+    root, recipe = project.around(path), snapshot.recipe
+    if root is None or root / "data" / "train" not in path.resolve().parents:
         return
-    with file.open(encoding="utf-8", newline="") as lines:
-        rows = [row for row in csv.DictReader(lines) if int(row["agent"]) == snapshot.agent]
-    before = [row for row in rows if int(row["iteration"]) < snapshot.iteration and row["mean_return"]]
-    means = np.array([float(row["mean_return"]) for row in before[-LAST_ITERATIONS:]])
+    file = root / "data" / "tables" / "train" / recipe.env_id / recipe.algorithm / "history.csv"
+    if not file.is_file():
+        return
+    rows = read_table(file)
+    before = rows[(rows["agent"] == snapshot.agent) & (rows["iteration"] < snapshot.iteration)]
+    means = before["mean_return"].dropna().to_numpy(np.float64)[-LAST_ITERATIONS:]
     yield Record(f"history.csv, the last {len(means)} iterations before it", "sampled", means)

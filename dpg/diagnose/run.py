@@ -14,7 +14,7 @@ import numpy as np
 from dpg.agent.snapshot import Snapshot
 from dpg.diagnose import budget
 from dpg.diagnose.catalog import CHECKS
-from dpg.diagnose.checks.gradients import BASELINES
+from dpg.diagnose.checks import gradients
 from dpg.diagnose.evidence import Evidence, UnmeasuredError
 from dpg.diagnose.findings import Check, Finding, Status
 from dpg.diagnose.measurements import (
@@ -228,7 +228,7 @@ def notes(check: Check, evidence: Evidence) -> Iterator[str]:
             f"At gamma = {gamma:.12g} every rollout takes up to {plan.rollout_pairs:,} pairs: the budget caps them at "
             f"{count} states x {rollouts} rollouts, in the place of {plan.tier.states} x {plan.tier.rollouts}."
         )
-    if check is BASELINES and evidence.fit is None:
+    if check is gradients.better_baselines and evidence.fit is None:
         yield f"V* was not fitted: {evidence.missing.get('fit', '')}."
 
 

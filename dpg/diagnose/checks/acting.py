@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 
 from dpg.diagnose import figures
 from dpg.diagnose.evidence import CONFIDENCE, RESAMPLES, Evidence, UnmeasuredError
-from dpg.diagnose.findings import Check, Effect, exactly, gravest
+from dpg.diagnose.findings import Effect, check, exactly, gravest
 from dpg.diagnose.measurements import EpisodeSums
 from dpg.diagnose.records import Record
 from dpg.envs.make import action_space_of
@@ -22,6 +22,20 @@ NO_RECORD = "the agent's folder has no record of returns (evaluations.npz, *.mon
 KNOWN, LOST, NEVER_THERE = ((-3.0, 3.0), (0.0, 3.0)), ((-1.0, 1.0), (1 / 3, 3.0)), ((-10.0, 10.0), (0.0, 10.0))
 
 
+@check(
+    name="returns",
+    question="Does the agent still earn what its training recorded?",
+    needs=("returns",),
+    rule="found if fresh episodes earn at least 25 % less than the record, with actions of the same kind",
+    why="Training and evaluation of one agent differ by less; a loss of a quarter means that it is not the same agent "
+    "in the same task.",
+    remedies=(
+        "Check that the observation normaliser of the end of training is loaded with the agent.",
+        "Check the task's version and its wrappers: the dynamics may not be those of training.",
+        "Check that the file is the last or the best checkpoint, as the record is.",
+    ),
+    draw=figures.returns,
+)
 def returns_against_record(evidence: Evidence) -> Sequence[Effect]:
     """Each record, and fresh episodes with actions of the same kind."""
     if not evidence.records:
@@ -42,23 +56,17 @@ def _against(evidence: Evidence, record: Record) -> Effect:
     return Effect(quantity, Interval(*(100 * end for end in interval)), sizes, (-25.0, math.inf), "% of the record")
 
 
-RETURNS = Check(
-    name="returns",
-    question="Does the agent still earn what its training recorded?",
+@check(
+    name="exploration",
+    question="What does exploration cost?",
     needs=("returns",),
-    measure=returns_against_record,
-    rule="found if fresh episodes earn at least 25 % less than the record, with actions of the same kind",
-    why="Training and evaluation of one agent differ by less; a loss of a quarter means that it is not the same agent "
-    "in the same task.",
+    rule="found if sampled actions earn less than half of what deterministic ones do",
+    why="All that training sees comes from sampled actions: an agent that its own noise topples learns about toppling.",
     remedies=(
-        "Check that the observation normaliser of the end of training is loaded with the agent.",
-        "Check the task's version and its wrappers: the dynamics may not be those of training.",
-        "Check that the file is the last or the best checkpoint, as the record is.",
+        "Lower the initial log standard deviation, or the entropy bonus.",
+        "Bound the log standard deviations, or let them fall over training.",
     ),
-    draw=figures.returns,
 )
-
-
 def exploration_gap(evidence: Evidence) -> Sequence[Effect]:
     """Sampled less deterministic returns, episode by episode from the same seeds."""
     sampled, deterministic = (evidence.returns[actions].return_[0] for actions in ("sampled", "deterministic"))
@@ -72,20 +80,6 @@ def exploration_gap(evidence: Evidence) -> Sequence[Effect]:
     return [Effect(quantity, gap, {"episodes": len(sampled)}, (-50.0, math.inf), unit), *plain]
 
 
-EXPLORATION = Check(
-    name="exploration",
-    question="What does exploration cost?",
-    needs=("returns",),
-    measure=exploration_gap,
-    rule="found if sampled actions earn less than half of what deterministic ones do",
-    why="All that training sees comes from sampled actions: an agent that its own noise topples learns about toppling.",
-    remedies=(
-        "Lower the initial log standard deviation, or the entropy bonus.",
-        "Bound the log standard deviations, or let them fall over training.",
-    ),
-)
-
-
 def mean_of(sums: EpisodeSums, index: int, rows: Int[np.ndarray, "B n"]) -> Float[np.ndarray, " B"]:
     """The mean of one normalised observation over the pairs of some episodes."""
     return sums.z[rows, index].sum(axis=1) / sums.pairs[rows].sum(axis=1)
@@ -97,6 +91,22 @@ def spread_of(sums: EpisodeSums, index: int, rows: Int[np.ndarray, "B n"]) -> Fl
     return np.sqrt(np.maximum(squared - mean_of(sums, index, rows) ** 2, 0))
 
 
+@check(
+    name="normaliser",
+    question="Do the networks see observations in the units that they were trained with?",
+    needs=("streams",),
+    rule="found if the visited observations of a dimension lie 3 stored standard deviations from the stored mean, or "
+    "spread 3 times as wide as stored; with a normaliser that does nothing (mean 0, variance 1), if their mean is not "
+    "within 1 of 0 or their spread not within a factor 3 of 1; beyond 10 for an agent that came without any",
+    why="A running normaliser has seen what the agent visits: means stay within its spread. One that does nothing, on "
+    "observations that are not standardised, was lost between training and here, or never there.",
+    remedies=(
+        "Load the normaliser that was saved with the agent (vecnormalize.pkl, obs_rms).",
+        "If training had none: train with one, or scale the observations by hand.",
+        "If it is the agent's own: the agent has left the states that its statistics come from; let them forget.",
+    ),
+    draw=figures.normalizer,
+)
 def normalizer_drift(evidence: Evidence) -> Sequence[Effect]:
     """Means and standard deviations of normalised observations, a dimension at a time; the worst of each stand."""
     sums, moments = evidence.episodes, evidence.snapshot.state.obs_moments
@@ -123,25 +133,20 @@ def normalizer_drift(evidence: Evidence) -> Sequence[Effect]:
     return [gravest(drifts), gravest(spreads), Effect("share of observations that are clipped", clipped, sizes)]
 
 
-NORMALIZER = Check(
-    name="normaliser",
-    question="Do the networks see observations in the units that they were trained with?",
+@check(
+    name="clipped actions",
+    question="Does the task execute the actions that the policy draws?",
     needs=("streams",),
-    measure=normalizer_drift,
-    rule="found if the visited observations of a dimension lie 3 stored standard deviations from the stored mean, or "
-    "spread 3 times as wide as stored; with a normaliser that does nothing (mean 0, variance 1), if their mean is not "
-    "within 1 of 0 or their spread not within a factor 3 of 1; beyond 10 for an agent that came without any",
-    why="A running normaliser has seen what the agent visits: means stay within its spread. One that does nothing, on "
-    "observations that are not standardised, was lost between training and here, or never there.",
+    parts=("action bounds",),
+    rule="found if more than half of the components of sampled actions lie beyond the bounds",
+    why="The policy gradient counts the action that was drawn, the reward that of the bound: beyond it all actions are "
+    "one, and their scores are noise. A standard deviation of half of the range clips a third by itself.",
     remedies=(
-        "Load the normaliser that was saved with the agent (vecnormalize.pkl, obs_rms).",
-        "If training had none: train with one, or scale the observations by hand.",
-        "If it is the agent's own: the agent has left the states that its statistics come from; let them forget.",
+        "Lower the standard deviations (initial log_std, entropy bonus).",
+        "Rescale the actions, or use a squashed (tanh) or Beta policy.",
+        "Penalise actions beyond the bounds.",
     ),
-    draw=figures.normalizer,
 )
-
-
 def clipped_actions(evidence: Evidence) -> Sequence[Effect]:
     """The share of action components outside of the action space."""
     sums = evidence.episodes
@@ -155,23 +160,19 @@ def clipped_actions(evidence: Evidence) -> Sequence[Effect]:
     return [Effect("share of action components beyond their bounds", interval, sizes, (0.0, 0.5))]
 
 
-CLIPPED = Check(
-    name="clipped actions",
-    question="Does the task execute the actions that the policy draws?",
-    needs=("streams",),
+@check(
+    name="exploration noise",
+    question="Is the noise of the actions of the size of their range?",
+    needs=(),
     parts=("action bounds",),
-    measure=clipped_actions,
-    rule="found if more than half of the components of sampled actions lie beyond the bounds",
-    why="The policy gradient counts the action that was drawn, the reward that of the bound: beyond it all actions are "
-    "one, and their scores are noise. A standard deviation of half of the range clips a third by itself.",
+    rule="found if a standard deviation is more than 1.5 times, or below a hundredth of, half of the action's range",
+    why="At 1.5 half ranges half of the samples lie beyond the bounds whatever the mean. Below a hundredth nothing is "
+    "tried any more, while the scores grow with one over the standard deviation.",
     remedies=(
-        "Lower the standard deviations (initial log_std, entropy bonus).",
-        "Rescale the actions, or use a squashed (tanh) or Beta policy.",
-        "Penalise actions beyond the bounds.",
+        "Too wide: lower the initial log_std or the entropy bonus; check that actions are scaled to [-1, 1].",
+        "Too narrow: raise the entropy bonus, or bound log_std from below; the agent may have converged too early.",
     ),
 )
-
-
 def deviations(evidence: Evidence) -> Sequence[Effect]:
     """Standard deviations in units of half of the action's range: the policy's own numbers."""
     std, half = action_std(evidence), half_range(evidence)
@@ -194,19 +195,3 @@ def half_range(evidence: Evidence) -> np.ndarray:
     space = action_space_of(recipe.env_id, recipe.modules)
     assert isinstance(space, Box)
     return (space.high.astype(np.float64) - space.low) / 2
-
-
-DEVIATIONS = Check(
-    name="exploration noise",
-    question="Is the noise of the actions of the size of their range?",
-    needs=(),
-    parts=("action bounds",),
-    measure=deviations,
-    rule="found if a standard deviation is more than 1.5 times, or below a hundredth of, half of the action's range",
-    why="At 1.5 half ranges half of the samples lie beyond the bounds whatever the mean. Below a hundredth nothing is "
-    "tried any more, while the scores grow with one over the standard deviation.",
-    remedies=(
-        "Too wide: lower the initial log_std or the entropy bonus; check that actions are scaled to [-1, 1].",
-        "Too narrow: raise the entropy bonus, or bound log_std from below; the agent may have converged too early.",
-    ),
-)

@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from dpg.diagnose import figures
 from dpg.diagnose.evidence import CONFIDENCE, RESAMPLES, Evidence, UnmeasuredError, parts_of
-from dpg.diagnose.findings import Check, Effect, exactly
+from dpg.diagnose.findings import Effect, check, exactly
 from dpg.diagnose.measurements import baselines_of
 from dpg.diagnose.noise import layer_shares, layer_slices, scale_in_pairs, times
 from dpg.numerics.statistics import Sample, pairwise_interval, sample_interval
@@ -18,6 +18,22 @@ from dpg.probes.gradient_sums import GradientMoments, gradient_noise, pool, pseu
 LEVELS = (0.7, 0.9)
 
 
+@check(
+    name="gradient agreement",
+    question="Do two batches of training's size agree on where to go?",
+    needs=("streams",),
+    parts=("gradient",),
+    rule="found if the gradients of two batches have a mean cosine below 0.1",
+    why="The cosine is the share of an estimate's squared length that is signal. Below a tenth, nine tenths of every "
+    "step are noise: small steps average it out over many batches, large ones follow it.",
+    remedies=(
+        "Collect more pairs for each update: the pairs needed stand here, with their bound.",
+        "Or take smaller steps: a lower learning rate, fewer epochs, a tighter clip or trust region.",
+        "Reduce the noise: a better value net, a lower lambda, a lower gamma.",
+        "If the return no longer rises, this is what convergence looks like: the gradient has gone, the noise has not.",
+    ),
+    draw=figures.agreement,
+)
 def agreement(evidence: Evidence) -> Sequence[Effect]:
     """Cosines between the gradients of single batches; the noise scale, and what follows from it."""
     gradients = evidence.gradients()
@@ -54,25 +70,20 @@ def pairs_for(cosine: float) -> float:
     return cosine**2 / (1 - cosine**2)
 
 
-AGREEMENT = Check(
-    name="gradient agreement",
-    question="Do two batches of training's size agree on where to go?",
+@check(
+    name="log-std gradient",
+    question="Does the gradient move what the agent does, or how much noise it adds?",
     needs=("streams",),
     parts=("gradient",),
-    measure=agreement,
-    rule="found if the gradients of two batches have a mean cosine below 0.1",
-    why="The cosine is the share of an estimate's squared length that is signal. Below a tenth, nine tenths of every "
-    "step are noise: small steps average it out over many batches, large ones follow it.",
+    rule="found if the log standard deviations have more than half of the squared gradient",
+    why="They are a handful of thousands of parameters. Where they lead, an update mostly narrows or widens the noise, "
+    "and steps of a fixed length (a trust region, a norm clip) are spent on that.",
     remedies=(
-        "Collect more pairs for each update: the pairs needed stand here, with their bound.",
-        "Or take smaller steps: a lower learning rate, fewer epochs, a tighter clip or trust region.",
-        "Reduce the noise: a better value net, a lower lambda, a lower gamma.",
-        "If the return no longer rises, this is what convergence looks like: the gradient has gone, the noise has not.",
+        "The noise is too wide or too narrow for the task: change the initial log_std or the entropy bonus.",
+        "Give the log standard deviations a learning rate of their own.",
     ),
-    draw=figures.agreement,
+    draw=figures.layers,
 )
-
-
 def log_std_share(evidence: Evidence) -> Sequence[Effect]:
     """Unbiased squared norms, of the part and of the whole; and every layer's shares."""
     whole, part = evidence.gradient_parts, parts_of(evidence.sums(), layer_slices(evidence)["log std"])
@@ -99,23 +110,20 @@ def log_std_share(evidence: Evidence) -> Sequence[Effect]:
     return [Effect(quantity, interval, sizes, (-math.inf, 0.5)), *rows]
 
 
-LOG_STD = Check(
-    name="log-std gradient",
-    question="Does the gradient move what the agent does, or how much noise it adds?",
+@check(
+    name="baselines",
+    question="Would a better baseline make the gradient less noisy?",
     needs=("streams",),
-    parts=("gradient",),
-    measure=log_std_share,
-    rule="found if the log standard deviations have more than half of the squared gradient",
-    why="They are a handful of thousands of parameters. Where they lead, an update mostly narrows or widens the noise, "
-    "and steps of a fixed length (a trust region, a norm clip) are spent on that.",
+    wants=("fit",),
+    parts=("value net", "gradient"),
+    rule="found if V* raises the cosine of two batches by more than 0.1, or no baseline at all raises it",
+    why="V* is what a value net of this kind can reach with many times the data. What it gains is what a better fit "
+    "would gain; a net that does worse than nothing adds noise.",
     remedies=(
-        "The noise is too wide or too narrow for the task: change the initial log_std or the entropy bonus.",
-        "Give the log standard deviations a learning rate of their own.",
+        "V* gains: train the value net more (epochs, rate, size), or fit it to more pairs.",
+        "No baseline gains: the value net is wrong; see value error, bias and reward unit.",
     ),
-    draw=figures.layers,
 )
-
-
 def better_baselines(evidence: Evidence) -> Sequence[Effect]:
     """Differences of the mean cosine of two batches, on the same streams."""
     own, *others = baselines_of(evidence.snapshot, evidence.fit and evidence.fit.value)
@@ -139,20 +147,3 @@ def better_baselines(evidence: Evidence) -> Sequence[Effect]:
             Effect(f"explained variance of held-out returns by {name}", exactly(value), sizes) for name, value in both
         ]
     return effects
-
-
-BASELINES = Check(
-    name="baselines",
-    question="Would a better baseline make the gradient less noisy?",
-    needs=("streams",),
-    wants=("fit",),
-    parts=("value net", "gradient"),
-    measure=better_baselines,
-    rule="found if V* raises the cosine of two batches by more than 0.1, or no baseline at all raises it",
-    why="V* is what a value net of this kind can reach with many times the data. What it gains is what a better fit "
-    "would gain; a net that does worse than nothing adds noise.",
-    remedies=(
-        "V* gains: train the value net more (epochs, rate, size), or fit it to more pairs.",
-        "No baseline gains: the value net is wrong; see value error, bias and reward unit.",
-    ),
-)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from dpg.diagnose import figures
 from dpg.diagnose.evidence import CONFIDENCE, RESAMPLES, Evidence, UnmeasuredError
-from dpg.diagnose.findings import Check, Effect, Range
+from dpg.diagnose.findings import Effect, Range, check
 from dpg.probes.gain_tables import interval
 from dpg.probes.update_gain import Gains
 from dpg.runtime.schema import Statistics
@@ -32,20 +32,11 @@ def _gain(evidence: Evidence, quantity: str, label: str, acceptable: Range | Non
     return Effect(label, interval([gains], quantity, STATISTICS, evidence.plan.seed), sizes, acceptable, unit)
 
 
-def reward_gains(evidence: Evidence) -> Sequence[Effect]:
-    """Of whole updates from batches of training's size."""
-    return [
-        _gain(evidence, "relative reward", "change of the return by a whole update", (0.0, math.inf), "%"),
-        _gain(evidence, "lowering share", "share of updates that lower it"),
-    ]
-
-
-UPDATES = Check(
+@check(
     name="updates",
     question="Do whole updates raise the reward?",
     needs=("updates",),
     parts=("policy update",),
-    measure=reward_gains,
     rule="found if whole updates, from batches of training's size, lower the return on average",
     why="Training does this next. Episodes before and after an update are run from the same seeds.",
     remedies=(
@@ -55,26 +46,19 @@ UPDATES = Check(
     ),
     draw=figures.updates,
 )
-
-
-def confirmed_gains(evidence: Evidence) -> Sequence[Effect]:
-    """The gain on a held-out batch over that on the update's own."""
-    if not measured_gains(evidence).own_gain.mean() > 0:
-        raise UnmeasuredError("updates do not raise the surrogate of their own batch: there is no gain to confirm")
-    label = "share of the surrogate's gain on an update's own batch that a held-out batch confirms"
+def reward_gains(evidence: Evidence) -> Sequence[Effect]:
+    """Of whole updates from batches of training's size."""
     return [
-        _gain(evidence, "confirmed share", label, (0.1, math.inf)),
-        _gain(evidence, "own surrogate", "gain of the surrogate on the update's own batch"),
-        _gain(evidence, "held-out surrogate", "gain of the surrogate on a held-out batch"),
+        _gain(evidence, "relative reward", "change of the return by a whole update", (0.0, math.inf), "%"),
+        _gain(evidence, "lowering share", "share of updates that lower it"),
     ]
 
 
-FITTED_NOISE = Check(
+@check(
     name="fitted noise",
     question="Does what an update gains hold on fresh pairs?",
     needs=("updates",),
     parts=("policy update",),
-    measure=confirmed_gains,
     rule="found if less than a tenth of the surrogate's gain is there on a held-out batch of as many pairs",
     why="An update climbs the surrogate of its own batch. What a fresh batch from the same policy does not show is "
     "fitted noise: it moves the policy, and costs trust region, for nothing.",
@@ -85,3 +69,13 @@ FITTED_NOISE = Check(
     ),
     draw=figures.updates,
 )
+def confirmed_gains(evidence: Evidence) -> Sequence[Effect]:
+    """The gain on a held-out batch over that on the update's own."""
+    if not measured_gains(evidence).own_gain.mean() > 0:
+        raise UnmeasuredError("updates do not raise the surrogate of their own batch: there is no gain to confirm")
+    label = "share of the surrogate's gain on an update's own batch that a held-out batch confirms"
+    return [
+        _gain(evidence, "confirmed share", label, (0.1, math.inf)),
+        _gain(evidence, "own surrogate", "gain of the surrogate on the update's own batch"),
+        _gain(evidence, "held-out surrogate", "gain of the surrogate on a held-out batch"),
+    ]

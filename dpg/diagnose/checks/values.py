@@ -9,7 +9,7 @@ from scipy import stats
 
 from dpg.diagnose import figures
 from dpg.diagnose.evidence import Evidence, UnmeasuredError
-from dpg.diagnose.findings import Check, Effect, Range
+from dpg.diagnose.findings import Effect, Range, check
 from dpg.diagnose.measurements import OTHER_LIMIT
 from dpg.numerics.ratios import ratio
 from dpg.numerics.statistics import root
@@ -32,6 +32,19 @@ def _effect(
     return Effect(quantity, root(interval) if rooted else interval, sizes, acceptable)
 
 
+@check(
+    name="reward unit",
+    question="Is the value net in the reward units that the recipe says?",
+    needs=("states",),
+    parts=("value net", "reward normaliser"),
+    rule="found if the slope of the net's values on the true ones is nearer to the ratio of the units than to 1, on a "
+    "logarithmic scale",
+    why="Advantages are made of rewards and values: in two units they are rewards alone, or the value net alone.",
+    remedies=(
+        "Scale rewards by the statistics that the value net was trained with, or not at all, as in training.",
+        "When going on with training: load the reward normaliser with the agent, and keep it on.",
+    ),
+)
 def reward_unit(evidence: Evidence) -> Sequence[Effect]:
     """Where the net's slope lies between the two units, on a logarithmic scale."""
     state, config = evidence.snapshot.state, evidence.snapshot.recipe.config
@@ -49,34 +62,11 @@ def reward_unit(evidence: Evidence) -> Sequence[Effect]:
     return [_effect(evidence, quantity, position, (-math.inf, 0.5))]
 
 
-REWARD_UNIT = Check(
-    name="reward unit",
-    question="Is the value net in the reward units that the recipe says?",
-    needs=("states",),
-    parts=("value net", "reward normaliser"),
-    measure=reward_unit,
-    rule="found if the slope of the net's values on the true ones is nearer to the ratio of the units than to 1, on a "
-    "logarithmic scale",
-    why="Advantages are made of rewards and values: in two units they are rewards alone, or the value net alone.",
-    remedies=(
-        "Scale rewards by the statistics that the value net was trained with, or not at all, as in training.",
-        "When going on with training: load the reward normaliser with the agent, and keep it on.",
-    ),
-)
-
-
-def value_error(evidence: Evidence) -> Sequence[Effect]:
-    """Root mean square error over that of the true values."""
-    quantity = "root mean square error, relative to that of the true values"
-    return [_effect(evidence, quantity, state_errors.squared_relative_error, (0.0, LARGEST_ERROR), rooted=True)]
-
-
-VALUE_ERROR = Check(
+@check(
     name="value error",
     question="Does the value net know what states are worth?",
     needs=("states",),
     parts=("value net",),
-    measure=value_error,
     rule="found if the error is more than half of the values themselves",
     why="Half is what the paper reports as far from the truth (arXiv:1811.02553, section 2.2); a fit that works is at "
     "a tenth to a fifth.",
@@ -87,8 +77,25 @@ VALUE_ERROR = Check(
     ),
     draw=figures.values,
 )
+def value_error(evidence: Evidence) -> Sequence[Effect]:
+    """Root mean square error over that of the true values."""
+    quantity = "root mean square error, relative to that of the true values"
+    return [_effect(evidence, quantity, state_errors.squared_relative_error, (0.0, LARGEST_ERROR), rooted=True)]
 
 
+@check(
+    name="value bias",
+    question="Is the value net too high or too low throughout?",
+    needs=("states",),
+    parts=("value net",),
+    rule="found if the mean error is more than a quarter of the size of the values",
+    why="Within an episode a constant error falls out of the normalised advantage; where an episode terminates it does "
+    "not: ends look too bad, or too good, by all of it.",
+    remedies=(
+        "Too low while returns rise: the value net lags; train it more for each batch.",
+        "Too high or low for good: check what follows a termination or a time limit, and the units of rewards.",
+    ),
+)
 def value_bias(evidence: Evidence) -> Sequence[Effect]:
     """Mean error over the root mean square of the true values."""
 
@@ -99,22 +106,22 @@ def value_bias(evidence: Evidence) -> Sequence[Effect]:
     return [_effect(evidence, "mean error, relative to the size of the true values", bias, (-0.25, 0.25))]
 
 
-VALUE_BIAS = Check(
-    name="value bias",
-    question="Is the value net too high or too low throughout?",
+@check(
+    name="explained variance",
+    question="Does the value net tell good states from bad?",
     needs=("states",),
+    wants=("streams",),
     parts=("value net",),
-    measure=value_bias,
-    rule="found if the mean error is more than a quarter of the size of the values",
-    why="Within an episode a constant error falls out of the normalised advantage; where an episode terminates it does "
-    "not: ends look too bad, or too good, by all of it.",
+    rule="found if it explains less than a quarter of the variance of the true values over visited states",
+    why="Differences between states are all that a baseline takes out of the gradient's noise. The variance that logs "
+    "print is that of targets made with the net itself, and flatters it.",
     remedies=(
-        "Too low while returns rise: the value net lags; train it more for each batch.",
-        "Too high or low for good: check what follows a termination or a time limit, and the units of rewards.",
+        "Train the value net more, or give it a network of its own.",
+        "Check that the observation tells states apart: a net cannot see what is not in it, such as the time left.",
+        "Near the end of training states may be worth the same: then little is left to explain, and little is lost.",
     ),
+    draw=figures.values,
 )
-
-
 def explained_variance(evidence: Evidence) -> Sequence[Effect]:
     """Of the true values over states; and of V + A(lambda) over the pairs of streams, as training logs have it."""
     quantity = "share of the variance of the true values over states"
@@ -136,25 +143,19 @@ def explained_variance(evidence: Evidence) -> Sequence[Effect]:
     return found
 
 
-EXPLAINED = Check(
-    name="explained variance",
-    question="Does the value net tell good states from bad?",
+@check(
+    name="time limit",
+    question="Was the value net trained with the definition of a time limit that the recipe says?",
     needs=("states",),
-    wants=("streams",),
     parts=("value net",),
-    measure=explained_variance,
-    rule="found if it explains less than a quarter of the variance of the true values over visited states",
-    why="Differences between states are all that a baseline takes out of the gradient's noise. The variance that logs "
-    "print is that of targets made with the net itself, and flatters it.",
+    rule="found if the net fits the other definition better, at states from which a rollout can meet the limit",
+    why="A limit that the agent does not see makes the same state worth two things. Where training cuts the return "
+    "there, values near the limit are too low, and so are the advantages of actions that keep the agent alive.",
     remedies=(
-        "Train the value net more, or give it a network of its own.",
-        "Check that the observation tells states apart: a net cannot see what is not in it, such as the time left.",
-        "Near the end of training states may be worth the same: then little is left to explain, and little is lost.",
+        "Bootstrap where an episode was truncated (Gymnasium's `truncated`, SB3's TimeLimit.truncated).",
+        "If the limit is part of the task: put the time left into the observation, and set time_limit to terminal.",
     ),
-    draw=figures.values,
 )
-
-
 def time_limits(evidence: Evidence) -> Sequence[Effect]:
     """Squared relative errors under both definitions, at states from which a rollout can meet the limit."""
     found = evidence.states
@@ -193,18 +194,3 @@ def time_limits(evidence: Evidence) -> Sequence[Effect]:
 
 
 DEFINITIONS = {"bootstrap": "are not part of the task (bootstrap)", "terminal": "end it for good (terminal)"}
-
-TIME_LIMIT = Check(
-    name="time limit",
-    question="Was the value net trained with the definition of a time limit that the recipe says?",
-    needs=("states",),
-    parts=("value net",),
-    measure=time_limits,
-    rule="found if the net fits the other definition better, at states from which a rollout can meet the limit",
-    why="A limit that the agent does not see makes the same state worth two things. Where training cuts the return "
-    "there, values near the limit are too low, and so are the advantages of actions that keep the agent alive.",
-    remedies=(
-        "Bootstrap where an episode was truncated (Gymnasium's `truncated`, SB3's TimeLimit.truncated).",
-        "If the limit is part of the task: put the time left into the observation, and set time_limit to terminal.",
-    ),
-)
