@@ -9,10 +9,10 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test test-fast check format bench bench-quick lock ui clean
+.PHONY: help setup repro test test-fast check format bench bench-quick record check-record lock ui clean
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY)  ## Make .venv with the exact versions of requirements.lock
 
@@ -53,6 +53,12 @@ bench: setup  ## Measure speed against peers: twenty minutes, on an idle machine
 
 bench-quick: setup  ## The same with two rounds each: three minutes
 	$(BIN)/python -m benchmarks --quick
+
+record: setup  ## Publish the experiment in FROM=folder as docs/record; without FROM, renew docs/record
+	$(BIN)/python -m dpg.record write $(if $(FROM),"$(FROM)")
+
+check-record: setup  ## Check that docs/record, README and docs agree with the record's tables
+	$(BIN)/python -m dpg.record check
 
 lock: setup  ## Write the versions of .venv to requirements.lock
 	@{ sed -n '/^#/p' requirements.lock; $(BIN)/python -m pip freeze --exclude-editable --exclude uv | sed 's/+cpu$$//'; } > requirements.new

@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from base64 import b64decode
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from itertools import zip_longest
 from pathlib import Path
@@ -28,15 +28,20 @@ _IMAGE = re.compile(r'src="data:image/png;base64,([^"]*)" alt="([^"]*)"')
 
 def disagreements(record: Path) -> Iterator[str]:
     """Where a record disagrees with its sources, and these with each other: a line each, naming file and value."""
+    found: list[str] = []
     try:
-        for line in sources.problems(record):
-            yield f"{record}/{line}"
+        found = [f"{record}/{line}" for line in sources.problems(record)]
+        yield from found
         with TemporaryDirectory() as folder:
             again = Path(folder)
             derive(record, again)
             yield from compare(record, again)
     except UserError as error:
         yield from str(error).splitlines()
+    except Exception as error:
+        if not found:  # else it is the tables that are wrong
+            raise
+        yield f"{record}: nothing can be derived from these tables ({type(error).__name__}: {error})"
 
 
 def compare(record: Path, again: Path) -> Iterator[str]:
@@ -47,8 +52,11 @@ def compare(record: Path, again: Path) -> Iterator[str]:
     for name in sorted(here - there):
         yield f"{record / name}: does not follow from the tables; `python -m dpg.record write` removes it"
     for name in sorted(here & there):
-        for line in KINDS[Path(name).suffix](record / name, again / name):
-            yield f"{record / name}: {line}"
+        try:
+            for line in KINDS[Path(name).suffix](record / name, again / name):
+                yield f"{record / name}: {line}"
+        except ValueError as error:
+            yield f"{record / name}: cannot be read ({error})"
 
 
 def files(folder: Path) -> set[str]:
@@ -58,12 +66,8 @@ def files(folder: Path) -> set[str]:
 
 
 def _json(path: Path, again: Path) -> Iterator[str]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        yield f"is not JSON ({error})"
-        return
-    yield from _values(found, json.loads(again.read_text(encoding="utf-8")), "")
+    found, expected = (json.loads(file.read_text(encoding="utf-8")) for file in (path, again))
+    yield from _values(found, expected, "")
 
 
 def _values(found: Any, expected: Any, where: str) -> Iterator[str]:
@@ -126,16 +130,12 @@ def _around(text: str, other: str, width: int = 60) -> str:
 
 
 def _page(path: Path, again: Path) -> Iterator[str]:
-    """Differences of a page, and of the images in it."""
+    """Differences of a page, and images in it that are not those in the folder next to it."""
     yield from _text(path, again)
-    ours, theirs = (dict(_images(file)) for file in (path, again))
-    for name in ours.keys() & theirs.keys():
-        yield from _pixels(b64decode(ours[name]), b64decode(theirs[name]), f"image {name!r} ")
-
-
-def _images(page: Path) -> Iterator[tuple[str, str]]:
-    for found in _IMAGE.finditer(page.read_text(encoding="utf-8")):
-        yield found[2], found[1]
+    known = {b64encode(file.read_bytes()).decode() for file in (path.parent / "figures").glob("*.png")}
+    for data, name in _IMAGE.findall(path.read_text(encoding="utf-8")):
+        if data not in known:
+            yield f"image {name!r} is none of those in figures/"
 
 
 def _table(path: Path, again: Path) -> Iterator[str]:
@@ -148,21 +148,16 @@ def _table(path: Path, again: Path) -> Iterator[str]:
 
 
 def _figure(path: Path, again: Path) -> Iterator[str]:
-    yield from _pixels(path, again, "")
-
-
-def _pixels(found: Any, expected: Any, what: str) -> Iterator[str]:
-    """Whether two images differ, but for shades."""
+    """Whether a figure differs, but for shades."""
     try:
-        one, other = (imread(image, mode="RGB").astype(np.int16) for image in (found, expected))
-    except (OSError, ValueError):
-        yield f"{what}is not an image"
+        one, other = (imread(file, plugin="pillow", mode="RGB").astype(np.int16) for file in (path, again))
+    except (OSError, ValueError, SyntaxError):
+        yield "is not an image"
         return
     if one.shape != other.shape:
-        yield f"{what}has {one.shape[1]} x {one.shape[0]} pixels; the tables give {other.shape[1]} x {other.shape[0]}"
-        return
-    if changed := int((np.abs(one - other).max(axis=-1) > LEVELS).sum()):
-        yield f"{what}differs from the one that the tables give in {changed:,} of {one[..., 0].size:,} pixels"
+        yield f"has {one.shape[1]} x {one.shape[0]} pixels; the tables give {other.shape[1]} x {other.shape[0]}"
+    elif changed := int((np.abs(one - other).max(axis=-1) > LEVELS).sum()):
+        yield f"differs from the one that the tables give in {changed:,} of {one[..., 0].size:,} pixels"
 
 
 def _short(value: Any, width: int = 80) -> str:

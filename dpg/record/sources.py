@@ -124,8 +124,8 @@ def provenance(record: Path) -> Mapping[str, Any]:
     path = record / "provenance.json"
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        if {"command", "runs"} <= set(found):
+        if "command" in found and all(set(PUBLIC) <= set(run) for run in found["runs"].values()):
             return found
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         pass
     raise RecordError(f"{path} is missing or not whole")
