@@ -1,22 +1,11 @@
 """A scale's budget: how much of its work each stage does. Sizes are in state-action pairs unless they say otherwise."""
 
-from collections.abc import Sequence
-from typing import Annotated, Self
+from collections.abc import Iterator, Sequence
+from typing import Annotated
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field
 
-from dpg.runtime.fields import (
-    Count,
-    EnvId,
-    Positive,
-    Real,
-    Section,
-    Sizes,
-    a_list,
-    all_or_a_list,
-    increasing,
-    mismatch,
-)
+from dpg.runtime.fields import Count, EnvId, Positive, Real, Rule, Section, Sizes, a_list, all_or_a_list, increasing
 
 
 class TrainBudget(Section):
@@ -80,15 +69,9 @@ class UpdateGainBudget(Section):
     update_pairs: Sizes
     episodes: Annotated[int, Field(ge=2)]
 
-    @model_validator(mode="after")
-    def _agree(self) -> Self:
-        if len(self.updates) != len(self.update_pairs):
-            raise mismatch(
-                "updates",
-                list(self.updates),
-                f"must have one number for each of update_pairs ({list(self.update_pairs)})",
-            )
-        return self
+    def _rules(self) -> Iterator[Rule]:
+        allowed = f"must have one number for each of update_pairs ({list(self.update_pairs)})"
+        yield len(self.updates) == len(self.update_pairs), "updates", self.updates, allowed
 
 
 class ValueBudget(Section):
@@ -116,23 +99,19 @@ class LandscapeBudget(Section):
     """Grid points, pairs per point, and smaller numbers of pairs for estimates of the same rewards."""
 
     agents: Count
-    grid: Annotated[
-        tuple[Annotated[int, Field(ge=2)], Annotated[int, Field(ge=2)]],
-        a_list("[7, 7]"),
-    ]
+    grid: Annotated[tuple[Annotated[int, Field(ge=2)], Annotated[int, Field(ge=2)]], a_list("[7, 7]")]
     update_pairs: Annotated[tuple[Count, ...], a_list("[2000, 10000]"), AfterValidator(increasing), Field(min_length=1)]
     pairs_per_point: Count
     concentration: Annotated[tuple[Count, ...], a_list("[500, 1000]"), AfterValidator(increasing)]
 
-    @model_validator(mode="after")
-    def _agree(self) -> Self:
-        if self.concentration and self.concentration[-1] >= self.pairs_per_point:
-            raise mismatch(
-                "concentration",
-                list(self.concentration),
-                f"must each be less than pairs_per_point ({self.pairs_per_point})",
-            )
-        return self
+    def _rules(self) -> Iterator[Rule]:
+        right = all(pairs < self.pairs_per_point for pairs in self.concentration)
+        yield (
+            right,
+            "concentration",
+            self.concentration,
+            f"must each be less than pairs_per_point ({self.pairs_per_point})",
+        )
 
 
 class RegimesBudget(Section):
@@ -149,14 +128,10 @@ class RegimesBudget(Section):
         """Whether the task's regimes are trained."""
         return self.envs is None or env_id in self.envs
 
-    @model_validator(mode="after")
-    def _agree(self) -> Self:
+    def _rules(self) -> Iterator[Rule]:
         for timesteps in self.timesteps:
-            if self.total_pairs % timesteps:
-                raise mismatch(
-                    "total_pairs", self.total_pairs, f"must be a multiple of each of timesteps ({timesteps} is not met)"
-                )
-        return self
+            allowed = f"must be a multiple of each of timesteps ({timesteps} is not met)"
+            yield self.total_pairs % timesteps == 0, "total_pairs", self.total_pairs, allowed
 
 
 class Budget(Section):
@@ -174,39 +149,20 @@ class Budget(Section):
     landscape: LandscapeBudget
     regimes: RegimesBudget
 
-    @model_validator(mode="after")
-    def _agree(self) -> Self:
-        train, checkpoint = self.train, self.checkpoint
-        if train.iterations % train.snapshot_every:
-            raise mismatch(
-                "train.snapshot_every",
-                train.snapshot_every,
-                f"must divide train.iterations ({train.iterations})",
-            )
-        available = range(0, train.iterations, train.snapshot_every)
-        chosen = checkpoint.studied(available, train.iterations)
-        if len(chosen) < len(checkpoint.fractions):
-            raise mismatch(
-                "checkpoint.fractions",
-                list(checkpoint.fractions),
-                f"must each have a snapshot of its own; the nearest of every {train.snapshot_every} of "
-                f"{train.iterations} iterations are {chosen}",
-            )
-        if checkpoint.curve_every % train.snapshot_every:
-            raise mismatch(
-                "checkpoint.curve_every",
-                checkpoint.curve_every,
-                f"must be a multiple of train.snapshot_every ({train.snapshot_every})",
-            )
-        if self.landscape.agents > train.agents:
-            raise mismatch("landscape.agents", self.landscape.agents, f"must be at most train.agents ({train.agents})")
-        if self.gradient.true_pairs < self.gradient.sizes[-1]:
-            raise mismatch(
-                "gradient.true_pairs",
-                self.gradient.true_pairs,
-                f"must be at least the largest of gradient.sizes ({self.gradient.sizes[-1]})",
-            )
-        return self
+    def _rules(self) -> Iterator[Rule]:
+        train, checkpoint, gradient, agents = self.train, self.checkpoint, self.gradient, self.landscape.agents
+        iterations, every = train.iterations, train.snapshot_every
+        allowed = f"must divide train.iterations ({iterations})"
+        yield iterations % every == 0, "train.snapshot_every", every, allowed
+        chosen = checkpoint.studied(range(0, iterations, every), iterations)
+        allowed = "must each have a snapshot of its own; "
+        allowed += f"the nearest of every {every} of {iterations} iterations are {chosen}"
+        yield len(chosen) == len(checkpoint.fractions), "checkpoint.fractions", checkpoint.fractions, allowed
+        allowed = f"must be a multiple of train.snapshot_every ({every})"
+        yield checkpoint.curve_every % every == 0, "checkpoint.curve_every", checkpoint.curve_every, allowed
+        yield agents <= train.agents, "landscape.agents", agents, f"must be at most train.agents ({train.agents})"
+        allowed = f"must be at least the largest of gradient.sizes ({gradient.sizes[-1]})"
+        yield gradient.true_pairs >= gradient.sizes[-1], "gradient.true_pairs", gradient.true_pairs, allowed
 
 
 def nearest(fractions: Sequence[float], available: Sequence[int], iterations: int) -> list[int]:

@@ -1,9 +1,10 @@
 """The kinds of values in `params.yaml`, each with what is allowed, and the base of its sections."""
 
 import re
-from typing import Annotated, Any
+from collections.abc import Iterator
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 
@@ -85,10 +86,7 @@ Fraction = Annotated[Real, Field(gt=0, le=1)]
 Discount = Annotated[Real, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
 Sizes = Annotated[
-    tuple[Annotated[int, Field(ge=2)], ...],
-    a_list("[1000, 2000]"),
-    AfterValidator(increasing),
-    Field(min_length=1),
+    tuple[Annotated[int, Field(ge=2)], ...], a_list("[1000, 2000]"), AfterValidator(increasing), Field(min_length=1)
 ]
 Hidden = Annotated[tuple[Count, ...], a_list("[64, 64]")]
 Bounded = Annotated[Real, Field(ge=-MOST, le=MOST)]
@@ -96,12 +94,23 @@ Range = Annotated[tuple[Bounded, Bounded], a_list("[0.0, 3.0]"), AfterValidator(
 EnvId = Annotated[str, AfterValidator(_gymnasium_id)]
 
 
+# Whether a value agrees with others, its dotted name within the section, the value, and what is allowed.
+Rule = tuple[bool, str, object, str]
+
+
 class Section(BaseModel):
     """A section of `params.yaml`: frozen, strict about types, and without unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
+    def _rules(self) -> Iterator[Rule]:
+        """What must hold between values; one rule may rely on those before it."""
+        yield from ()
 
-def mismatch(name: str, value: object, allowed: str) -> PydanticCustomError:
-    """The error of a value that does not agree with another; `name` is its dotted name within the section."""
-    return PydanticCustomError("mismatch", "{allowed}", {"allowed": allowed, "name": name, "value": str(value)})
+    @model_validator(mode="after")
+    def _keep_rules(self) -> Self:
+        for right, name, value, allowed in self._rules():
+            if not right:
+                text = str(list(value) if isinstance(value, tuple) else value)
+                raise PydanticCustomError("mismatch", "{allowed}", {"allowed": allowed, "name": name, "value": text})
+        return self

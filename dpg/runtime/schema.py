@@ -1,8 +1,9 @@
 """The sections of `params.yaml` as frozen objects. `dpg.runtime.config` reads the file into them."""
 
-from typing import Annotated, Literal, Self
+from collections.abc import Iterator
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field
 
 from dpg.runtime.budgets import Budget
 from dpg.runtime.errors import UserError
@@ -15,11 +16,11 @@ from dpg.runtime.fields import (
     Positive,
     Range,
     Real,
+    Rule,
     Section,
     a_list,
     distinct,
     in_separate_folders,
-    mismatch,
 )
 
 ScaleName = Annotated[str, Field(pattern=r"^[A-Za-z][\w-]*$")]
@@ -91,12 +92,7 @@ class LandscapePlane(Section):
 class Figures(Section):
     """How figures are written."""
 
-    formats: Annotated[
-        tuple[FigureFormat, ...],
-        a_list("[png, pdf]"),
-        AfterValidator(distinct),
-        Field(min_length=1),
-    ]
+    formats: Annotated[tuple[FigureFormat, ...], a_list("[png, pdf]"), AfterValidator(distinct), Field(min_length=1)]
     dpi: Annotated[int, Field(ge=30, le=1200)]
 
 
@@ -118,12 +114,7 @@ class Params(Section):
         AfterValidator(in_separate_folders),
         Field(min_length=1),
     ]
-    algorithms: Annotated[
-        tuple[str, ...],
-        a_list("[ppo]"),
-        AfterValidator(distinct),
-        Field(min_length=1),
-    ]
+    algorithms: Annotated[tuple[str, ...], a_list("[ppo]"), AfterValidator(distinct), Field(min_length=1)]
     modules: Annotated[tuple[str, ...], a_list("[my_package.tasks]"), AfterValidator(distinct)]
     common: Common
     regimes: Regimes
@@ -154,88 +145,52 @@ class Params(Section):
             raise UserError(f"params.yaml has no block of an algorithm {name!r}; it has {', '.join(self.blocks)}")
         return self.blocks[name]
 
-    @model_validator(mode="after")
-    def _estimates_are_of_whole_streams(self) -> Self:
-        timesteps = self.common.timesteps
-        for stage in ("gradient", "baselines"):
-            for size in getattr(self.budget, stage).sizes:
-                if size > timesteps and size % timesteps:
-                    raise mismatch(
-                        f"scales.{self.scale}.{stage}.sizes",
-                        size,
-                        f"beyond common.timesteps, sizes must be multiples of it ({timesteps})",
-                    )
-        return self
+    def _rules(self) -> Iterator[Rule]:
+        yield from self._rules_of_sizes()
+        yield from self._rules_of_grids()
+        yield from self._rules_of_algorithms()
 
-    @model_validator(mode="after")
-    def _collections_are_of_whole_streams(self) -> Self:
-        timesteps, budget = self.common.timesteps, self.budget
+    def _rules_of_sizes(self) -> Iterator[Rule]:
+        """Collections are of whole streams, and so are estimates from more than one."""
+        timesteps, budget, scale = self.common.timesteps, self.budget, f"scales.{self.scale}"
+        for stage in ("gradient", "baselines"):
+            for size in getattr(budget, stage).sizes:
+                allowed = f"beyond common.timesteps, sizes must be multiples of it ({timesteps})"
+                yield size <= timesteps or size % timesteps == 0, f"{scale}.{stage}.sizes", size, allowed
         multiple = f"must be a multiple of common.timesteps ({timesteps})"
         halves = f"must be a multiple of twice common.timesteps ({2 * timesteps}): two halves of whole streams"
         three_sets = f"{multiple}, and three streams at least: one to fit, one to stop by, one held out"
-        fitted = budget.true_value.pairs
-        for name, pairs, right, allowed in (
-            (
-                "gradient.true_pairs",
-                budget.gradient.true_pairs,
-                budget.gradient.true_pairs % (2 * timesteps) == 0,
-                halves,
-            ),
-            ("value.heldout_pairs", budget.value.heldout_pairs, budget.value.heldout_pairs % timesteps == 0, multiple),
-            ("true_value.pairs", fitted, fitted % timesteps == 0 and fitted >= 3 * timesteps, three_sets),
-            *(
-                (f"{stage}.update_pairs", pairs, pairs % timesteps == 0, multiple)
-                for stage in ("update_gain", "landscape")
-                for pairs in getattr(budget, stage).update_pairs
-            ),
-        ):
-            if not right:
-                raise mismatch(f"scales.{self.scale}.{name}", pairs, allowed)
-        return self
+        true, heldout, fitted = budget.gradient.true_pairs, budget.value.heldout_pairs, budget.true_value.pairs
+        yield true % (2 * timesteps) == 0, f"{scale}.gradient.true_pairs", true, halves
+        yield heldout % timesteps == 0, f"{scale}.value.heldout_pairs", heldout, multiple
+        yield fitted % timesteps == 0 and fitted >= 3 * timesteps, f"{scale}.true_value.pairs", fitted, three_sets
+        for stage in ("update_gain", "landscape"):
+            for pairs in getattr(budget, stage).update_pairs:
+                yield pairs % timesteps == 0, f"{scale}.{stage}.update_pairs", pairs, multiple
 
-    @model_validator(mode="after")
-    def _grids_hold_their_origin(self) -> Self:
+    def _rules_of_grids(self) -> Iterator[Rule]:
         for axis, points in zip(("step_range", "random_range"), self.budget.landscape.grid, strict=True):
             low, high = getattr(self.landscape, axis)
-            if not holds_zero(low, high, points):
-                raise mismatch(f"landscape.{axis}", [low, high], f"must have 0 among its {points} evenly spaced points")
-        return self
+            allowed = f"must have 0 among its {points} evenly spaced points"
+            yield holds_zero(low, high, points), f"landscape.{axis}", [low, high], allowed
 
-    @model_validator(mode="after")
-    def _minibatches_hold_pairs(self) -> Self:
-        timesteps = self.common.timesteps
+    def _rules_of_algorithms(self) -> Iterator[Rule]:
+        timesteps, scale = self.common.timesteps, f"scales.{self.scale}"
         for name, block in self.blocks.items():
             for key in MINIBATCHES:
-                if getattr(block, key, 1) > timesteps:
-                    raise mismatch(
-                        f"{name}.{key}", getattr(block, key), f"must be at most common.timesteps ({timesteps})"
-                    )
-        return self
-
-    @model_validator(mode="after")
-    def _ablations_have_blocks(self) -> Self:
+                cut = getattr(block, key, 1)
+                yield cut <= timesteps, f"{name}.{key}", cut, f"must be at most common.timesteps ({timesteps})"
         for name in self.budget.ablation.algorithms or ():
-            if name not in self.blocks:
-                allowed = f"must be of algorithms with a block in params.yaml: {', '.join(self.blocks)}"
-                raise mismatch(f"scales.{self.scale}.ablation.algorithms", name, allowed)
-        return self
-
-    @model_validator(mode="after")
-    def _regimes_can_be_trained(self) -> Self:
-        name, timesteps = self.regimes.algorithm, self.budget.regimes.timesteps
+            allowed = f"must be of algorithms with a block in params.yaml: {', '.join(self.blocks)}"
+            yield name in self.blocks, f"{scale}.ablation.algorithms", name, allowed
+        name, sizes = self.regimes.algorithm, self.budget.regimes.timesteps
         block = self.algorithm(name)
-        if not hasattr(block, "lr"):
-            able = ", ".join(other for other, each in self.blocks.items() if hasattr(each, "lr"))
-            allowed = f"must be an algorithm with a learning rate (lr): {able or 'none has one'}"
-            raise mismatch("regimes.algorithm", name, allowed)
+        able = ", ".join(other for other, each in self.blocks.items() if hasattr(each, "lr"))
+        allowed = f"must be an algorithm with a learning rate (lr): {able or 'none has one'}"
+        yield hasattr(block, "lr"), "regimes.algorithm", name, allowed
         for key in MINIBATCHES:
-            if getattr(block, key, 1) > timesteps[0]:
-                raise mismatch(
-                    f"scales.{self.scale}.regimes.timesteps",
-                    list(timesteps),
-                    f"must each be at least {name}.{key} ({getattr(block, key)})",
-                )
-        return self
+            allowed = f"must each be at least {name}.{key} ({getattr(block, key, 1)})"
+            yield getattr(block, key, 1) <= sizes[0], f"{scale}.regimes.timesteps", sizes, allowed
 
 
 def holds_zero(low: float, high: float, points: int) -> bool:
