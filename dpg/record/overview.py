@@ -45,42 +45,57 @@ def render(record: Path, contents: Contents, claims: Sequence[Mapping[str, Any]]
 
 
 def state(contents: Contents) -> str:
-    """Which cells of the experiment have run, and which stages of the others have not."""
+    """Which cells of the experiment have run, and what has not."""
     params, label = contents.params, contents.experiment.label
     of_cell: dict[str, list[Record]] = defaultdict(list)
     for run in contents.runs.values():
         if run.algorithm:
-            of_cell[f"{run.env}, {label(run.algorithm)}"].append(run)
+            of_cell[cell_of(run, contents)].append(run)
     finished = [cell for cell, runs in of_cell.items() if not any(run.missing for run in runs)]
-    pending = [run.name for run in contents.runs.values() if run.missing]
+    whole = {cell for cell, runs in of_cell.items() if all(run.missing for run in runs)}
+    stages = [run for run in contents.runs.values() if run.missing and cell_of(run, contents) not in whole]
+    pending = [*sorted(whole), *(f"`{run.name}`" for run in stages)]
     tasks, algorithms = ", ".join(params.envs), ", ".join(label(name) for name in params.algorithms)
     lines = [f"{tasks}; {algorithms}; scale `{params.scale}`, seed {params.seed}, command `{contents.command}`."]
     lines.append(f"{len(finished)} of {len(of_cell)} cells are finished: {'; '.join(finished) or 'none'}.")
     if pending:
-        names = ", ".join(f"`{name}`" for name in pending)
-        lines.append(f"\nNot run yet, and so *not measured* in all that follows: {names}.")
+        lines.append(f"\nNot run yet, and so *not measured* in all that follows: {'; '.join(pending)}.")
     return "\n".join(lines) + "\n"
 
 
+def cell_of(run: Record, contents: Contents) -> str:
+    """The name of a stage's cell; empty if the stage is one of a task or of the pipeline."""
+    return f"{run.env}, {contents.experiment.label(run.algorithm)}" if run.algorithm else ""
+
+
 def verdicts(claims: Iterable[Mapping[str, Any]]) -> str:
-    """A Markdown table of claims: the effect that decides, the verdict, and the verdict in each cell or task."""
+    """A Markdown table of claims: an effect that decides, the verdict, and the verdict in each cell or task."""
     rows = ["| claim | effect | verdict | where |", "|---|---|---|---|"]
     for claim in claims:
         where: dict[str, list[str]] = defaultdict(list)
         for finding in claim["findings"]:
             where[finding["verdict"]].append(finding["where"])
         found = ". ".join(f"{verdict}: {'; '.join(cells)}" for verdict, cells in where.items())
+        if len(where) == 1:
+            cells = where[claim["verdict"]]
+            found = f"all {len(cells)}" if len(cells) > 1 else cells[0]
         rows.append(f"| {claim['id']}: {claim['claim'].rstrip('.')} | {effect(claim)} | {claim['verdict']} | {found} |")
     return "\n".join(rows).replace("V*", "V\\*") + "\n"
 
 
 def effect(claim: Mapping[str, Any]) -> str:
-    """A claim's effect with its interval and threshold; where there is none, the reason."""
+    """A claim's effect with its cell, interval and threshold; where there is none, the reason."""
     if claim["effect"] is None:
         return claim["reason"]
+    headline = {name: claim[name] for name in ("quantity", "effect", "low", "high")}
+    where = next(
+        finding["where"]
+        for finding in claim["findings"]
+        if any(headline.items() <= part.items() for part in finding["parts"])
+    )
     interval = "" if claim["low"] is None else f" [{number(claim['low'])}, {number(claim['high'])}]"
     threshold = f"{claim['side']} {number(claim['threshold'])}"
-    return f"{claim['quantity']} {number(claim['effect'])}{interval}, threshold: {threshold}"
+    return f"{where}: {claim['quantity']} {number(claim['effect'])}{interval}, threshold: {threshold}"
 
 
 def costs(contents: Contents) -> str:
@@ -88,8 +103,7 @@ def costs(contents: Contents) -> str:
     groups: dict[str, list[Record]] = defaultdict(list)
     for run in contents.runs.values():
         if not run.missing:
-            cell = f"{run.env}, {contents.experiment.label(run.algorithm)}" if run.algorithm else ""
-            groups[cell or f"`{run.name}`"].append(run)
+            groups[cell_of(run, contents) or f"`{run.name}`"].append(run)
     every = [run for runs in groups.values() for run in runs]
     rows = ["| cell or stage | stages | pairs | core time | time |", "|---|---:|---:|---:|---:|"]
     for name, runs in (*groups.items(), ("all", every)):

@@ -1,9 +1,10 @@
 """Parts of the README and of the docs that come from the published record.
 
-A part is between two comments, of which the first says what it is:
+A part is between two comments, of which the first says what it is: `verdicts`, of some claims or of all, `figure` with
+its caption, or `image`, which is the figure alone.
 
     <!-- record: verdicts G1 G2 -->
-    <!-- record: figure fig10_noise_Hopper-v4_ppo -->
+    <!-- record: figure fig09_rewards -->
     ...
     <!-- end of record -->
 """
@@ -46,7 +47,7 @@ def filled(page: Path, record: Path) -> str:
     def fill(match: re.Match[str]) -> str:
         head, kind, names, tail = match.groups()
         try:
-            return f"{head}{_KINDS[kind](record, page, names.split())}{tail}"
+            return f"{head}\n{_KINDS[kind](record, page, names.split())}\n{tail}"
         except KeyError as error:
             raise RecordError(f"{page}: {head.strip()}: {record} has no {error.args[0]}") from None
 
@@ -59,18 +60,27 @@ def _verdicts(record: Path, page: Path, names: list[str]) -> str:  # noqa: ARG00
     return overview.verdicts(claims[name] for name in names or claims)
 
 
+def _image(record: Path, page: Path, names: list[str]) -> str:
+    """Figures alone."""
+    entries = _entries(record)
+    folder = Path(os.path.relpath(record / "figures", page.parent)).as_posix()
+    return "".join(f"![{entries[name]['title']}]({folder}/{name}.png)\n" for name in names)
+
+
 def _figure(record: Path, page: Path, names: list[str]) -> str:
     """Figures with their captions."""
-    entries = {entry["name"]: entry for entry in _read(record / "figures/index.json")}
-    folder = Path(os.path.relpath(record / "figures", page.parent)).as_posix()
-    return "".join(
-        f"![{entries[name]['title']}]({folder}/{name}.png)\n\n*{entries[name]['title']}. {entries[name]['caption']}*\n"
-        for name in names
+    entries = _entries(record)
+    return "\n".join(
+        f"{_image(record, page, [name])}\n*{entries[name]['title']}. {entries[name]['caption']}*\n" for name in names
     )
+
+
+def _entries(record: Path) -> dict[str, Any]:
+    return {entry["name"]: entry for entry in _read(record / "figures/index.json")}
 
 
 def _read(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-_KINDS = {"verdicts": _verdicts, "figure": _figure}
+_KINDS = {"verdicts": _verdicts, "figure": _figure, "image": _image}
