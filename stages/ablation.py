@@ -9,9 +9,8 @@ from dpg.runtime import config
 from dpg.streams import measurable
 from dpg.tables.training import AblationHistory, Record
 from stages.common import entrypoint
-from stages.common.execution import run_stage
-from stages.common.scope import Cell, tables
-from stages.common.training import diverged, log_means, logged, rounds, write_history
+from stages.common.scope import Cell
+from stages.common.training import diverged, log_means, rounds, training, write_history
 
 
 def main(env: str, algorithm: str) -> None:
@@ -22,13 +21,7 @@ def main(env: str, algorithm: str) -> None:
     recipe = Recipe.of(params, env, algorithm, budget.iterations, baseline="none")
     reason = measurable.ablation(params, algorithm)
     groups = [] if reason else campaign.groups_of(recipe, budget.agents, budget.group_size)
-    with run_stage(
-        "ablation",
-        cell,
-        logged(params, recipe, budget),
-        tables("ablation", cell),
-        modules=recipe.modules,
-    ) as stage:
+    with training("ablation", cell, params, recipe, budget) as stage:
         history: list[Record] = []
         try:
             for results in rounds(stage, groups, budget.snapshot_every):
@@ -37,9 +30,8 @@ def main(env: str, algorithm: str) -> None:
                 history += records
         except DivergenceError as error:  # the agents that everything else is measured on are others
             history, reason = [], diverged(error)
-        (out,) = stage.outputs
-        write_history(AblationHistory, [(cell.tags, record) for record in history], out)
-        stage.leave_reasons([reason], out)
+        write_history(AblationHistory, [(cell.tags, record) for record in history], stage.tables)
+        stage.leave_reasons([reason])
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ def main(env: str, algorithm: str) -> None:
         shards = baselines.plan(snapshots, values, params.budget.baselines, params.seed)
         estimates = baselines.gather(shards, stage.map(baselines.measure, shards))
         table = stage.write(baselines.tabulate(estimates, params.statistics, params.seed))[BaselineCosine]
-        stage.leave_reasons(reasons, stage.tables)
+        stage.leave_reasons(reasons)
         for (baseline, way), group in table[table["pairs"] == stage.timesteps].groupby(["baseline", "advantage"]):
             stage.log_curve(f"baselines.{way}_{baseline}_cosine", group, "cosine")
 

@@ -15,9 +15,8 @@ def main() -> None:
     shards = validation.plan()
     logged = {"calibrate": {"streams": shards[0].streams}}
     with run_stage("calibrate", Scope(), logged, OUT) as stage:
-        (out,) = stage.outputs
         results = stage.map(validation.measure, shards, unit="calibrations", work=lambda _: 1)
-        checks = write_all(validation.tabulate(results), out)[Check]
+        checks = write_all(validation.tabulate(results), stage.tables)[Check]
         failed = int((checks["passed"] == checks["broken"]).sum())
         stage.run.log_metrics({"calibrate.checks": len(checks), "calibrate.failed": failed}, step=0)
 

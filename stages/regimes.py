@@ -6,9 +6,8 @@ from dpg.runtime import config
 from dpg.streams import measurable
 from dpg.tables.training import RegimeHistory
 from stages.common import entrypoint
-from stages.common.execution import run_stage
-from stages.common.scope import TaskScope, tables
-from stages.common.training import diverged, log_means, logged, train, write_history
+from stages.common.scope import TaskScope
+from stages.common.training import diverged, log_means, train, training, write_history
 
 
 def main(env: str) -> None:
@@ -19,13 +18,7 @@ def main(env: str) -> None:
     recipe = groups[0].recipe
     task = TaskScope(env, recipe.algorithm)
     reason = measurable.regimes(params, env)
-    with run_stage(
-        "regimes",
-        task,
-        logged(params, recipe, budget) | {recipe.algorithm: recipe.config.model_dump(exclude={"lr"})},
-        tables("regimes", task),
-        modules=recipe.modules,
-    ) as stage:
+    with training("regimes", task, params, recipe, budget, vary="lr") as stage:
         rows = []
         try:
             for result in [] if reason else train(stage, groups):
@@ -35,9 +28,8 @@ def main(env: str) -> None:
                     rows.append(({**task.tags, "timesteps": timesteps, "lr": lr}, record))
         except DivergenceError as error:  # the agents that everything else is measured on are others
             rows, reason = [], diverged(error)
-        (out,) = stage.outputs
-        table = write_history(RegimeHistory, rows, out)
-        stage.leave_reasons([reason], out)
+        table = write_history(RegimeHistory, rows, stage.tables)
+        stage.leave_reasons([reason])
         for (timesteps, lr), _ in table.groupby(["timesteps", "lr"]):
             records = [record for key, record in rows if (key["timesteps"], key["lr"]) == (timesteps, lr)]
             log_means(stage.run, records, prefix=f"T{timesteps}/lr{lr:g}/")

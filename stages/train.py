@@ -9,9 +9,8 @@ from dpg.learning import campaign
 from dpg.runtime import config
 from dpg.tables.training import History, Record
 from stages.common import entrypoint
-from stages.common.execution import run_stage
-from stages.common.scope import Cell, tables
-from stages.common.training import log_agents, logged, rounds, write_history
+from stages.common.scope import Cell
+from stages.common.training import log_agents, rounds, training, write_history
 
 
 def main(env: str, algorithm: str) -> None:
@@ -21,14 +20,7 @@ def main(env: str, algorithm: str) -> None:
     budget = params.budget.train
     recipe = Recipe.of(params, env, algorithm, budget.iterations)
     groups = campaign.groups_of(recipe, budget.agents, budget.group_size)
-    with run_stage(
-        "train",
-        cell,
-        logged(params, recipe, budget),
-        cell.snapshots,
-        tables("train", cell),
-        modules=recipe.modules,
-    ) as stage:
+    with training("train", cell, params, recipe, budget, cell.snapshots) as stage:
         run, (snapshots, out) = stage.run, stage.outputs
         children = [run.child(f"{cell} agent {agent}", {"agent": str(agent)}) for agent in range(budget.agents)]
         history: list[Record] = []

@@ -14,11 +14,11 @@ def main(env: str, algorithm: str) -> None:
     """Fit the true value functions of one cell."""
     cell = Cell(env, algorithm)
     with measuring("true_value", cell, cell.studied, cell.arrays("true_value")) as stage:
-        params, snapshots, (arrays, out) = stage.params, stage.snapshots, stage.outputs
+        params, snapshots, arrays = stage.params, stage.snapshots, stage.outputs[0]
         budget = params.budget.true_value
         shards = true_value.plan(snapshots, budget.pairs, params.true_value, params.seed)
         fits, reasons = true_value.gather(shards, stage.map(true_value.measure, shards, part="fits"))
-        stage.leave_reasons([true_value.unmeasurable(snapshots[0], budget.pairs), *reasons], arrays, out)
+        stage.leave_reasons([true_value.unmeasurable(snapshots[0], budget.pairs), *reasons], arrays, stage.tables)
         (arrays / "values.safetensors").write_bytes(save({snapshot.name: fit.value for snapshot, fit in fits}))
         rows = true_value.tabulate(fits)
 

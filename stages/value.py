@@ -13,7 +13,7 @@ def main(env: str, algorithm: str) -> None:
     with measuring("value", cell, cell.curve, others=()) as stage:
         shards = value.plan(stage.snapshots, stage.params.budget.value.heldout_pairs, stage.params.seed)
         table = stage.write(value.tabulate(stage.map(value.measure, shards)))[PredictionError]
-        stage.leave_reasons([value.unmeasurable(stage.snapshots[0])], stage.tables)
+        stage.leave_reasons([value.unmeasurable(stage.snapshots[0])])
         for (split, target), group in table.groupby(["split", "target"]):
             for column in ("mean_relative_error", "explained_variance"):
                 stage.log_curve(f"value.{split}_{target}_{column}", group, column)

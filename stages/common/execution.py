@@ -60,11 +60,14 @@ class RunningStage:
         return run_shards(function, shards, self.context, work=count, title=title, unit=unit)
 
     def leave_reasons(self, reasons: Iterable[str], *folders: Path) -> None:
-        """Print why something is not measured, and leave it in the folders for the report; drop empty reasons."""
+        """Print why something is not measured, and leave it for the report; drop empty reasons.
+
+        It is left in the folders, by default in that of the tables.
+        """
         found = list(dict.fromkeys(filter(None, reasons)))
         for reason in found:
             print(f"{self.title}: not measured: {reason}", file=sys.stderr, flush=True)
-        write_reasons(found, *folders)
+        write_reasons(found, *(folders or [self.tables]))
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """What the training stages share: parameters for MLflow, the training itself, and histories as tables and metrics."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from operator import attrgetter
 from pathlib import Path
@@ -19,20 +20,24 @@ from dpg.runtime.shards import map_shards
 from dpg.tables.table import table_of, write
 from dpg.tables.training import Record
 from dpg.tracking import runs
-from stages.common.execution import RunningStage
+from stages.common.execution import RunningStage, run_stage
+from stages.common.scope import Scope, tables
 
 IDENTITY = {"agent", "iteration", "pairs"}
 
 
-def logged(params: Params, recipe: Recipe, budget: BaseModel) -> dict[str, Any]:
-    """The parameters of a training, for MLflow."""
-    return {
-        "seed": params.seed,
-        "scale": params.scale,
-        "common": recipe.common,
-        recipe.algorithm: recipe.config,
-        "budget": budget,
-    }
+@contextmanager
+def training(
+    stage: str, scope: Scope, params: Params, recipe: Recipe, budget: BaseModel, *arrays: Path, vary: str = ""
+) -> Generator[RunningStage]:
+    """Run a stage that trains agents, and writes tables and folders of `arrays`.
+
+    All agents have the recipe, except for the parameter of the algorithm that the stage varies.
+    """
+    parameters: dict[str, Any] = {"seed": params.seed, "scale": params.scale, "common": recipe.common, "budget": budget}
+    parameters[recipe.algorithm] = recipe.config.model_dump(exclude={vary})
+    with run_stage(stage, scope, parameters, *arrays, tables(stage, scope), modules=recipe.modules) as running:
+        yield running
 
 
 def train(stage: RunningStage, groups: Sequence[Group], every: int | None = None) -> Iterator[TrainedGroup]:
