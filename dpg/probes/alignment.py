@@ -36,11 +36,16 @@ def tabulate(landscapes: Iterable[Landscape], statistics: Statistics) -> tuple[R
 
 
 def arrays_of(landscape: Landscape) -> dict[str, Any]:
-    """The directions of a landscape, and surrogate and reward at every measured point, by snapshot and regime."""
+    """The directions of a landscape, and surrogate and reward at every measured point, by snapshot and regime.
+
+    With a target error, also the error that every point's difference from the snapshot has.
+    """
     shard, plane = landscape.shard, landscape.plane
     snapshot = shard.snapshot.name
     name = f"{snapshot}.{shard.update_pairs}"
     found = {"step": plane.step, "surrogate": plane.surrogate, "reward": landscape.reward}
+    if landscape.spec.target_error is not None:
+        found["difference_se"] = landscape.difference_errors
     common = {"points": shard.points, f"{snapshot}.random": plane.random}
     return common | {f"{name}.{part}": array for part, array in found.items()}
 

@@ -167,6 +167,9 @@ def test_tables_say_what_every_point_has(snapshot):
     small, large = resolutions(low, 0.95)
     assert (small.trajectories, large.trajectories) == (70, known.min())
     assert large.pairs == known.mean()
+    arrays = alignment.arrays_of(low)
+    (error,) = (array for name, array in arrays.items() if name.endswith(".2000.difference_se"))
+    assert np.all(error[known < known.max()] <= 1.0)
     row = alignment.align(low, STATISTICS)
     assert (row.trajectories, row.pairs) == (known.min(), known.sum())
     # The full step is point 2.
