@@ -5,42 +5,14 @@ closed forms. A sound estimator must pass, and a broken one must be rejected: a 
 the limit of 4 normal deviations, a sound estimator has a false alarm in 16,000, and all checks together one in 300.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-
-from dpg.probes.collection import Rows
 from dpg.probes.known_answers.baselines import baseline_checks
 from dpg.probes.known_answers.claims import claim_checks
 from dpg.probes.known_answers.gradients import estimator_checks
-from dpg.probes.known_answers.landscapes import landscape_checks
-from dpg.probes.known_answers.update_gains import update_gain_checks
+from dpg.probes.known_answers.returns import landscape_checks, update_gain_checks
 from dpg.probes.known_answers.values import return_checks, state_checks, value_checks
 from dpg.tables.calibrate import Check
 
 MIN_STREAMS = 16384
-
-
-@dataclass(frozen=True)
-class ValidationShard:
-    """One validation of all estimators."""
-
-    streams: int
-    seed: int = 0
-
-
-def plan(streams: int = MIN_STREAMS, seed: int = 0) -> list[ValidationShard]:
-    """A single shard."""
-    return [ValidationShard(streams, seed)]
-
-
-def measure(shard: ValidationShard) -> list[Check]:
-    """All checks."""
-    return validate(shard.seed, shard.streams)
-
-
-def tabulate(results: Iterable[list[Check]]) -> Rows:
-    """One row for each check."""
-    return {Check: [check for checks in results for check in checks]}
 
 
 def validate(seed: int = 0, streams: int = MIN_STREAMS) -> list[Check]:
@@ -53,14 +25,6 @@ def validate(seed: int = 0, streams: int = MIN_STREAMS) -> list[Check]:
     """
     if streams < MIN_STREAMS:
         raise ValueError(f"a calibration needs at least {MIN_STREAMS} streams, not {streams}")
-    checks = [
-        *estimator_checks(seed, streams),
-        *return_checks(seed, streams),
-        *value_checks(seed, streams),
-        *state_checks(seed, streams),
-        *baseline_checks(seed, streams),
-        *landscape_checks(seed, streams),
-        *update_gain_checks(seed, streams),
-        *claim_checks(seed),
-    ]
-    return sorted(checks, key=lambda check: check.broken)
+    kinds = (estimator_checks, return_checks, value_checks, state_checks, baseline_checks, landscape_checks)
+    checks = [check for kind in (*kinds, update_gain_checks) for check in kind(seed, streams)]
+    return sorted([*checks, *claim_checks(seed)], key=lambda check: check.broken)

@@ -16,7 +16,7 @@ from dpg.agent.acting import Actor
 from dpg.envs.linear_quadratic import TASK
 from dpg.learning.batch import values
 from dpg.probes import gradient, validation, value
-from dpg.probes.known_answers import baselines, closed_forms, forms, gradients, measurements, noise
+from dpg.probes.known_answers import baselines, closed_forms, forms, gradients, noise
 from dpg.probes.known_answers.agents import (
     GAMMA,
     SHORT,
@@ -76,7 +76,7 @@ def test_every_estimator_agrees_with_its_closed_form(checks):
 
 def test_checks_of_small_sets_with_every_shape_checked():
     agents = gradients.known_agents(SHORT)
-    sets = measurements.collect(agents["none"], 20, 8, seed=0)
+    sets = gradients.collect_sets(agents["none"], 20, 8, seed=0)
     by_kind = (
         gradients.gradient_checks(agents, sets),
         gradients.noise_checks(sets),
@@ -157,8 +157,8 @@ def test_what_is_calibrated_is_the_probes_own_measurement():
     agent = known_agent("value net", 10)
     shard = StreamShard(agent.snapshot, (StreamBlock("estimate", 2, 0, 16, (160,)),), seed=3)
     ((expected, _),) = gradient.measure(shard)
-    sets = measurements.collect(agent, 3, 16, seed=3)
-    found, products = measurements.sound(agent, sets[2])
+    sets = gradients.collect_sets(agent, 3, 16, seed=3)
+    found, products = gradients.sound(agent, sets[2])
     assert products.streams == 16
     for ours, theirs in zip(found, expected, strict=True):
         np.testing.assert_array_equal(ours, theirs)
@@ -167,7 +167,7 @@ def test_what_is_calibrated_is_the_probes_own_measurement():
 def test_a_constant_lost_from_the_log_std_score_is_no_fault_of_a_normalised_estimate():
     """sum (A - mu) = 0: eps^2 in place of eps^2 - 1 gives the same g. So the calibration leaves out all of it."""
     agent = known_agent("value net", 10)
-    sums, _ = measurements.sound(agent, measurements.collect(agent, 1, 8, seed=0)[0])
+    sums, _ = gradients.sound(agent, gradients.collect_sets(agent, 1, 8, seed=0)[0])
     extra = np.array([[0.0] * 8 + [1.0] * 2])
     shifted = sums._replace(
         score=sums.score + extra * sums.pairs[:, None],

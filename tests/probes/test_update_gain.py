@@ -16,8 +16,8 @@ from dpg.probes import batches, update_gain
 from dpg.probes.known_answers import closed_forms
 from dpg.probes.known_answers.agents import linear_policy
 from dpg.probes.known_answers.closed_forms import ClosedLoop
-from dpg.probes.known_answers.update_gains import TIMESTEPS as T
-from dpg.probes.known_answers.update_gains import stepping
+from dpg.probes.known_answers.returns import TIMESTEPS as T
+from dpg.probes.known_answers.returns import stepping
 from dpg.probes.update_gain import EpisodeShard, UpdateShard
 from dpg.runtime.budgets import UpdateGainBudget
 from dpg.runtime.seeding import Seed

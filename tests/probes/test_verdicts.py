@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from dpg.probes import gradient_sums
-from dpg.probes.known_answers import measurements, verdicts
+from dpg.probes.known_answers import gradients, verdicts
 from dpg.probes.known_answers.agents import known_agent
 
 
@@ -46,6 +46,6 @@ def test_an_error_at_a_right_angle_to_the_truth_is_seen():
 
 def test_pseudo_values_of_a_mean_are_the_values():
     agent = known_agent("value net", 10)
-    parts = [measurements.sound(agent, streams) for streams in measurements.collect(agent, 3, 2, seed=0)]
+    parts = [gradients.sound(agent, streams) for streams in gradients.collect_sets(agent, 3, 2, seed=0)]
     found = gradient_sums.pseudo_values(parts, lambda part: part[0].mean)
     np.testing.assert_allclose(found[:, 0], [part[0].mean[0] for part in parts])

@@ -10,7 +10,7 @@ from dpg.probes.known_answers import closed_forms, forms
 from dpg.probes.known_answers.agents import GAMMA, SHORT, KnownAgent, known_agent, tangent, value_net
 from dpg.probes.known_answers.gradients import SETS_POOLED, STREAMS_PER_SET
 from dpg.probes.known_answers.noise import expected_cosines
-from dpg.probes.known_answers.verdicts import predicted_check
+from dpg.probes.known_answers.verdicts import broken, predicted_check
 from dpg.runtime.budgets import BaselinesBudget
 from dpg.tables.calibrate import Check
 
@@ -35,16 +35,17 @@ def baseline_checks(seed: int, streams: int) -> list[Check]:
     distinct_pairs = np.triu_indices(budget.repeats, 1)
     among = {variant: float(cosines[0][distinct_pairs].mean()) for variant, cosines in found.cosines.items()}
 
-    def check(title: str, predicted: tuple[str, str], measured: tuple[str, str], *, broken: bool = False) -> Check:
+    def check(title: str, predicted: tuple[str, str], measured: tuple[str, str]) -> Check:
         truth = expected[predicted]
         name = f"cosine with each other, {pairs} pairs, {title}"
-        return predicted_check(name, truth.among, truth.among_std, among[measured], broken=broken)
+        return predicted_check(name, truth.among, truth.among_std, among[measured])
 
     names = {"gae": "in GAE", "returns": "off returns"}
-    checks = [check(f"{b} {names[way]}", (b, way), (b, way)) for b, way in baselines.VARIANTS]
-    checks.append(check("zero's weights in GAE", ("true value", "gae"), ("zero", "gae"), broken=True))
-    checks.append(check("the net's off returns", ("true value", "returns"), ("value net", "returns"), broken=True))
-    return checks
+    return [
+        *(check(f"{b} {names[way]}", (b, way), (b, way)) for b, way in baselines.VARIANTS),
+        broken(check("zero's weights in GAE", ("true value", "gae"), ("zero", "gae"))),
+        broken(check("the net's off returns", ("true value", "returns"), ("value net", "returns"))),
+    ]
 
 
 def baseline_agents(agent: KnownAgent, vector: Float[np.ndarray, " D"]) -> dict[tuple[str, str], KnownAgent]:

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from dpg.numerics.statistics import Interval
-from dpg.probes.known_answers.verdicts import predicted_check
+from dpg.probes.known_answers.verdicts import broken, predicted_check
 from dpg.report.claims.verdicts import Part, Verdict, inequality
 from dpg.runtime.schema import STATISTICS
 from dpg.runtime.seeding import Seed
@@ -31,9 +31,8 @@ def claim_checks(seed: int) -> list[Check]:
     expected = 1 - STATISTICS.confidence
     std = float(np.sqrt(expected * (1 - expected) / EXPERIMENTS))
 
-    def check(title: str, verdicts: list[Verdict], *, broken: bool = False) -> Check:
+    def check(title: str, verdicts: list[Verdict]) -> Check:
         share = 1 - verdicts.count(Verdict.INCONCLUSIVE) / EXPERIMENTS
-        name = f"claim on its edge decided, {AGENTS} agents{title}"
-        return predicted_check(name, expected, std, share, broken=broken)
+        return predicted_check(f"claim on its edge decided, {AGENTS} agents{title}", expected, std, share)
 
-    return [check("", verdicts), check(", percentiles alone", percentiles, broken=True)]
+    return [check("", verdicts), broken(check(", percentiles alone", percentiles))]

@@ -4,13 +4,15 @@ import numpy as np
 from jaxtyping import Float
 
 from dpg.agent.acting import Actor
+from dpg.agent.snapshot import Snapshot
 from dpg.envs.linear_quadratic import EPISODE_STEPS
 from dpg.envs.make import make_vector
 from dpg.envs.stepping import step
 from dpg.probes import state_rollouts, value
-from dpg.probes.known_answers import closed_forms, forms, measurements
+from dpg.probes.known_answers import closed_forms, forms
 from dpg.probes.known_answers.agents import GAMMA, LONG, KnownAgent, known_agent, value_net
-from dpg.probes.known_answers.verdicts import scalar_check
+from dpg.probes.known_answers.gradients import with_common
+from dpg.probes.known_answers.verdicts import broken, scalar_check
 from dpg.runtime.seeding import Seed
 from dpg.streams import advantages
 from dpg.tables.calibrate import Check
@@ -27,10 +29,9 @@ def return_checks(seed: int, streams: int) -> list[Check]:
         done, after_end = np.zeros(reward.shape, bool), np.zeros(reward.shape)
         after_end[:, -1] = forms.evaluate(agent.value, end_obs)
         truth = float(forms.evaluate(agent.value, np.array(state)[None])[0])
-        for gamma, title in ((GAMMA, ""), (1.0, ", gamma dropped")):
-            returns = advantages.discounted_return(reward, done, after_end, gamma)[:, 0]
-            name = f"discounted return from state {index}{title}"
-            checks.append(scalar_check(name, truth, returns, broken=gamma != GAMMA))
+        name = f"discounted return from state {index}"
+        right, wrong = (advantages.discounted_return(reward, done, after_end, gamma)[:, 0] for gamma in (GAMMA, 1.0))
+        checks += [scalar_check(name, truth, right), broken(scalar_check(f"{name}, gamma dropped", truth, wrong))]
     return checks
 
 
@@ -60,12 +61,15 @@ def value_checks(seed: int, streams: int) -> list[Check]:
     predicted = value_net(agent.snapshot.state)
     horizon = advantages.horizon(GAMMA)
     # The probe records H pairs more than it scores: the start of a second episode.
-    known, everything = [(EPISODE_STEPS, EPISODE_STEPS - horizon)], [(EPISODE_STEPS, EPISODE_STEPS)]
+    known, everything = (
+        closed_forms.explained_variance(agent.loop, predicted, GAMMA, [(EPISODE_STEPS, count)])
+        for count in (EPISODE_STEPS - horizon, EPISODE_STEPS)
+    )
     found = np.array([_explained_variance(agent, streams // 256, Seed(seed) / "value" / index) for index in range(48)])
     name = "explained variance of returns"
     return [
-        scalar_check(name, closed_forms.explained_variance(agent.loop, predicted, GAMMA, scored), found, broken=broken)
-        for scored, name, broken in ((known, name, False), (everything, f"{name}, unknown ones counted", True))
+        scalar_check(name, known, found),
+        broken(scalar_check(f"{name}, unknown ones counted", everything, found)),
     ]
 
 
@@ -86,13 +90,15 @@ def state_checks(seed: int, streams: int) -> list[Check]:
     zero = forms.constant(0.0, 3)
     expected = agent.loop.over_actions(closed_forms.advantages(agent.loop, zero, GAMMA, 1.0, steps)[-1])
     moments = agent.snapshot.state.obs_moments
-    truncating = measurements.with_common(agent, time_limit="terminal")
-    checks: list[Check] = []
-    for title, snapshot in (("", agent.snapshot), (", time limits taken for ends", truncating.snapshot)):
+
+    def check(title: str, snapshot: Snapshot) -> Check:
         found = state_rollouts.measure(state_rollouts.RolloutShard(snapshot, streams // 36, 8, seed))
         truth = forms.evaluate(expected, found.obs * moments.std + moments.mean)
         # States are drawn: the mean of their true values is the truth.
         gap = found.return_.mean(axis=1) - truth
-        name = f"mean value at states, by rollouts{title}"
-        checks.append(scalar_check(name, float(truth.mean()), gap + truth.mean(), broken=bool(title)))
-    return checks
+        return scalar_check(f"mean value at states, by rollouts{title}", float(truth.mean()), gap + truth.mean())
+
+    return [
+        check("", agent.snapshot),
+        broken(check(", time limits taken for ends", with_common(agent, time_limit="terminal").snapshot)),
+    ]

@@ -12,7 +12,7 @@ from dpg.tables.calibrate import Check
 Z_LIMIT = 4.0
 
 
-def scalar_check(name: str, truth: float, values: Float[np.ndarray, " G"], *, broken: bool = False) -> Check:
+def scalar_check(name: str, truth: float, values: Float[np.ndarray, " G"]) -> Check:
     """The mean of G independent values against the truth: Student's t, as the normal score of equal probability.
 
     Values that do not vary, as from shared streams, or that are NaN are rejected whatever their mean.
@@ -23,29 +23,32 @@ def scalar_check(name: str, truth: float, values: Float[np.ndarray, " G"], *, br
         z = float(np.sign(t) * _normal_score(float(stats.t.logsf(abs(t), len(values) - 1))))
     else:
         z = float("inf")
-    return Check(name, truth, estimate, error, z, abs(z) < Z_LIMIT, broken)
+    return Check(name, truth, estimate, error, z, abs(z) < Z_LIMIT, broken=False)
 
 
-def log_check(name: str, truth: float, logarithms: Float[np.ndarray, " G"], *, broken: bool = False) -> Check:
+def broken(check: Check) -> Check:
+    """The check of an estimator that is broken on purpose, which must be rejected."""
+    return replace(check, broken=True)
+
+
+def log_check(name: str, truth: float, logarithms: Float[np.ndarray, " G"]) -> Check:
     """`scalar_check` of a positive quantity by its logarithm, whose distribution is less skewed."""
-    check = scalar_check(name, float(np.log(truth)), logarithms, broken=broken)
+    check = scalar_check(name, float(np.log(truth)), logarithms)
     estimate = float(np.exp(check.estimate))
     return replace(check, truth=truth, estimate=estimate, standard_error=estimate * check.standard_error)
 
 
-def predicted_check(name: str, truth: float, std: float, estimate: float, *, broken: bool = False) -> Check:
+def predicted_check(name: str, truth: float, std: float, estimate: float) -> Check:
     """An estimate whose standard deviation is predicted as well."""
     z = (estimate - truth) / std
-    return Check(name, truth, estimate, std, z, abs(z) < Z_LIMIT, broken)
+    return Check(name, truth, estimate, std, z, abs(z) < Z_LIMIT, broken=False)
 
 
-def vector_checks(
-    name: str, truth: Float[np.ndarray, " D"], values: Float[np.ndarray, "G D"], *, broken: bool = False
-) -> list[Check]:
+def vector_checks(name: str, truth: Float[np.ndarray, " D"], values: Float[np.ndarray, "G D"]) -> list[Check]:
     """The mean of G > D + 4 independent vectors against the truth: all components at once, and the length along it.
 
     All at once is Hotelling's T^2, whose expectation and deviation under the truth stand as `truth` and
-    `standard_error`. It alone decides about a broken estimator, whose error may be orthogonal to the truth.
+    `standard_error`. It comes first: the error of a broken estimator may be orthogonal to the truth.
     """
     count, size = values.shape
     gap = values.mean(axis=0) - truth
@@ -57,9 +60,7 @@ def vector_checks(
     null = stats.f(size, count - size)
     z = _normal_score(float(null.logsf(squared / scale)))
     error = scale * float(null.std())
-    whole = Check(f"{name}: T^2", scale * float(null.mean()), squared, error, z, z < Z_LIMIT, broken)
-    if broken:
-        return [whole]
+    whole = Check(f"{name}: T^2", scale * float(null.mean()), squared, error, z, z < Z_LIMIT, broken=False)
     length = float(np.linalg.norm(truth))
     return [whole, scalar_check(f"{name}: along it", length, values @ truth / length)]
 
