@@ -13,6 +13,7 @@ from pathlib import Path
 from dpg.envs.examine import check_tasks
 from dpg.envs.make import time_limit
 from dpg.runtime import config, own_code
+from dpg.runtime.outputs import write_atomic
 from dpg.streams import measurable
 from stages.common import entrypoint
 
@@ -25,14 +26,8 @@ def main() -> None:
     for line in measurable.messages(params, limits):
         print(f"note: {line}", file=sys.stderr)
     for path, text in own_code.records(params).items():
-        write(path, text)
-    write(Path("data/params.txt"), "params.yaml is valid\n")
-
-
-def write(path: Path, text: str) -> None:
-    """Write a file, and the folders above it where they are missing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+        write_atomic(text, path)
+    write_atomic("params.yaml is valid\n", Path("data/params.txt"))
 
 
 if __name__ == "__main__":

@@ -222,8 +222,10 @@ def provenance() -> dict[str, str]:
         "hardware.machine": platform.machine(),
         "hardware.cpu": machine.cpu(),
         "hardware.cores": str(os.cpu_count()),
-        "git.commit": _git("rev-parse", "HEAD"),
     }
+    with contextlib.suppress(OSError, subprocess.CalledProcessError):  # no git, or no repository
+        commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, encoding="utf-8", check=True)
+        tags["git.commit"] = commit.stdout.strip()
     return {name: value for name, value in tags.items() if value}
 
 
@@ -231,13 +233,6 @@ def _experiment() -> dict[str, str]:
     """DVC's description of the experiment."""
     names = ("DVC_STAGE", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV", "DVC_ROOT")
     return {name.lower().replace("_", ".", 1): os.environ[name] for name in names if os.environ.get(name)}
-
-
-def _git(*arguments: str) -> str:
-    try:
-        return subprocess.run(["git", *arguments], capture_output=True, encoding="utf-8", check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return ""
 
 
 def _text(value: Any) -> str:

@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeVar
@@ -70,24 +70,6 @@ class RunningStage:
         write_reasons(found, *(folders or [self.tables]))
 
 
-@dataclass(frozen=True)
-class Cost:
-    """The cost of an execution. Shards that it resumed from count in `pairs` and `episodes`, not in the seconds.
-
-    `peak_memory_bytes` sums the peak resident sets of the stage's process and its workers; shared pages count in each.
-    """
-
-    pairs: int
-    episodes: int
-    shards: int
-    resumed_shards: int
-    workers: int
-    wall_seconds: float
-    core_seconds: float
-    peak_memory_bytes: int
-    output_bytes: int
-
-
 @contextmanager
 def run_stage(
     stage: str,
@@ -128,9 +110,9 @@ def run_stage(
             raise
         cost = _cost(context, outputs, time.monotonic() - claimed.since)
         # MLflow's own prefix for system metrics: their charts come after those of the measurements.
-        run.log_metrics({f"system/{name}": value for name, value in asdict(cost).items()}, step=0)
+        run.log_metrics({f"system/{name}": value for name, value in cost.items()}, step=0)
         made_by = {"run_id": run.id, "tracking_uri": redacted(tracking_uri()), "provenance": runs.provenance()}
-        entry = made_by | {"lost_messages": run.all_lost, "cost": asdict(cost)}
+        entry = made_by | {"lost_messages": run.all_lost, "cost": cost}
         write_atomic(json.dumps(entry, indent=2) + "\n", record(stage, scope))
 
 
@@ -146,16 +128,20 @@ def _report(cache: ShardCache, text: str) -> None:
         print(text.format(shards, cache.directory), file=sys.stderr, flush=True)
 
 
-def _cost(context: ExecutionContext, outputs: tuple[Path, ...], seconds: float) -> Cost:
+def _cost(context: ExecutionContext, outputs: tuple[Path, ...], seconds: float) -> dict[str, int | float]:
+    """The cost of an execution. Shards that it resumed from count in `pairs` and `episodes`, not in the seconds.
+
+    `peak_memory_bytes` sums the peak resident sets of the stage's process and its workers; shared pages count in each.
+    """
     usage = context.usage
-    return Cost(
-        pairs=usage.work.get("pairs", 0),
-        episodes=usage.work.get("episodes", 0),
-        shards=usage.shards,
-        resumed_shards=usage.resumed,
-        workers=context.workers.width,
-        wall_seconds=seconds,
-        core_seconds=time.process_time() + usage.cpu_seconds,
-        peak_memory_bytes=peak_memory() + sum(usage.peak_memory.values()),
-        output_bytes=sum(path.stat().st_size for output in outputs for path in output.rglob("*") if path.is_file()),
-    )
+    return {
+        "pairs": usage.work.get("pairs", 0),
+        "episodes": usage.work.get("episodes", 0),
+        "shards": usage.shards,
+        "resumed_shards": usage.resumed,
+        "workers": context.workers.width,
+        "wall_seconds": seconds,
+        "core_seconds": time.process_time() + usage.cpu_seconds,
+        "peak_memory_bytes": peak_memory() + sum(usage.peak_memory.values()),
+        "output_bytes": sum(path.stat().st_size for output in outputs for path in output.rglob("*") if path.is_file()),
+    }
