@@ -76,11 +76,6 @@ class AlgorithmInfo:
             if not is_right(value := getattr(self, field)):
                 raise ValueError(f"an algorithm's {field} must be {allowed}, not {short(value)}")
 
-    @property
-    def has_learning_rate(self) -> bool:
-        """Whether its policy's learning rate is a parameter, `lr`: the regimes vary it."""
-        return "lr" in self.config_type.model_fields
-
     def check(self, config: AlgorithmConfig) -> None:
         """Refuse a configuration that belongs to another algorithm, a subclass of this one's included.
 
