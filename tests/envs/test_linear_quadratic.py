@@ -131,21 +131,6 @@ def test_a_state_may_be_set_without_moving_what_is_drawn():
         envs.reset(options={"state": state[0]})
 
 
-@pytest.mark.parametrize(
-    ("call", "said"),
-    [
-        (lambda envs: envs.reset(seed=[1]), "need as many seeds"),
-        (lambda envs: envs.reset(options={"reset_mask": np.array([False, False])}), "at least one of them true"),
-        (lambda envs: envs.step(np.zeros((2, 3), np.float32)), r"actions of shape \(2, 3\), not \(2, 2\)"),
-    ],
-)
-def test_what_does_not_fit_the_environments_is_refused(call, said):
-    envs = make_vector(ENV_ID, 2)
-    envs.reset(seed=0)
-    with pytest.raises(ValueError, match=said):
-        call(envs)
-
-
 def test_what_was_returned_is_not_overwritten():
     envs = make_vector(ENV_ID, 2)
     first = reset(envs, [0, 1])

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from dpg.envs.make import EnvError, make_vector, reset
+from dpg.envs.make import EnvError, make_vector
 from dpg.runtime.modules import ModuleError
 
 
@@ -35,33 +35,6 @@ def test_the_step_that_ends_an_episode_returns_its_true_last_observation():
             break
     assert terminated[0]
     assert abs(obs[0, 1]) > 0.2  # the pole's angle beyond which the task ends; resets start within 0.01
-    envs.close()
-
-
-def test_resetting_some_leaves_the_others_where_they_are():
-    envs = make_vector("Hopper-v5", 3)
-    envs.reset(seed=[0, 1, 2])
-    action = 0.1 * np.ones((3, 3), np.float32)
-    before = envs.step(action)[0].copy()
-    after = reset(envs, [None] * 3, np.array([False, True, False])).copy()
-    np.testing.assert_array_equal(after[[0, 2]], before[[0, 2]])
-    assert not np.any(after[1] == before[1])
-
-    # Nor does it move what is hidden behind the observations: the others step as if nothing had happened.
-    undisturbed = make_vector("Hopper-v5", 3)
-    undisturbed.reset(seed=[0, 1, 2])
-    undisturbed.step(action)
-    np.testing.assert_array_equal(envs.step(action)[0][[0, 2]], undisturbed.step(action)[0][[0, 2]])
-    envs.close()
-    undisturbed.close()
-
-
-def test_a_seeded_reset_repeats_an_episodes_start():
-    envs = make_vector("Hopper-v5", 2)
-    first = reset(envs, [5, 6]).copy()
-    envs.step(np.zeros((2, 3), np.float32))
-    again = reset(envs, [5, None], np.array([True, False]))
-    np.testing.assert_array_equal(again[0], first[0])
     envs.close()
 
 

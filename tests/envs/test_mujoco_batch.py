@@ -91,22 +91,6 @@ def test_whole_episodes_end_with_gymnasiums_at_the_time_limit(env_id, monkeypatc
     theirs.close()
 
 
-@pytest.mark.parametrize("env_id", TASKS)
-def test_an_episode_is_truncated_after_1000_steps_counted_from_its_own_reset(env_id):
-    """The counters are set forward, so that robots need not stand for a thousand steps."""
-    envs = MujocoBatchVectorEnv(env_id, 2)
-    envs.reset(seed=0)
-    envs._elapsed[:] = [998, 0]
-    idle = np.zeros(envs.action_space.shape, np.float32)
-    assert envs.step(idle)[3].tolist() == [False, False]
-    _, _, terminated, truncated, _ = envs.step(idle)
-    assert truncated.tolist() == [True, False]
-    assert not terminated.any()
-    envs.reset(options={"reset_mask": truncated})
-    assert envs.step(idle)[3].tolist() == [False, False]
-    assert envs._elapsed.tolist() == [1, 3]
-
-
 def test_a_whole_episode_is_truncated_where_gymnasium_truncates_it(monkeypatch):
     """With the limit of both at 12 steps, which the robots survive; and ends of both kinds come together."""
     monkeypatch.setattr(gym.spec("Walker2d-v4"), "max_episode_steps", 12)
@@ -235,18 +219,6 @@ def test_an_error_in_the_engine_is_told(monkeypatch):
         MujocoBatchVectorEnv("Hopper-v4", 0)
 
 
-def test_steps_wait_for_a_reset():
-    envs = MujocoBatchVectorEnv("Hopper-v4", 2)
-    action = np.zeros((2, 3), np.float32)
-    with pytest.raises(gym.error.ResetNeeded, match=r"\[0, 1\]"):
-        envs.step(action)
-    envs.reset(seed=0)
-    envs._elapsed[1] = 999
-    envs.step(action)
-    with pytest.raises(gym.error.ResetNeeded, match=r"\[1\]"):
-        envs.step(action)
-
-
 @pytest.mark.parametrize(
     ("call", "said"),
     [
@@ -263,19 +235,6 @@ def test_what_does_not_fit_the_environments_is_refused(call, said):
     envs.reset(seed=0)
     with pytest.raises(ValueError, match=said):
         call(envs)
-
-
-def test_arrays_of_a_batch_keep_it_alive():
-    """Else this would read freed memory."""
-    envs = MujocoBatchVectorEnv("Humanoid-v4", 2)
-    envs.reset(seed=0)
-    qpos, cinert = envs._physics.qpos, envs._physics.outputs["cinert"]
-    copies = qpos.copy(), cinert.copy()
-    del envs
-    others = [MujocoBatchVectorEnv("Humanoid-v4", 2).reset(seed=1) for _ in range(5)]
-    np.testing.assert_array_equal(qpos, copies[0])
-    np.testing.assert_array_equal(cinert, copies[1])
-    assert others
 
 
 @pytest.mark.parametrize("env_id", ["Hopper-v4", "Humanoid-v5"])

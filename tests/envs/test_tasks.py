@@ -8,7 +8,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from dpg.envs.tasks import TASKS, HumanoidTask, Physics, PlanarTask
+from dpg.envs.tasks import TASKS, Physics
 
 
 def planar_physics(qpos: list[list[float]], qvel: list[list[float]]) -> Physics:
@@ -29,18 +29,6 @@ def humanoid_physics(num_envs: int = 2, seed: int = 0) -> Physics:
         {name: rng.standard_normal((num_envs, size)) for name, size in sizes.items()},
         rng.uniform(1, 2, 14),
     )
-
-
-def planar(env_id: str) -> PlanarTask:
-    task = TASKS[env_id]
-    assert isinstance(task, PlanarTask)
-    return task
-
-
-def humanoid(env_id: str) -> HumanoidTask:
-    task = TASKS[env_id]
-    assert isinstance(task, HumanoidTask)
-    return task
 
 
 @pytest.mark.parametrize("env_id", TASKS)
@@ -82,17 +70,17 @@ def test_numbers_are_the_defaults_of_gymnasiums_classes(env_id):
 )
 def test_a_hopper_is_healthy_within_its_ranges(qpos, qvel, healthy):
     physics = planar_physics([qpos, [0, 1.25, 0, 0]], [qvel, [0, 0, 0, 0]])
-    np.testing.assert_array_equal(planar("Hopper-v4").healthy(physics), [healthy, True])
+    np.testing.assert_array_equal(TASKS["Hopper-v4"].healthy(physics), [healthy, True])
 
 
 def test_a_walker_is_healthy_at_any_speed_but_not_too_high():
     physics = planar_physics([[0, 1.2, 0], [0, 2.0, 0], [0, 0.8, 0], [0, 1.2, 1.0]], [[1e3, 0, 0]] + [[0, 0, 0]] * 3)
-    np.testing.assert_array_equal(planar("Walker2d-v5").healthy(physics), [True, False, False, False])
+    np.testing.assert_array_equal(TASKS["Walker2d-v5"].healthy(physics), [True, False, False, False])
 
 
 def test_planar_observations_leave_x_out_and_clip_velocities():
     physics = planar_physics([[7, 1, 2]], [[-11, 0.5, 12]])
-    np.testing.assert_array_equal(planar("Walker2d-v4").observation(physics), [[1, 2, -10, 0.5, 10]])
+    np.testing.assert_array_equal(TASKS["Walker2d-v4"].observation(physics), [[1, 2, -10, 0.5, 10]])
 
 
 @pytest.mark.parametrize(("version", "fallen"), [("v4", 3.0 - 0.005), ("v5", 2.0 - 0.005)])
@@ -100,27 +88,27 @@ def test_planar_reward_by_hand(version, fallen):
     """2 m/s, actions (1, 2): 2 + 1 - 0.001 * 5. Only -v4 pays the healthy reward to one that has fallen."""
     physics = planar_physics([[0, 1.2, 0]] * 2, [[0, 0, 0]] * 2)
     action = np.array([[1.0, 2.0]] * 2)
-    reward = planar(f"Walker2d-{version}").reward(physics, action, np.array([2.0, 2.0]), np.array([True, False]))
+    reward = TASKS[f"Walker2d-{version}"].reward(physics, action, np.array([2.0, 2.0]), np.array([True, False]))
     np.testing.assert_allclose(reward, [3.0 - 0.005, fallen], rtol=1e-15)
 
 
 def test_the_planar_control_cost_is_in_the_actions_precision():
     """As Gymnasium's, which squares the action that it is given."""
     physics = planar_physics([[0, 1.2, 0]], [[0, 0, 0]])
-    assert planar("Hopper-v4").costs(physics, np.full((1, 3), 0.1, np.float32)).dtype == np.float32
-    assert planar("Hopper-v4").costs(physics, np.full((1, 3), 0.1)).dtype == np.float64
+    assert TASKS["Hopper-v4"].costs(physics, np.full((1, 3), 0.1, np.float32)).dtype == np.float32
+    assert TASKS["Hopper-v4"].costs(physics, np.full((1, 3), 0.1)).dtype == np.float64
 
 
 def test_the_humanoid_is_where_its_mass_centre_is():
     physics = humanoid_physics()
     bodies = physics.outputs["xipos"].reshape(2, 14, 3)
     expected = (physics.body_mass[:, None] * bodies[:, :, 0].T).sum(axis=0) / physics.body_mass.sum()
-    np.testing.assert_allclose(humanoid("Humanoid-v4").x_position(physics), expected, rtol=1e-12)
+    np.testing.assert_allclose(TASKS["Humanoid-v4"].x_position(physics), expected, rtol=1e-12)
 
 
 def test_humanoid_observations_of_v5_are_those_of_v4_without_world_and_free_joint():
     physics = humanoid_physics()
-    older, newer = (humanoid(f"Humanoid-{version}").observation(physics) for version in ("v4", "v5"))
+    older, newer = (TASKS[f"Humanoid-{version}"].observation(physics) for version in ("v4", "v5"))
     assert (older.shape, newer.shape) == ((2, 376), (2, 348))
     kept = np.ones(376, bool)
     start = 22 + 23
@@ -136,12 +124,10 @@ def test_humanoid_reward_by_hand():
     velocity, unused = np.array([1.0, 2.0]), np.full((2, 17), np.nan)
     healthy = np.array([True, False])
     common = 1.25 * velocity - 0.1 * (physics.ctrl**2).sum(axis=1)
-    np.testing.assert_allclose(
-        humanoid("Humanoid-v4").reward(physics, unused, velocity, healthy), common + 5, rtol=1e-12
-    )
+    np.testing.assert_allclose(TASKS["Humanoid-v4"].reward(physics, unused, velocity, healthy), common + 5, rtol=1e-12)
     contact = 5e-7 * (physics.outputs["cfrc_ext"] ** 2).sum(axis=1)
     np.testing.assert_allclose(
-        humanoid("Humanoid-v5").reward(physics, unused, velocity, healthy),
+        TASKS["Humanoid-v5"].reward(physics, unused, velocity, healthy),
         common + np.array([5, 0]) - contact,
         rtol=1e-12,
     )
@@ -150,7 +136,7 @@ def test_humanoid_reward_by_hand():
 def test_the_contact_cost_is_at_most_10():
     physics = humanoid_physics(1)
     hit = replace(physics, outputs={**physics.outputs, "cfrc_ext": np.full((1, 84), 1e6)})
-    task = humanoid("Humanoid-v5")
+    task = TASKS["Humanoid-v5"]
     without = 0.1 * (physics.ctrl**2).sum()
     np.testing.assert_allclose(task.costs(hit, np.zeros((1, 17))), [without + 10], rtol=1e-12)
 

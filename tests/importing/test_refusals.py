@@ -17,7 +17,7 @@ from tests.importing.agents import Trained, refusal
 BOX = "<class 'gymnasium.spaces.box.Box'>"
 
 
-def untrained(path: Path, policy: str, env: Any, algorithm: str = "PPO", **settings: Any) -> Path:
+def untrained(path: Path, policy: str, env: Any, algorithm: str, **settings: Any) -> Path:
     """A model of Stable-Baselines3 as it saves it before any training."""
     import stable_baselines3
 
@@ -39,28 +39,20 @@ def library() -> None:
     pytest.importorskip("stable_baselines3", reason="the bench extra is not installed")
 
 
-def test_state_dependent_exploration(tmp_path):
-    path = untrained(tmp_path, "MlpPolicy", "Pendulum-v1", "A2C", use_sde=True)
-    assert "log_std is a 64x1 matrix; a vector" in refusal(path, env_id="Pendulum-v1")
-
-
-def test_squashed_actions(tmp_path):
-    settings = {"use_sde": True, "policy_kwargs": {"squash_output": True}}
-    refusal(untrained(tmp_path, "MlpPolicy", "Pendulum-v1", **settings), env_id="Pendulum-v1")
-
-
-def test_discrete_actions(tmp_path):
-    path = untrained(tmp_path, "MlpPolicy", "CartPole-v1")
-    assert "discrete actions" in refusal(path, env_id="CartPole-v1")
-
-
-def test_observations_in_a_dictionary(tmp_path):
-    assert "expected" in refusal(untrained(tmp_path, "MultiInputPolicy", Pair()), env_id="Pendulum-v1")
-
-
-def test_an_off_policy_agent(tmp_path):
-    path = untrained(tmp_path, "MlpPolicy", "Pendulum-v1", "SAC", buffer_size=10)
-    assert "an off-policy agent; PPO, TRPO and A2C are read" in refusal(path, env_id="Pendulum-v1")
+@pytest.mark.parametrize(
+    ("policy", "env", "algorithm", "settings", "found"),
+    [
+        ("MlpPolicy", "Pendulum-v1", "A2C", {"use_sde": True}, "log_std is a 64x1 matrix; a vector"),
+        ("MlpPolicy", "Pendulum-v1", "PPO", {"use_sde": True, "policy_kwargs": {"squash_output": True}}, ""),
+        ("MlpPolicy", "CartPole-v1", "PPO", {}, "discrete actions"),
+        ("MultiInputPolicy", Pair(), "PPO", {}, "expected"),
+        ("MlpPolicy", "Pendulum-v1", "SAC", {"buffer_size": 10}, "an off-policy agent; PPO, TRPO and A2C are read"),
+    ],
+    ids=["state-dependent exploration", "squashed actions", "discrete actions", "dictionary", "off-policy"],
+)
+def test_agents_of_other_kinds(tmp_path, policy, env, algorithm, settings, found):
+    path = untrained(tmp_path, policy, env, algorithm, **settings)
+    assert found in refusal(path, env_id=env if isinstance(env, str) else "Pendulum-v1")
 
 
 @pytest.mark.parametrize(

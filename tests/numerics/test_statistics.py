@@ -105,6 +105,9 @@ def test_one_unit_or_a_value_that_is_not_a_number_gives_no_interval():
     assert np.isnan([one.low, one.high]).all()
     assert np.isnan(mean_interval(np.array([1.0, np.nan, 2.0]), 0.95, 100, rng)).all()
     assert np.isnan(pairwise_interval(np.ones((1, 1)), 0.95, 100, rng)).all()
+    # Two members have one similarity: nothing says how far another would lie.
+    pair = pairwise_interval(np.array([[1.0, 0.3], [0.3, 1.0]]), 0.95, 200, rng)
+    assert (pair.mean, *np.isnan(pair[1:])) == (pytest.approx(0.3), True, True)
 
 
 def test_pairwise_mean_is_over_distinct_pairs():
@@ -224,13 +227,6 @@ def test_samples_that_differ_by_their_units_alone_are_not_counted_twice():
         one = stats.t.ppf(0.975, 7) / np.sqrt(40)
         widths.append((nested.high - nested.low) / 2 / one)
     assert 0.95 < np.mean(widths) < 1.25
-
-
-def test_one_pair_gives_no_interval():
-    """Two members have one similarity: nothing tells how far another would lie, so certainty would be false."""
-    found = pairwise_interval(np.array([[1.0, 0.3], [0.3, 1.0]]), 0.95, 200, np.random.default_rng(0))
-    assert found.mean == pytest.approx(0.3)
-    assert np.isnan([found.low, found.high]).all()
 
 
 def test_rank_correlation_of_made_up_numbers():

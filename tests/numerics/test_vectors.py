@@ -18,20 +18,14 @@ def layout_of(shapes: list[tuple[int, ...]]) -> Layout:
 
 
 @given(shapes, leading_axes)
-def test_flatten_undoes_unflatten_with_any_leading_axes(shapes, leading):
+def test_flatten_undoes_unflatten_with_any_leading_axes_in_both_libraries(shapes, leading):
     layout = layout_of(shapes)
     vector = np.arange(np.prod(leading, dtype=int) * layout.size, dtype=np.float64).reshape(*leading, layout.size)
     arrays = layout.unflatten(vector)
     assert [array.shape for array in arrays.values()] == [leading + shape for shape in shapes]
     np.testing.assert_array_equal(layout.flatten(arrays), vector)
-
-
-@given(shapes, leading_axes)
-def test_torch_and_numpy_lay_a_vector_out_alike(shapes, leading):
-    layout = layout_of(shapes)
-    vector = np.arange(np.prod(leading, dtype=int) * layout.size, dtype=np.float64).reshape(*leading, layout.size)
     from_torch = layout.unflatten(torch.from_numpy(vector))
-    for name, array in layout.unflatten(vector).items():
+    for name, array in arrays.items():
         np.testing.assert_array_equal(from_torch[name].numpy(), array)
 
 
@@ -52,10 +46,7 @@ def test_cosine_of_parallel_opposed_orthogonal_and_zero_vectors():
     a = np.array([[1.0, 2.0, 2.0], [1.0, 2.0, 2.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
     b = np.array([[3.0, 6.0, 6.0], [-0.5, -1.0, -1.0], [0.0, 7.0, 0.0], [1.0, 2.0, 3.0]])
     np.testing.assert_allclose(cosine(a, b), [1, -1, 0, np.nan], atol=1e-15)
-
-
-def test_cosine_of_two_single_vectors():
-    assert cosine(np.array([1.0, 0.0]), np.array([1.0, 1.0])) == pytest.approx(np.sqrt(0.5))
+    assert cosine(a[0], b[0]) == pytest.approx(1)
 
 
 def test_cosine_matrix_holds_the_cosine_of_every_pair():

@@ -149,6 +149,22 @@ def some_values() -> dict[str, tuple[np.ndarray, float]]:
     return {"true": (true, GAE_LAMBDA), "net": (net, GAE_LAMBDA), "none": (forms.constant(0.0, 3), 1.0)}
 
 
+def scored(
+    policy: LinearPolicy, form: np.ndarray, gae_lambda: float, pairs: int, state: np.ndarray, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Scores and generalised advantages of simulated episodes that are cut after `pairs` pairs."""
+    states, eps, reward, last = simulate(policy, state, pairs, seed)
+    v = forms.evaluate(form, np.concatenate([states, last[:, None]], axis=1))
+    advantage = np.zeros((len(state), pairs + 1))
+    for t in range(pairs - 1, -1, -1):
+        delta = reward[:, t] + GAMMA * v[:, t + 1] - v[:, t]
+        advantage[:, t] = delta + GAMMA * gae_lambda * advantage[:, t + 1]
+    extended = np.concatenate([states, np.ones((*states.shape[:2], 1))], axis=2)
+    mean_score = (eps / np.exp(policy.log_std))[..., None] * extended[:, :, None]
+    score = np.concatenate([mean_score.reshape(*states.shape[:2], -1), eps**2 - 1], axis=2)
+    return score, advantage[:, :-1]
+
+
 @pytest.mark.parametrize("baseline", ["true", "net", "none"])
 def test_scores_and_advantages_of_streams_against_a_plain_simulation(baseline):
     """12 pairs with a truncation after 7, 40,000 streams: the gradient's 10 components by chi-squared, the advantages'
@@ -157,17 +173,9 @@ def test_scores_and_advantages_of_streams_against_a_plain_simulation(baseline):
     count, lengths = 40_000, [7, 5]
     gradients, advantage = np.zeros((count, 10)), []
     for seed, length in enumerate(lengths):
-        states, eps, reward, last = simulate(POLICY, initial_states(count, seed + 10), length, seed)
-        v = forms.evaluate(form, np.concatenate([states, last[:, None]], axis=1))
-        own = np.zeros((count, length + 1))
-        for t in range(length - 1, -1, -1):
-            delta = reward[:, t] + GAMMA * v[:, t + 1] - v[:, t]
-            own[:, t] = delta + GAMMA * gae_lambda * own[:, t + 1]
-        extended = np.concatenate([states, np.ones((count, length, 1))], axis=2)
-        mean_score = (eps / np.exp(POLICY.log_std))[..., None] * extended[:, :, None]
-        score = np.concatenate([mean_score.reshape(count, length, -1), eps**2 - 1], axis=2)
-        gradients += np.einsum("ntd,nt->nd", score, own[:, :-1]) / sum(lengths)
-        advantage.append(own[:, :-1])
+        score, own = scored(POLICY, form, gae_lambda, length, initial_states(count, seed + 10), seed)
+        gradients += np.einsum("ntd,nt->nd", score, own) / sum(lengths)
+        advantage.append(own)
 
     def distance(truth: np.ndarray) -> float:
         gap = gradients.mean(axis=0) - truth
@@ -185,16 +193,7 @@ def test_scores_and_advantages_of_streams_against_a_plain_simulation(baseline):
 
 def simulated_sums(policy: LinearPolicy, form: np.ndarray, gae_lambda: float, pairs: int, count: int) -> GradientSums:
     """The sums of `count` streams of `pairs` pairs, an entry a stream, from the plain simulation."""
-    states, eps, reward, last = simulate(policy, initial_states(count, 10), pairs)
-    v = forms.evaluate(form, np.concatenate([states, last[:, None]], axis=1))
-    advantage = np.zeros((count, pairs + 1))
-    for t in range(pairs - 1, -1, -1):
-        delta = reward[:, t] + GAMMA * v[:, t + 1] - v[:, t]
-        advantage[:, t] = delta + GAMMA * gae_lambda * advantage[:, t + 1]
-    advantage = advantage[:, :-1]
-    extended = np.concatenate([states, np.ones((count, pairs, 1))], axis=2)
-    mean_score = (eps / np.exp(policy.log_std))[..., None] * extended[:, :, None]
-    score = np.concatenate([mean_score.reshape(count, pairs, -1), eps**2 - 1], axis=2)
+    score, advantage = scored(policy, form, gae_lambda, pairs, initial_states(count, 10))
     return GradientSums(
         np.full(count, float(pairs)),
         np.zeros(count),
