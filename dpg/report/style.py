@@ -26,11 +26,14 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from dpg.runtime.registry import AlgorithmInfo
 
+_RC = mpl.rc_params_from_file(Path(__file__).with_name("paper.mplstyle"), use_default_template=False)
+# Matplotlib's defaults for all else. The backend is kept: no figure here needs one.
+_DEFAULTS: Any = {name: value for name, value in mpl.rcParamsDefault.items() if not name.startswith("backend")}
+
 WIDTH = 6.75  # inches: the full text width of a conference paper
 NARROW = 4.2  # inches: a figure of one panel, with room for its title and legend
 
-INK = "#222222"
-GREY = "#767676"
+INK, GREY = _RC["text.color"], _RC["axes.edgecolor"]
 FAINT = "#BDBDBD"
 COLORMAP = "viridis"  # monotone in lightness: it survives grey printing
 BAND = 0.18  # opacity of an interval
@@ -40,60 +43,6 @@ _METADATA: dict[str, dict[str, Any]] = {
     "pdf": {"Creator": None, "Producer": None, "CreationDate": None},
     "svg": {"Creator": None, "Date": None},
 }
-
-_RC: Any = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib: the same letters on every machine
-    "font.size": 7.5,
-    "axes.titlesize": 7.5,
-    "axes.labelsize": 7.5,
-    "xtick.labelsize": 6.5,
-    "ytick.labelsize": 6.5,
-    "legend.fontsize": 7,
-    "figure.titlesize": 8.5,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": GREY,
-    "xtick.color": GREY,
-    "ytick.color": GREY,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-    "axes.linewidth": 0.6,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.formatter.limits": (-3, 5),
-    "axes.grid": False,
-    "grid.color": "#E4E4E4",
-    "grid.linewidth": 0.5,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "xtick.minor.width": 0.4,
-    "ytick.minor.width": 0.4,
-    "xtick.major.size": 2.5,
-    "ytick.major.size": 2.5,
-    "xtick.minor.size": 1.5,
-    "ytick.minor.size": 1.5,
-    "axes3d.xaxis.panecolor": (1.0, 1.0, 1.0, 0.0),
-    "axes3d.yaxis.panecolor": (1.0, 1.0, 1.0, 0.0),
-    "axes3d.zaxis.panecolor": (1.0, 1.0, 1.0, 0.0),
-    "lines.linewidth": 1.2,
-    "lines.markersize": 3.5,
-    "legend.frameon": False,
-    "legend.handlelength": 2.2,
-    "legend.columnspacing": 1.6,
-    "mathtext.default": "regular",
-    "pdf.fonttype": 42,
-    "svg.fonttype": "path",
-    "svg.hashsalt": "dpg",
-    "path.simplify": False,
-    "figure.constrained_layout.h_pad": 0.04,
-    "figure.constrained_layout.w_pad": 0.04,
-    "savefig.facecolor": "white",
-    "savefig.bbox": None,
-}
-
-
-# Matplotlib's defaults for all else. The backend is kept: no figure here needs one.
-_DEFAULTS: Any = {name: value for name, value in mpl.rcParamsDefault.items() if not name.startswith("backend")}
 
 
 @dataclass(frozen=True)

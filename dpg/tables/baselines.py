@@ -1,6 +1,5 @@
 """Tables of `baselines`."""
 
-from dataclasses import dataclass
 from typing import Annotated
 
 from dpg.tables.table import AgentSnapshot, Cell, Section, table
@@ -33,7 +32,6 @@ _Pairs = Annotated[int, "pairs", "behind one estimate"]
 
 
 @table("baselines/baselines.csv", Section.VALUES, per="studied snapshot, baseline, kind of advantage and sample size")
-@dataclass(frozen=True)
 class BaselineCosine(AgentSnapshot):
     """How well gradient estimates agree with one baseline. Every baseline sees the same streams."""
 
@@ -52,7 +50,6 @@ class BaselineCosine(AgentSnapshot):
     Section.VALUES,
     per="studied snapshot, pair of baselines, kind of advantage and sample size",
 )
-@dataclass(frozen=True)
 class BaselineDifference(AgentSnapshot):
     """What one baseline adds to the agreement over another, on the same streams."""
 
@@ -71,7 +68,6 @@ class BaselineDifference(AgentSnapshot):
     Section.VALUES,
     per="studied iteration, pair of baselines, kind of advantage and sample size",
 )
-@dataclass(frozen=True)
 class AgentsDifference(Cell):
     """The mean of `baselines/differences.csv` over agents."""
 

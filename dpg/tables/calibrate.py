@@ -1,13 +1,11 @@
 """The table of `calibrate`."""
 
-from dataclasses import dataclass
 from typing import Annotated
 
 from dpg.tables.table import Scope, Section, table
 
 
 @table("calibrate/calibration.csv", Section.FURTHER, per="check of an estimator", scope=Scope.PIPELINE)
-@dataclass(frozen=True)
 class Check:
     """Every estimator against a known answer ([known_answers.md](known_answers.md)), in `data/calibrate`."""
 

@@ -1,6 +1,5 @@
 """The table of `checkpoint`."""
 
-from dataclasses import dataclass
 from typing import Annotated
 
 from dpg.tables.table import AgentSnapshot, Section, table
@@ -9,7 +8,6 @@ _Return = Annotated[float, "reward", "mean return and its interval, over episode
 
 
 @table("checkpoint/evaluation.csv", Section.REWARDS, per="studied snapshot and way of acting")
-@dataclass(frozen=True)
 class Evaluation(AgentSnapshot):
     """Raw undiscounted returns of whole episodes from the studied snapshots."""
 

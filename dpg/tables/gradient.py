@@ -1,6 +1,5 @@
 """Tables of `gradient`."""
 
-from dataclasses import dataclass
 from typing import Annotated
 
 from dpg.tables.table import AgentSnapshot, Section, table
@@ -17,7 +16,6 @@ _Against = Annotated[str, "-", "`each other`: cosines among the estimates; `true
 
 
 @table("gradient/similarity.csv", Section.GRADIENTS, per="studied snapshot, sample size and comparison")
-@dataclass(frozen=True)
 class Similarity(AgentSnapshot):
     """Cosines of gradient estimates of one size from one snapshot, with each other or with the true gradient."""
 
@@ -41,7 +39,6 @@ class Similarity(AgentSnapshot):
 
 
 @table("gradient/noise.csv", Section.GRADIENTS, per="studied snapshot")
-@dataclass(frozen=True)
 class Noise(AgentSnapshot):
     """The true gradient g of a snapshot, its quality, and the noise of estimates around it (arXiv:1812.06162)."""
 

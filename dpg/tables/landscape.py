@@ -1,6 +1,5 @@
 """Tables of `landscape`."""
 
-from dataclasses import dataclass
 from typing import Annotated
 
 from dpg.tables.table import AgentSnapshot, Section, table
@@ -44,7 +43,6 @@ _Gain = Annotated[float, "reward", "what the full step adds to the reward, and i
 
 
 @table("landscape/landscape.csv", Section.LANDSCAPES, per="studied snapshot, batch size of the update and grid point")
-@dataclass(frozen=True)
 class LandscapePoint(AgentSnapshot):
     """Surrogate and reward at a point of the plane.
 
@@ -72,7 +70,6 @@ class LandscapePoint(AgentSnapshot):
     Section.LANDSCAPES,
     per="studied snapshot, batch size of the update, budget of pairs and grid point",
 )
-@dataclass(frozen=True)
 class SubsampledPoint(AgentSnapshot):
     """The reward of a point from fewer trajectories: the first ones of the same collection."""
 
@@ -91,7 +88,6 @@ class SubsampledPoint(AgentSnapshot):
     Section.LANDSCAPES,
     per="studied snapshot, batch size of the update and budget of pairs",
 )
-@dataclass(frozen=True)
 class Resolution(AgentSnapshot):
     """How much of a landscape is relief, and how much noise.
 
@@ -125,7 +121,6 @@ class Resolution(AgentSnapshot):
 
 
 @table("landscape/alignment.csv", Section.LANDSCAPES, per="studied snapshot and batch size of the update")
-@dataclass(frozen=True)
 class Alignment(AgentSnapshot):
     """Surrogate and reward of a landscape together.
 

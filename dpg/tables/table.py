@@ -1,7 +1,6 @@
 """How a table is declared: a dataclass is its row, and the annotations are its columns with their units.
 
     @table("gradient/noise.csv", Section.GRADIENTS, per="studied snapshot")
-    @dataclass(frozen=True)
     class Noise(AgentSnapshot):
         \"\"\"The true gradient of a snapshot, and its quality.\"\"\"
 
@@ -16,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, dataclass_transform
 
 if TYPE_CHECKING:  # workers import the rows, and have no need of 80 MB of pandas
     import pandas as pd
@@ -100,11 +99,13 @@ def columns_of(row: type) -> list[Column]:
     return [Column(each.name, each.type.__origin__, *each.type.__metadata__) for each in fields(row)]  # pyright: ignore
 
 
+@dataclass_transform(frozen_default=True)
 def table(name: str, section: Section, *, per: str, scope: Scope = Scope.CELL) -> Callable[[Row], Row]:
-    """Declare a dataclass, every field `Annotated[type, unit, meaning]`, to be the row of the table `stage/file`."""
+    """Make a class, every field `Annotated[type, unit, meaning]`, the dataclass of a row of the table `stage/file`."""
     stage, _, file = name.partition("/")
 
     def declare(row: Row) -> Row:
+        row = dataclass(frozen=True)(row)
         row.__table__ = Table(row, stage, file, section, per, scope)  # pyright: ignore
         return row
 

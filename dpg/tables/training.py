@@ -24,13 +24,11 @@ class Record:
 
 
 @table("train/history.csv", Section.REWARDS, per="agent and iteration")
-@dataclass(frozen=True)
 class History(Record, Cell):
     """The training of the agents that everything else is measured on."""
 
 
 @table("ablation/history.csv", Section.VALUES, per="agent and iteration, without a baseline")
-@dataclass(frozen=True)
 class AblationHistory(Record, Cell):
     """Agents trained with b = 0 on the same budget and seeds as those of `train/history.csv`.
 
@@ -49,7 +47,6 @@ class Regime(Cell):
 @table(
     "regimes/history.csv", Section.GRADIENTS, per="sample size, learning rate, agent and iteration", scope=Scope.TASK
 )
-@dataclass(frozen=True)
 class RegimeHistory(Record, Regime):
     """Agents trained on the same total of pairs for every sample size and learning rate.
 

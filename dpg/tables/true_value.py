@@ -1,6 +1,5 @@
 """Tables of `true_value`."""
 
-from dataclasses import dataclass
 from typing import Annotated
 
 from dpg.tables.table import AgentSnapshot, Section, table
@@ -20,7 +19,6 @@ _ExplainedVariance = Annotated[float, "-", "1 - var(v - V) / var(v) over states,
 
 
 @table("true_value/fit.csv", Section.VALUES, per="studied snapshot")
-@dataclass(frozen=True)
 class FitQuality(AgentSnapshot):
     """How well the true value function V* predicts held-out returns, and the snapshot's own value net with it.
 
@@ -47,7 +45,6 @@ class FitQuality(AgentSnapshot):
 
 
 @table("true_value/loss.csv", Section.VALUES, per="studied snapshot and epoch of its fit")
-@dataclass(frozen=True)
 class FitEpoch(AgentSnapshot):
     """Losses of the fit of V*."""
 
@@ -59,7 +56,6 @@ class FitEpoch(AgentSnapshot):
 
 
 @table("true_value/states.csv", Section.VALUES, per="state of a studied snapshot")
-@dataclass(frozen=True)
 class StateValue(AgentSnapshot):
     """Monte Carlo check of value nets at single states.
 
@@ -80,7 +76,6 @@ class StateValue(AgentSnapshot):
 
 
 @table("true_value/state_errors.csv", Section.VALUES, per="studied snapshot and net")
-@dataclass(frozen=True)
 class StateErrors(AgentSnapshot):
     """Errors of a net V against the rollouts of `true_value/states.csv`, whose mean estimates the true value v.
 

@@ -1,6 +1,5 @@
 """Tables of `update_gain`."""
 
-from dataclasses import dataclass
 from typing import Annotated
 
 from dpg.tables.table import AgentSnapshot, Cell, Section, table
@@ -16,7 +15,6 @@ _AgentsMean = Annotated[
 
 
 @table("update_gain/update_gain.csv", Section.LANDSCAPES, per="update")
-@dataclass(frozen=True)
 class UpdateGain(AgentSnapshot):
     """What a whole update does: from a studied snapshot, for every batch size in `update_gain.update_pairs`.
 
@@ -39,7 +37,6 @@ class UpdateGain(AgentSnapshot):
 
 
 @table("update_gain/snapshots.csv", Section.LANDSCAPES, per="studied snapshot, batch size and quantity")
-@dataclass(frozen=True)
 class SnapshotGain(AgentSnapshot):
     """The mean of a quantity over the updates from one snapshot.
 
@@ -63,7 +60,6 @@ class SnapshotGain(AgentSnapshot):
 
 
 @table("update_gain/agents.csv", Section.LANDSCAPES, per="studied iteration, batch size and quantity")
-@dataclass(frozen=True)
 class AgentsGain(Cell):
     """The mean of `update_gain/snapshots.csv` over agents."""
 

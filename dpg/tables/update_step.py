@@ -1,6 +1,5 @@
 """The table of `update_step`."""
 
-from dataclasses import dataclass
 from typing import Annotated
 
 from dpg.tables.table import AgentSnapshot, Section, table
@@ -12,7 +11,6 @@ _KL = Annotated[
 
 
 @table("update_step/update_step.csv", Section.GRADIENTS, per="snapshot of the curve")
-@dataclass(frozen=True)
 class UpdateAgreement(AgentSnapshot):
     """How far whole updates from one snapshot agree, each made from a batch of its own."""
 

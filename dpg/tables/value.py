@@ -1,13 +1,11 @@
 """The table of `value`."""
 
-from dataclasses import dataclass
 from typing import Annotated
 
 from dpg.tables.table import AgentSnapshot, Section, table
 
 
 @table("value/value.csv", Section.VALUES, per="snapshot of the curve, split and target")
-@dataclass(frozen=True)
 class PredictionError(AgentSnapshot):
     """Errors of a snapshot's value net after its update.
 
