@@ -9,7 +9,17 @@ from jaxtyping import Float
 from dpg.report import ablation
 from dpg.report.aggregate import LAST_ITERATIONS, final_returns
 from dpg.report.claims import needs
-from dpg.report.claims.claim import LATER, NO_EPISODE, NO_LATER, agents_mean, claim, count, later, not_measured
+from dpg.report.claims.claim import (
+    LATER,
+    NO_EPISODE,
+    NO_LATER,
+    NotMeasuredError,
+    agents_mean,
+    claim,
+    count,
+    later,
+    required,
+)
 from dpg.report.claims.simulation import THRESHOLD, Effect, Simulation, agents, one_number
 from dpg.report.claims.verdicts import Finding, Part, Verdict, inequality
 from dpg.report.experiment import Experiment, select
@@ -48,19 +58,13 @@ _TRAINED = needs.agents("train")
     simulation=one_number(Effect("above", 0.0, 0.1, 0.05), Effect("above", 0.0, 0.08, 0.05)),
 )
 def true_value_gains(cell: Experiment) -> Finding:
-    """V3, in one cell."""
-    rows = _in_gae(cell)
-    at_t = select(rows, pairs=cell.timesteps)
-    if rows.empty:
-        return not_measured(cell, NO_LATER)
-    if at_t.empty:
-        return not_measured(cell, f"needs common.timesteps = {cell.timesteps:,} among baselines.sizes")
+    at_t = select(_in_gae(cell), pairs=cell.timesteps)
+    required(at_t, f"needs common.timesteps = {cell.timesteps:,} among baselines.sizes")
     more, net = _gain(at_t, "true value", "value net"), _gain(at_t, "value net", "zero")
     sizes, statistics = _sizes(at_t), cell.statistics
     quantity = f"cosine at {cell.timesteps:,} pairs that the true value function adds to the value net"
     beyond = (more - net).dropna()
     return Finding(
-        str(cell),
         (
             inequality(quantity, more, "above", 0.0, statistics, sizes),
             inequality(f"{quantity}, minus what that adds to zero", beyond, "above", 0.0, statistics, sizes),
@@ -82,19 +86,17 @@ def true_value_gains(cell: Experiment) -> Finding:
     simulation=one_number(Effect("above", 0.0, 0.05, 0.04)),
 )
 def value_net_gains(cell: Experiment) -> Finding:
-    """V4, in one cell."""
     rows = _in_gae(cell)
-    if rows.empty:
-        return not_measured(cell, NO_LATER)
     most = select(rows, pairs=rows["pairs"].max())
     quantity = f"cosine at {most['pairs'].iloc[0]:,} pairs that the value net adds to zero"
     gain = _gain(most, "value net", "zero")
-    return Finding(str(cell), (inequality(quantity, gain, "above", 0.0, cell.statistics, _sizes(most)),))
+    return Finding((inequality(quantity, gain, "above", 0.0, cell.statistics, _sizes(most)),))
 
 
 def _in_gae(cell: Experiment) -> pd.DataFrame:
     """Differences of later snapshots with the baselines inside GAE, as the paper has them."""
-    return select(later(cell[BaselineDifference]), advantage="gae")
+    rows = select(later(cell[BaselineDifference]), advantage="gae")
+    return required(rows, NO_LATER)
 
 
 def _gain(rows: pd.DataFrame, baseline: str, other: str) -> "pd.Series[float]":
@@ -140,7 +142,7 @@ def _draw_returns(budget: Budget, rng: np.random.Generator, where: str, statisti
         return mean * np.exp(WITHOUT_SPREAD * normal - WITHOUT_SPREAD**2 / 2)
 
     interval = ablation.ratio_of_means(returns(1000 * ratio), returns(1000.0), statistics)
-    return Finding("simulated", (Part("simulated", interval, "below", HALF_ORDER),))
+    return Finding((Part("simulated", interval, "below", HALF_ORDER),))
 
 
 @claim(
@@ -156,11 +158,12 @@ def _draw_returns(budget: Budget, rng: np.random.Generator, where: str, statisti
     simulation=Simulation(lambda budget: f"{agents(budget.train.agents)} per side", _draw_returns),
 )
 def needs_a_baseline(cell: Experiment) -> Finding:
-    """V5, in one cell."""
     history, without = cell[History], cell[AblationHistory]
     comparison = ablation.compare(cell)
-    if missing := _no_ratio(comparison):
-        return not_measured(cell, missing)
+    if not math.isfinite(comparison.with_value.mean) or not math.isfinite(comparison.without.mean):
+        raise NotMeasuredError(NO_EPISODE)
+    if not math.isfinite(comparison.ratio.mean):
+        raise NotMeasuredError("needs a positive final return with the value net: a ratio to any other says nothing")
     sizes = {
         "agents with the value net": len(final_returns(history)),
         "agents without a baseline": len(final_returns(without)),
@@ -168,15 +171,7 @@ def needs_a_baseline(cell: Experiment) -> Finding:
     }
     quantity = "final return without a baseline over that with it"
     part = Part(quantity, comparison.ratio, "below", HALF_ORDER, sizes)
-    return Finding(str(cell), (part, _learning(history, cell.statistics)))
-
-
-def _no_ratio(found: ablation.Comparison) -> str:
-    if not math.isfinite(found.with_value.mean) or not math.isfinite(found.without.mean):
-        return NO_EPISODE
-    if not math.isfinite(found.ratio.mean):
-        return "needs a positive final return with the value net: a ratio to any other says nothing"
-    return ""
+    return Finding((part, _learning(history, cell.statistics)))
 
 
 def _learning(history: pd.DataFrame, statistics: Statistics) -> Part:

@@ -16,7 +16,7 @@ in a module of `dpg.report.claims` is all that a claim needs. The function gets 
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -32,7 +32,11 @@ NO_EPISODE = "needs episodes that end within a batch: in the last iterations no 
 NO_LATER = "needs a studied snapshot after iteration 0: scales.<scale>.checkpoint.fractions"
 NO_LATER_CURVE = "needs a snapshot of the curve after iteration 0"
 
-Decide = Callable[[Experiment], Finding | list[Finding]]
+Decide = Callable[[Experiment], Finding]
+
+
+class NotMeasuredError(Exception):
+    """A claim cannot be decided here; the message says what is missing."""
 
 
 @dataclass(frozen=True)
@@ -59,19 +63,21 @@ class Claim:
 
     def findings(self, experiment: Experiment) -> tuple[Finding, ...]:
         """The findings of all parts of the experiment; a part without rows has the reason that a stage left."""
-        found: list[Finding] = []
-        for part in self.parts(experiment):
-            if self.algorithm and part.key["algorithm"] != self.algorithm:
-                continue
-            if missing := self._unmeasured(part):
-                found.append(not_measured(str(part) or "all tasks", missing))
-                continue
-            decided = self.decide(part)
-            found += decided if isinstance(decided, list) else [decided]
+        found = [self._finding(part) for part in self.parts(experiment) if self._covers(part)]
         if self.parts is Experiment.cells:
-            untrained = (cell for cell in experiment.untrained() if self.algorithm in {"", cell.key["algorithm"]})
-            found += [not_measured(cell, cell.missing("train")) for cell in untrained]
-        return tuple(found) or (Finding("all cells", missing=f"needs {self.algorithm} among algorithms"),)
+            untrained = filter(self._covers, experiment.untrained())
+            found += [Finding(where=str(cell), missing=cell.missing("train")) for cell in untrained]
+        return tuple(found) or (Finding(where="all cells", missing=f"needs {self.algorithm} among algorithms"),)
+
+    def _covers(self, part: Experiment) -> bool:
+        return self.algorithm in {"", part.key.get("algorithm")}
+
+    def _finding(self, part: Experiment) -> Finding:
+        where, missing = str(part) or "all tasks", self._unmeasured(part)
+        try:
+            return Finding(where=where, missing=missing) if missing else replace(self.decide(part), where=where)
+        except NotMeasuredError as error:
+            return Finding(where=where, missing=str(error))
 
     def _unmeasured(self, part: Experiment) -> str:
         """Why tables of the claim have no rows for a part of the experiment; empty if all have."""
@@ -133,6 +139,12 @@ def count(rows: pd.DataFrame, column: str) -> int:
     return len(distinct(rows, column))
 
 
-def not_measured(where: object, missing: str) -> Finding:
-    """The finding that a claim cannot be decided here."""
-    return Finding(str(where), missing=missing)
+def required(rows: pd.DataFrame, missing: str) -> pd.DataFrame:
+    """The rows of a table.
+
+    Raises:
+        NotMeasuredError: there are none; `missing` says what is needed.
+    """
+    if rows.empty:
+        raise NotMeasuredError(missing)
+    return rows

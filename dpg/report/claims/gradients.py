@@ -1,6 +1,7 @@
 """Claims G1 to G5: quality of gradient estimates (paper, section 2.1 and figures 1, 2, 10, 11)."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 
@@ -15,13 +16,14 @@ from dpg.report.claims import needs
 from dpg.report.claims.claim import (
     LATER,
     NO_LATER,
+    NotMeasuredError,
     agents_mean,
     change,
     claim,
     count,
     improvement,
     later,
-    not_measured,
+    required,
 )
 from dpg.report.claims.simulation import THRESHOLD, Effect, Simulation, agents, one_number
 from dpg.report.claims.verdicts import Finding, Part, inequality
@@ -65,13 +67,10 @@ _LATER_AT_T = (needs.agents("train"), needs.later_studied, _ESTIMATES_AT_T)
     simulation=one_number(Effect("below", NOISY, 0.2, 0.15)),
 )
 def poor_agreement(cell: Experiment) -> Finding:
-    """G1, in one cell."""
-    rows, missing = _later_at_t(cell, "each other")
-    if missing:
-        return not_measured(cell, missing)
+    rows = _later_at_t(cell, "each other")
     quantity = f"mean {AT_T.format(cell.timesteps)}"
     part = inequality(quantity, agents_mean(rows, "cosine"), "below", NOISY, cell.statistics, _sizes(rows))
-    return Finding(str(cell), (part, improvement(cell[Evaluation], cell.statistics)))
+    return Finding((part, improvement(cell[Evaluation], cell.statistics)))
 
 
 @claim(
@@ -85,13 +84,26 @@ def poor_agreement(cell: Experiment) -> Finding:
     simulation=one_number(Effect("below", 0.0, -0.4, 0.25)),
 )
 def falling_agreement(cell: Experiment) -> Finding:
-    """G2, in one cell."""
     rows = _at_t(cell, "each other")
     if count(rows, "iteration") < 2:
-        return not_measured(cell, f"needs two studied snapshots with estimates of {cell.timesteps:,} pairs")
+        raise NotMeasuredError(f"needs two studied snapshots with estimates of {cell.timesteps:,} pairs")
     quantity = f"change of the {AT_T.format(cell.timesteps)}"
     part = inequality(quantity, change(rows, "cosine"), "below", 0.0, cell.statistics, _sizes(rows))
-    return Finding(str(cell), (part,))
+    return Finding((part,))
+
+
+def _families(experiment: Experiment) -> dict[str, str]:
+    """The experiment's tasks by family."""
+    return {family(env): env for env in distinct(experiment[History], "env")}
+
+
+def _algorithms(experiment: Experiment) -> Iterator[Experiment]:
+    """One part for each algorithm; the whole experiment where a task is missing."""
+    if not {HARD, *EASIER} <= _families(experiment).keys():
+        yield experiment
+        return
+    for algorithm in distinct(experiment[History], "algorithm"):
+        yield experiment.where(algorithm=algorithm)
 
 
 HARDER, HARDER_SPREAD = -0.2, 0.1  # cosine on Humanoid minus that on another task
@@ -102,9 +114,7 @@ def _draw_tasks(budget: Budget, rng: np.random.Generator, where: str, statistics
     truths = {HARD: 0.0 if where == THRESHOLD else HARDER} | dict.fromkeys(EASIER, 0.0)
     noise = lambda: HARDER_SPREAD * rng.standard_normal(budget.train.agents)  # noqa: E731
     cosines = {name: pd.Series(0.3 + mean + noise()) for name, mean in truths.items()}
-    return Finding(
-        "simulated", tuple(difference(cosines[HARD], cosines[name], name, 2000, statistics) for name in EASIER)
-    )
+    return Finding(tuple(difference(cosines[HARD], cosines[name], name, 2000, statistics) for name in EASIER))
 
 
 @claim(
@@ -115,32 +125,22 @@ def _draw_tasks(budget: Budget, rng: np.random.Generator, where: str, statistics
     f"both below 0. {LATER}",
     why="The paper sets Humanoid, its hard task, against the other two, and does not order those.",
     tables=(Similarity,),
-    parts=lambda experiment: [experiment],
+    parts=_algorithms,
     needs=(needs.tasks(*EASIER, HARD), *_LATER_AT_T),
     simulation=Simulation(lambda budget: f"{agents(budget.train.agents)} per task", _draw_tasks),
 )
-def harder_tasks(experiment: Experiment) -> list[Finding]:
-    """G3, for every algorithm."""
-    families = {family(env): env for env in distinct(experiment[History], "env")}
-    if any(name not in families for name in (*EASIER, HARD)):
-        needed = f"needs envs Hopper, Walker2d and Humanoid; params has {', '.join(families.values())}"
-        return [not_measured("all tasks", experiment.missing("train") or needed)]
-    found: list[Finding] = []
-    for algorithm in distinct(experiment[History], "algorithm"):
-        label = experiment.label(algorithm)
-        cells = experiment.where(algorithm=algorithm)
-        means = {
-            name: agents_mean(later(_at_t(cells.where(env=families[name]), "each other")), "cosine")
-            for name in (*EASIER, HARD)
-        }
-        if any(values.empty for values in means.values()):
-            found.append(not_measured(label, cells.missing("train") or cells.missing("gradient") or NO_LATER))
-            continue
-        compared = (
-            difference(means[HARD], means[name], name, experiment.timesteps, experiment.statistics) for name in EASIER
-        )
-        found.append(Finding(label, tuple(compared)))
-    return found
+def harder_tasks(part: Experiment) -> Finding:
+    envs = _families(part)
+    if not {HARD, *EASIER} <= envs.keys():
+        needed = f"needs envs Hopper, Walker2d and Humanoid; params has {', '.join(envs.values())}"
+        raise NotMeasuredError(part.missing("train") or needed)
+
+    def cosines(name: str) -> "pd.Series[float]":
+        rows = later(_at_t(part.where(env=envs[name]), "each other")).dropna(subset="cosine")
+        return agents_mean(required(rows, part.missing("train") or part.missing("gradient") or NO_LATER), "cosine")
+
+    compared = (difference(cosines(HARD), cosines(name), name, part.timesteps, part.statistics) for name in EASIER)
+    return Finding(tuple(compared))
 
 
 def difference(hard: pd.Series, easier: pd.Series, name: str, timesteps: int, statistics: Statistics) -> Part:
@@ -172,14 +172,11 @@ def difference(hard: pd.Series, easier: pd.Series, name: str, timesteps: int, st
     simulation=one_number(Effect("below", NOISY_TRUE, 0.4, 0.15), Effect("below", GOOD, 0.6, 0.1)),
 )
 def poor_correlation(cell: Experiment) -> Finding:
-    """G4, in one cell."""
-    rows, missing = _later_at_t(cell, "true")
-    if missing:
-        return not_measured(cell, missing)
+    rows = _later_at_t(cell, "true")
     every, enough = later(select(cell[Similarity], against="true")), SEVERAL * cell.timesteps
     more = min((size for size in distinct(every, "pairs") if size >= enough), default=None)
     if more is None:
-        return not_measured(cell, f"needs gradient.sizes of at least {SEVERAL} T = {enough:,}")
+        raise NotMeasuredError(f"needs gradient.sizes of at least {SEVERAL} T = {enough:,}")
     noise = later(cell[Noise])
     reliable = noise.loc[noise["reliability"] >= RELIABLE, ["agent", "iteration"]]
     lost = len(noise) - len(reliable)
@@ -198,7 +195,7 @@ def poor_correlation(cell: Experiment) -> Finding:
         f"the true gradients of {lost} of {len(noise)} snapshots have a reliability below {RELIABLE:g}: raise "
         "gradient.true_pairs"
     )
-    return Finding(str(cell), parts, caveat=caveat if lost else "")
+    return Finding(parts, caveat=caveat if lost else "")
 
 
 NONPOSITIVE = 0.1  # share of cosines that are not positive: the paper's figures have them from a tenth on
@@ -224,7 +221,7 @@ def _draw_cosines(budget: Budget, rng: np.random.Generator, where: str, statisti
             "pairs": 2000,
         }
     )
-    return Finding("simulated", (nonpositive_part(rows, 2000, statistics),))
+    return Finding((nonpositive_part(rows, 2000, statistics),))
 
 
 @cache
@@ -251,11 +248,8 @@ def signal_for(share: float) -> float:
     ),
 )
 def nonpositive(cell: Experiment) -> Finding:
-    """G5, in one cell."""
-    rows, missing = _later_at_t(cell, "each other")
-    if missing:
-        return not_measured(cell, missing)
-    return Finding(str(cell), (nonpositive_part(rows, cell.timesteps, cell.statistics),))
+    rows = _later_at_t(cell, "each other")
+    return Finding((nonpositive_part(rows, cell.timesteps, cell.statistics),))
 
 
 def nonpositive_part(rows: pd.DataFrame, timesteps: int, statistics: Statistics) -> Part:
@@ -281,13 +275,10 @@ def _at_t(cell: Experiment, against: str) -> pd.DataFrame:
     return select(cell[Similarity], against=against, pairs=cell.timesteps)
 
 
-def _later_at_t(cell: Experiment, against: str) -> tuple[pd.DataFrame, str]:
-    """Estimates of T pairs at snapshots after the initial policy, and what is missing if there are none."""
-    at_t = _at_t(cell, against)
-    if at_t.empty:
-        return at_t, f"needs common.timesteps = {cell.timesteps:,} among gradient.sizes"
-    rows = later(at_t)
-    return rows, NO_LATER if rows.empty else ""
+def _later_at_t(cell: Experiment, against: str) -> pd.DataFrame:
+    """Estimates of T pairs at snapshots after the initial policy."""
+    at_t = required(_at_t(cell, against), f"needs common.timesteps = {cell.timesteps:,} among gradient.sizes")
+    return required(later(at_t), NO_LATER)
 
 
 def _sizes(rows: pd.DataFrame) -> dict[str, int]:

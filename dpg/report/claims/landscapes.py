@@ -3,7 +3,7 @@
 import pandas as pd
 
 from dpg.report.claims import needs
-from dpg.report.claims.claim import LATER, NO_LATER, agents_mean, claim, count, later, not_measured
+from dpg.report.claims.claim import LATER, NO_LATER, agents_mean, claim, count, later, required
 from dpg.report.claims.simulation import Effect, one_number
 from dpg.report.claims.verdicts import Finding, Part, Side, inequality
 from dpg.report.experiment import Experiment, select
@@ -29,12 +29,10 @@ _LATER_AT_T = (needs.agents("landscape"), needs.later_studied, needs.t_among("la
     simulation=one_number(Effect("below", HALF, 0.2, 0.1), of=lambda budget: budget.landscape.agents),
 )
 def few_cannot_tell(cell: Experiment) -> Finding:
-    """L1, in one cell."""
     rows = _resolutions(cell)
     least = rows[rows["budget_pairs"] <= cell.timesteps]
-    if least.empty:
-        return not_measured(cell, NO_LATER if rows.empty else f"needs landscape.concentration of {cell.timesteps:,}")
-    return Finding(str(cell), (_resolved(cell, least, "below"),), caveat=_one_agent(_largest(least)))
+    required(least, f"needs landscape.concentration of {cell.timesteps:,}")
+    return Finding((_resolved(cell, least, "below"),), caveat=_one_agent(_largest(least)))
 
 
 @claim(
@@ -52,21 +50,18 @@ def few_cannot_tell(cell: Experiment) -> Finding:
     ),
 )
 def many_are_smooth(cell: Experiment) -> Finding:
-    """L2, in one cell."""
     needed, rows = MANY * cell.timesteps, _resolutions(cell)
     enough = rows[rows["budget_pairs"] >= needed]
-    if enough.empty:
-        missing = f"needs landscape.pairs_per_point of at least {MANY} T = {needed:,}"
-        return not_measured(cell, NO_LATER if rows.empty else missing)
+    required(enough, f"needs landscape.pairs_per_point of at least {MANY} T = {needed:,}")
     at = _largest(enough)
     quantity = f"noise in the differences of neighbours from {_pairs(at)}"
     noise = inequality(quantity, agents_mean(at, "own_noise_share"), "below", HALF, cell.statistics, _points(at))
-    return Finding(str(cell), (_resolved(cell, enough, "above"), noise), caveat=_one_agent(at))
+    return Finding((_resolved(cell, enough, "above"), noise), caveat=_one_agent(at))
 
 
 def _resolutions(cell: Experiment) -> pd.DataFrame:
     """The resolution of landscapes at later snapshots, around updates from T pairs."""
-    return select(later(cell[Resolution]), update_pairs=cell.timesteps)
+    return required(select(later(cell[Resolution]), update_pairs=cell.timesteps), NO_LATER)
 
 
 def _largest(rows: pd.DataFrame) -> pd.DataFrame:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from dpg.numerics.statistics import Interval
 from dpg.report.claims import needs
-from dpg.report.claims.claim import NO_EPISODE, claim, count, not_measured
+from dpg.report.claims.claim import NO_EPISODE, NotMeasuredError, claim, count
 from dpg.report.claims.simulation import THRESHOLD, Simulation, agents
 from dpg.report.claims.verdicts import Finding, Part, Verdict, inequality
 from dpg.report.experiment import Experiment, distinct, select
@@ -64,7 +64,7 @@ def _draw_rates(
                 for agent, value in enumerate(returns)
                 for i in range(5)
             ]
-    return _over_sizes(compare, "simulated", pd.DataFrame(rows).assign(env="simulated"), statistics)
+    return _over_sizes(compare, pd.DataFrame(rows).assign(env="simulated"), statistics)
 
 
 def _with_largest(sizes: tuple[int, int], ratio: Interval, counts: dict[str, int]) -> Part:
@@ -101,7 +101,6 @@ def _with_linear_scaling(sizes: tuple[int, int], ratio: Interval, counts: dict[s
     simulation=Simulation(_sizes, partial(_draw_rates, _with_largest)),
 )
 def smaller_samples_higher_rate(task: Experiment) -> Finding:
-    """R1, in one task."""
     return _best_rates(_with_largest, task)
 
 
@@ -119,27 +118,26 @@ def smaller_samples_higher_rate(task: Experiment) -> Finding:
     simulation=Simulation(_sizes, partial(_draw_rates, _with_linear_scaling)),
 )
 def no_linear_scaling(task: Experiment) -> Finding:
-    """R2, in one task."""
     return _best_rates(_with_linear_scaling, task)
 
 
 def _best_rates(compare: Compare, task: Experiment) -> Finding:
-    return _over_sizes(compare, str(task), task[RegimeHistory], task.statistics)
+    return _over_sizes(compare, task[RegimeHistory], task.statistics)
 
 
-def _over_sizes(compare: Compare, env: str, task: pd.DataFrame, statistics: Statistics) -> Finding:
+def _over_sizes(compare: Compare, task: pd.DataFrame, statistics: Statistics) -> Finding:
     """A comparison of the best rates at the smallest and the largest T of one task."""
     best = best_rates(summarize(task, statistics)).to_dict("records")
     if len(best) < 2:
-        return not_measured(env, f"needs two sample sizes; regimes.timesteps has {len(best)}")
+        raise NotMeasuredError(f"needs two sample sizes; regimes.timesteps has {len(best)}")
     ends = best[0], best[-1]
     if not all(math.isfinite(row["lr"]) for row in ends):
-        return not_measured(env, NO_EPISODE)
+        raise NotMeasuredError(NO_EPISODE)
     sizes = ends[0]["timesteps"], ends[1]["timesteps"]
     counts = {"agents per rate": task["agent"].nunique(), "rates": task["lr"].nunique()}
     part = compare(sizes, best_rate_ratio(task, sizes, statistics), counts)
     levelled = (_levelled(task, row, statistics) for row in ends)
-    return Finding(env, (part, *levelled), caveat=_caveat(ends, sorted(distinct(task, "lr"))))
+    return Finding((part, *levelled), caveat=_caveat(ends, sorted(distinct(task, "lr"))))
 
 
 def _levelled(task: pd.DataFrame, best: dict[Any, Any], statistics: Statistics) -> Part:
@@ -173,7 +171,7 @@ def _draw_curves(budget: Budget, rng: np.random.Generator, where: str, statistic
         for agent, curve in enumerate(curves)
         for i, value in enumerate(curve)
     ]
-    return Finding("simulated", (decline_part(pd.DataFrame(rows), 20_000, 1e-4, statistics),))
+    return Finding((decline_part(pd.DataFrame(rows), 20_000, 1e-4, statistics),))
 
 
 @claim(
@@ -193,20 +191,19 @@ def _draw_curves(budget: Budget, rng: np.random.Generator, where: str, statistic
     simulation=Simulation(_sizes, _draw_curves),
 )
 def peak_then_decline(task: Experiment) -> Finding:
-    """R3, in one task."""
     regimes = task[RegimeHistory]
     if count(regimes, "timesteps") < 2:
-        return not_measured(task, "needs two sample sizes: regimes.timesteps")
+        raise NotMeasuredError("needs two sample sizes: regimes.timesteps")
     row = best_rates(summarize(regimes, task.statistics)).to_dict("records")[-1]
     rates = sorted(distinct(regimes, "lr"))
     if missing := _no_rate_above(rates, row["lr"], row["timesteps"]):
-        return not_measured(task, missing)
+        raise NotMeasuredError(missing)
     above = min(rate for rate in rates if rate > row["lr"])
     trainings = select(regimes, timesteps=row["timesteps"], lr=above)
     part = decline_part(trainings, row["timesteps"], above, task.statistics)
     if part.verdict is Verdict.NOT_MEASURED:
-        return not_measured(task, _no_decline(trainings))
-    return Finding(str(task), (part,))
+        raise NotMeasuredError(_no_decline(trainings))
+    return Finding((part,))
 
 
 def _no_rate_above(rates: list[float], best: float, timesteps: int) -> str:

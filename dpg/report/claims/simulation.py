@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from dpg.report.claims.verdicts import Finding, Side, inequality
+from dpg.report.claims.verdicts import Finding, Part, Side, inequality
 from dpg.runtime.budgets import Budget
 from dpg.runtime.schema import Statistics
 
@@ -47,21 +47,11 @@ def one_number(*effects: Effect, of: Callable[[Budget], int] = lambda budget: bu
     """Draw a normal number per agent for every part of the rule; premises hold."""
 
     def draw(budget: Budget, rng: np.random.Generator, where: str, statistics: Statistics) -> Finding:
-        return Finding(
-            "simulated",
-            tuple(
-                inequality(
-                    "simulated",
-                    pd.Series(
-                        (each.threshold if where == THRESHOLD else each.paper)
-                        + each.spread * rng.standard_normal(of(budget))
-                    ),
-                    each.side,
-                    each.threshold,
-                    statistics,
-                )
-                for each in effects
-            ),
-        )
+        def part(effect: Effect) -> Part:
+            truth = effect.threshold if where == THRESHOLD else effect.paper
+            values = pd.Series(truth + effect.spread * rng.standard_normal(of(budget)))
+            return inequality("simulated", values, effect.side, effect.threshold, statistics)
+
+        return Finding(tuple(map(part, effects)))
 
     return Simulation(lambda budget: agents(of(budget)), draw)

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from dpg.report.claims import needs
-from dpg.report.claims.claim import LATER, NO_LATER, NO_LATER_CURVE, agents_mean, claim, count, later, not_measured
+from dpg.report.claims.claim import LATER, NO_LATER, NO_LATER_CURVE, agents_mean, claim, count, later, required
 from dpg.report.claims.gradients import NOISY
 from dpg.report.claims.simulation import Effect, one_number
 from dpg.report.claims.verdicts import Finding, Part, Side, inequality
@@ -31,13 +31,10 @@ _GAIN, _LOSS = Effect("above", 0.0, 5.0, 4.0), Effect("below", 0.0, -3.0, 4.0)
     simulation=one_number(Effect("below", NOISY, 0.2, 0.15)),
 )
 def varying_updates(cell: Experiment) -> Finding:
-    """G6, in one cell."""
-    rows = later(cell[UpdateAgreement])
-    if rows.empty:
-        return not_measured(cell, NO_LATER_CURVE)
+    rows = required(later(cell[UpdateAgreement]), NO_LATER_CURVE)
     sizes = {"snapshots": count(rows, "iteration"), "updates": int(rows["updates"].sum())}
     quantity, cosines = "mean pairwise cosine of whole updates", agents_mean(rows, "cosine")
-    return Finding(str(cell), (inequality(quantity, cosines, "below", NOISY, cell.statistics, sizes),))
+    return Finding((inequality(quantity, cosines, "below", NOISY, cell.statistics, sizes),))
 
 
 @claim(
@@ -54,13 +51,10 @@ def varying_updates(cell: Experiment) -> Finding:
     simulation=one_number(_GAIN),
 )
 def early_alignment(cell: Experiment) -> Finding:
-    """L3, in one cell, in every regime."""
-    rows = cell[SnapshotGain]
-    if rows.empty:
-        return not_measured(cell, "needs updates from a studied snapshot: stage update_gain")
+    rows = required(cell[SnapshotGain], "needs updates from a studied snapshot: stage update_gain")
     first = select(rows, iteration=rows["iteration"].min())
     regimes = [_update(cell, some, "above") for _, some in first.groupby("update_pairs")]
-    return Finding(str(cell), tuple(part for parts in regimes for part in parts))
+    return Finding(tuple(part for parts in regimes for part in parts))
 
 
 @claim(
@@ -77,13 +71,9 @@ def early_alignment(cell: Experiment) -> Finding:
     simulation=one_number(_LOSS),
 )
 def late_misalignment(cell: Experiment) -> Finding:
-    """L4, in one cell."""
-    rows = _late(cell)
-    at_t = select(rows, update_pairs=cell.timesteps)
-    if at_t.empty:
-        needed = f"needs common.timesteps = {cell.timesteps:,} among update_gain.update_pairs"
-        return not_measured(cell, NO_LATER if rows.empty else needed)
-    return Finding(str(cell), _update(cell, at_t, "below"))
+    at_t = select(_late(cell), update_pairs=cell.timesteps)
+    required(at_t, f"needs common.timesteps = {cell.timesteps:,} among update_gain.update_pairs")
+    return Finding(_update(cell, at_t, "below"))
 
 
 @claim(
@@ -99,7 +89,6 @@ def late_misalignment(cell: Experiment) -> Finding:
     simulation=one_number(_GAIN),
 )
 def trpo_aligns_again(cell: Experiment) -> Finding:
-    """L5, in one cell of TRPO."""
     return _many_pairs(cell, "above")
 
 
@@ -116,24 +105,22 @@ def trpo_aligns_again(cell: Experiment) -> Finding:
     simulation=one_number(_LOSS),
 )
 def ppo_does_not(cell: Experiment) -> Finding:
-    """L6, in one cell of PPO."""
     return _many_pairs(cell, "below")
 
 
 def _many_pairs(cell: Experiment, side: Side) -> Finding:
     """L5 or L6: the last snapshot, with updates from the most pairs, if these are enough."""
     needed, rows = ORDERS * cell.timesteps, _late(cell)
-    most = int(rows["update_pairs"].max()) if len(rows) else 0
-    if most < needed:
-        missing = f"needs update_gain.update_pairs of at least {ORDERS} T = {needed:,}; the most are {most:,}"
-        return not_measured(cell, NO_LATER if rows.empty else missing)
-    return Finding(str(cell), _update(cell, select(rows, update_pairs=most), side))
+    most = int(rows["update_pairs"].max())
+    enough = rows[rows["update_pairs"] == max(most, needed)]
+    required(enough, f"needs update_gain.update_pairs of at least {ORDERS} T = {needed:,}; the most are {most:,}")
+    return Finding(_update(cell, enough, side))
 
 
 def _late(cell: Experiment) -> pd.DataFrame:
-    """Gains of updates from the last studied snapshot, if that is not the initial policy."""
+    """Gains of updates from the last studied snapshot, which must not be the initial policy."""
     rows = cell[SnapshotGain]
-    return later(select(rows, iteration=rows["iteration"].max()))
+    return required(later(select(rows, iteration=rows["iteration"].max())), NO_LATER)
 
 
 def _update(cell: Experiment, rows: pd.DataFrame, side: Side) -> tuple[Part, Part]:

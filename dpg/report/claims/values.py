@@ -6,7 +6,7 @@ import pandas as pd
 
 from dpg.report.aggregate import interval_over_agents
 from dpg.report.claims import needs
-from dpg.report.claims.claim import LATER, NO_LATER_CURVE, agents_mean, claim, count, later, not_measured
+from dpg.report.claims.claim import LATER, NO_LATER_CURVE, agents_mean, claim, count, later, required
 from dpg.report.claims.simulation import Effect, one_number
 from dpg.report.claims.verdicts import Finding, Part, inequality, spread
 from dpg.report.experiment import Experiment, select
@@ -31,17 +31,14 @@ _LATER = (needs.agents("train"), needs.later_in_curve)
     simulation=one_number(*[Effect("below", LOW_ERROR, 0.1, 0.03)] * 2),
 )
 def fits_its_target(cell: Experiment) -> Finding:
-    """V1, in one cell."""
-    rows = later(cell[PredictionError])
+    rows = required(later(cell[PredictionError]), NO_LATER_CURVE)
 
     def part(split: str, where: str) -> Part:
         own = select(rows, split=split, target="gae")
         quantity = f"relative error against its own target on {where} pairs"
         return inequality(quantity, agents_mean(own, ERROR), "below", LOW_ERROR, cell.statistics, _sizes(own))
 
-    if rows.empty:
-        return not_measured(cell, NO_LATER_CURVE)
-    return Finding(str(cell), (part("train", "training"), part("heldout", "held-out")))
+    return Finding((part("train", "training"), part("heldout", "held-out")))
 
 
 @claim(
@@ -56,10 +53,7 @@ def fits_its_target(cell: Experiment) -> Finding:
     simulation=one_number(Effect("above", LOW_ERROR, 0.5, 0.1), Effect("above", 0.0, 0.4, 0.1)),
 )
 def misses_the_returns(cell: Experiment) -> Finding:
-    """V2, in one cell."""
-    rows = later(cell[PredictionError])
-    if rows.empty:
-        return not_measured(cell, NO_LATER_CURVE)
+    rows = required(later(cell[PredictionError]), NO_LATER_CURVE)
     returns, own = (select(rows, split="heldout", target=target) for target in ("returns", "gae"))
     errors, sizes = agents_mean(returns, ERROR), _sizes(returns)
     more = (errors - agents_mean(own, ERROR)).dropna()
@@ -68,7 +62,7 @@ def misses_the_returns(cell: Experiment) -> Finding:
         inequality(quantity, errors, "above", LOW_ERROR, cell.statistics, sizes),
         inequality(f"{quantity}, minus that against its own target", more, "above", 0.0, cell.statistics, sizes),
     )
-    return Finding(str(cell), parts, note=_by_release(returns, cell.statistics))
+    return Finding(parts, note=_by_release(returns, cell.statistics))
 
 
 def _by_release(returns: pd.DataFrame, statistics: Statistics) -> str:

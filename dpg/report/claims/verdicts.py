@@ -77,14 +77,14 @@ def inequality(
 
 @dataclass(frozen=True)
 class Finding:
-    """A claim in one cell or task.
+    """A claim in one cell or task, named `where`.
 
     `missing` says what the experiment lacks: the claim is not measured there. `caveat` is a reason for which the parts
     decide nothing. `note` is further information, without effect on the verdict.
     """
 
-    where: str
     parts: tuple[Part, ...] = ()
+    where: str = ""
     missing: str = ""
     caveat: str = ""
     note: str = ""

@@ -554,10 +554,10 @@ def test_one_wrong_part_contradicts_and_a_missing_one_measures_nothing():
     right, wrong, blank = (
         Part("an effect", Interval(value, value - 0.1, value + 0.1), "below", 2.0) for value in (1, 3, math.nan)
     )
-    assert Finding("here", (right, wrong)).verdict is CONTRADICTED
-    assert Finding("here", (right, blank)).verdict is NOT_MEASURED
-    assert Finding("here", (right, replace(wrong, premise=True))).verdict is INCONCLUSIVE
-    assert Finding("here").verdict is NOT_MEASURED
+    assert Finding((right, wrong)).verdict is CONTRADICTED
+    assert Finding((right, blank)).verdict is NOT_MEASURED
+    assert Finding((right, replace(wrong, premise=True))).verdict is INCONCLUSIVE
+    assert Finding().verdict is NOT_MEASURED
 
 
 def test_the_effect_that_stands_for_a_claim_is_the_one_that_decides_it(experiment, statistics):
