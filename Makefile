@@ -31,8 +31,8 @@ repro: setup  ## Run the pipeline for params.yaml, up to reports/index.html
 	$(BIN)/python -m dvc repro
 	@echo "==> report: $$PWD/reports/index.html"
 
-test-fast: setup  ## Run the tests that need no whole pipeline: a few minutes
-	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --no-loadscope-reorder -m "not pipeline"
+test-fast: setup  ## Run the tests that are quick: under three minutes on two cores
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --no-loadscope-reorder -m "not pipeline and not slow"
 
 test: setup  ## Run every test: a quarter of an hour on two cores
 	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --no-loadscope-reorder

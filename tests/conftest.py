@@ -53,8 +53,16 @@ FIRST = (
 FINE = ("tests/pipeline/test_kills.py", "tests/pipeline/test_accidents.py")
 
 
+# Fixtures that take long, with the marker of the tests that ask for them.
+LONG = {"reference": "pipeline", "stopped": "slow"}
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest first."""
+    """Mark what takes long, and sort the longest first."""
+    for item in items:
+        for fixture in LONG.keys() & set(getattr(item, "fixturenames", ())):
+            item.add_marker(LONG[fixture])
     items.sort(key=lambda item: next((i for i, start in enumerate(FIRST) if item.nodeid.startswith(start)), len(FIRST)))
 
 

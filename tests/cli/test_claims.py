@@ -52,6 +52,7 @@ def test_claims_that_are_not_there_are_told_with_how_to_make_them(tmp_path, dpg,
     assert words in output
 
 
+@pytest.mark.slow
 def test_before_a_run_it_says_what_can_be_decided_and_what_would_do(dpg):
     found = {
         each["id"]: each for each in json.loads(dpg("claims", "--before", "--json", "-S", "scale=laptop", cwd=ROOT))
@@ -74,6 +75,7 @@ def test_what_cannot_be_decided_for_want_of_a_value_net_says_so(dpg):
     }
 
 
+@pytest.mark.slow
 def test_the_operating_characteristics_are_printed_as_on_the_page(dpg):
     text = dpg("claims", "--characteristics", "10", "-S", "scale=laptop", cwd=ROOT)
     assert text.count("| `laptop` |") == len(declared_claims())

@@ -8,14 +8,6 @@ from filelock import FileLock
 from tests.pipeline.project import ROOT, TASK_STAGE, chain, clone, copy, ran, shell
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
-    """Mark what needs the whole pipeline."""
-    for item in items:
-        if "reference" in getattr(item, "fixturenames", ()):
-            item.add_marker("pipeline")
-
-
 @pytest.fixture(scope="session")
 def reference(tmp_path_factory):
     """A clone in which the pipeline has run for two algorithms, its stages side by side. No test changes it."""

@@ -9,6 +9,7 @@ import pytest
 from tests.dask_cluster import Cluster, wait_for
 from tests.pipeline.project import ENV, ROOT, clone, digest, environment, shell
 
+pytestmark = pytest.mark.slow
 STAGE = (sys.executable, "-m", "stages.train", ENV, "ppo")
 
 

@@ -67,6 +67,7 @@ def checks() -> list[Check]:
     return [Check(**row) for row in json.loads(done.stdout)]
 
 
+@pytest.mark.slow
 def test_every_estimator_agrees_with_its_closed_form(checks):
     """Some forty checks at 4 normal deviations: false-alarm rate 0.2 % at the most, all together."""
     sound = [check for check in checks if not check.broken]

@@ -12,6 +12,7 @@ import pytest
 
 from tests.stages.sample import COMMAND, TIMEOUT_S, Project, wait_for
 
+pytestmark = pytest.mark.slow
 PIPELINE = {
     "stages": {
         "sample": {

@@ -115,6 +115,7 @@ def test_a_store_that_refuses_something_is_said_aloud_and_spares_the_work(projec
     assert client(project).get_run(run.id).info.status == "FINISHED"
 
 
+@pytest.mark.slow
 def test_four_stages_may_start_at_once_on_a_missing_store(tmp_path, monkeypatch):
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)

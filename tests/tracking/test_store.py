@@ -78,6 +78,7 @@ def change(project: Path, statement: str) -> None:
     connection.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_project_may_lie_in_any_folder(tmp_path, name):
     """With its environment in it: MLflow is imported from a folder of that name, too."""
