@@ -13,8 +13,6 @@ from dpg.runtime.errors import UserError
 from dpg.runtime.local_workers import LocalProcesses, num_jobs
 from dpg.runtime.workers import Workers
 
-BACKENDS = ("local", "dask")
-
 
 @contextmanager
 def open_workers(modules: tuple[str, ...] = ()) -> Generator[Workers]:
@@ -24,22 +22,19 @@ def open_workers(modules: tuple[str, ...] = ()) -> Generator[Workers]:
         UserError: `DPG_BACKEND`, `DPG_SCHEDULER` or `DPG_JOBS` cannot be used.
     """
     backend = os.environ.get("DPG_BACKEND", "local")
-    if backend not in BACKENDS:
-        raise UserError(f"DPG_BACKEND = {backend!r}: must be one of {', '.join(BACKENDS)}")
-    if backend == "dask":
-        workers = _dask_workers(os.environ.get("DPG_SCHEDULER"), modules)
-    else:
+    if backend == "local":
         jobs = num_jobs()
         workers = LocalProcesses(jobs) if jobs > 1 else Workers()
+    elif backend == "dask":
+        try:
+            from dpg.runtime.dask_workers import DaskWorkers  # heavy, and an optional dependency
+        except ImportError as error:
+            install = "`python -m pip install -e '.[dask]'` installs it"
+            raise UserError(f"DPG_BACKEND = 'dask' needs Dask: {install}") from error
+        workers = DaskWorkers(os.environ.get("DPG_SCHEDULER"), modules)
+    else:
+        raise UserError(f"DPG_BACKEND = {backend!r}: must be one of local, dask")
     try:
         yield workers
     finally:
         workers.close()
-
-
-def _dask_workers(address: str | None, modules: tuple[str, ...]) -> Workers:
-    try:
-        from dpg.runtime.dask_workers import DaskWorkers  # heavy, and an optional dependency
-    except ImportError as error:
-        raise UserError("DPG_BACKEND = 'dask' needs Dask: `python -m pip install -e '.[dask]'` installs it") from error
-    return DaskWorkers(address, modules)

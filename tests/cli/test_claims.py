@@ -68,6 +68,7 @@ def test_before_a_run_it_says_what_can_be_decided_and_what_would_do(dpg):
     assert "claims can be decided" in text
 
 
+@pytest.mark.slow
 def test_what_cannot_be_decided_for_want_of_a_value_net_says_so(dpg):
     found = json.loads(dpg("claims", "--before", "--json", "-S", "common.baseline=none", cwd=ROOT))
     assert {each["id"] for each in found if any("common.baseline = value" in lack for lack in each["missing"])} == {

@@ -70,6 +70,7 @@ def test_show_prints_json_whatever_a_task_prints(project, environment, make_reci
         assert words in errors
 
 
+@pytest.mark.slow
 def test_what_can_be_decided_is_printed_as_json_whatever_a_task_prints(project, environment):
     output, errors = streams(project, environment, "claims", "--before", "--json")
     assert json.loads(output)[0]["id"] == "G1"

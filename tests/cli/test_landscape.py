@@ -82,6 +82,7 @@ def test_what_cannot_be_measured_is_refused_at_once(snapshot, arguments, message
         raise result.exception
 
 
+@pytest.mark.slow
 def test_a_second_look_into_the_same_folder_waits_and_leaves_what_the_first_has_found(snapshot, tmp_path, environment):
     arguments = ["--x-range", "0", "1", "--grid", "2", "4", "--pairs", "400", "-o", "look"]
     command = [sys.executable, "-m", "dpg.cli", "landscape", str(snapshot), *arguments]

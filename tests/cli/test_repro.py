@@ -102,6 +102,7 @@ def test_a_stage_that_says_what_dvc_says_is_believed_to_have_run(done, dpg):
     assert set(log(done)) == {"left", "join"}
 
 
+@pytest.mark.slow
 def test_a_stage_whose_output_stays_calls_nothing_else(done, dpg, dvc):
     (done / "settings.txt").write_text("2", encoding="utf-8")
     output = dpg("repro", cwd=done)
@@ -119,6 +120,7 @@ def test_what_depends_on_a_change_runs_and_nothing_else(done, dpg, dvc):
     assert nothing_is_left(dvc("repro", cwd=done))
 
 
+@pytest.mark.slow
 def test_an_output_changed_by_hand_is_made_again_with_what_read_it(done, dpg, dvc):
     (done / "left.txt").unlink()
     (done / "left.txt").write_text("by hand", encoding="utf-8")
@@ -139,6 +141,7 @@ def test_targets_run_with_what_they_need(project, dpg):
     assert set(log(project)) == {"base", "cell-y", "left"}
 
 
+@pytest.mark.slow
 def test_force_runs_what_is_not_stale(done, dpg, dvc):
     dpg("repro", "--force", "left", cwd=done)
     assert set(log(done)) == {"base", "left"}
@@ -151,6 +154,7 @@ def test_warnings_are_no_errors_whatever_the_users_settings(done, dpg):
     assert "2 done" in dpg("repro", cwd=done, PYTHONWARNINGS="error")
 
 
+@pytest.mark.slow
 def test_independent_stages_overlap_in_time(project, dpg):
     """Each waits until the other has begun: one after the other, both would fail."""
     (project / "meet-left").write_text("right", encoding="utf-8")
@@ -162,6 +166,7 @@ def test_independent_stages_overlap_in_time(project, dpg):
     assert max(ran["left"][0], ran["right"][0]) < min(ran["left"][1], ran["right"][1])
 
 
+@pytest.mark.slow
 def test_a_failure_leaves_the_rest_done(project, dpg):
     (project / "fail-left").touch()
     output = dpg("repro", "-j", "2", cwd=project, expect=1)
@@ -184,6 +189,7 @@ def test_the_cores_are_shared_out_unless_told_otherwise(project, dpg, jobs, give
     assert log(project)["base"][2] == (expected or str(num_jobs()))
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_and_the_same_command_goes_on(project, dpg, dvc, start):
     (project / "hold-left").touch()
     (project / "hold-right").touch()
@@ -205,6 +211,7 @@ def test_ctrl_c_stops_and_the_same_command_goes_on(project, dpg, dvc, start):
     assert nothing_is_left(dvc("repro", cwd=project))
 
 
+@pytest.mark.slow
 def test_sigterm_is_passed_on(project, dpg, start):
     (project / "hold-left").touch()
     (project / "hold-right").touch()

@@ -55,6 +55,7 @@ def test_a_task_that_fails_to_be_measured_is_reported(params):
         measuring.measure(broken, [("Hopper-v4", "ppo")], [])
 
 
+@pytest.mark.slow
 def test_an_algorithm_of_a_users_own_is_measured_with_its_state():
     """All kinds of work of its stages have rates; without its state, the algorithm would refuse the update."""
     yaml = YAML(typ="safe", pure=True)
@@ -84,6 +85,7 @@ def large(params):
     return found, measuring.measure(found, [("LinearQuadratic-v0", name) for name in ("ppo", "trpo")], [])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="what work holds is read off peaks that can be reset")
 @pytest.mark.parametrize("algorithm", ["ppo", "trpo"])
 def test_the_memory_of_a_large_update_is_forecast(large, algorithm):

@@ -178,6 +178,7 @@ def test_both_workers_work_and_the_bill_names_them(cluster, on_dask):
     assert context.workers.width == 2
 
 
+@pytest.mark.slow
 def test_a_training_is_the_same_bytes_as_on_local_processes(make_recipe, monkeypatch, on_dask):
     groups = campaign.groups_of(make_recipe("ppo", iterations=3), 4, 2)
     theirs = train(groups)
@@ -198,6 +199,7 @@ def probe(make_recipe):
     return gradient.plan([snapshot], budget, seed=0, streams_per_shard=1)
 
 
+@pytest.mark.slow
 def test_a_probe_is_the_same_bytes_where_a_worker_is_killed(probe, tmp_path, on_dask):
     fatal = str(tmp_path / "killed")
     theirs = run(measure_and_die_once, [(fatal if index == 2 else None, shard) for index, shard in enumerate(probe)])
@@ -211,6 +213,7 @@ def test_a_large_shard_is_sent_without_a_warning(on_dask):
     np.testing.assert_array_equal(found, large)
 
 
+@pytest.mark.slow
 def test_a_worker_that_joins_later_is_used(cluster, on_dask):
     with open_context() as context:
         results = begin(linger, [0.1] * 400, context)
@@ -238,6 +241,7 @@ def test_what_fails_on_one_worker_is_tried_on_the_other(tmp_path, cluster, on_da
     assert any(tries(folder) == [broken, other] for folder in folders)
 
 
+@pytest.mark.slow
 def test_what_waits_for_a_worker_that_has_gone_is_tried_on_any(tmp_path, on_dask):
     """The worker that takes the killed one's place has another address, for which the shard would wait forever."""
     assert run(fail_then_kill_then_work, [str(tmp_path)]) == [3]
@@ -267,6 +271,7 @@ def test_a_shard_that_no_worker_can_read_is_named(monkeypatch, on_dask):
         run(draw, [1, 2])
 
 
+@pytest.mark.slow
 def test_a_shard_that_kills_every_worker_ends_in_an_error(on_dask):
     with pytest.raises(ShardError, match="raise_signal failed 1 time ") as caught:
         run(signal.raise_signal, [signal.SIGKILL])
@@ -362,6 +367,7 @@ def test_what_counts_is_the_code_that_a_worker_has_loaded(copy, on_bare, monkeyp
         run(abs, [1])
 
 
+@pytest.mark.slow
 def test_a_lost_scheduler_is_reported_and_finished_shards_are_kept(tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     reported = partial(pytest.raises, UserError, match=r"is lost.*start it and its workers again")
