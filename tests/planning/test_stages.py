@@ -70,3 +70,15 @@ def test_what_will_not_be_measured_costs_nothing(params, tasks):
     for stage in ("ablation", "value", "true_value", "baselines"):
         assert (works[stage].pairs, works[stage].shards) == (0, 0)
     assert works["update_gain"].pairs > 0
+
+
+def test_a_target_error_leaves_the_forecast_at_the_most(params, tasks):
+    """Where points stop is not known beforehand; the forecast is approximate, and its memory holds all the episodes."""
+    plane = params.landscape.model_copy(update={"target_error": 0.02})
+    fixed, target = (
+        stages.landscapes(UntrainedCell(each, tasks[ENV], "ppo"))
+        for each in (params, params.model_copy(update={"landscape": plane}))
+    )
+    assert target.approximate
+    assert (target.pairs, target.shards) == (fixed.pairs, fixed.shards)
+    assert target.gathered_bytes > fixed.gathered_bytes
