@@ -87,7 +87,7 @@ def _train(size: int, iterations: int, context: ExecutionContext) -> int:
     short = recipe(ENV_ID, "ppo").model_copy(update={"iterations": iterations})
     groups = campaign.groups_of(short, 2 * size, size)
     run = partial(map_shards, campaign.run_shard, context=context, progress=Silent(), work=attrgetter("num_pairs"))
-    for _ in campaign.train(groups, lambda shards, then: run(shards=shards, then=then), every=1):
+    for _ in campaign.train(groups, run, every=1):
         pass
     return sum(group.num_pairs for group in groups)
 

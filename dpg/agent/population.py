@@ -1,6 +1,6 @@
 """A population of agents: the state of P agents that differ in seed, on a leading axis."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, Self, TypeVar
@@ -86,11 +86,16 @@ class Population:
 
     def select(self, members: Int[np.ndarray, " M"]) -> "Population":
         """The population of these members, which may repeat."""
-        return _map_arrays(self, lambda array: array[members])
+        return _map_arrays(self, function=lambda array: array[members])
 
     def member(self, index: int) -> "Population":
         """The population of one agent."""
         return self.select(np.array([index]))
+
+    @classmethod
+    def concatenate(cls, populations: Sequence[Self]) -> Self:
+        """The members of several populations of the same architecture, steps and iteration, in order."""
+        return _map_arrays(populations[0], *populations[1:], function=lambda *arrays: np.concatenate(arrays))
 
     def with_policy(self, policy: Float[np.ndarray, "P D"]) -> "Population":
         """The same agents with other policy vectors."""
@@ -101,22 +106,24 @@ class Population:
         return normalization.normalize(self.obs_moments, obs, self.architecture.obs_clip)
 
 
-Node = TypeVar("Node", Population, AdamState, Moments)
+Node = TypeVar("Node", bound=Population | AdamState | Moments)
 
 
-def _map_arrays(node: Node, function: Callable[[np.ndarray], np.ndarray]) -> Node:
-    """`function` on every array of a tree of dataclasses."""
+def _map_arrays(node: Node, *others: Node, function: Callable[..., np.ndarray]) -> Node:
+    """`function` on every array of a tree of dataclasses, and the arrays at the same place in others."""
     changed: dict[str, Any] = {}
     for part in fields(node):
-        value = getattr(node, part.name)
+        value, *rest = (getattr(each, part.name) for each in (node, *others))
         if isinstance(value, np.ndarray):
-            changed[part.name] = function(value)
-        elif isinstance(value, AdamState):  # noqa: SIM114 (the type checker wants one type at a time)
-            changed[part.name] = _map_arrays(value, function)
-        elif isinstance(value, Moments):
-            changed[part.name] = _map_arrays(value, function)
+            changed[part.name] = function(value, *rest)
+        elif isinstance(value, AdamState | Moments):
+            changed[part.name] = _map_arrays(value, *rest, function=function)
         elif isinstance(value, dict):
-            changed[part.name] = {name: function(array) for name, array in value.items()}
+            changed[part.name] = {
+                name: function(array, *(each[name] for each in rest)) for name, array in value.items()
+            }
+        elif any(each != value for each in rest):
+            raise ValueError(f"populations with {part.name} {value} and {rest} cannot be one")
     return replace(node, **changed)
 
 

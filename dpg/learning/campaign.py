@@ -1,16 +1,18 @@
-"""Training many agents: groups train as populations on parallel workers, each a chain of shards.
+"""Training many agents: each is a chain of shards, and where there are fewer workers than agents they train together.
 
-Results depend on the size of the groups, through rounding, but not on other groups or the number of workers.
+An agent trains to the same bytes alone and in any group. A group of four takes some two thirds of the time.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from dpg.agent.population import Population
 from dpg.agent.recipe import Recipe
 from dpg.envs.make import make_vector
 from dpg.learning import training
 from dpg.runtime.schema import Params
+from dpg.runtime.shards import Together
 from dpg.tables.training import Record
 
 
@@ -26,6 +28,11 @@ class Group:
     def num_pairs(self) -> int:
         """Pairs of the group's whole training."""
         return self.recipe.iterations * len(self.agents) * self.recipe.common.timesteps
+
+    def members(self) -> list["Group"]:
+        """Its agents, each as a group of its own."""
+        rates = [(rate,) for rate in self.rates] if self.rates else [None] * len(self.agents)
+        return [Group(self.recipe, (agent,), rate) for agent, rate in zip(self.agents, rates, strict=True)]
 
     def __str__(self) -> str:
         rates = f" at rates {', '.join(f'{rate:g}' for rate in self.rates)}" if self.rates else ""
@@ -92,24 +99,29 @@ def regimes(params: Params, env: str) -> list[Group]:
     ]
 
 
-Run = Callable[
-    [Sequence[TrainingShard], Callable[[TrainedGroup], TrainingShard | None]],
-    Iterator[TrainedGroup],
-]
+# `map_shards` of `run_shard`, which takes `shards`, `then` and `together` by name.
+Run = Callable[..., Iterator[TrainedGroup]]
 
 
 def train(groups: Sequence[Group], run: Run, every: int | None = None) -> Iterator[TrainedGroup]:
-    """Train all groups to their ends: results of all at their first stop, then of all at their second, and so on.
+    """Train all agents to their ends: results of all at their first stop, then of all at their second, and so on.
 
-    `run(shards, then)` yields `run_shard` of chains of shards: those given, and what `then` makes of each result.
-    Groups do not wait for each other. Those with fewer stops drop out earlier.
+    Agents do not wait for each other. At most as many as the largest of `groups` has train together. Those with fewer
+    stops drop out earlier.
     """
 
     def following(trained: TrainedGroup) -> TrainingShard | None:
         left = [stop for stop in stops(trained.group, every) if stop > trained.population.iteration]
         return TrainingShard(trained.group, trained.population, left[0]) if left else None
 
-    return run([TrainingShard(group, None, 0) for group in groups], following)
+    members = chain.from_iterable(group.members() for group in groups)
+    together = Together(run_together, _kind, max((len(group.agents) for group in groups), default=1))
+    return run(shards=[TrainingShard(member, None, 0) for member in members], then=following, together=together)
+
+
+def _kind(shard: TrainingShard) -> object:
+    """What shards that can be one population have in common."""
+    return shard.group.recipe, shard.start, shard.until, shard.group.rates is None
 
 
 def stops(group: Group, every: int | None = None) -> list[int]:
@@ -129,3 +141,17 @@ def run_shard(shard: TrainingShard) -> TrainedGroup:
         records += rows
     envs.close()
     return TrainedGroup(shard.group, population, records)
+
+
+def run_together(shards: Sequence[TrainingShard]) -> list[TrainedGroup]:
+    """`run_shard` of each of some agents, as one population."""
+    first, count = shards[0], len(shards)
+    agents = tuple(chain.from_iterable(shard.group.agents for shard in shards))
+    rates = tuple(chain.from_iterable(shard.group.rates or () for shard in shards))
+    populations = [shard.population for shard in shards if shard.population]
+    population = Population.concatenate(populations) if populations else None
+    trained = run_shard(TrainingShard(Group(first.group.recipe, agents, rates or None), population, first.until))
+    return [
+        TrainedGroup(shard.group, trained.population.member(row), trained.records[row::count])
+        for row, shard in enumerate(shards)
+    ]

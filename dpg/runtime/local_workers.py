@@ -44,7 +44,7 @@ class LocalProcesses(Workers):
             return lost
 
     def finished(self, futures: Sequence[Any]) -> list[tuple[Any, TaskResult]]:
-        """Successes first; failures once no successes remain. Lost processes are replaced."""
+        """Those that have a result first; lost processes are replaced once there are none."""
         done = wait(futures, return_when=FIRST_COMPLETED).done
         succeeded = [future for future in done if future.exception() is None]
         try:

@@ -5,13 +5,16 @@ of workers. Finished shards go to the cache (`dpg.runtime.shard_cache`), from wh
 """
 
 from bisect import insort
+from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import partial
 from heapq import nlargest
+from itertools import chain, takewhile
+from math import ceil
 from operator import attrgetter
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -59,6 +62,18 @@ class ExecutionContext:
     usage: Usage = field(default_factory=Usage)
 
 
+@dataclass(frozen=True)
+class Together(Generic[Shard, Result]):
+    """How several shards are computed in one call, with the results that each would have alone.
+
+    Where there are fewer workers than shards, a worker takes up to `limit` shards of equal `kind` at a time.
+    """
+
+    function: Callable[[Sequence[Shard]], Sequence[Result]]
+    kind: Callable[[Shard], object]
+    limit: int
+
+
 @contextmanager
 def open_context(cache: ShardCache | None = None, modules: tuple[str, ...] = ()) -> Generator[ExecutionContext]:
     """A context with the workers that the environment names; `modules` are the user's own modules that shards import.
@@ -78,16 +93,19 @@ def map_shards(
     progress: Progress,
     work: Callable[[Shard], int],
     then: Callable[[Result], Shard | None] | None = None,
+    together: Together[Shard, Result] | None = None,
 ) -> Iterator[Result]:
     """Yield `function(shard)` for every shard, in order; each runs on one thread.
 
     `work(shard)` is what a shard adds to `progress`, in its unit; shards with more of it start first. With `then`, each
     shard begins a chain, in which the shard `then(result)` follows on a result: all first results come in order, then
     all second ones, and so on, and no chain waits for another. A shard that fails is retried on another worker where
-    there is a choice, up to `MAX_ATTEMPTS` attempts; a `UserError` is raised at once.
+    there is a choice, up to `MAX_ATTEMPTS` attempts, and not at all after a `UserError`. An error is raised in the turn
+    of its shard, so that it does not depend on the workers which of several it is.
 
     Raises:
         ShardError: a shard failed in every attempt; the message names its inputs.
+        UserError: a shard raised it.
     """
     # A single shard is not worth a process of its own.
     alone = len(shards) == 1 and isinstance(context.workers, LocalProcesses)
@@ -95,8 +113,7 @@ def map_shards(
     pending = partial(_PendingShard, function)
     queue = [pending(shard, work(shard), (0, index)) for index, shard in enumerate(shards)]
     while queue:
-        for due in _due(queue, workers.width):
-            _begin(due, workers, context.cache)
+        _begin(queue, workers, context.cache, together)
         head = queue[0]
         if head.done:
             yield _take(queue.pop(0), progress, context)
@@ -104,24 +121,58 @@ def map_shards(
         # In a chain, what follows on a cached result should not wait for its turn.
         readable = next((each for each in (queue if then else [head]) if each.cached and not each.done), None)
         for ended in _read_cached(readable, workers, context) if readable else _advance(queue, workers, context):
-            if then and (following := then(ended.result)) is not None:
+            if then and ended.error is None and (following := then(ended.result)) is not None:
                 link, index = ended.turn
                 insort(queue, pending(following, work(following), (link + 1, index)), key=attrgetter("turn"))
 
 
+def _begin(
+    queue: Sequence["_PendingShard"], workers: Workers, cache: ShardCache | None, together: Together[Any, Any] | None
+) -> None:
+    """Look for the shards that are due in the cache, and start those that are not there, longest first.
+
+    Nothing is begun whose turn comes after an error.
+    """
+    needed = list(takewhile(lambda each: each.error is None, queue))
+    for pending in _due(needed, workers.width if together is None else len(needed)):
+        pending.begun = True
+        if cache is not None:
+            pending.key = cache.key(pending.function, pending.shard)
+            pending.cached = pending.key in cache
+    waiting = sorted((each for each in queue if each.waiting), key=attrgetter("work"), reverse=True)
+    if together is None:
+        for pending in waiting:
+            pending.submit(workers)
+        return
+    idle = workers.width - len({each.future for each in queue if each.future is not None})
+    while idle > 0 and waiting:
+        kind, size = together.kind(waiting[0].shard), min(together.limit, ceil(len(waiting) / idle))
+        batch = [each for each in waiting if together.kind(each.shard) == kind][:size]
+        if len(batch) == 1:
+            batch[0].submit(workers)
+        else:
+            future = workers.submit(together.function, [each.shard for each in batch])
+            for pending in batch:
+                pending.future = future
+        waiting = [each for each in waiting if each.future is None]
+        idle -= 1
+
+
 def _due(queue: Sequence["_PendingShard"], width: int) -> list["_PendingShard"]:
-    """The shards to begin, longest first: the next in turn, and one for each worker from what is left to do later.
+    """The shards to begin: the next in turn, and one for each worker from what is left to do later, the longest.
 
     So a long shard at the end does not leave the other workers idle, and a bounded number of results wait their turn.
     """
     soon, later = queue[: (PREFETCH - 1) * width], queue[(PREFETCH - 1) * width :]
     room = width - sum(each.begun for each in later)
     early = nlargest(room, (each for each in later if not each.begun), key=attrgetter("work"))
-    return sorted((each for each in (*soon, *early) if not each.begun), key=attrgetter("work"), reverse=True)
+    return [each for each in (*soon, *early) if not each.begun]
 
 
 def _take(head: "_PendingShard", progress: Progress, context: ExecutionContext) -> Any:
-    """The result of a shard whose turn it is."""
+    """The result of a shard whose turn it is, or its error."""
+    if head.error is not None:
+        raise head.error
     progress.advance(head.work, resumed=head.cached)
     context.usage.shards += 1
     context.usage.resumed += head.cached
@@ -159,15 +210,29 @@ class _PendingShard:
     failed_on: list[str] = field(default_factory=list)  # workers, one per failed attempt
     done: bool = False
     result: Any = None
+    error: UserError | None = None  # it is done, without a result
 
+    @property
+    def waiting(self) -> bool:
+        """Whether it should be computed, and no worker has it yet."""
+        return self.begun and not (self.cached or self.suspect or self.done) and self.future is None
 
-def _begin(pending: _PendingShard, workers: Workers, cache: ShardCache | None) -> None:
-    pending.begun = True
-    if cache is not None:
-        pending.key = cache.key(pending.function, pending.shard)
-        pending.cached = pending.key in cache
-    if not pending.cached:
-        pending.future = workers.submit(pending.function, pending.shard)
+    def submit(self, workers: Workers) -> None:
+        """Start it alone, on a worker on which it has not failed."""
+        self.future = workers.submit(self.function, self.shard, avoid=self.failed_on)
+
+    def fail(self, worker: str, error: str | UserError, *, final: bool = False) -> None:
+        """Count a failed attempt; after the last one the shard is done, with an error."""
+        self.future = None
+        self.failed_on.append(worker)
+        if isinstance(error, UserError):
+            self.error = error
+        elif final or len(self.failed_on) >= MAX_ATTEMPTS:
+            name = f"{self.function.__module__}.{self.function.__qualname__}"
+            times = f"{len(self.failed_on)} time{'s' if len(self.failed_on) > 1 else ''}"
+            where = ", ".join(self.failed_on)
+            self.error = ShardError(f"{name} failed {times} (on {where}) for {describe(self.shard)}: {error}")
+        self.done = self.error is not None
 
 
 def _read_cached(pending: _PendingShard, workers: Workers, context: ExecutionContext) -> list[_PendingShard]:
@@ -177,37 +242,49 @@ def _read_cached(pending: _PendingShard, workers: Workers, context: ExecutionCon
         pending.result, pending.done = context.cache.get(pending.key), True
     except KeyError:
         pending.cached = False
-        pending.future = workers.submit(pending.function, pending.shard)
+        pending.submit(workers)
         return []
     return [pending]
 
 
 def _advance(queue: Sequence[_PendingShard], workers: Workers, context: ExecutionContext) -> list[_PendingShard]:
     """Wait until at least one running shard ends, and handle its result; returns the shards that are done now."""
-    running = {pending.future: pending for pending in queue if pending.future is not None}
+    running: dict[Any, list[_PendingShard]] = defaultdict(list)
+    for pending in queue:
+        if pending.future is not None:
+            running[pending.future].append(pending)
     if not running:
         suspect = next(pending for pending in queue if pending.suspect and not pending.done)
-        suspect.future = workers.submit(suspect.function, suspect.shard)
-        running = {suspect.future: suspect}
+        suspect.submit(workers)
+        running[suspect.future].append(suspect)
     try:
         finished = workers.finished(list(running))
     except WorkersLostError as error:
-        _retry_lost(list(running.values()), f"the worker processes died: {error}", workers)
+        _retry_lost(list(chain.from_iterable(running.values())), f"the worker processes died: {error}", workers)
         return []
     ended: list[_PendingShard] = []
-    # Successes first, so that they reach the cache before another shard's last failure is raised.
-    for future, outcome in sorted(finished, key=lambda pair: pair[1].error is not None):
-        pending = running[future]
+    for future, outcome in finished:
         context.usage.add(outcome)
-        if outcome.error is not None:
-            _record_failure(pending, outcome.worker, outcome.error, final=outcome.final)
-            pending.future = workers.submit(pending.function, pending.shard, avoid=pending.failed_on)
-            continue
-        pending.future, pending.done, pending.result = None, True, outcome.result
-        if context.cache is not None and pending.key is not None:
+        _end_task(running[future], outcome, workers)
+        ended += [pending for pending in running[future] if pending.done]
+    for pending in ended:
+        if context.cache is not None and pending.key is not None and pending.error is None:
             context.cache.put(pending.key, pending.result)
-        ended.append(pending)
     return ended
+
+
+def _end_task(batch: Sequence[_PendingShard], outcome: TaskResult, workers: Workers) -> None:
+    """Give the shards of a task their results. Those that failed are retried, alone."""
+    if outcome.error is None:
+        results = [outcome.result] if len(batch) == 1 else outcome.result
+        for pending, result in zip(batch, results, strict=True):
+            pending.future, pending.done, pending.result = None, True, result
+        return
+    if len(batch) == 1:
+        batch[0].fail(outcome.worker, outcome.error, final=outcome.final)
+    for pending in batch:
+        if not pending.done:
+            pending.submit(workers)
 
 
 def _retry_lost(lost: Sequence[_PendingShard], error: str, workers: Workers) -> None:
@@ -216,20 +293,12 @@ def _retry_lost(lost: Sequence[_PendingShard], error: str, workers: Workers) -> 
     Any of them may have killed the workers. So each makes its last attempt alone, and only the culprit is named.
     """
     for pending in lost:
+        pending.future = None
         if len(lost) == 1 or len(pending.failed_on) < MAX_ATTEMPTS - 1:
-            _record_failure(pending, "a process that died", error)
+            pending.fail("a process that died", error)
         pending.suspect = len(pending.failed_on) == MAX_ATTEMPTS - 1
-        pending.future = None if pending.suspect else workers.submit(pending.function, pending.shard)
-
-
-def _record_failure(pending: _PendingShard, worker: str, error: str, *, final: bool = False) -> None:
-    pending.failed_on.append(worker)
-    if final or len(pending.failed_on) >= MAX_ATTEMPTS:
-        name = f"{pending.function.__module__}.{pending.function.__qualname__}"
-        times = f"{len(pending.failed_on)} time{'s' if len(pending.failed_on) > 1 else ''}"
-        raise ShardError(
-            f"{name} failed {times} (on {', '.join(pending.failed_on)}) for {describe(pending.shard)}: {error}"
-        )
+        if not (pending.suspect or pending.done):
+            pending.submit(workers)
 
 
 def describe(value: Any, depth: int = 1) -> str:

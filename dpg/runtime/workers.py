@@ -29,11 +29,11 @@ class WorkersLostError(Exception):
 
 @dataclass(frozen=True)
 class TaskResult:
-    """The outcome of one attempt at a shard: its result, or the text of an error."""
+    """The outcome of one attempt at a shard: its result, or an error, as text unless it is a `UserError`."""
 
     worker: str
     result: Any
-    error: str | None
+    error: str | UserError | None
     cpu_seconds: float
     peak_memory: int  # bytes, of the worker's process so far
     final: bool = False  # an error that is not worth another attempt
@@ -56,7 +56,7 @@ class Workers:
 
         Raises:
             WorkersLostError: all futures are lost; new workers are there to submit them to.
-            UserError: a shard raised one, or the workers are gone for good.
+            UserError: the workers are gone for good.
         """
         return [(futures[0], futures[0]())]
 
@@ -86,14 +86,14 @@ def one_thread() -> Generator[None]:
 
 
 def run_task(function: Callable[[Any], Any], shard: Any, worker: str | None = None) -> TaskResult:
-    """Run a shard on one thread. A `UserError` is raised; any other error is returned, since a retry may succeed."""
+    """Run a shard on one thread. Its errors are returned."""
     started = time.process_time()
     result, error = None, None
     try:
         with one_thread():
             result = function(shard)
-    except UserError:
-        raise
+    except UserError as found:
+        error = found
     except Exception:
         error = traceback.format_exc()
     return TaskResult(worker or f"process {os.getpid()}", result, error, time.process_time() - started, peak_memory())

@@ -3,6 +3,7 @@
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -41,18 +42,17 @@ def training(
 
 
 def train(stage: RunningStage, groups: Sequence[Group], every: int | None = None) -> Iterator[TrainedGroup]:
-    """`campaign.train` on the stage's workers, with progress over all groups."""
+    """`campaign.train` on the stage's workers, with progress over all agents."""
     with Progress(stage.title, sum(group.num_pairs for group in groups)) as progress:
         work = attrgetter("num_pairs")
-        run = lambda shards, then: map_shards(  # noqa: E731
-            campaign.run_shard, shards, stage.context, progress=progress, work=work, then=then
-        )
+        run = partial(map_shards, campaign.run_shard, context=stage.context, progress=progress, work=work)
         yield from campaign.train(groups, run, every)
 
 
 def rounds(stage: RunningStage, groups: Sequence[Group], every: int) -> Iterator[tuple[TrainedGroup, ...]]:
-    """`train` of groups with the same recipe: the results of all of them at each stop."""
-    return zip(*[train(stage, groups, every)] * len(groups), strict=True)
+    """`train` of groups with the same recipe: the results of all agents at each stop."""
+    agents = sum(len(group.agents) for group in groups)
+    return zip(*[train(stage, groups, every)] * agents, strict=True)
 
 
 def write_history(kind: type, rows: Sequence[tuple[Mapping[str, Any], Record]], tables: Path) -> pd.DataFrame:

@@ -21,9 +21,9 @@ def tasks(params):
 
 
 def test_training_has_the_planned_shards(make_recipe):
-    """Compared with `campaign.train` itself, with groups that end at different times."""
+    """Compared with `campaign.train` itself, with agents that end at different times."""
 
-    def run(shards, then):
+    def run(shards, then, together):
         while shards:
             results = [campaign.run_shard(shard) for shard in shards]
             yield from results
@@ -33,7 +33,7 @@ def test_training_has_the_planned_shards(make_recipe):
         group
         for timesteps, iterations in ((64, 4), (128, 2))
         for group in campaign.groups_of(
-            make_recipe(iterations=iterations, common={"timesteps": timesteps}), num_agents=3, group_size=2
+            make_recipe(iterations=iterations, common={"timesteps": timesteps}), num_agents=3, group_size=1
         )
     ]
     total = sum(group.num_pairs for group in groups)

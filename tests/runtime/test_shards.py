@@ -19,7 +19,7 @@ from dpg.runtime.local_workers import num_jobs
 from dpg.runtime.progress import Progress
 from dpg.runtime.seeding import Seed
 from dpg.runtime.shard_cache import open_shard_cache
-from dpg.runtime.shards import MAX_ATTEMPTS, PREFETCH, ExecutionContext, ShardError, map_shards, open_context
+from dpg.runtime.shards import MAX_ATTEMPTS, PREFETCH, ExecutionContext, ShardError, Together, map_shards, open_context
 from dpg.runtime.workers import ONE_THREAD, Workers
 
 
@@ -100,6 +100,27 @@ def find_a_mistake(job: Job) -> np.ndarray:
     if job.index == 2:
         raise UserError("ppo.lr = -1: must be positive")
     return result
+
+
+def fail_on_two_and_earlier_on_five(job: Job) -> np.ndarray:
+    """Where there are two workers, that of job 2 waits for the failure of job 5."""
+    if job.index == 5:
+        job.leave_trace()
+        raise UserError("job 5 is wrong")
+    if job.index == 2:
+        while job.num_workers > 1 and not replace(job, index=5).tries():
+            time.sleep(0.01)
+        time.sleep(0.3)
+        raise UserError("job 2 is wrong") if job.num_workers > 1 else ValueError("job 2 is wrong")
+    return square(job)
+
+
+def square_all(jobs: list[Job]) -> list[np.ndarray]:
+    """Two at a time leave one trace, and a third fails them."""
+    if any(job.index == 2 for job in jobs):
+        raise ValueError("job 2 cannot be computed with another")
+    jobs[0].leave_trace()
+    return [np.array([job.index, job.index**2]) for job in jobs]
 
 
 def die_once(job: Job) -> np.ndarray:
@@ -222,6 +243,27 @@ def test_what_a_user_can_mend_is_not_tried_again(width, tmp_path, jobs):
         run(find_a_mistake, shards)
     assert not isinstance(caught.value, ShardError)
     assert shards[2].tries() == 1
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_an_error_is_raised_in_the_turn_of_its_shard(width, tmp_path, jobs):
+    """Which of several errors ends a stage must not depend on the workers."""
+    width(jobs)
+    shards = jobs_in(tmp_path, num_workers=jobs)
+    with pytest.raises(UserError, match="job 2 is wrong"):
+        run(fail_on_two_and_earlier_on_five, shards)
+
+
+def test_shards_are_computed_together_and_alone_where_that_fails(tmp_path):
+    """A shard that fails is tried alone, and its neighbours too: they need not fail."""
+    shards, context = jobs_in(tmp_path), ExecutionContext(Recorder())
+    together = Together(square_all, lambda job: job.index < 4, limit=2)
+    with Progress("test", 7, "shards") as progress:
+        check_squares(list(map_shards(square, shards, context, progress=progress, work=lambda _: 1, together=together)))
+    assert [[job.index for job in np.ravel(task)] for task in context.workers.submitted] == [
+        [0, 1], [2, 3], [4, 5], [2], [3], [6],
+    ]  # fmt: skip
+    assert tries(shards) == [1, 0, 1, 1, 1, 0, 1]
 
 
 def test_shards_that_were_done_when_another_failed_for_good_are_kept(width, tmp_path, monkeypatch):
