@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import combinations, groupby, product
+from operator import attrgetter
 
 import numpy as np
 from jaxtyping import Float
@@ -204,10 +205,7 @@ def _of_snapshot(
 
 def _over_agents(found: Sequence[BaselineCosines], statistics: Statistics, seed: int) -> Iterator[AgentsDifference]:
     """The differences over all agents, by iteration and size."""
-
-    def iteration_of(each: BaselineCosines) -> int:
-        return each.snapshot.iteration
-
+    iteration_of = attrgetter("snapshot.iteration")
     for iteration, group in groupby(sorted(found, key=iteration_of), iteration_of):
         agents = list(group)
         recipe = agents[0].snapshot.recipe

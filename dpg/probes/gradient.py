@@ -95,92 +95,56 @@ def gather(shards: Sequence[StreamShard], results: Iterable[list[BlockSums]]) ->
         yield EstimateSet(snapshot, sizes, list(estimates.values()), halves)
 
 
-@dataclass(frozen=True)
-class Cosines:
-    """Cosines of the estimates of one size from one snapshot: with each other (R, R), or with the true gradient (R).
-
-    Estimates without a direction, whose advantages do not vary, are left out and counted in `undirected`.
-    """
-
-    against: str
-    pairs: int
-    trajectories: float
-    values: Float[np.ndarray, "..."]
-    undirected: int
-
-    @property
-    def repeats(self) -> int:
-        """Estimates that have a direction."""
-        return len(self.values)
-
-    @property
-    def distinct(self) -> Float[np.ndarray, " K"]:
-        """Every cosine once."""
-        return self.values[np.triu_indices(len(self.values), 1)] if self.values.ndim == 2 else self.values
-
-    def sample(self, resample: str) -> Sample:
-        """The mean cosine; its units are the estimates or, as in the paper, the cosines themselves."""
-        if len(self.distinct) == 0:
-            return Sample(float("nan"), self.distinct)
-        if self.values.ndim == 2 and resample == "estimates":
-            return of_pairs(self.values, cosine=True)
-        return of_values(self.distinct, cosine=True)
-
-
-def cosines(estimate_set: EstimateSet) -> list[Cosines]:
-    """The cosines of every size, with each other and with the true gradient."""
-    true_gradient = pool(estimate_set.groups)[0].gradient()[0]
-    found: list[Cosines] = []
-    for index, pairs in enumerate(estimate_set.sizes):
-        gradients = np.stack([sums.gradient()[index] for sums in estimate_set.estimates])
-        directed = gradients[np.linalg.norm(gradients, axis=-1) > 0]
-        to_true = cosine(directed, true_gradient)
-        of = {"each other": cosine_matrix(directed), "true": to_true[np.isfinite(to_true)]}
-        trajectories = float(np.mean([sums.episodes[index] for sums in estimate_set.estimates]))
-        undirected = len(gradients) - len(directed)
-        found += [Cosines(against, pairs, trajectories, values, undirected) for against, values in of.items()]
-    return found
-
-
 def tabulate(estimate_sets: Iterable[EstimateSet], statistics: Statistics, seed: int) -> Rows:
     """The similarities and the noise at every snapshot."""
     similarities: list[Similarity] = []
     noise: list[Noise] = []
     for estimate_set in estimate_sets:
-        snapshot = estimate_set.snapshot
-        rng = (probe_seed(seed, "gradient", snapshot) / "bootstrap").generator()
-        total, products = pool(estimate_set.groups)
-        reliability = gradient_noise(total, products).reliability
-        rows = [
-            _similarity(snapshot, each, reliability, total.score.shape[-1], statistics, rng)
-            for each in cosines(estimate_set)
-        ]
+        rng = (probe_seed(seed, "gradient", estimate_set.snapshot) / "bootstrap").generator()
+        rows = list(_similarities(estimate_set, statistics, rng))
         similarities += rows
         noise.append(_noise(estimate_set, rows, statistics))
     return {Similarity: similarities, Noise: noise}
 
 
-def _similarity(
-    snapshot: Snapshot,
-    found: Cosines,
-    reliability: float,
-    dimension: int,
-    statistics: Statistics,
-    rng: np.random.Generator,
-) -> Similarity:
-    interval = sample_interval(found.sample(statistics.resample), statistics.confidence, statistics.resamples, rng)
-    corrected = found.against == "true" and reliability > 0
-    return Similarity(
-        **identity(snapshot),
-        against=found.against,
-        pairs=found.pairs,
-        trajectories=found.trajectories,
-        repeats=found.repeats,
-        undirected=found.undirected,
-        **interval.columns("cosine"),
-        corrected_cosine=interval.mean / float(np.sqrt(reliability)) if corrected else float("nan"),
-        share_nonpositive=float(np.mean(found.distinct <= 0)) if len(found.distinct) else float("nan"),
-        random_floor=float(1 / np.sqrt(dimension)),
+def _similarities(estimate_set: EstimateSet, statistics: Statistics, rng: np.random.Generator) -> Iterator[Similarity]:
+    """Cosines of the estimates of every size: (R, R) with each other, and (R) with the true gradient.
+
+    Estimates without a direction, whose advantages do not vary, are left out and counted in `undirected`.
+    """
+    total, products = pool(estimate_set.groups)
+    reliability = gradient_noise(total, products).reliability
+    for index, pairs in enumerate(estimate_set.sizes):
+        gradients = np.stack([sums.gradient()[index] for sums in estimate_set.estimates])
+        directed = gradients[np.linalg.norm(gradients, axis=-1) > 0]
+        to_true = cosine(directed, total.gradient()[0])
+        for against, values in (("each other", cosine_matrix(directed)), ("true", to_true[np.isfinite(to_true)])):
+            distinct = values[np.triu_indices(len(values), 1)] if values.ndim == 2 else values
+            sample = _sample(values, distinct, statistics.resample)
+            interval = sample_interval(sample, statistics.confidence, statistics.resamples, rng)
+            corrected = against == "true" and reliability > 0
+            yield Similarity(
+                **identity(estimate_set.snapshot),
+                against=against,
+                pairs=pairs,
+                trajectories=float(np.mean([sums.episodes[index] for sums in estimate_set.estimates])),
+                repeats=len(values),
+                undirected=len(gradients) - len(directed),
+                **interval.columns("cosine"),
+                corrected_cosine=interval.mean / float(np.sqrt(reliability)) if corrected else float("nan"),
+                share_nonpositive=float(np.mean(distinct <= 0)) if len(distinct) else float("nan"),
+                random_floor=float(1 / np.sqrt(total.score.shape[-1])),
+            )
+
+
+def _sample(values: Float[np.ndarray, "..."], distinct: Float[np.ndarray, " K"], resample: str) -> Sample:
+    """The mean cosine; its units are the estimates or, as in the paper, the cosines themselves."""
+    if len(distinct) == 0:
+        return Sample(float("nan"), distinct)
+    return (
+        of_pairs(values, cosine=True)
+        if values.ndim == 2 and resample == "estimates"
+        else of_values(distinct, cosine=True)
     )
 
 

@@ -63,15 +63,14 @@ class KnownAgent:
         moments = [
             closed_forms.advantage_moments(self.loop, self.value, GAMMA, self.gae_lambda, length) for length in episodes
         ]
-        mean = np.concatenate([part.mean for part in moments]).mean()
-        square = np.concatenate([part.square for part in moments]).mean()
+        mean, square = (np.concatenate(parts).mean() for parts in zip(*moments, strict=True))
         return jacobian(self.snapshot.state).T @ raw / np.sqrt(square - mean**2)
 
     def noise(self) -> StreamNoise:
         """The moments of one stream's gradient, for streams shorter than an episode."""
         if self.timesteps > EPISODE_STEPS:
             raise ValueError(f"the noise of streams longer than an episode ({EPISODE_STEPS} pairs) is not computed")
-        raw = stream_noise(stack(self.loop, self.value, GAMMA, self.gae_lambda, self.timesteps, self.baseline))
+        raw = stream_noise(*stack(self.loop, self.value, GAMMA, self.gae_lambda, self.timesteps, self.baseline))
         chain = jacobian(self.snapshot.state)
         return replace(raw, gradient=chain.T @ raw.gradient, covariance=chain.T @ raw.covariance @ chain)
 

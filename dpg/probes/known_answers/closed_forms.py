@@ -189,21 +189,13 @@ def episode_return(loop: ClosedLoop, steps: int) -> float:
     return sum(forms.expectation(reward, state) for state in loop.marginals(steps))
 
 
-@dataclass(frozen=True)
-class AdvantageMoments:
-    """Of generalised advantages at the t-th pair of an episode cut after `len(mean)` pairs."""
-
-    mean: Float[np.ndarray, " T"]
-    square: Float[np.ndarray, " T"]
-
-
 def advantage_moments(
     loop: ClosedLoop, value: StateForm, gamma: float, gae_lambda: float, length: int
-) -> AdvantageMoments:
-    """E A_t and E A_t^2, from A_t = delta_t + gamma lambda A_{t+1} backwards.
+) -> tuple[Float[np.ndarray, " T"], Float[np.ndarray, " T"]]:
+    """E A_t and E A_t^2 of GAE at every pair of an episode cut after `length`, backwards: A_t = delta_t + c A_{t+1}.
 
-    E A_t^2 = E delta_t^2 + 2 gamma lambda E[delta_t E(A_{t+1} | s_{t+1})] + (gamma lambda)^2 E A_{t+1}^2. The
-    variables of one step are (s, action noise, state noise).
+    E A_t^2 = E delta_t^2 + 2 c E[delta_t E(A_{t+1} | s_{t+1})] + c^2 E A_{t+1}^2, with c = gamma lambda. The variables
+    of one step are (s, action noise, state noise).
     """
     carry = gamma * gae_lambda
     o, n = loop.obs_dim, 2 * loop.obs_dim + loop.action_dim
@@ -230,7 +222,7 @@ def advantage_moments(
         if t < length - 1:
             later = forms.substitute(remaining[length - 2 - t], following)
             square[t] += 2 * carry * forms.product_expectation(delta, later, step) + carry**2 * square[t + 1]
-    return AdvantageMoments(mean, square)
+    return mean, square
 
 
 def explained_variance(loop: ClosedLoop, predicted: StateForm, gamma: float, scored: list[tuple[int, int]]) -> float:
@@ -242,12 +234,12 @@ def explained_variance(loop: ClosedLoop, predicted: StateForm, gamma: float, sco
     zero = forms.constant(0.0, loop.obs_dim)
     sums = np.zeros(6)
     for length, count in scored:
-        moments = advantage_moments(loop, zero, gamma, 1.0, length)
+        returns = advantage_moments(loop, zero, gamma, 1.0, length)
         expected = [loop.over_actions(form) for form in advantages(loop, zero, gamma, 1.0, length)]
         for t, state in enumerate(loop.marginals(count)):
             product = forms.product_expectation(expected[length - 1 - t], predicted, state)
             square = forms.product_expectation(predicted, predicted, state)
             mean = forms.expectation(predicted, state)
-            sums += [1, moments.mean[t], moments.square[t], mean, square, product]
+            sums += [1, returns[0][t], returns[1][t], mean, square, product]
     y, yy, v, vv, yv = sums[1:] / sums[0]
     return 1 - (yy - 2 * yv + vv - (y - v) ** 2) / (yy - y**2)

@@ -6,6 +6,7 @@ mistake that no figure would show; the checks must reject every one.
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -64,11 +65,11 @@ def gradient_checks(agents: dict[str, KnownAgent], sets: list[Streams]) -> list[
     sound_ones = [check for baseline, agent in agents.items() for check in checks(baseline, agent, sound)]
     exact, net = agents["true value function"], agents["value net"]
     wrong = [
-        checks("gamma dropped", exact, without_gamma),
+        checks("gamma dropped", exact, partial(with_mistake, gamma=1.0)),
         checks("log_std left out of the score", net, without_log_std),
     ]
     if timesteps > EPISODE_STEPS:
-        wrong.append(checks("time limits taken for ends", exact, ending_at_time_limits))
+        wrong.append(checks("time limits taken for ends", exact, partial(with_mistake, time_limit="terminal")))
     else:
         values = np.stack([mean_of_normalized(net, streams) for streams in sets])
         name = f"gradient, union not normalised as one, streams of {timesteps}"
@@ -210,14 +211,9 @@ def gradient_of(part: GradientMoments) -> Float[np.ndarray, " D"]:
     return part[0].gradient()[0]
 
 
-def without_gamma(agent: KnownAgent, streams: Streams) -> GradientMoments:
-    """Broken: the discount is dropped from temporal differences and advantages."""
-    return sound(with_common(agent, gamma=1.0), streams)
-
-
-def ending_at_time_limits(agent: KnownAgent, streams: Streams) -> GradientMoments:
-    """Broken: truncated episodes count as terminated, without a bootstrap value."""
-    return sound(with_common(agent, time_limit="terminal"), streams)
+def with_mistake(agent: KnownAgent, streams: Streams, **common: Any) -> GradientMoments:
+    """Broken: measured under other common parameters."""
+    return sound(with_common(agent, **common), streams)
 
 
 def without_log_std(agent: KnownAgent, streams: Streams) -> GradientMoments:

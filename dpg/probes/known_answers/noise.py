@@ -16,17 +16,6 @@ from dpg.probes.known_answers.closed_forms import ClosedLoop, StateForm
 from dpg.probes.known_answers.forms import Form, Gaussian
 
 
-@dataclass(frozen=True)
-class StackedStream:
-    """A stream of T pairs in one episode, as functions of z = (initial noise, then action and state noise by step).
-
-    `score[t, d]` is component d of grad log pi at pair t, in the order of the policy's layout; `advantage[t]` the GAE.
-    """
-
-    score: Float[np.ndarray, "T D n1 n1"]
-    advantage: Float[np.ndarray, "T n1 n1"]
-
-
 def stack(
     loop: ClosedLoop,
     value: StateForm,
@@ -34,8 +23,11 @@ def stack(
     gae_lambda: float,
     pairs: int,
     baseline: StateForm | None = None,
-) -> StackedStream:
-    """Every score and advantage of a stream of `pairs` pairs, cut there and bootstrapped by `value`.
+) -> tuple[Float[np.ndarray, "T D n1 n1"], Float[np.ndarray, "T n1 n1"]]:
+    """Every score and advantage of a stream of `pairs` pairs in one episode, cut there and bootstrapped by `value`.
+
+    They are functions of z = (initial noise, then action and state noise by step); entry (t, d) of the scores is
+    component d of grad log pi at pair t, in the order of the policy's layout.
 
     With lambda 1 the advantage is Q(s, a) - V(s), or Q(s, a) minus the `baseline`, if there is one.
     """
@@ -61,7 +53,7 @@ def stack(
     advantage = deltas[::-1]
     for index in range(1, pairs):
         advantage[index] = advantage[index] + gamma * gae_lambda * advantage[index - 1]
-    return StackedStream(np.stack(scores), np.stack(advantage[::-1]) + np.stack(shifts))
+    return np.stack(scores), np.stack(advantage[::-1]) + np.stack(shifts)
 
 
 def _score(
@@ -90,7 +82,7 @@ class StreamNoise:
     mean_std: float
 
 
-def stream_noise(stacked: StackedStream) -> StreamNoise:
+def stream_noise(score: Float[np.ndarray, "T D n1 n1"], advantage: Float[np.ndarray, "T n1 n1"]) -> StreamNoise:
     """The covariance of g = (G - mu S) / (n sigma) by the delta method; mu and sigma are from the same streams.
 
     A stream adds x = mean_t score_t (A_t - mu) / sigma, and changes sigma by its q = mean_t (A_t - mu)^2 / sigma^2: to
@@ -98,15 +90,15 @@ def stream_noise(stacked: StackedStream) -> StreamNoise:
     mean zero. Both are means of products p_t (A_t - mu): p_t is the score or, for q, A_t - E A_t, the rest of A_t - mu
     being a number.
     """
-    pairs, size = len(stacked.advantage), stacked.advantage.shape[-1] - 1
+    pairs, size = len(advantage), advantage.shape[-1] - 1
     z = Gaussian(np.zeros(size), np.eye(size))
-    means = np.array([forms.expectation(form, z) for form in stacked.advantage])
+    means = np.array([forms.expectation(form, z) for form in advantage])
     mean = float(means.mean())
-    square = float(np.mean([forms.product_expectation(form, form, z) for form in stacked.advantage]))
+    square = float(np.mean([forms.product_expectation(form, form, z) for form in advantage]))
     std = np.sqrt(square - mean**2)
-    centred = stacked.advantage - forms.constant(mean, size)
-    deviations = stacked.advantage - np.stack([forms.constant(float(each), size) for each in means])
-    factors = np.concatenate([stacked.score, deviations[:, None]], axis=1)
+    centred = advantage - forms.constant(mean, size)
+    deviations = advantage - np.stack([forms.constant(float(each), size) for each in means])
+    factors = np.concatenate([score, deviations[:, None]], axis=1)
     expected = np.mean([_covariances(p, a) for p, a in zip(factors, centred, strict=True)], axis=0)
     gradient = expected[:-1] / std
     # Of mean_t p_t (A_t - mu), the last but for what is linear in A_t.
@@ -125,7 +117,7 @@ def stream_noise(stacked: StackedStream) -> StreamNoise:
     covariance[:, -1] += rest / pairs**2
     covariance[-1, -1] += linear / pairs**2
     chain = np.column_stack([np.eye(len(gradient)) / std, -gradient / (2 * std**2)])
-    whole = stacked.advantage.mean(axis=0)
+    whole = advantage.mean(axis=0)
     mean_std = np.sqrt(forms.product_expectation(whole, whole, z) - mean**2)
     return StreamNoise(gradient, chain @ covariance @ chain.T, mean, float(std), float(mean_std))
 
