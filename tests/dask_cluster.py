@@ -3,8 +3,7 @@
 import json
 import os
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
@@ -12,8 +11,9 @@ from typing import Self
 import distributed
 import psutil
 
+from tests.waiting import TIMEOUT_S, wait_for
+
 ROOT = Path(__file__).parents[1]
-TIMEOUT_S = 300.0  # seconds; the machine may be busy
 
 
 class Cluster:
@@ -88,11 +88,3 @@ class Cluster:
                     with suppress(psutil.NoSuchProcess):
                         each.kill()
             process.wait()
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    """Wait until a condition holds."""
-    end = time.monotonic() + TIMEOUT_S
-    while not condition():
-        assert time.monotonic() < end, "it never came"
-        time.sleep(0.02)

@@ -8,7 +8,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from dpg.cli import check_machine, check_project
 from dpg.cli.check import Finding, Level, problem
 from dpg.cli.doctor import examine, table
 from dpg.runtime import shard_cache
+from tests.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 PIPELINE = "stages: {one: {cmd: echo 1 > one.txt, deps: [params.yaml], outs: [one.txt]}}"
@@ -128,10 +128,7 @@ def test_a_pipeline_at_work_is_no_problem(project, environment):
         [sys.executable, "-m", "dvc", "repro", "--quiet"], env=environment(), start_new_session=True
     )
     try:
-        patience = time.monotonic() + 300
-        while not (project / "started").exists():
-            assert time.monotonic() < patience
-            time.sleep(0.05)
+        wait_for((project / "started").exists)
         check = check_project.pipeline()
     finally:
         os.killpg(process.pid, 15)

@@ -15,6 +15,7 @@ import pytest
 
 from dpg.cli.scheduler import Outcome, State
 from dpg.cli.stage_processes import StageProcesses
+from tests.waiting import wait_for
 
 EVERYTHING = {"base", "left", "right", "join", "cell-x", "cell-y"}
 # A shell in the background may have had SIGINT ignored, and a child inherits that.
@@ -54,11 +55,9 @@ def start(environment):
         process.communicate()
 
 
-def wait_for(*paths: Path) -> None:
-    patience = time.monotonic() + 300
-    while not all(path.exists() and path.read_text(encoding="utf-8") for path in paths):
-        assert time.monotonic() < patience, [path.name for path in paths if not path.exists()]
-        time.sleep(0.05)
+def begun(project: Path, stage: str) -> bool:
+    path = project / f"started-{stage}"
+    return path.exists() and path.read_text(encoding="utf-8") != ""
 
 
 def ends(pid: int) -> bool:
@@ -194,7 +193,7 @@ def test_ctrl_c_stops_and_the_same_command_goes_on(project, dpg, dvc, start):
     (project / "hold-left").touch()
     (project / "hold-right").touch()
     process = start(project)
-    wait_for(project / "started-left", project / "started-right")
+    wait_for(lambda: begun(project, "left") and begun(project, "right"))
     os.killpg(process.pid, signal.SIGINT)
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 130, output
@@ -216,7 +215,7 @@ def test_sigterm_is_passed_on(project, dpg, start):
     (project / "hold-left").touch()
     (project / "hold-right").touch()
     process = start(project)
-    wait_for(project / "started-left", project / "started-right")
+    wait_for(lambda: begun(project, "left") and begun(project, "right"))
     os.kill(process.pid, signal.SIGTERM)
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 143, output
@@ -232,10 +231,7 @@ def test_sigterm_ends_a_command_that_was_only_about_to_start(project, start):
     """The signal comes while DVC reads the pipeline, which it does before every command."""
     (project / "hold-base").touch()
     process = start(project)
-    patience = time.monotonic() + 300
-    while not psutil.Process(process.pid).children():
-        assert time.monotonic() < patience
-        time.sleep(0.01)
+    wait_for(psutil.Process(process.pid).children)
     os.kill(process.pid, signal.SIGTERM)
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 143, output

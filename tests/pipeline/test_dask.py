@@ -6,8 +6,9 @@ import sys
 
 import pytest
 
-from tests.dask_cluster import Cluster, wait_for
+from tests.dask_cluster import Cluster
 from tests.pipeline.project import ENV, ROOT, clone, digest, environment, shell
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.slow
 STAGE = (sys.executable, "-m", "stages.train", ENV, "ppo")

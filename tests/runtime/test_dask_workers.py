@@ -26,7 +26,8 @@ from dpg.runtime.progress import Progress
 from dpg.runtime.seeding import Seed
 from dpg.runtime.shard_cache import open_shard_cache
 from dpg.runtime.shards import ShardError, map_shards, open_context
-from tests.dask_cluster import ROOT, Cluster, wait_for
+from tests.dask_cluster import ROOT, Cluster
+from tests.waiting import wait_for
 
 
 @pytest.fixture(scope="module")

@@ -5,12 +5,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
+
+from tests.waiting import TIMEOUT_S, wait_for
 
 SCRIPT = """
 import os, signal, sys, time
@@ -31,14 +32,6 @@ except KeyboardInterrupt:
     sys.exit(130)
 """
 ROOT = Path(__file__).resolve().parents[2]
-TIMEOUT_S = 300.0  # seconds for anything to happen; sleeping shards take longer
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + TIMEOUT_S
-    while not condition():
-        assert time.monotonic() < end, "nothing happened"
-        time.sleep(0.01)
 
 
 @pytest.fixture

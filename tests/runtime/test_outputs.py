@@ -19,9 +19,9 @@ from dpg.runtime.outputs import (
     write_reasons,
     write_table,
 )
+from tests.waiting import TIMEOUT_S
 
 ROOT = Path(__file__).resolve().parents[2]
-TIMEOUT_S = 300.0  # seconds for anything to happen
 WRITER = """
 import sys
 from pathlib import Path

@@ -9,8 +9,7 @@ import psutil
 import pytest
 
 from dpg.runtime import parent_process
-
-TIMEOUT_S = 300.0  # seconds for anything to happen
+from tests.waiting import TIMEOUT_S
 
 
 @pytest.fixture

@@ -5,8 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +12,9 @@ from typing import Any
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from tests.waiting import TIMEOUT_S, wait_for
+
 ROOT = Path(__file__).resolve().parents[2]
-TIMEOUT_S = 300.0  # seconds for anything to happen
 STAGE = """
 import os, signal, time
 from dataclasses import dataclass
@@ -146,7 +145,7 @@ class Project:
     def wait_for_nap(self, process: subprocess.Popen[bytes], stderr: Path) -> None:
         """Wait until a stage, which the process is or runs, naps."""
         nap = self.root / "napping"
-        wait_for(nap.exists, process, stderr)
+        wait_for(nap.exists, lambda: process.poll() is None, stderr)
         nap.unlink()
         (self.root / "taken").unlink()
 
@@ -165,11 +164,3 @@ class Project:
         """What the stage has left of its execution."""
         path = self.root / "data/runs/sample/A-v0/ppo.json"
         return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-
-
-def wait_for(condition: Callable[[], object], process: subprocess.Popen[bytes], stderr: Path) -> None:
-    """Wait until a condition holds; a process ends only after that."""
-    end = time.monotonic() + TIMEOUT_S
-    while not condition():
-        assert process.poll() is None and time.monotonic() < end, stderr.read_text(encoding="utf-8")
-        time.sleep(0.01)

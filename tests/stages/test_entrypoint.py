@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 
 from dpg.runtime.errors import UserError
 from stages.common import entrypoint
+from tests.waiting import TIMEOUT_S, wait_for
 
 
 def test_what_a_user_can_mend_is_one_message_and_exit_code_1(monkeypatch, capsys):
@@ -36,7 +36,6 @@ def test_a_defect_keeps_its_traceback(monkeypatch):
 
 
 ROOT = Path(__file__).resolve().parents[2]
-TIMEOUT_S = 300.0  # seconds for anything to happen
 NAP = """
 import ctypes, os, signal, sys, time
 from pathlib import Path
@@ -75,13 +74,6 @@ entrypoint.run(main)
 """
 
 
-def wait_for(path: Path) -> None:
-    end = time.monotonic() + TIMEOUT_S
-    while not path.exists():
-        assert time.monotonic() < end, f"{path.name} does not come"
-        time.sleep(0.01)
-
-
 @pytest.fixture
 def environment(monkeypatch, tmp_path):
     """Stages run in a folder of their own, with this code."""
@@ -95,7 +87,7 @@ def environment(monkeypatch, tmp_path):
 def test_a_stage_that_is_interrupted_cleans_up_says_so_and_ends_with_130(environment, how):
     """Schedulers end jobs with SIGTERM: they must end as cleanly as by Ctrl-C."""
     process = subprocess.Popen([sys.executable, "stage.py"], cwd=environment, stderr=subprocess.PIPE, encoding="utf-8")
-    wait_for(environment / "napping")
+    wait_for((environment / "napping").exists)
     process.send_signal(how)
     _, stderr = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 130
@@ -135,7 +127,7 @@ def under_dvc(folder: Path, first: str = "napping", **variables: str) -> tuple[s
         encoding="utf-8",
     )
     parent = subprocess.Popen([sys.executable, "runner.py"], cwd=folder, env=os.environ | variables)
-    wait_for(folder / first)
+    wait_for((folder / first).exists)
     (stage,) = [each for each in psutil.Process(parent.pid).children(recursive=True) if "stage.py" in each.cmdline()]
     return parent, stage
 

@@ -4,13 +4,15 @@ import json
 import os
 import re
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.stages.sample import COMMAND, TIMEOUT_S, Project, wait_for
+from tests.stages.sample import COMMAND, Project
+from tests.waiting import TIMEOUT_S, wait_for
 
 pytestmark = pytest.mark.slow
 PIPELINE = {
@@ -49,6 +51,10 @@ def start(project):
         process.wait()
 
 
+def is_waiting(stderr: Path, process: subprocess.Popen | psutil.Process) -> bool:
+    return f"waiting for process {process.pid} on " in stderr.read_text(encoding="utf-8")
+
+
 def nothing_is_left(project: Project) -> bool:
     return not (project.root / ".scratch").exists() and not list(project.root.rglob("*.partial"))
 
@@ -61,7 +67,7 @@ def test_of_three_at_once_each_waits_for_the_one_before_and_takes_up_what_it_has
     (killed,) = project.runs() - before
     others = [start(name, *COMMAND) for name in ("second", "third")]
     for process, path in others:
-        wait_for(lambda: f"waiting for process {first.pid} on " in path.read_text(encoding="utf-8"), process, path)  # noqa: B023
+        wait_for(lambda: is_waiting(path, first), lambda: process.poll() is None, path)  # noqa: B023
         assert ", which has been writing data/" in path.read_text(encoding="utf-8")
     assert project.outputs().keys() == {
         "data/tables/sample/A-v0/.ppo.partial/in-use",
@@ -96,7 +102,7 @@ def test_what_is_published_is_never_that_of_a_stage_whose_dvc_was_killed(project
     first.kill()
     first.wait()
     second, path = start("second", *dvc, "repro")
-    wait_for(lambda: f"waiting for process {stage.pid} on " in path.read_text(encoding="utf-8"), second, path)
+    wait_for(lambda: is_waiting(path, stage), lambda: second.poll() is None, path)
     (project.root / "released").touch()  # so that it has all that it would publish
     stage.resume()
     assert second.wait(TIMEOUT_S) == 0, path.read_text(encoding="utf-8")
