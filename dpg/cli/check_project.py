@@ -74,6 +74,8 @@ def pipeline() -> Finding:
     number, stale = len(pipeline.parents), len(pipeline.stale)
     if not Path("dvc.lock").exists():
         return warning(f"{number} stages, none of which has run (no dvc.lock)", "dpg repro -j 2")
+    if not any(path.exists() for path, cached in pipeline.outputs.items() if cached):
+        return warning(f"{number} stages, of whose results (dvc.lock) none is here", "dvc pull, or dpg repro -j 2")
     if stale:
         below = len(pipeline.below(pipeline.stale) - pipeline.stale)
         return warning(f"{stale} of {number} stages stale, {below} more depend on them", "dpg repro -j 2")

@@ -118,6 +118,8 @@ def test_a_stale_pipeline_and_one_that_never_ran(project):
     check = check_project.pipeline()
     assert (check.level, check.todo) == (Level.WARNING, "dpg repro -j 2")
     assert "1 of 1 stages stale" in check.found
+    (project / "one.txt").unlink()
+    assert "of whose results (dvc.lock) none is here" in check_project.pipeline().found
     (project / "dvc.lock").unlink()
     assert "no dvc.lock" in check_project.pipeline().found
 

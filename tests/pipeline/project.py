@@ -43,11 +43,15 @@ def shell(*command: str, cwd: Path, expect: int = 0, **variables: str) -> str:
     return done.stdout + done.stderr
 
 
+# What git keeps of a run of the default parameters, and the published record: no clone needs them.
+RESULTS = ("dvc.lock", "reports/", "docs/record/")
+
+
 def clone(source: Path, target: Path, **overrides: object) -> Path:
-    """The source's files that git would keep, uncommitted changes too, committed in a repository of their own."""
+    """The source's files that git would keep but results, uncommitted changes too, in a repository of their own."""
     listed = shell("git", "ls-files", "--cached", "--others", "--exclude-standard", cwd=source)
     for name in listed.splitlines():
-        if (source / name).is_file() and name != "dvc.lock":
+        if (source / name).is_file() and not name.startswith(RESULTS):
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(source / name, target / name)
     for name, value in overrides.items():

@@ -8,15 +8,16 @@ import pytest
 from imageio.v3 import imread, imwrite
 from ruamel.yaml import YAML
 
-from dpg.record import PUBLISHED, pages
+from dpg.record import PUBLISHED, pages, sources
+from dpg.runtime.errors import UserError
 from tests.pipeline.project import ENV, ROOT, digest, set_parameter, shell
 
-NOT_RUN = ("true_value", "baselines", "landscape", "update_gain", "update_step", "ablation")
+RUN = ("train", "checkpoint", "gradient")
 
 
 @pytest.fixture(scope="module")
 def unfinished(reference, tmp_path_factory):
-    """The reference's run at a time when one cell was half done, and of the other only the agents were trained."""
+    """The reference's run at a time when one cell had gradients, and the other only trained agents."""
     project = tmp_path_factory.mktemp("unfinished")
     shutil.copy(reference / "params.yaml", project)
     (project / "data").symlink_to(reference / "data")
@@ -24,7 +25,7 @@ def unfinished(reference, tmp_path_factory):
     lock = yaml.load(reference / "dvc.lock")
     for name in list(lock["stages"]):
         stage, _, cell = name.partition("@")
-        if stage in NOT_RUN or (cell.endswith("trpo") and stage != "train"):
+        if stage not in RUN or (cell.endswith("trpo") and stage != "train"):
             del lock["stages"][name]
     yaml.dump(lock, project / "dvc.lock")
     return project
@@ -51,7 +52,7 @@ def test_a_record_says_what_has_not_run_yet(record):
         (finding,) = (each for each in claims[name]["findings"] if each["where"].endswith(f", {algorithm.upper()}"))
         assert finding["verdict"] == "not measured"
         assert f"{stage}@{ENV}-{algorithm} has not run yet" in finding["reason"]
-    assert claims["V1"]["findings"][0]["parts"]
+    assert claims["G1"]["findings"][0]["parts"]
     readme = (record / "README.md").read_text(encoding="utf-8")
     assert "0 of 2 cells are finished" in readme and f"`landscape@{ENV}-trpo`" in readme
     assert "baselines@Hopper-v4-ppo has not run yet" in (record / "index.html").read_text(encoding="utf-8")
@@ -72,22 +73,22 @@ def test_whatever_was_altered_in_a_record_is_found(record, tmp_path):
     """An altered verdict, sample size, number, row, figure, image and page, and files that are gone or too many."""
     altered = shutil.copytree(record, tmp_path / "record")
     claims = json.loads((altered / "claims.json").read_text(encoding="utf-8"))
-    (value,) = (claim for claim in claims if claim["id"] == "V1")
-    was, value["verdict"] = value["verdict"], "supported" if value["verdict"] != "supported" else "contradicted"
-    value["findings"][0]["parts"][0]["sizes"]["agents"] += 1
+    claim = claims[0]
+    was, claim["verdict"] = claim["verdict"], "supported" if claim["verdict"] != "supported" else "contradicted"
+    claim["findings"][0]["parts"][0]["sizes"]["agents"] += 1
     (altered / "claims.json").write_text(json.dumps(claims), encoding="utf-8")
-    similarity = altered / "tables" / "gradient" / ENV / "ppo" / "similarity.csv"
-    rows = pd.read_csv(similarity)
-    rows.loc[rows["iteration"] > 0, "cosine"] += 1e-4
-    rows.to_csv(similarity, index=False)
-    figure = altered / "figures" / f"fig04_value_error_{ENV}.png"
+    history = altered / "tables" / "train" / ENV / "ppo" / "history.csv"
+    rows = pd.read_csv(history)
+    rows.loc[rows["iteration"] == rows["iteration"].max(), "mean_return"] += 1e-3
+    rows.to_csv(history, index=False)
+    figure = altered / "figures" / f"fig02_true_gradient_{ENV}.png"
     pixels = imread(figure, mode="RGB")
     pixels[100:102, 100:102] = 255 - pixels[100:102, 100:102]
     imwrite(figure, pixels)
-    (altered / "figures" / "fig09_rewards.png").unlink()
+    (altered / "figures" / f"fig01_gradient_variance_{ENV}.png").unlink()
     (altered / "figures" / "fig99.png").write_bytes(figure.read_bytes())
     page = (altered / "index.html").read_text(encoding="utf-8")
-    row = page.index('<tr id="V1">')
+    row = page.index('<tr id="G1">')
     badge = page.index(was, page.index('class="verdict', row))
     (altered / "index.html").write_text(page[:badge] + "hidden" + page[badge + len(was) :], encoding="utf-8")
     found = check(altered, expect=1).splitlines()
@@ -95,21 +96,21 @@ def test_whatever_was_altered_in_a_record_is_found(record, tmp_path):
     def said(*words):
         return [line for line in found if all(word in line for word in words)]
 
-    assert said("claims.json: V1.verdict is", value["verdict"], was)
-    assert said("claims.json: V1.findings.0.parts.0.sizes.agents is")
-    assert said(f"tables/gradient/{ENV}/ppo", "hash")
-    assert said(f"metrics.json: {ENV}.ppo.gradient.pairwise_cosine_at_T_last is")
+    assert said("claims.json: G1.verdict is", claim["verdict"], was)
+    assert said("claims.json: G1.findings.0.parts.0.sizes.agents is")
+    assert said(f"tables/train/{ENV}/ppo", "hash")
+    assert said(f"metrics.json: {ENV}.ppo.final_return is") and said("curves.csv: row.5.mean_return is")
     assert said(figure.name, "4 of")
-    assert said("fig09_rewards.png: is missing")
+    assert said(f"fig01_gradient_variance_{ENV}.png: is missing")
     assert said("fig99.png: does not follow")
     assert said("index.html: line", "hidden", was)
-    assert not said("curves.csv") and not said("V2")
+    assert not said("G2") and not said("gradient/") and not said("index.json: 1")
 
 
 def test_a_record_without_a_table_is_not_whole(record, tmp_path):
     altered = shutil.copytree(record, tmp_path / "record")
-    (altered / "tables" / "value" / ENV / "ppo" / "value.csv").unlink()
-    assert f"value/{ENV}/ppo/value.csv is missing" in check(altered, expect=1)
+    (altered / "tables" / "gradient" / ENV / "ppo" / "noise.csv").unlink()
+    assert f"gradient/{ENV}/ppo/noise.csv is missing" in check(altered, expect=1)
 
 
 def test_runs_that_are_not_one_experiment_make_no_record(unfinished, tmp_path):
@@ -117,25 +118,32 @@ def test_runs_that_are_not_one_experiment_make_no_record(unfinished, tmp_path):
     set_parameter(project, "common.gamma", 0.9)
     output = write(project, tmp_path / "record", expect=1)
     assert f"train@{ENV}-ppo ran with another common" in output and "Traceback" not in output
+    assert not (tmp_path / "record").exists()
+
+    def refused(match):
+        (tmp_path / "draft").mkdir()
+        with pytest.raises(UserError, match=match):
+            sources.collect(project, tmp_path / "draft", "dvc repro")
+        shutil.rmtree(tmp_path / "draft")
+
     set_parameter(project, "common.gamma", 0.99)
     (project / "data").unlink()
-    assert "is missing, though dvc.lock has it: run `dvc pull`" in write(project, tmp_path / "record", expect=1)
+    refused("is missing, though dvc.lock has it: run `dvc pull`")
     (project / "dvc.lock").write_text("stages:\n  train", encoding="utf-8")
-    assert "not a whole dvc.lock" in write(project, tmp_path / "record", expect=1)
+    refused("not a whole dvc.lock")
     (project / "dvc.lock").unlink()
-    assert "no stage has run there" in write(project, tmp_path / "record", expect=1)
-    assert not (tmp_path / "record").exists()
+    refused("no stage has run there")
 
 
 def test_pages_take_verdicts_and_figures_from_the_record(record, tmp_path):
     page = tmp_path / "page.md"
     page.write_text(
-        "a\n<!-- record: verdicts V1 R1 -->\nwhat was here\n<!-- end of record -->\n"
+        "a\n<!-- record: verdicts G1 R1 -->\nwhat was here\n<!-- end of record -->\n"
         "<!-- record: figure fig09_rewards -->\n<!-- end of record -->\nb\n",
         encoding="utf-8",
     )
     text = pages.filled(page, record)
-    assert "what was here" not in text and "| V1: " in text and "| R1: " in text and "| V2: " not in text
+    assert "what was here" not in text and "| G1: " in text and "| R1: " in text and "| G2: " not in text
     assert text.startswith("a\n") and text.endswith("b\n")
     (image,) = (line for line in text.splitlines() if line.startswith("!["))
     assert (tmp_path / image.partition("](")[2].removesuffix(")")).resolve() == record / "figures" / "fig09_rewards.png"
