@@ -3,7 +3,7 @@
 At snapshot i, theta(a, b) = theta_i + a * step + b * xi: `step` is the algorithm's whole policy update from a batch of
 `update_pairs` pairs, not rescaled, so that a = 1 is one full step; xi is a Gaussian direction of a given norm, one for
 each snapshot. The surrogate is the algorithm's objective on the update's own batch. The reward is the mean return of
-whole episodes, whose number is fixed in advance (`dpg.probes.landscape_plan`). `dpg.probes.alignment` compares the two.
+whole episodes (`dpg.probes.landscape_plan` says how many). `dpg.probes.alignment` compares the two.
 """
 
 from dataclasses import dataclass

@@ -242,11 +242,9 @@ def plan_rewards(
 def measure(
     plans: Sequence[SnapshotPlan], run: Callable[[list[RewardShard], str], Iterable[Episodes]]
 ) -> Iterator[Landscape]:
-    """The landscapes of every snapshot, one for each regime.
+    """The landscapes of every snapshot, one for each regime; `run(shards, name)` yields a round's results in order.
 
-    `run(shards, name)` has the results of a round's shards in order.
-
-    Rounds are of all snapshots together. Results of the last one are taken one snapshot at a time.
+    A round is of all snapshots together. Results of the last one are taken one snapshot at a time.
     """
     for number in count(1):
         name = "rewards" if number == 1 else f"rewards, round {number}"
@@ -264,5 +262,4 @@ def _by_plan(
 ) -> Iterator[tuple[SnapshotPlan, list[tuple[RewardShard, Episodes]]]]:
     for plan in plans:
         yield plan, list(islice(results, len(plan.rewards)))
-    # Ends the iterator that they come from, and its progress.
-    assert next(results, None) is None
+    next(results, None)  # ends the iterator that they come from, and its progress
