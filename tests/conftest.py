@@ -46,6 +46,7 @@ FIRST = (
     "tests/pipeline/test_dask.py",
     "tests/probes/test_known_answers.py",
     "tests/cli/",
+    "tests/stages/",
     "tests/pipeline/test_kills.py",
     "tests/pipeline/",
 )

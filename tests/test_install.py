@@ -80,10 +80,12 @@ def install(python: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_without_uv_pip_installs(tmp_path):
     assert "installing with pip" in install(project(tmp_path))
 
 
+@pytest.mark.slow
 def test_with_uv_pip_is_not_needed(tmp_path):
     name, version = UV.split("==")
     try:

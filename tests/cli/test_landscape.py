@@ -30,6 +30,7 @@ def snapshot(agent, tmp_path_factory):
     return save(agent.snapshot, tmp_path_factory.mktemp("snapshots"))
 
 
+@pytest.mark.slow
 def test_a_closer_look_writes_what_it_found(agent, snapshot, tmp_path, dpg):
     """Both sides of the snapshot on a grid that is not square, to a target error; the truth within 4 errors."""
     arguments = ["--x-range", "-1", "2", "--y-range", "-0.2", "0.2", "--grid", "4", "3", "--pairs", "14000"]

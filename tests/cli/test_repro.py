@@ -92,6 +92,7 @@ def test_a_second_time_nothing_runs(done, dpg):
     assert (done / "dvc.lock").read_bytes() == lock
 
 
+@pytest.mark.slow
 def test_a_stage_that_says_what_dvc_says_is_believed_to_have_run(done, dpg):
     (done / "work.py").write_text(
         (done / "work.py").read_text(encoding="utf-8") + 'print(f"{name} didn\'t change, skipping")\n', encoding="utf-8"
@@ -135,6 +136,7 @@ def test_a_new_cell_runs_alone(done, dpg):
     assert set(log(done)) == {"cell-z"}
 
 
+@pytest.mark.slow
 def test_targets_run_with_what_they_need(project, dpg):
     dpg("repro", "cell@y", "left", cwd=project)
     assert set(log(project)) == {"base", "cell-y", "left"}
@@ -147,6 +149,7 @@ def test_force_runs_what_is_not_stale(done, dpg, dvc):
     assert nothing_is_left(dvc("repro", cwd=done))
 
 
+@pytest.mark.slow
 def test_warnings_are_no_errors_whatever_the_users_settings(done, dpg):
     """DVC and what it uses give some, here and in the processes that run the stages."""
     (done / "left-source.txt").write_text("2", encoding="utf-8")
@@ -180,6 +183,7 @@ def test_a_failure_leaves_the_rest_done(project, dpg):
     assert set(log(project)) == {"left", "join"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("jobs", "given", "expected"), [(1, None, None), (10_000, None, "1"), (2, "7", "7")])
 def test_the_cores_are_shared_out_unless_told_otherwise(project, dpg, jobs, given, expected):
     from dpg.runtime.local_workers import num_jobs
@@ -227,6 +231,7 @@ def test_sigterm_is_passed_on(project, dpg, start):
     assert set(log(project)) == EVERYTHING
 
 
+@pytest.mark.slow
 def test_sigterm_ends_a_command_that_was_only_about_to_start(project, start):
     """The signal comes while DVC reads the pipeline, which it does before every command."""
     (project / "hold-base").touch()

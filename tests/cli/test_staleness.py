@@ -124,6 +124,7 @@ def test_after_a_run_nothing_is_stale_and_nothing_is_touched(project):
     assert everything(project) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
@@ -145,6 +146,7 @@ def test_what_would_run_is_what_an_experiment_runs(project, change, expected):
     assert stale(project, change) == set()
 
 
+@pytest.mark.slow
 def test_an_experiment_that_was_stopped_goes_on_behind_what_the_run_cache_holds(project):
     """`dvc repro --dry` says the same of this experiment as of one that has run whole."""
     change = "a.rate=3e-4"
@@ -157,6 +159,7 @@ def test_an_experiment_that_was_stopped_goes_on_behind_what_the_run_cache_holds(
     assert ran(shell(project, "dvc", "repro")) == {"measure@a"}
 
 
+@pytest.mark.slow
 def test_a_cell_less_leaves_the_others_as_they_are(project):
     assert stale(project, "algorithms=[a]") == {"params", "figures"}
     assert ran(shell(project, "dvc", "exp", "run", "-S", "algorithms=[a]")) == {"params", "figures"}
@@ -184,12 +187,14 @@ def test_what_the_cache_has_lost_would_run_again(project):
     assert ran(shell(project, "dvc", "repro")) == {"figures"}
 
 
+@pytest.mark.slow
 def test_outputs_that_were_deleted_come_from_the_cache(project):
     shutil.rmtree(project / "data")
     assert stale(project) == set()
     assert ran(shell(project, "dvc", "repro")) == set()
 
 
+@pytest.mark.slow
 def test_without_a_lock_the_run_cache_still_serves(project):
     (project / "dvc.lock").unlink()
     assert stale(project) == set()
@@ -206,6 +211,7 @@ def test_outputs_that_git_keeps_are_there(project):
     assert ran(shell(project, "dvc", "repro")) == set()
 
 
+@pytest.mark.slow
 def test_files_beside_outputs_are_seen(project):
     """A folder that holds outputs and sources is not linked to as a whole: what DVC removes is never the project's."""
     pipeline = (
@@ -222,6 +228,7 @@ def test_files_beside_outputs_are_seen(project):
     assert stale(project) == set()
 
 
+@pytest.mark.slow
 def test_the_answer_is_the_same_whatever_the_order_of_sets(project):
     """Of strings it depends on the seed of their hashes."""
     code = (
@@ -249,6 +256,7 @@ def test_a_check_of_parameters_that_fails_is_reported(project):
         stale(project)
 
 
+@pytest.mark.slow
 def test_a_cache_elsewhere_is_found(project, tmp_path):
     shutil.move(project / ".dvc" / "cache", tmp_path / "elsewhere")
     assert stale(project) == ALL

@@ -48,6 +48,7 @@ def parameters(project, **changes):
     yaml.dump(params, path)
 
 
+@pytest.mark.slow
 def test_every_command_finds_a_module_beside_the_parameters(project, agent, script):
     """The console script does not look where it is run; from elsewhere the snapshot says where its project is."""
     path = agent("tests/Base-v0")
@@ -62,6 +63,7 @@ def test_every_command_finds_a_module_beside_the_parameters(project, agent, scri
     assert (elsewhere / "Picture-v0-ppo-agent00-iteration00000.gif").is_file()
 
 
+@pytest.mark.slow
 def test_worker_processes_find_the_module(project, agent, script):
     path = agent("tests/Base-v0")
     small = ["--grid", "2", "2", "--pairs", "40", "--x-range", "0", "1", "--y-range", "0", "1"]

@@ -15,6 +15,7 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
+@pytest.mark.slow
 def test_the_pages_are_there(tmp_path, environment):
     """With the project's own store: an experiment of a name that no other store has."""
     settings = environment()

@@ -42,6 +42,7 @@ FAULTS: dict[str, tuple[Callable[[Snapshot], Snapshot], tuple[str, ...]]] = {
 }
 
 
+@pytest.mark.slow
 def test_the_unharmed_agent_raises_nothing(healthy, diagnosed):
     findings = diagnosed(healthy)
     statuses = {name: finding.status for name, finding in findings.items()}

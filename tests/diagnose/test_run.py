@@ -28,6 +28,7 @@ def file(healthy, tmp_path_factory):
     return snapshots.save(healthy, tmp_path_factory.mktemp("agents"))
 
 
+@pytest.mark.slow
 def test_the_same_tier_gives_the_same_bytes(file, tmp_path, monkeypatch):
     monkeypatch.setenv("DPG_JOBS", "1")
     for name in ("one", "two"):
