@@ -53,7 +53,7 @@ class Policy:
     ) -> Float[np.ndarray, "*batch A"]:
         """Actions for raw observations, one or a batch: the means, or samples drawn with `rng`.
 
-        In float32, and clipped to the action space where training clipped them: what the environment is to be given.
+        In float32, and clipped to the action space where training clipped them: as the environment expects them.
         """
         expected = self.snapshot.state.architecture.obs_dim
         if obs.shape[-1:] != (expected,):
@@ -122,7 +122,7 @@ def evaluate(policy: Policy, num_episodes: int = 10, seed: int = 0, *, determini
     The interval is at 95 %, by bootstrap over episodes; of a single one it is NaN.
 
     Raises:
-        ValueError: there is to be no episode.
+        ValueError: `num_episodes` is less than 1.
     """
     if num_episodes < 1:
         raise ValueError(f"num_episodes = {num_episodes}: must be at least 1")

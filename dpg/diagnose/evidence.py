@@ -1,5 +1,6 @@
 """All that checks read: what was measured of one agent, and the few statistics that several of them share."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,7 +13,7 @@ from dpg.diagnose.measurements import EpisodeSums, StateValues, StreamResults, b
 from dpg.diagnose.plan import Plan
 from dpg.diagnose.records import Record
 from dpg.numerics.statistics import Interval, bootstrap, mean_interval
-from dpg.probes.gradient_sums import GradientMoments, GradientSums, moments
+from dpg.probes.gradient_sums import GradientMoments, GradientSums, gradient_noise, moments, noise_scale, pool
 from dpg.probes.true_value import Fitted
 from dpg.probes.update_gain import Gains
 from dpg.streams.episodes import Episodes
@@ -71,15 +72,10 @@ class Evidence:
         assert self.streams is not None
         return self.streams.episodes
 
-    @property
-    def own_baseline(self) -> str:
-        """The baseline that training uses."""
-        return baselines_of(self.snapshot, None)[0]
-
     def sums(self, baseline: str | None = None) -> GradientSums:
         """Of every stream's gradient with a baseline, by default the agent's own."""
         assert self.streams is not None
-        return self.streams.sums[baseline or self.own_baseline]
+        return self.streams.sums[baseline or baselines_of(self.snapshot, None)[0]]
 
     def gradients(self, baseline: str | None = None) -> Float[np.ndarray, "B D"]:
         """The gradient of every training batch, with a baseline, by default the agent's own."""
@@ -100,3 +96,35 @@ def parts_of(each: GradientSums, coordinates: slice = slice(None)) -> list[Gradi
     count = len(chosen.pairs)
     groups = (chosen.rows(indices.tolist()) for indices in np.array_split(np.arange(count), min(count, GROUPS)))
     return [moments(group) for group in groups]
+
+
+def scale_in_pairs(evidence: Evidence) -> Interval:
+    """The gradient noise scale in pairs; an end that is not known is no bound."""
+    timesteps = float(evidence.snapshot.recipe.common.timesteps)
+    mean, low, high = times(noise_scale(evidence.gradient_parts, CONFIDENCE), timesteps)
+    bounded = Interval(mean if math.isfinite(mean) else math.inf, low, high if math.isfinite(high) else math.inf)
+    return bounded if math.isfinite(low) else Interval(mean, low, high)
+
+
+def times(interval: Interval, factor: float) -> Interval:
+    """An interval in another unit."""
+    return Interval(*(factor * end for end in interval))
+
+
+def layer_shares(evidence: Evidence) -> list[tuple[str, float, float]]:
+    """Of every layer: its name, its share of the squared gradient, and its share of the noise."""
+    sums, layers = evidence.sums(), layer_slices(evidence)
+    found = [gradient_noise(*pool(parts_of(sums, coordinates))) for coordinates in layers.values()]
+    squared, trace = (np.array([getattr(each, field) for each in found]) for field in ("gradient_squared", "trace"))
+    return list(zip(layers, (squared / squared.sum()).tolist(), (trace / trace.sum()).tolist(), strict=True))
+
+
+def layer_slices(evidence: Evidence) -> dict[str, slice]:
+    """Coordinates of every layer, weights with biases, and of the log standard deviations."""
+    layout = evidence.snapshot.state.architecture.policy_layout
+    edges = np.cumsum([0, *layout.sizes]).tolist()
+    found: dict[str, slice] = {}
+    for (name, _), begin, end in zip(layout.shapes, edges, edges[1:], strict=False):
+        layer = f"layer {int(name[1:]) + 1}" if name[0] in "wb" else "log std"
+        found[layer] = slice(found[layer].start if layer in found else begin, end)
+    return found

@@ -6,8 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from scipy import stats
 
-from dpg.diagnose.evidence import Evidence
-from dpg.diagnose.noise import layer_shares, scale_in_pairs
+from dpg.diagnose.evidence import Evidence, layer_shares, scale_in_pairs
 from dpg.report import style
 
 BLUE, RED, SAND = "#004488", "#BB5566", "#DDAA33"  # of the report's scheme
@@ -53,7 +52,7 @@ def normalizer(evidence: Evidence) -> Figure:
 
 
 def values(evidence: Evidence) -> Figure:
-    """The value net against the mean of rollouts, a dot a state."""
+    """The value net against the mean of rollouts, one dot per state."""
     found = evidence.states
     assert found is not None
     mean = found.mean

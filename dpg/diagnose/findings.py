@@ -91,7 +91,7 @@ class Finding:
 
     @property
     def status(self) -> Status:
-        """Of the check: the gravest of its effects'."""
+        """Of the check: the most serious of its effects'."""
         if self.reason:
             return Status.NOT_MEASURED
         found = {effect.status for effect in self.effects}
@@ -132,7 +132,7 @@ def exactly(value: float) -> Interval:
     return Interval(value, value, value)
 
 
-def gravest(effects: Sequence[Effect]) -> Effect:
+def worst(effects: Sequence[Effect]) -> Effect:
     """Of effects that share a rule, such as one a dimension: the one that decides, the farthest out among equals."""
     order = [Status.FOUND, Status.UNDECIDED, Status.NOT_FOUND]
     return min(effects, key=lambda effect: (order.index(effect.status), -abs(effect.interval.mean)))

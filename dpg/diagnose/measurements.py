@@ -3,7 +3,6 @@
 All estimators are those of `dpg.probes`. Everything random comes from nodes below `seed / "diagnose" / task / agent`.
 """
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -134,12 +133,17 @@ class EpisodeSums:
     target: Float[np.ndarray, " E"]
     target_squared: Float[np.ndarray, " E"]
 
+    @property
+    def sizes(self) -> dict[str, int]:
+        """What an effect was measured on."""
+        return {"episodes": len(self.pairs), "pairs": int(self.pairs.sum())}
+
 
 @dataclass(frozen=True)
 class StreamResults:
-    """N streams of a training batch's kind: sums of their gradients with each baseline, an entry a stream; episodes."""
+    """N streams of a training batch's kind: sums of each one's gradient with each baseline, and of their episodes."""
 
-    sums: Mapping[str, GradientSums]
+    sums: dict[str, GradientSums]
     episodes: EpisodeSums
 
 
@@ -193,12 +197,3 @@ def with_common(snapshot: Snapshot, **changes: Any) -> Snapshot:
     """The snapshot with other values of `common` in its recipe."""
     recipe = snapshot.recipe
     return replace(snapshot, recipe=recipe.model_copy(update={"common": recipe.common.model_copy(update=changes)}))
-
-
-def joined(parts: Sequence[Any], axis: int = 0) -> Any:
-    """Results of one dataclass of arrays, one after the other; numbers are added up."""
-    first = parts[0]
-    columns = {name: [getattr(part, name) for part in parts] for name in first.__dataclass_fields__}
-    return type(first)(
-        **{name: sum(c) if isinstance(c[0], int) else np.concatenate(c, axis=axis) for name, c in columns.items()}
-    )

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from dpg.diagnose.findings import Finding, Status
 from dpg.diagnose.plan import TIERS
 from dpg.diagnose.run import Diagnosis, ordered
-from dpg.diagnose.wording import amount, between, sentence
+from dpg.diagnose.wording import amount, between
 from dpg.report import style
 
 SYMBOLS = {"found": "✗", "undecided": "~", "not found": "✓", "not measured": "·"}
@@ -18,7 +18,7 @@ TITLES = {"found": "Found", "undecided": "Undecided", "not found": "Not found"}
 
 
 def render(diagnosis: Diagnosis) -> str:
-    """The page, the gravest first."""
+    """The page, the most serious first."""
     environment = Environment(
         loader=PackageLoader("dpg.diagnose", "."),
         autoescape=True,
@@ -26,7 +26,7 @@ def render(diagnosis: Diagnosis) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"amount": amount, "range": between, "sentence": sentence}
+    environment.filters |= {"amount": amount, "range": between}
     source = diagnosis.evidence.snapshot.source
     return environment.get_template("page.html.j2").render(
         d=diagnosis.as_dict(),

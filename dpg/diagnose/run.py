@@ -9,8 +9,6 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from dpg.agent.snapshot import Snapshot
 from dpg.diagnose import budget
 from dpg.diagnose.catalog import CHECKS
@@ -23,7 +21,6 @@ from dpg.diagnose.measurements import (
     StateValues,
     StreamBlock,
     StreamResults,
-    joined,
     measure_episodes,
     measure_states,
     measure_streams,
@@ -33,7 +30,7 @@ from dpg.diagnose.parts import lacking
 from dpg.diagnose.plan import FEWEST_ROLLOUTS, FEWEST_STATES, Plan, Tier, blocks
 from dpg.diagnose.records import records_around
 from dpg.probes import true_value, update_gain
-from dpg.probes.gradient_sums import GradientSums
+from dpg.probes.collection import joined
 from dpg.runtime.local_workers import num_jobs
 from dpg.runtime.shards import ExecutionContext, open_context, run_shards
 from dpg.streams.episodes import Episodes
@@ -153,12 +150,7 @@ def _streams(evidence: Evidence, context: ExecutionContext) -> StreamResults:
     agent = with_common(plan.snapshot, baseline="none") if without_net else plan.snapshot
     shards = [StreamBlock(agent, plan.seed, *block, fitted) for block in blocks(plan.streams)]
     work: Callable[[StreamBlock], int] = lambda block: block.count * agent.recipe.common.timesteps  # noqa: E731
-    found = list(run_shards(measure_streams, shards, context, work=work, title="gradients"))
-    sums = {
-        name: GradientSums(*map(np.concatenate, zip(*(each.sums[name] for each in found), strict=True)))
-        for name in found[0].sums
-    }
-    return StreamResults(sums, joined([each.episodes for each in found]))
+    return joined(list(run_shards(measure_streams, shards, context, work=work, title="gradients")))
 
 
 def _updates(evidence: Evidence, context: ExecutionContext) -> update_gain.Gains:
@@ -233,5 +225,5 @@ def notes(check: Check, evidence: Evidence) -> Iterator[str]:
 
 
 def ordered(diagnosis: Diagnosis) -> list[Finding]:
-    """The gravest first, then as in the catalog."""
+    """The most serious first, then as in the catalog."""
     return sorted(diagnosis.findings, key=lambda finding: list(Status).index(finding.status))

@@ -27,8 +27,3 @@ def between(ends: Range) -> str:
     if math.isinf(low):
         return f"≤ {number(high)}"
     return f"≥ {number(low)}" if math.isinf(high) else f"{number(low)} to {number(high)}"
-
-
-def sentence(text: str) -> str:
-    """A rule as a sentence."""
-    return f"{text[:1].upper()}{text[1:]}."

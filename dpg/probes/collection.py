@@ -1,9 +1,11 @@
 """What probes share: fresh streams and episodes from a snapshot, and results grouped by snapshot."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import chain, groupby
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
+import numpy as np
 from gymnasium.vector import VectorEnv
 
 from dpg.agent.acting import Actor
@@ -107,3 +109,20 @@ def fresh_episodes(snapshot: Snapshot, seeds: Sequence[Seed], *, deterministic: 
     )
     envs.close()
     return found
+
+
+def joined(parts: Sequence[Any], axis: int = 0) -> Any:
+    """Results of one type, one after the other: their arrays along an axis, in whatever holds them; numbers add up."""
+    match parts[0]:
+        case int():
+            return sum(parts)
+        case np.ndarray():
+            return np.concatenate(parts, axis)
+        case dict() as first:
+            return {key: joined([part[key] for part in parts], axis) for key in first}
+        case tuple() as first:
+            return type(first)(*(joined(column, axis) for column in zip(*parts, strict=True)))
+        case first:
+            return replace(
+                first, **{name: joined([getattr(part, name) for part in parts], axis) for name in vars(first)}
+            )

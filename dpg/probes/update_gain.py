@@ -24,7 +24,7 @@ from dpg.agent.snapshot import Snapshot, require
 from dpg.envs.make import make_vector
 from dpg.learning.update import update_policy
 from dpg.probes.batches import fresh_batch, surrogate_gain
-from dpg.probes.collection import STREAMS_AT_ONCE, UPDATE_PARTS, by_snapshot, probe_seed
+from dpg.probes.collection import STREAMS_AT_ONCE, UPDATE_PARTS, by_snapshot, joined, probe_seed
 from dpg.runtime.budgets import UpdateGainBudget
 from dpg.runtime.seeding import Seed
 from dpg.streams import episodes
@@ -174,12 +174,6 @@ def gather_updates(shards: Sequence[UpdateShard], results: Iterable[Updates]) ->
         for shard, result in found:
             parts.setdefault(shard.update_pairs, []).append(result)
         yield SnapshotUpdates(snapshot, {pairs: joined(some) for pairs, some in parts.items()})
-
-
-def joined(parts: Sequence[Updates]) -> Updates:
-    """The updates of several shards in one."""
-    arrays = ([getattr(part, name) for part in parts] for name in Updates.__dataclass_fields__)
-    return Updates(*(np.concatenate(each) for each in arrays))
 
 
 def plan_episodes(updates: Sequence[SnapshotUpdates], budget: UpdateGainBudget, seed: int) -> list[EpisodeShard]:

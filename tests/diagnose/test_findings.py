@@ -6,7 +6,7 @@ import math
 import pytest
 
 from dpg.diagnose.catalog import CHECKS, chosen
-from dpg.diagnose.findings import Effect, Finding, Status, gravest
+from dpg.diagnose.findings import Effect, Finding, Status, worst
 from dpg.diagnose.wording import amount, between
 from dpg.numerics.statistics import Interval
 from dpg.runtime.errors import UserError
@@ -46,8 +46,8 @@ def test_a_finding_is_as_grave_as_its_gravest_effect():
     assert Finding(check, (good, open_)).status is Status.UNDECIDED
     assert Finding(check, (open_, bad, good)).status is Status.FOUND
     assert Finding(check, (bad,), reason="there is no net").status is Status.NOT_MEASURED
-    assert gravest([good, bad, open_]) is bad
-    assert gravest([effect(0.1, 0.2), effect(0.7, 0.9)]).interval.low == 0.7
+    assert worst([good, bad, open_]) is bad
+    assert worst([effect(0.1, 0.2), effect(0.7, 0.9)]).interval.low == 0.7
 
 
 def test_json_has_no_number_that_is_none():

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 
 from dpg.diagnose import figures
 from dpg.diagnose.evidence import CONFIDENCE, RESAMPLES, Evidence, UnmeasuredError
-from dpg.diagnose.findings import Effect, check, exactly, gravest
+from dpg.diagnose.findings import Effect, check, exactly, worst
 from dpg.diagnose.measurements import EpisodeSums
 from dpg.diagnose.records import Record
 from dpg.envs.make import action_space_of
@@ -112,12 +112,11 @@ def normalizer_drift(evidence: Evidence) -> Sequence[Effect]:
     sums, moments = evidence.episodes, evidence.snapshot.state.obs_moments
     is_identity = bool((moments.mean == 0).all() and (moments.variance == 1).all())
     units, dimensions = sums.z.shape
-    # All dimensions together are to be wrong as seldom as one.
+    # Bonferroni: all dimensions together raise as few false alarms as one.
     confidence = 1 - (1 - CONFIDENCE) / (2 * dimensions)
     drift_range, spread_range = KNOWN
     if is_identity:
         drift_range, spread_range = LOST if evidence.snapshot.source is None else NEVER_THERE
-    sizes = {"episodes": units, "pairs": int(sums.pairs.sum())}
     drifts, spreads = [], []
     for index in range(dimensions):
         where, unit = f"observation {index} of {dimensions}", "stored standard deviations"
@@ -125,12 +124,12 @@ def normalizer_drift(evidence: Evidence) -> Sequence[Effect]:
             evidence.statistic(partial(moment, sums, index), units, f"normaliser {index}", confidence)
             for moment in (mean_of, spread_of)
         )
-        drifts.append(Effect(f"mean of {where}", drift, sizes, drift_range, unit))
-        spreads.append(Effect(f"spread of {where}", spread, sizes, spread_range, unit))
+        drifts.append(Effect(f"mean of {where}", drift, sums.sizes, drift_range, unit))
+        spreads.append(Effect(f"spread of {where}", spread, sums.sizes, spread_range, unit))
     clipped = evidence.statistic(
         lambda rows: sums.obs_clipped[rows].sum(axis=1) / sums.pairs[rows].sum(axis=1), units, "clipped observations"
     )
-    return [gravest(drifts), gravest(spreads), Effect("share of observations that are clipped", clipped, sizes)]
+    return [worst(drifts), worst(spreads), Effect("share of observations that are clipped", clipped, sums.sizes)]
 
 
 @check(
@@ -155,9 +154,8 @@ def clipped_actions(evidence: Evidence) -> Sequence[Effect]:
     def share(rows: np.ndarray) -> np.ndarray:
         return sums.clipped[rows].sum(axis=(1, 2)) / (actions * sums.pairs[rows].sum(axis=1))
 
-    sizes = {"episodes": units, "pairs": int(sums.pairs.sum())}
     interval = evidence.statistic(share, units, "clipped actions")
-    return [Effect("share of action components beyond their bounds", interval, sizes, (0.0, 0.5))]
+    return [Effect("share of action components beyond their bounds", interval, sums.sizes, (0.0, 0.5))]
 
 
 @check(
@@ -180,11 +178,11 @@ def deviations(evidence: Evidence) -> Sequence[Effect]:
         Effect(f"standard deviation of action {index}", exactly(float(each)), {}, (0.01, 1.5), "half ranges")
         for index, each in enumerate(std / half)
     ]
-    return [gravest(effects), *(effect for effect in effects if effect is not gravest(effects))]
+    return [worst(effects), *(effect for effect in effects if effect is not worst(effects))]
 
 
 def action_std(evidence: Evidence) -> np.ndarray:
-    """Of the policy, an entry an action."""
+    """Of the policy, one entry per action."""
     state = evidence.snapshot.state
     return np.exp(state.architecture.policy_layout.unflatten(state.policy)["log_std"][0].astype(np.float64))
 

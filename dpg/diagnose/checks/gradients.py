@@ -7,10 +7,19 @@ import numpy as np
 from jaxtyping import Float
 
 from dpg.diagnose import figures
-from dpg.diagnose.evidence import CONFIDENCE, RESAMPLES, Evidence, UnmeasuredError, parts_of
+from dpg.diagnose.evidence import (
+    CONFIDENCE,
+    RESAMPLES,
+    Evidence,
+    UnmeasuredError,
+    layer_shares,
+    layer_slices,
+    parts_of,
+    scale_in_pairs,
+    times,
+)
 from dpg.diagnose.findings import Effect, check, exactly
 from dpg.diagnose.measurements import baselines_of
-from dpg.diagnose.noise import layer_shares, layer_slices, scale_in_pairs, times
 from dpg.numerics.statistics import Sample, pairwise_interval, sample_interval
 from dpg.numerics.vectors import cosine_matrix
 from dpg.probes.gradient_sums import GradientMoments, gradient_noise, pool, pseudo_values
@@ -96,7 +105,7 @@ def log_std_share(evidence: Evidence) -> Sequence[Effect]:
     sizes = batch_sizes(evidence)
     quantity = "share of the log standard deviations in the squared gradient"
     if not below > 0:
-        raise UnmeasuredError("the gradient cannot be told from zero: its parts cannot either")
+        raise UnmeasuredError("the gradient cannot be distinguished from zero, nor can its parts")
     share = above / below
     # To first order, the pseudo-values of a ratio.
     values = share + (squares[:, 0] - share * squares[:, 1]) / below

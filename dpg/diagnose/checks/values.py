@@ -137,9 +137,8 @@ def explained_variance(evidence: Evidence) -> Sequence[Effect]:
             )
             return 1 - ratio(error2 - error**2, target2 - target**2)
 
-        sizes = {"episodes": len(sums.pairs), "pairs": int(sums.pairs.sum())}
         interval = evidence.statistic(logged, len(sums.pairs), "logged explained variance")
-        found.append(Effect("of the value net's own targets, as training logs have it", interval, sizes))
+        found.append(Effect("of the value net's own targets, as training logs have it", interval, sums.sizes))
     return found
 
 
