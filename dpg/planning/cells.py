@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
+from typing import Any
 
 from gymnasium.spaces import Box
 
@@ -64,7 +65,11 @@ class UntrainedCell:
     @cached_property
     def recipe(self) -> Recipe:
         """How the cell is trained."""
-        return Recipe.of(self.params, self.task.env_id, self.algorithm, self.budget.train.iterations)
+        return self.recipe_with()
+
+    def recipe_with(self, **changes: Any) -> Recipe:
+        """The recipe with other values of `common`."""
+        return Recipe.of(self.params, self.task.env_id, self.algorithm, self.budget.train.iterations, **changes)
 
     @cached_property
     def trained(self) -> list[int]:

@@ -18,7 +18,6 @@ import psutil
 import torch
 
 from dpg.agent.acting import Actor
-from dpg.agent.snapshot import Snapshot
 from dpg.envs.make import make_vector
 from dpg.learning.batch import prepare
 from dpg.learning.update import update_policy
@@ -83,13 +82,8 @@ def pair_rates(cell: UntrainedCell, streams: Streams) -> Rates:
     settings = cell.params.true_value.model_copy(update={"max_epochs": EPOCHS, "patience": EPOCHS})
 
     def shard(pairs: int) -> StreamShard:
-        return StreamShard(_of_length(agent, pairs // WIDTH), (StreamBlock("", 0, 0, WIDTH, (pairs,)),), 0)
-
-    def look(pairs: int) -> None:
-        prepare(state, sized[pairs], recipe.common, recipe.config)
-
-    def score(pairs: int) -> None:
-        stream_blocks.reduce(shard(pairs), StreamScores.of(shard(pairs).snapshot, sized[pairs]))
+        snapshot = replace(agent, recipe=cell.recipe_with(timesteps=pairs // WIDTH))
+        return StreamShard(snapshot, (StreamBlock("", 0, 0, WIDTH, (pairs,)),), 0)
 
     def compare(pairs: int) -> None:
         baselines.reduce(baselines.BaselineShard(**vars(shard(pairs)), true_value=state.value[0]), sized[pairs])
@@ -101,7 +95,12 @@ def pair_rates(cell: UntrainedCell, streams: Streams) -> Rates:
         wanted = true_value.FitShard(shard(pairs).snapshot, pairs, settings, 0)
         true_value.fit(wanted, data, heldout, heldout, Seed(0))
 
-    found = {"prepare": _timed(look), "score": _timed(score), "compare": _timed(compare), "fit": _timed(fit, EPOCHS)}
+    found = {
+        "prepare": _timed(lambda pairs: prepare(state, sized[pairs], recipe.common, recipe.config)),
+        "score": _timed(lambda n: stream_blocks.reduce(shard(n), StreamScores.of(shard(n).snapshot, sized[n]))),
+        "compare": _timed(compare),
+        "fit": _timed(fit, EPOCHS),
+    }
     obs, action = cell.task.obs_dim, cell.task.action_dim
     # Arrays that are held whole: by streams, by batches, and by a fit, whose net predicts some values at a time.
     whole = {"raw": 8.0 * (obs + action) + 26, "batch": 4.0 * (obs + 2 * action + 5), "fit": 4.0 * obs + 100}
@@ -141,11 +140,6 @@ def tiled(streams: Streams, pairs: int) -> Streams:
     ends = np.stack([np.arange(WIDTH), np.full(WIDTH, length - 1)], axis=1)
     parts[3][:, -1] = parts[4][:, -1] = False
     return Streams(*parts, end_obs=parts[0][:, -1], end_at=ends)
-
-
-def _of_length(snapshot: Snapshot, timesteps: int) -> Snapshot:
-    common = snapshot.recipe.common.model_copy(update={"timesteps": timesteps})
-    return replace(snapshot, recipe=snapshot.recipe.model_copy(update={"common": common}))
 
 
 def _timed(work: Callable[[int], object], repeats: int = 1, pairs: int = MANY) -> tuple[float, float]:

@@ -20,9 +20,8 @@ def train(cell: UntrainedCell) -> StageWork:
 
 def ablation(cell: UntrainedCell) -> StageWork:
     """The same training without a baseline; its snapshots are not kept."""
-    budget, recipe = cell.budget.train, cell.recipe
-    bare = recipe.model_copy(update={"common": recipe.common.model_copy(update={"baseline": "none"})})
-    groups = campaign.groups_of(bare, budget.agents, budget.group_size)
+    budget = cell.budget.train
+    groups = campaign.groups_of(cell.recipe_with(baseline="none"), budget.agents, budget.group_size)
     return _campaign("ablation", cell, groups, budget.snapshot_every)
 
 

@@ -48,7 +48,7 @@ class StageWork:
         gathered_bytes: memory for what the stage's own process gathers.
         output_bytes: of all outputs.
         starts: work outside shards, in start-up times of the stage's process, which follow the machine's speed.
-        rates_of: the algorithm whose rates apply, if it is not `algorithm`.
+        rates_of: the algorithm whose rates apply where none is in the stage's name.
     """
 
     stage: str
