@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -41,7 +42,7 @@ def claims(
     Verdicts are made by `dvc repro` from the tables; a claim that the scale cannot decide says what it lacks. That can
     be had before a run as well, and how surely the rules decide.
     """
-    from dpg.cli import claims_before
+    from dpg.cli import claims_before, overrides
     from dpg.runtime.console import stdout_to_stderr
 
     if before and characteristics:
@@ -49,9 +50,12 @@ def claims(
     if set_param and not (before or characteristics):
         raise UserError("-S goes with --before or --characteristics: verdicts are those of the last run")
     if characteristics:
+        from dpg.report.claims.characteristics import measure, to_markdown
+
+        params = overrides.read(claims_before.PARAMS, set_param or [])
         with output.waiting("simulating experiments"):
-            found = claims_before.characteristics(set_param or [], characteristics)
-        shown = [Text(claims_before.markdown(found).rstrip())]
+            simulated = list(measure(params.scale, params.budget, params.statistics, characteristics))
+        found, shown = [asdict(each) for each in simulated], [Text(to_markdown(simulated).rstrip())]
     elif before:
         with stdout_to_stderr():  # a task's own module may print
             found = claims_before.forecast(set_param or [])

@@ -2,7 +2,6 @@
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,18 +93,3 @@ def lines(found: Sequence[Mapping[str, Any]]) -> Iterator[Text]:
             more = "" if each["more_pairs"] is None else f"   ({each['more_pairs']:+,} pairs)"
             options = " ".join(f"-S {shlex.quote(text)}" for text in each["set_param"])
             yield Text.assemble(f"         {options}", (more, "dim"))
-
-
-def characteristics(set_param: Sequence[str], experiments: int) -> list[dict[str, Any]]:
-    """The operating characteristics of every claim at the scale of the parameters."""
-    from dpg.report.claims.characteristics import measure
-
-    params = overrides.read(PARAMS, set_param)
-    return [asdict(each) for each in measure(params.scale, params.budget, params.statistics, experiments)]
-
-
-def markdown(found: Sequence[Mapping[str, Any]]) -> str:
-    """The characteristics as the table of docs/claims.md."""
-    from dpg.report.claims.characteristics import Characteristics, to_markdown
-
-    return to_markdown([Characteristics(**each) for each in found])

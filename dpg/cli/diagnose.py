@@ -89,7 +89,7 @@ def write(diagnosis: "Diagnosis", folder: Path) -> None:
 
 
 def table(diagnosis: "Diagnosis") -> Table:
-    """One row per check, the gravest first: status, question, evidence, and what to try if something was found."""
+    """One row per check, the most serious first: status, question, evidence, and what to try if something was found."""
     from dpg.diagnose.findings import Status
     from dpg.diagnose.run import ordered
     from dpg.diagnose.wording import amount, between

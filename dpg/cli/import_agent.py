@@ -90,11 +90,6 @@ def import_agent(
 
 
 def _check(target: Path) -> None:
-    if target.suffix != SUFFIX:
-        raise UserError(f"--output {target}: must end in {SUFFIX}")
-    if target.is_dir():
-        raise UserError(f"--output {target}: is a folder")
-    if not target.parent.is_dir():
-        raise UserError(f"--output {target}: there is no folder {target.parent}")
+    output.check_file(target, SUFFIX)
     if target.with_suffix(".json").exists():
         raise UserError(f"--output {target}: belongs to an exchange file; name the snapshot with --output")

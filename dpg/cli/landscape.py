@@ -4,13 +4,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.table import Table
 
+from dpg.cli import output
 from dpg.cli.snapshots import Snapshot
 from dpg.runtime.console import stdout_to_stderr
+from dpg.runtime.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
-    from rich.table import Table
 
     from dpg.agent import snapshot as agents
     from dpg.agent.recipe import Recipe
@@ -62,15 +64,13 @@ def landscape(
     random_norm: Annotated[float, typer.Option(help="Length of the random direction.")] = 2.0,
     own_noise: Annotated[bool, typer.Option("--own-noise", help="Separate noise for each point, not common.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="The root of the random streams.")] = 0,
-    output: Annotated[Path, typer.Option("--output", "-o", help="A new folder for the results.")] = Path("landscape"),
+    folder: Annotated[Path, typer.Option("--output", "-o", help="A new folder for the results.")] = Path("landscape"),
 ) -> None:
     """Measure reward and surrogate around one snapshot; write tables, arrays, figures and a page that turns.
 
     The plane is spanned by the algorithm's own update step, from the snapshot's optimiser state, and a random
     direction. Nothing of the pipeline is changed. A run that was stopped goes on when the same command is given again.
     """
-    from rich.console import Console
-
     from dpg.agent.snapshot import load, require
     from dpg.runtime import project
 
@@ -79,7 +79,8 @@ def landscape(
     project.make_importable(project.around(snapshot))
     timesteps = found.recipe.common.timesteps
     regimes = tuple(sorted(set(update_pairs or [found.recipe.batch_pairs])))
-    _check_counts(regimes, timesteps, sorted(fewer or []), pairs, target_error, random_norm, output)
+    _check_counts(regimes, timesteps, sorted(fewer or []), pairs, target_error, random_norm)
+    output.check_new(folder)
     from dpg.probes.collection import UPDATE_PARTS
     from dpg.probes.landscape import Grid
     from dpg.probes.landscape_plan import LandscapeSpec
@@ -90,14 +91,12 @@ def landscape(
         Grid(x_range, y_range, grid), regimes, budgets, random_norm, not own_noise, seed, target_error
     )
     with stdout_to_stderr():
-        tables = measure(wanted, found, output)
-    out = Console(highlight=False)
-    out.print(summary(tables))
-    out.print(f"Written to {output}: tables, arrays.safetensors, figures, and landscape.html to look at in a browser.")
+        tables = measure(wanted, found, folder)
+    written = f"Written to {folder}: tables, arrays.safetensors, figures, and landscape.html to look at in a browser."
+    output.echo(summary(tables), written)
 
 
 def _check_axes(x_range: tuple[float, float], y_range: tuple[float, float], grid: tuple[int, int]) -> None:
-    from dpg.runtime.errors import UserError
     from dpg.runtime.schema import holds_zero
 
     for name, ends, points in zip(("--x-range", "--y-range"), (x_range, y_range), grid, strict=True):
@@ -120,10 +119,7 @@ def _check_counts(
     pairs: int,
     target_error: float | None,
     random_norm: float,
-    output: Path,
 ) -> None:
-    from dpg.runtime.errors import UserError
-
     for count in regimes:
         if count < 1 or count % timesteps:
             raise UserError(
@@ -135,17 +131,9 @@ def _check_counts(
     for name, value in (("--target-error", target_error), ("--random-norm", random_norm)):
         if value is not None and not 0 < value < float("inf"):
             raise UserError(f"{name} {value:g}: must be more than 0")
-    _check_new(output)
 
 
-def _check_new(output: Path) -> None:
-    from dpg.runtime.errors import UserError
-
-    if output.exists():
-        raise UserError(f"--output {output}: exists already; name a new folder, or remove it")
-
-
-def measure(wanted: "LandscapeSpec", snapshot: "agents.Snapshot", output: Path) -> "dict[type, pd.DataFrame]":
+def measure(wanted: "LandscapeSpec", snapshot: "agents.Snapshot", target: Path) -> "dict[type, pd.DataFrame]":
     """Measure and write everything; the folder appears whole or not at all. Returns the tables."""
     from dataclasses import asdict
     from functools import partial
@@ -154,38 +142,33 @@ def measure(wanted: "LandscapeSpec", snapshot: "agents.Snapshot", output: Path) 
     from safetensors.numpy import save
 
     from dpg.probes import alignment, evaluation, landscape, landscape_plan
-    from dpg.runtime.outputs import claim
     from dpg.runtime.schema import STATISTICS
     from dpg.runtime.shard_cache import open_shard_cache
     from dpg.runtime.shards import open_context, run_shards
     from dpg.tables.table import write_all
 
     modules = snapshot.recipe.modules
-    with claim(output) as claimed:
-        _check_new(output)  # another may have written it meanwhile
-        with (
-            open_shard_cache("dpg-landscape", str(snapshot).replace(" ", "-"), asdict(wanted), modules) as cache,
-            open_context(cache, modules) as context,
-        ):
-            shard = evaluation.EvaluationShard(snapshot, "sampled", EVALUATED, wanted.seed)
-            episodes = partial(run_shards, context=context, work=attrgetter("num_episodes"), unit="episodes")
-            (own,) = episodes(evaluation.measure, [shard], title=f"{snapshot}, its own episodes")
-            shards = landscape_plan.plan_planes(wanted, [snapshot])
-            planes = run_shards(
-                landscape.measure_plane, shards, context, work=attrgetter("num_pairs"), title=f"{snapshot}, directions"
-            )
-            means = landscape_plan.EvaluationMeans(float(own.length.mean()), float(own.return_.mean()))
-            plans = landscape_plan.plan_rewards(wanted, shards, planes, [means])
-            landscapes = landscape_plan.measure(
-                plans, lambda rewards, part: episodes(landscape.measure_rewards, rewards, title=f"{snapshot}, {part}")
-            )
-            rows, arrays = alignment.tabulate(landscapes, STATISTICS)
-            (folder,) = claimed.drafts
-            folder.mkdir()
-            tables = write_all(rows, folder)
-            (folder / "arrays.safetensors").write_bytes(save(arrays))
-            draw(tables, snapshot.recipe, folder)
-            claimed.publish()
+    with (
+        open_shard_cache("dpg-landscape", str(snapshot).replace(" ", "-"), asdict(wanted), modules) as cache,
+        output.new_folder(target) as folder,
+        open_context(cache, modules) as context,
+    ):
+        shard = evaluation.EvaluationShard(snapshot, "sampled", EVALUATED, wanted.seed)
+        episodes = partial(run_shards, context=context, work=attrgetter("num_episodes"), unit="episodes")
+        (own,) = episodes(evaluation.measure, [shard], title=f"{snapshot}, its own episodes")
+        shards = landscape_plan.plan_planes(wanted, [snapshot])
+        planes = run_shards(
+            landscape.measure_plane, shards, context, work=attrgetter("num_pairs"), title=f"{snapshot}, directions"
+        )
+        means = landscape_plan.EvaluationMeans(float(own.length.mean()), float(own.return_.mean()))
+        plans = landscape_plan.plan_rewards(wanted, shards, planes, [means])
+        landscapes = landscape_plan.measure(
+            plans, lambda rewards, part: episodes(landscape.measure_rewards, rewards, title=f"{snapshot}, {part}")
+        )
+        rows, arrays = alignment.tabulate(landscapes, STATISTICS)
+        tables = write_all(rows, folder)
+        (folder / "arrays.safetensors").write_bytes(save(arrays))
+        draw(tables, snapshot.recipe, folder)
     return tables
 
 
@@ -212,16 +195,13 @@ def draw(tables: "dict[type, pd.DataFrame]", recipe: "Recipe", folder: Path) -> 
     (folder / "landscape.html").write_text(interactive.page(experiment), encoding="utf-8")
 
 
-def summary(tables: "dict[type, pd.DataFrame]") -> "Table":
+def summary(tables: "dict[type, pd.DataFrame]") -> Table:
     """One row for each regime: the agreement of surrogate and reward, and the gain of one full step."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Column, Table
-
     from dpg.report.style import span
     from dpg.tables.landscape import Alignment, LandscapePoint
 
-    names = ("update from", "step norm", "rank correlation, grid", "along the step", "gain of the full step")
-    table = Table(*(Column(name, justify="right", overflow="fold") for name in names), box=SIMPLE_HEAD)
+    names = (">update from", ">step norm", ">rank correlation, grid", ">along the step", ">gain of the full step")
+    table = output.table(*names)
     for row in tables[Alignment].to_dict("records"):
         table.add_row(
             f"{row['update_pairs']:,} pairs",

@@ -78,3 +78,13 @@ def check_new(path: Path) -> None:
     """Refuse to write over something."""
     if path.exists():
         raise UserError(f"--output {path}: already exists; name a new folder, or remove it")
+
+
+def check_file(path: Path, *suffixes: str) -> None:
+    """Refuse a file that cannot be written, before anything is computed."""
+    if path.suffix not in suffixes:
+        raise UserError(f"--output {path}: must end in {' or '.join(suffixes)}")
+    if path.is_dir():
+        raise UserError(f"--output {path}: is a folder")
+    if not path.parent.is_dir():
+        raise UserError(f"--output {path}: there is no folder {path.parent}")

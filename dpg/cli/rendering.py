@@ -95,17 +95,14 @@ def picture(env: gym.Env[Any, Any]) -> UInt8[np.ndarray, "H W 3"]:
     try:
         frame: Any = env.render()
     except Exception as error:
-        if not _is_missing(error) and _is_drawn_by_mujoco(env):
+        missing = isinstance(error, ImportError | gym.error.DependencyNotInstalled)
+        if not missing and _is_drawn_by_mujoco(env):
             raise _no_opengl(name_of(env), error) from error
         raise EnvError(f"{name_of(env)}: no picture can be drawn: {cause(error)}{_package(error)}") from error
     if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.shape[2:] != (3,):
         found = f"{frame.dtype} of shape {frame.shape}" if isinstance(frame, np.ndarray) else type(frame).__name__
         raise EnvError(f"{name_of(env)}: render must return an image, uint8 of shape (height, width, 3), not {found}")
     return frame
-
-
-def _is_missing(error: BaseException) -> bool:
-    return isinstance(error, ImportError | gym.error.DependencyNotInstalled)
 
 
 def _package(error: BaseException) -> str:

@@ -62,7 +62,7 @@ def repro(
         pipeline = dataclasses.replace(pipeline, stale=frozenset(pipeline.parents))
     todo = pipeline.stale | pipeline.below(pipeline.stale)
     if not todo:
-        out.print(f"Up to date: {_count(len(pipeline.parents), 'stage')}.")
+        out.print(f"Up to date: {_stages(len(pipeline.parents))}.")
         return
     out.print(plan(pipeline, jobs, int(environment["DPG_JOBS"]), force=force))
     prefixes = _prefixes(todo)
@@ -74,10 +74,9 @@ def repro(
         waiting = f"; waiting for {', '.join(sorted(running))}" if running else ""
         err.print(f"Stopping: no other stage starts{waiting}", style="yellow")
 
-    processes = StageProcesses(say, force=force, environment=environment)
-    outcomes = asyncio.run(processes.run(pipeline, jobs, on_stop))
-    out.print(table(outcomes))
-    out.print(summary(outcomes, time.monotonic() - started))
+    processes = StageProcesses(say, on_stop, force=force, environment=environment)
+    outcomes = asyncio.run(processes.run(pipeline, jobs))
+    output.echo(table(outcomes), summary(outcomes, time.monotonic() - started))
     if processes.signal is not None:
         out.print("Interrupted: finished work is kept, and the same command resumes from there.")
         raise typer.Exit(128 + processes.signal)
@@ -90,7 +89,7 @@ def plan(pipeline: Pipeline, jobs: int, workers: int, *, force: bool) -> str:
     below = len(pipeline.below(pipeline.stale) - pipeline.stale)
     then = f", {below} more depend on them" if below else ""
     return (
-        f"{len(pipeline.stale)} of {_count(len(pipeline.parents), 'stage')} {'to run' if force else 'stale'}{then}; "
+        f"{len(pipeline.stale)} of {_stages(len(pipeline.parents))} {'to run' if force else 'stale'}{then}; "
         f"{jobs} at a time, DPG_JOBS={workers} each"
     )
 
@@ -124,5 +123,5 @@ def _prefixes(stages: Collection[str]) -> dict[str, Text]:
     }
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+def _stages(number: int) -> str:
+    return f"{number} stage{'' if number == 1 else 's'}"

@@ -36,6 +36,7 @@ LAST_LINES_TIMEOUT_S = 5.0
 POLL_INTERVAL_S = 0.2
 
 Say = Callable[[str, str, bool], None]  # stage, line, whether it is an error
+OnStop = Callable[[list[str]], None]  # the running stages, at the first signal
 
 
 class StageProcesses:
@@ -45,24 +46,24 @@ class StageProcesses:
     SIGTERM reaches this process alone and is passed on to the commands, not to DVC, which may be writing `dvc.lock`.
     """
 
-    def __init__(self, say: Say, *, force: bool, environment: Mapping[str, str]) -> None:
-        self._say = say
+    def __init__(self, say: Say, on_stop: OnStop, *, force: bool, environment: Mapping[str, str]) -> None:
+        self._say, self._on_stop = say, on_stop
         self._options = ["--force"] if force else []
         self._environment = environment
         self._running: set[str] = set()
         self.signal: signal.Signals | None = None
 
-    async def run(self, pipeline: Pipeline, jobs: int, on_stop: Callable[[list[str]], None]) -> dict[str, Outcome]:
-        """Run the pipeline, `jobs` stages at a time; the first signal calls `on_stop` with the running stages."""
+    async def run(self, pipeline: Pipeline, jobs: int) -> dict[str, Outcome]:
+        """Run the pipeline, `jobs` stages at a time."""
         for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, self.stop, number, on_stop)
+            asyncio.get_running_loop().add_signal_handler(number, self.stop, number)
         call = partial(self.call, changed=pipeline.changed)
         return await schedule(pipeline, jobs, call, stopped=lambda: self.signal is not None)
 
-    def stop(self, number: signal.Signals, on_stop: Callable[[list[str]], None]) -> None:
+    def stop(self, number: signal.Signals) -> None:
         """Start no other stage; after SIGTERM, end the commands of those that run."""
         if self.signal is None:
-            on_stop(list(self._running))
+            self._on_stop(list(self._running))
         self.signal = number
 
     async def call(self, stage: str, changed: Collection[str]) -> Outcome:

@@ -1,12 +1,13 @@
 """`dpg watch`: a video of an agent."""
 
+from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
+from dpg.cli import output
 from dpg.cli.snapshots import Snapshot
 from dpg.runtime.console import stdout_to_stderr
 from dpg.runtime.errors import UserError
@@ -32,7 +33,7 @@ The episode is the first of those that `dpg show` runs from the same seed.
 
 def watch(
     path: Snapshot,
-    output: Annotated[
+    video: Annotated[
         Path | None,
         typer.Option("--output", "-o", help=".gif or .mp4; default: named after the snapshot.", show_default=False),
     ] = None,
@@ -51,9 +52,11 @@ def watch(
     with stdout_to_stderr():
         policy = api.load_policy(path)
     agent = policy.snapshot
-    target = output or Path(f"{file_name(agent.recipe.env_id)}-{agent.algorithm}-{path.stem}.gif")
-    _check(target)
-    with Console(stderr=True).status("drawing"), stdout_to_stderr():
+    target = video or Path(f"{file_name(agent.recipe.env_id)}-{agent.algorithm}-{path.stem}.gif")
+    output.check_file(target, *SUFFIXES)
+    if target.suffix == ".mp4" and find_spec("imageio_ffmpeg") is None:
+        raise UserError(f"--output {target}: MP4 needs `python -m pip install imageio-ffmpeg`; GIF needs nothing more")
+    with output.waiting("drawing"), stdout_to_stderr():
         frames, rate, length, return_ = film(policy, seconds, seed, deterministic=deterministic)
         with replacing(target) as draft:
             write(frames, rate, draft)
@@ -98,14 +101,3 @@ def write(frames: "list[np.ndarray]", rate: float, target: Path) -> None:
         imageio.imwrite(target, frames, duration=1000 / rate, loop=0)
         return
     imageio.imwrite(target, frames, fps=rate, plugin="FFMPEG", macro_block_size=2)
-
-
-def _check(target: Path) -> None:
-    from importlib.util import find_spec
-
-    if target.suffix not in SUFFIXES:
-        raise UserError(f"--output {target}: must end in {' or '.join(SUFFIXES)}")
-    if not target.parent.is_dir():
-        raise UserError(f"--output {target}: there is no folder {target.parent}")
-    if target.suffix == ".mp4" and find_spec("imageio_ffmpeg") is None:
-        raise UserError(f"--output {target}: MP4 needs `python -m pip install imageio-ffmpeg`; GIF needs nothing more")

@@ -73,7 +73,7 @@ def test_a_closer_look_writes_what_it_found(agent, snapshot, tmp_path, dpg):
         (["--target-error", "0"], "--target-error 0: must be more than 0"),
         (["--target-error", "nan"], "--target-error nan: must be more than 0"),
         (["--random-norm", "0"], "--random-norm 0: must be more than 0"),
-        (["--output", "."], "--output .: exists already"),
+        (["--output", "."], "--output .: already exists"),
     ],
 )
 def test_what_cannot_be_measured_is_refused_at_once(snapshot, arguments, message):
@@ -107,7 +107,7 @@ def test_a_second_look_into_the_same_folder_waits_and_leaves_what_the_first_has_
             assert "landscape.html" in found
             assert second.wait() == 1
             told = second.stderr.read()
-    assert told == "error: --output look: exists already; name a new folder, or remove it\n"
+    assert told == "error: --output look: already exists; name a new folder, or remove it\n"
     assert {path.name: path.read_bytes() for path in (tmp_path / "look").iterdir()} == found
     assert [path.name for path in tmp_path.iterdir()] == ["look"]
 

@@ -246,12 +246,12 @@ def test_sigterm_ends_a_command_that_was_only_about_to_start(project, start):
 def test_sigterm_ends_a_command_whose_process_is_just_being_made(project, environment, monkeypatch):
     (project / "hold-base").touch()
     monkeypatch.chdir(project)
-    processes = StageProcesses(lambda *line: None, force=False, environment=environment())
+    processes = StageProcesses(lambda *line: None, lambda running: None, force=False, environment=environment())
     create = asyncio.create_subprocess_exec
 
     async def create_as_the_signal_comes(*arguments, **options):
         process = await create(*arguments, **options)
-        processes.stop(signal.SIGTERM, lambda running: None)
+        processes.stop(signal.SIGTERM)
         await asyncio.sleep(0.01)  # asyncio, too, does other things before it hands the process over
         return process
 
