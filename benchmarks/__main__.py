@@ -14,7 +14,19 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks import baselines, gradient, landscape, machine, memory, repro, rollout, training, update, workers
+from benchmarks import (
+    baselines,
+    gradient,
+    landscape,
+    machine,
+    memory,
+    repro,
+    rollout,
+    stages,
+    training,
+    update,
+    workers,
+)
 from benchmarks.harness import Cores, Row, Skipped
 
 PARTS: dict[str, Callable[..., Iterator[Row | Skipped]]] = {
@@ -27,6 +39,7 @@ PARTS: dict[str, Callable[..., Iterator[Row | Skipped]]] = {
     "memory": memory.measure,
     "workers": workers.measure,
     "repro": repro.measure,
+    "stages": stages.measure,
 }
 RESULTS = Path(__file__).with_name("results.json")
 MAX_CORES = 2

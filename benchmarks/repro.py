@@ -1,7 +1,7 @@
-"""The time of a `dvc repro` that finds nothing to do.
+"""The waits of a user: a `dvc repro` that finds nothing to do, and the start of the `dpg` command.
 
-It is timed in copies of the project whose outputs are small dummy files, recorded by `dvc commit`. Rows are in seconds:
-`ours` is the time, `peer` the limit, and the ratio is the limit over the time, so that the target is 1.
+The former is timed in copies of the project whose outputs are small dummy files, recorded by `dvc commit`. Rows are in
+seconds: `ours` is the time, `peer` the limit, and the ratio is the limit over the time, so that the target is 1.
 """
 
 import os
@@ -13,8 +13,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from benchmarks.harness import Cores, Row
 ROOT = Path(__file__).parent.parent
 COPIED = (".dvc/config", ".dvcignore", ".gitignore", "dpg", "dvc.yaml", "params.yaml", "stages")
 TIMEOUT_S = 600
+HELP_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -45,28 +48,32 @@ LARGE = Size(
 
 
 def measure(cores: Cores, *, quick: bool) -> Iterator[Row]:  # noqa: ARG001
-    """The default DAG; unless quick, also a larger one."""
+    """`dpg --help`; the default DAG; unless quick, also a larger one."""
+    rounds = 2 if quick else 7
+    yield _row("dpg --help", HELP_SECONDS, lambda: _run("dpg.cli", "--help", cwd=ROOT), rounds)
     for size in (DEFAULT,) if quick else (DEFAULT, LARGE):
         with tempfile.TemporaryDirectory() as folder:
-            yield _row(size, Path(folder), rounds=2 if quick else 7)
+            project = Path(folder)
+            number = _up_to_date_copy(project, size)
+            name = f"cached dvc repro, {size.name}, {number} stages"
+            yield _row(name, size.seconds, partial(_repro, project), rounds)
 
 
-def _row(size: Size, project: Path, rounds: int) -> Row:
-    number = _up_to_date_copy(project, size)
-    _repro(project)  # the first run fills DVC's cache of hashes
-    timings = [_repro(project) for _ in range(rounds)]
-    ratios = [size.seconds / wall for wall, _ in timings]
+def _row(name: str, limit: float, run: Callable[[], object], rounds: int) -> Row:
+    run()  # the first one fills caches
+    timings = [_timed(run) for _ in range(rounds)]
+    ratios = [limit / wall for wall, _ in timings]
     return Row(
-        name=f"cached dvc repro, {size.name}, {number} stages: seconds / aim",
+        name=f"{name}: seconds / aim",
         ours=statistics.median(wall for wall, _ in timings),
-        peer=size.seconds,
+        peer=limit,
         ratio=statistics.median(ratios),
         ratio_low=min(ratios),
         ratio_high=max(ratios),
         target=1.0,
         unit="seconds",
         rounds=rounds,
-        cpu_ratio=statistics.median(size.seconds / cpu for _, cpu in timings),
+        cpu_ratio=statistics.median(limit / cpu for _, cpu in timings),
         cpu_share=sum(cpu for _, cpu in timings) / sum(wall for wall, _ in timings),
     )
 
@@ -85,13 +92,12 @@ def _up_to_date_copy(project: Path, size: Size) -> int:
     params.update(size.params)
     yaml.dump(params, path)
     subprocess.run(["git", "init", "--quiet"], cwd=project, check=True)
-    number = 0
-    for stage in _stages(project):
-        number += 1
-        for out in stage.outs:
-            _write_dummy(Path(out.fs_path))
-    _dvc(project, "commit", "--force", "--quiet")
-    return number
+    stages = _stages(project)
+    for output in chain(*(stage.outs for stage in stages), *(stage.deps for stage in stages)):
+        if not Path(output.fs_path).exists():  # a dependency may be one file of an output
+            _write_dummy(Path(output.fs_path))
+    _run("dvc", "commit", "--force", cwd=project)
+    return len(stages)
 
 
 def _stages(project: Path) -> list[Any]:
@@ -112,25 +118,29 @@ def _write_dummy(output: Path) -> None:
             (output / name).write_text(f"{output}\n", encoding="utf-8")
 
 
-def _repro(project: Path) -> tuple[float, float]:
-    """Wall and CPU seconds.
+def _timed(run: Callable[[], object]) -> tuple[float, float]:
+    """Wall and CPU seconds of a call that runs processes."""
+    before, start = _cpu_of_children(), time.perf_counter()
+    run()
+    return time.perf_counter() - start, _cpu_of_children() - before
+
+
+def _repro(project: Path) -> None:
+    """Run `dvc repro`.
 
     Raises:
-        RuntimeError: `dvc repro` found work to do.
+        RuntimeError: it found work to do.
     """
-    before, start = _cpu_of_children(), time.perf_counter()
-    output = _dvc(project, "repro")
-    wall, cpu = time.perf_counter() - start, _cpu_of_children() - before
+    output = _run("dvc", "repro", cwd=project)
     if "Data and pipelines are up to date." not in output or re.search("Running stage|Updating lock file", output):
         raise RuntimeError(f"`dvc repro` found work to do: {output}")
-    return wall, cpu
 
 
-def _dvc(project: Path, *arguments: str) -> str:
+def _run(module: str, *arguments: str, cwd: Path) -> str:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "DPG_"))}
     done = subprocess.run(
-        [sys.executable, "-m", "dvc", *arguments],
-        cwd=project,
+        [sys.executable, "-m", module, *arguments],
+        cwd=cwd,
         env=environment,
         check=False,
         capture_output=True,
@@ -138,7 +148,7 @@ def _dvc(project: Path, *arguments: str) -> str:
         timeout=TIMEOUT_S,
     )
     if done.returncode:
-        raise RuntimeError(f"dvc {' '.join(arguments)}: {done.stdout}{done.stderr}")
+        raise RuntimeError(f"{module} {' '.join(arguments)}: {done.stdout}{done.stderr}")
     return done.stdout + done.stderr
 
 

@@ -40,7 +40,7 @@ OVER_PEER: dict[tuple[str, str], float] = {
     ("Humanoid-v4", "trpo"): 2.5,
 }
 OVER_RAW = 0.6
-RAW, PEER = "raw mj_step", "stable-baselines3"
+RAW, PEER, ALONE = "raw mj_step", "stable-baselines3", "one agent at a time"
 
 
 @dataclass(frozen=True)
@@ -54,17 +54,19 @@ class TrainingCase:
     @property
     def names(self) -> list[str]:
         """The contenders."""
-        return ["ours", *([PEER] if self.with_peer else []), *([RAW] if self.algorithm == "ppo" else [])]
+        return ["ours", *([PEER] if self.with_peer else []), *([RAW, ALONE] if self.algorithm == "ppo" else [])]
 
     def contenders(self, core: int) -> dict[str, Callable[[], int]]:
-        """One iteration of `ours` and of the peer; the physics of one iteration of `ours`."""
+        """One iteration of `ours`, together and alone, and of the peer; the physics of one iteration of `ours`."""
         settings = recipe(self.env_id, self.algorithm)
         group = Group(settings, tuple(range(core * AGENTS_PER_CORE, (core + 1) * AGENTS_PER_CORE)))
         ours = _Ours(group)
+        alone = [_Ours(member) for member in group.members()] if ALONE in self.names else []
         makers: dict[str, Callable[[], Callable[[], int]]] = {
             "ours": lambda: ours.run,
             PEER: lambda: StableBaselines(settings, core).run,
             RAW: lambda: _physics(group, ours.population),
+            ALONE: lambda: lambda: sum(member.run() for member in alone),
         }
         return {name: makers[name]() for name in self.names}
 
@@ -83,6 +85,7 @@ def measure(cores: Cores, *, quick: bool) -> Iterator[Row | Skipped]:
             yield Skipped(f"{name} / SB3", reason)
         if race and RAW in case.names:
             yield race.row(f"{name} / raw mj_step", "ours", RAW, OVER_RAW)
+            yield race.row(f"{name}, {AGENTS_PER_CORE} together / {ALONE}", "ours", ALONE, None)
 
 
 class _Ours:
