@@ -32,10 +32,10 @@ An algorithm is one module with a value `ALGORITHM`:
       vanilla = "my_package.vanilla:ALGORITHM"
 
 A variant is the original with some parts replaced: `replace(ppo.ALGORITHM, name="my_ppo", surrogate=my_surrogate)`.
-What an update does to an agent may not depend on the others of its population: which are updated together depends on the
-number of workers. Values of parameters are of the kinds in `dpg.runtime.fields`. A parameter called `lr` is the policy's learning rate:
-it is annealed where `anneal` says so, and the regimes vary it. Modules that import `torch` from `dpg.numerics.pytorch`
-keep the stages and commands quick that never learn.
+What an update does to an agent may not depend on the others of its population: which are updated together depends on
+the number of workers. Values of parameters are of the kinds in `dpg.runtime.fields`. A parameter called `lr` is the
+policy's learning rate: it is annealed where `anneal` says so, and the regimes vary it. Modules that import `torch` from
+`dpg.numerics.pytorch` keep the stages and commands quick that never learn.
 '''
 
 from collections.abc import Callable, Sequence
