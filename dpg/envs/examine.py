@@ -87,8 +87,7 @@ def _check_reset(env: gym.Env[Any, Any]) -> None:
         _refuse(env, f"reset raised {cause(error)}{hint}")
     if not isinstance(found, tuple) or len(found) != 2:
         _refuse(env, f"reset must return two values (observation, info); it returned {_kind(found)}")
-    _check_obs(env, "reset", found[0])
-    _check_info(env, "reset", found[1])
+    _check_obs_and_info(env, "reset", *found)
 
 
 def _check_step(env: gym.Env[Any, Any]) -> None:
@@ -106,13 +105,12 @@ def _check_step(env: gym.Env[Any, Any]) -> None:
         values = "five values (observation, reward, terminated, truncated, info)"
         _refuse(env, f"step must return {values}; it returned {_kind(found)}{old}")
     obs, reward, *ends, info = found
-    _check_obs(env, "step", obs)
+    _check_obs_and_info(env, "step", obs, info)
     if not _is_scalar(reward, np.float64):
         _refuse(env, f"the reward of a step must be a number, not {_kind(reward)}")
     for name, value in zip(("terminated", "truncated"), ends, strict=True):
         if not _is_scalar(value, np.bool_):
             _refuse(env, f"{name} must be a boolean, not {_kind(value)}")
-    _check_info(env, "step", info)
 
 
 def _bare_step(env: gym.Env[Any, Any], action: np.ndarray) -> Any:
@@ -123,16 +121,13 @@ def _bare_step(env: gym.Env[Any, Any], action: np.ndarray) -> Any:
         return None
 
 
-def _check_obs(env: gym.Env[Any, Any], where: str, obs: Any) -> None:
+def _check_obs_and_info(env: gym.Env[Any, Any], where: str, obs: Any, info: Any) -> None:
     space, found = env.observation_space, np.asarray(obs)
     assert isinstance(space, Box)
     if found.shape != space.shape:
         _refuse(env, f"the observation of a {where} has the shape {found.shape}; its space has {space.shape}")
     if not np.can_cast(found.dtype, space.dtype, "same_kind"):
         _refuse(env, f"the observation of a {where} is {found.dtype}; its space is {space.dtype}")
-
-
-def _check_info(env: gym.Env[Any, Any], where: str, info: Any) -> None:
     if not isinstance(info, dict):
         _refuse(env, f"the info of a {where} must be a dictionary, not {_kind(info)}")
 

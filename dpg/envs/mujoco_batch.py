@@ -1,7 +1,7 @@
 """The batched MuJoCo environments: Gymnasium's Hopper, Walker2d and Humanoid, a whole vector in one call.
 
 The same seeds and actions give the same observations, rewards and ends as `SyncVectorEnv` over `gymnasium.make`, bit
-for bit, whatever the number of threads.
+for bit.
 """
 
 import warnings
@@ -30,7 +30,7 @@ def _model(xml_file: str) -> MjModel:
 
 
 class MujocoBatchVectorEnv(BatchedVectorEnv):
-    """A task in `TASKS` as a vector, on `num_threads` threads.
+    """A task in `TASKS` as a vector, on the thread that calls.
 
     An unstable simulation continues as Gymnasium's does, from where MuJoCo resets it (the model's initial state), with
     a RuntimeWarning. After a reset to a state the trajectory continues bit for bit as where it was read; only the
@@ -40,14 +40,14 @@ class MujocoBatchVectorEnv(BatchedVectorEnv):
         EnvError: the simulations cannot be made; or, in `step` and `reset`, MuJoCo raised an error.
     """
 
-    def __init__(self, env_id: str, num_envs: int, num_threads: int = 1) -> None:
+    def __init__(self, env_id: str, num_envs: int) -> None:
         task = self._task = TASKS[env_id]
         model = self._model = _model(task.xml_file)
         self._step_seconds = model.opt.timestep * task.frame_skip
         # Only a simulation's own MjData holds what its contact forces are computed from.
         self._data = MjData(model) if "cfrc_ext" in task.outputs else None
         with _errors_of(env_id):
-            self._batch = Batch(model, num_envs, num_threads, persistent=self._data is not None)
+            self._batch = Batch(model, num_envs, nthread=1, persistent=self._data is not None)
         outputs = {name: self._batch.bind(name).reshape(num_envs, -1) for name in task.outputs}
         if self._data is not None:
             outputs["cfrc_ext"] = self._contact_forces = np.zeros_like(outputs["cfrc_ext"])

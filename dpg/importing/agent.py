@@ -132,47 +132,44 @@ def numbered(tensors: Arrays, prefix: str) -> list[str]:
     return [f"{prefix}.{number}" for number in sorted(numbers)]
 
 
-def hidden(arrays: Arrays) -> tuple[int, ...]:
-    """The sizes of the hidden layers of a network."""
-    depth = sum(name.startswith("w") for name in arrays)
-    return tuple(arrays[f"w{index}"].shape[1] for index in range(depth - 1))
-
-
 def check_networks(policy: Arrays, value: Arrays | None, source: str) -> None:
     """Refuse networks whose layers do not fit each other, the standard deviations (in `policy`), or a single value.
 
     Raises:
         AgentImportError: the message names the layer, or both numbers.
     """
-    means = _outputs(policy, f"{source}: the policy network")
+    observed, *_, means = sizes(policy, f"{source}: the policy network")
     if "log_std" not in policy or policy["log_std"].shape != (means,):
         found = f"of shape {policy['log_std'].shape}" if "log_std" in policy else "missing"
         raise AgentImportError(f"{source}: log_std is {found}; one number for each of {means} means is expected")
     if value is None:
         return
-    outputs, inputs = _outputs(value, f"{source}: the value network"), (len(value["w0"]), len(policy["w0"]))
-    if outputs != 1 or inputs[0] != inputs[1]:
+    inputs, *_, outputs = sizes(value, f"{source}: the value network")
+    if (inputs, outputs) != (observed, 1):
         raise AgentImportError(
-            f"{source}: the value network maps {inputs[0]} numbers to {outputs}; {inputs[1]} to one is expected"
+            f"{source}: the value network maps {inputs} numbers to {outputs}; {observed} to one is expected"
         )
 
 
-def _outputs(arrays: Arrays, what: str) -> int:
-    """The number of outputs of a network whose layers fit each other."""
+def sizes(arrays: Arrays, what: str) -> list[int]:
+    """The inputs, the hidden sizes and the outputs of a network.
+
+    Raises:
+        AgentImportError: its layers do not fit each other.
+    """
     depth = sum(name.startswith("w") for name in arrays)
     if not depth:
         raise AgentImportError(f"{what}: no layer was found")
-    outputs = None
+    found: list[int] = []
     for index in range(depth):
         if f"w{index}" not in arrays or f"b{index}" not in arrays:
             raise AgentImportError(f"{what}: layer {index} lacks its weights or its biases")
         weight, bias = arrays[f"w{index}"], arrays[f"b{index}"]
-        if weight.ndim != 2 or bias.shape != weight.shape[1:] or outputs not in {None, weight.shape[0]}:
-            after = "" if outputs is None else f" after {outputs} outputs"
+        if weight.ndim != 2 or bias.shape != weight.shape[1:] or found[-1:] not in ([], [len(weight)]):
+            after = f" after {found[-1]} outputs" if found else ""
             raise AgentImportError(f"{what}: layer {index} has weights {weight.shape} and biases {bias.shape}{after}")
-        outputs = weight.shape[1]
-    assert outputs is not None
-    return outputs
+        found += weight.shape[1:] if found else weight.shape
+    return found
 
 
 def snapshot_of(agent: ForeignAgent, modules: tuple[str, ...]) -> Snapshot:
@@ -182,14 +179,10 @@ def snapshot_of(agent: ForeignAgent, modules: tuple[str, ...]) -> Snapshot:
         AgentImportError: a value of the recipe is not one that the laboratory takes.
     """
     value = agent.value or {"w0": np.zeros((len(agent.policy["w0"]), 1), np.float32), "b0": np.zeros(1, np.float32)}
-    architecture = Architecture(
-        obs_dim=len(agent.policy["w0"]),
-        action_dim=len(agent.policy["log_std"]),
-        policy_hidden=hidden(agent.policy),
-        value_hidden=hidden(value),
-        obs_clip=agent.obs.clip if agent.obs else None,
-        activation=agent.activation,
-    )
+    obs_dim, *hidden, action_dim = sizes(agent.policy, "policy")
+    value_hidden = tuple(sizes(value, "value")[1:-1])
+    clip = agent.obs.clip if agent.obs else None
+    architecture = Architecture(obs_dim, action_dim, tuple(hidden), value_hidden, clip, agent.activation)
     policy_layout, value_layout = architecture.policy_layout, architecture.value_layout
     training = agent.training
     recipe = _recipe(agent, architecture, modules)

@@ -9,6 +9,7 @@ from dpg.importing import archive, cleanrl
 from dpg.importing.errors import AgentImportError
 
 CHECKPOINT = re.compile(r"(?P<prefix>.+)_(?P<steps>\d+)_steps")
+YAML_FILES = {"arguments": "args", "config": "config", "env_kwargs": "env_kwargs"}
 NORMALIZERS = ("vecnormalize.pkl", "vec_normalize.pkl")
 
 
@@ -39,14 +40,8 @@ def find(path: Path) -> AgentFiles:
     folders = [model.with_suffix(""), model.parent]
     if path.is_dir():
         folders += sorted(each for each in path.iterdir() if each.is_dir() and each not in folders)
-    config = _yaml(folders, "config.yml")
-    return AgentFiles(
-        model=model,
-        normalizer=_normalizer(model, folders),
-        arguments=_yaml(folders, "args.yml"),
-        config=config,
-        env_kwargs=_yaml(folders, "env_kwargs.yml"),
-    )
+    found = {field: _yaml(folders, f"{name}.yml") for field, name in YAML_FILES.items()}
+    return AgentFiles(model, _normalizer(model, folders), **found)
 
 
 def _model(folder: Path) -> Path:

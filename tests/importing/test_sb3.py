@@ -120,47 +120,40 @@ def batch_of(found: Snapshot) -> Batch:
     return prepare(found.state, streams, found.recipe.common, found.recipe.config)
 
 
-def test_a_policy_step_is_the_one_that_the_librarys_optimizer_takes(train):
-    """One minibatch from the moments in the file: catches moments that are transposed, shuffled or of another sign."""
-    trained: Trained = train("PPO", "Tanh")
-    found = read_folder(trained.folder)
-    config = found.recipe.config.model_copy(update={"epochs": 1, "minibatches": 1})
-    found = replace(found, recipe=found.recipe.model_copy(update={"config": config}))
-    batch = batch_of(found)
-    ours = update_policy(found.state, batch, found.recipe, [Seed(0)]).policy[0]
-
-    model: Any = type(trained.model).load(trained.zip, device="cpu")
+def librarys_loss(model: Any, batch: Batch, net: str) -> torch.Tensor:
+    """What the optimizer of the library minimises, of the whole batch and of one network."""
+    if net == "value":
+        predicted = model.policy.predict_values(batch.obs[0])[:, 0]
+        return (model.vf_coef if type(model).__name__ == "PPO" else 1.0) * torch.nn.functional.mse_loss(
+            predicted, batch.value_target[0]
+        )
     _, log_prob, _ = model.policy.evaluate_actions(batch.obs[0], batch.action[0])
     advantage = batch.advantage[0]
     advantage = (advantage - advantage.mean()) / (advantage.std(unbiased=False) + 1e-8)
-    ratio = torch.exp(log_prob - batch.old_log_prob[0])
-    model.policy.optimizer.zero_grad(set_to_none=True)
-    (-(ratio * advantage).mean()).backward()
-    before = found.state.policy[0].astype(np.float64)
-    model.policy.optimizer.step()
-    theirs = flat(found, "policy", dict(model.policy.state_dict()))
-    assert np.abs(theirs - before).max() > 1e-5
-    np.testing.assert_allclose(ours - before, theirs - before, atol=0.02 * np.abs(theirs - before).max())
+    return -(torch.exp(log_prob - batch.old_log_prob[0]) * advantage).mean()
 
 
-@pytest.mark.parametrize("algorithm", ["PPO", "TRPO"])
-def test_a_value_step_is_the_one_that_the_librarys_optimizer_takes(train, algorithm):
-    """The moments of PPO's value net are of its loss times a coefficient, which the fit here does not have."""
+@pytest.mark.parametrize(("algorithm", "net"), [("PPO", "policy"), ("PPO", "value"), ("TRPO", "value")])
+def test_a_step_is_the_one_that_the_librarys_optimizer_takes(train, algorithm, net):
+    """One minibatch from the moments in the file: catches moments that are transposed, shuffled or of another sign.
+
+    The moments of PPO's value net are of its loss times a coefficient, which the fit here does not have.
+    """
     trained: Trained = train(algorithm, "Tanh")
     found = read_folder(trained.folder)
-    config = found.recipe.config.model_copy(update={"value_epochs": 1, "value_minibatches": 1})
+    once = {"value_epochs": 1, "value_minibatches": 1} if net == "value" else {"epochs": 1, "minibatches": 1}
+    config = found.recipe.config.model_copy(update=once)
     found = replace(found, recipe=found.recipe.model_copy(update={"config": config}))
     batch = batch_of(found)
-    ours = update_value(found.state, batch, found.recipe, [Seed(0)]).value[0]
+    update = {"policy": update_policy, "value": update_value}[net]
+    ours = getattr(update(found.state, batch, found.recipe, [Seed(0)]), net)[0]
 
     model: Any = type(trained.model).load(trained.zip, device="cpu")
-    coefficient = model.vf_coef if algorithm == "PPO" else 1.0
     model.policy.optimizer.zero_grad(set_to_none=True)
-    predicted = model.policy.predict_values(batch.obs[0])[:, 0]
-    (coefficient * torch.nn.functional.mse_loss(predicted, batch.value_target[0])).backward()
-    before = found.state.value[0].astype(np.float64)
+    librarys_loss(model, batch, net).backward()
+    before = getattr(found.state, net)[0].astype(np.float64)
     model.policy.optimizer.step()
-    theirs = flat(found, "value", dict(model.policy.state_dict()))
+    theirs = flat(found, net, dict(model.policy.state_dict()))
     assert np.abs(theirs - before).max() > 1e-5
     np.testing.assert_allclose(ours - before, theirs - before, atol=0.02 * np.abs(theirs - before).max())
 

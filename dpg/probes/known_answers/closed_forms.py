@@ -49,7 +49,8 @@ class ClosedLoop:
     @cached_property
     def mean_pair(self) -> Affine:
         """s -> (s, mean action)."""
-        return np.vstack([np.eye(self.obs_dim, self.obs_dim + 1), self.policy.mean, self._last(self.obs_dim)])
+        size = self.obs_dim
+        return np.vstack([np.eye(size, size + 1), self.policy.mean, np.eye(1, size + 1, size)])
 
     @cached_property
     def mean_step(self) -> Affine:
@@ -109,10 +110,6 @@ class ClosedLoop:
             matrix = transition[:-1, :-1]
             result.append(Gaussian(mean, matrix @ result[-1].covariance @ matrix.T + self.loop_noise))
         return result
-
-    @staticmethod
-    def _last(columns: int) -> Float[np.ndarray, "1 m1"]:
-        return np.eye(1, columns + 1, columns)
 
 
 def value_function(loop: ClosedLoop, gamma: float) -> StateForm:
