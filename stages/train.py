@@ -32,8 +32,6 @@ def main(env: str, algorithm: str) -> None:
             log_agents(run, children, records)
             history += records
         write_history(History, [(cell.tags, record) for record in history], out)
-        for child in children:
-            child.end("FINISHED")
 
 
 if __name__ == "__main__":

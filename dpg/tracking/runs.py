@@ -16,7 +16,8 @@ import pandas as pd
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param
 from mlflow.exceptions import MlflowException
-from mlflow.utils.validation import MAX_TAG_VAL_LENGTH
+from mlflow.utils import chunk_list
+from mlflow.utils.validation import MAX_METRICS_PER_BATCH, MAX_PARAMS_TAGS_PER_BATCH, MAX_TAG_VAL_LENGTH
 
 from dpg.runtime import machine
 from dpg.tracking.errors import TrackingError, explained, without_login
@@ -24,8 +25,6 @@ from dpg.tracking.store import open_store
 
 NOTE = "mlflow.note.content"  # the tag that the UI shows as the description
 MADE_BY = ("| stage | made by |", "|---|---|")
-BATCH = 1000  # metrics that MLflow takes in one call
-PARAM_BATCH = 100
 PACKAGES = ("dpg", "torch", "mujoco", "gymnasium", "numpy", "scipy", "mlflow", "dvc")
 
 
@@ -62,15 +61,15 @@ class Run:
         self._params |= params
         entries = [Param(name, _text(value)) for name, value in flatten(params).items()]
         with self._tolerating_errors():
-            for first in range(0, len(entries), PARAM_BATCH):
-                self._client.log_batch(self.id, params=entries[first : first + PARAM_BATCH])
+            for chunk in chunk_list(entries, MAX_PARAMS_TAGS_PER_BATCH):
+                self._client.log_batch(self.id, params=chunk)
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
         """Log metrics at a step, in environment steps; values that are not finite are omitted."""
         now = int(time.time() * 1000)
         finite = {name: value for name, value in metrics.items() if abs(value) < float("inf")}
         self._metrics += [Metric(name, float(value), now, step) for name, value in finite.items()]
-        if len(self._metrics) >= BATCH:
+        if len(self._metrics) >= MAX_METRICS_PER_BATCH:
             self.flush()
 
     def log_curve(self, metric: str, table: pd.DataFrame, column: str, timesteps: int) -> None:
@@ -83,8 +82,8 @@ class Run:
         """Send the buffered metrics."""
         metrics, self._metrics = self._metrics, []
         with self._tolerating_errors():
-            for first in range(0, len(metrics), BATCH):
-                self._client.log_batch(self.id, metrics=metrics[first : first + BATCH])
+            for chunk in chunk_list(metrics, MAX_METRICS_PER_BATCH):
+                self._client.log_batch(self.id, metrics=chunk)
 
     def log_file(self, path: Path) -> None:
         """Log a file as an artifact."""
@@ -122,8 +121,10 @@ class Run:
         return unknown
 
     def end(self, status: str) -> None:
-        """Close the run as FINISHED, FAILED or KILLED."""
+        """Close the run and its nested runs as FINISHED, FAILED or KILLED."""
         self.flush()
+        for child in self._children:
+            child.end(status)
         with self._tolerating_errors():
             self._client.set_terminated(self.id, status)
 

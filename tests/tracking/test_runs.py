@@ -36,7 +36,7 @@ def test_a_stage_leaves_parameters_metrics_tables_tags_and_its_id(project):
         run.log_metrics({"kl": 0.5, "mean_return": float("nan")}, step=2000)
         run.log_metrics({"kl": 0.25}, step=4000)
         run.log_artifacts(project / "tables", "tables")
-        run.child("agent 3", {"agent": "3"}).end("FINISHED")
+        run.child("agent 3", {"agent": "3"})
     found = client(project).get_run(run.id)
     assert found.info.status == "FINISHED"
     assert found.info.run_name == "train@Hopper-v4-ppo"
@@ -71,10 +71,11 @@ def test_means_over_agents_step_in_environment_steps(project):
 @pytest.mark.parametrize(("error", "status"), [(RuntimeError, "FAILED"), (KeyboardInterrupt, "KILLED")])
 def test_a_stage_that_ends_badly_says_so(project, error, status):
     with pytest.raises(error), runs.stage_run("train", {}, {}, None) as run:
+        child = run.child("agent 0", {})
         run.log_metrics({"kl": 1.0}, step=1)
         raise error
     found = client(project).get_run(run.id)
-    assert found.info.status == status
+    assert found.info.status == client(project).get_run(child.id).info.status == status
     assert found.data.metrics == {"kl": 1.0}
 
 
