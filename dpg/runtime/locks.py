@@ -36,15 +36,6 @@ def lock_folder(directory: Path, mode: int, waiting: Callable[[], None] = lambda
     raise FileNotFoundError(errno.ENOENT, "other processes keep removing it", str(directory))
 
 
-def open_lock(directory: Path) -> IO[str]:
-    """The file by which a folder is locked, without a lock on it.
-
-    Raises:
-        FileNotFoundError: there is none.
-    """
-    return (directory / LOCK).open("r+", encoding="utf-8")
-
-
 def is_free(lock: IO[str]) -> bool:
     """Whether no other process holds the lock; if so, take it exclusively."""
     try:

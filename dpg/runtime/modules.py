@@ -65,13 +65,11 @@ def cause(error: BaseException) -> str:
 
 def _place(error: BaseException) -> str:
     """The last line that was running of the file that was imported or called; syntax errors say it themselves."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__)[1:] if not _of_importing(frame.filename)]
+    trace = traceback.extract_tb(error.__traceback__)[1:]
+    # Importing is frozen, in the standard library, or its backport.
+    frames = [frame for frame in trace if "importlib" not in frame.filename]
     first = next((frame for frame in frames if frame.name == "<module>"), frames[0] if frames else None)
     if first is None or isinstance(error, SyntaxError):
         return ""
     line = [frame.lineno for frame in frames if frame.filename == first.filename][-1]
     return f" ({Path(first.filename).name}, line {line})"
-
-
-def _of_importing(filename: str) -> bool:
-    return "importlib" in filename  # frozen, in the standard library, or its backport

@@ -31,7 +31,11 @@ DEFAULT_LIMIT_GB = 20.0
 
 
 class ShardCacheError(UserError):
-    """Finished shards cannot be cached; the message says why and what to do."""
+    """Finished shards cannot be cached in a folder."""
+
+    def __init__(self, directory: Path, error: OSError) -> None:
+        todo = "Free disk space or make the folder writable, and run the same command again: it resumes from the shards"
+        super().__init__(f"finished shards cannot be cached in {directory}: {error.strerror or error}. {todo} there")
 
 
 def root() -> Path:
@@ -179,7 +183,7 @@ class ShardCache:
         except OSError as error:
             with suppress(OSError):
                 partial.unlink()
-            raise ShardCacheError(_write_error(self.directory, error)) from error
+            raise ShardCacheError(self.directory, error) from error
 
 
 @contextmanager
@@ -199,7 +203,7 @@ def open_shard_cache(
     try:
         lock = locks.lock_folder(directory, locks.SHARED)
     except OSError as error:
-        raise ShardCacheError(_write_error(directory, error)) from error
+        raise ShardCacheError(directory, error) from error
     with lock, closing(ShardCache(directory, limit)) as cache:
         yield cache
         for _ in range(UNUSED_CHECKS):
@@ -221,7 +225,7 @@ def _bound_leftovers(limit: int, ours: Path) -> int:
 
 def _remove(directory: Path) -> bool:
     """Remove a folder unless it is in use; the lock is held until it is gone, so that no process starts to use it."""
-    with suppress(OSError), locks.open_lock(directory) as lock:
+    with suppress(OSError), (directory / LOCK).open("r+", encoding="utf-8") as lock:
         if locks.is_free(lock):
             _discard(directory, lock)
     return not directory.exists()
@@ -229,7 +233,7 @@ def _remove(directory: Path) -> bool:
 
 def _inspect(directory: Path) -> Leftover:
     sizes = _sizes(directory)
-    with locks.open_lock(directory) as lock:
+    with (directory / LOCK).open("r+", encoding="utf-8") as lock:
         return Leftover(directory, len(sizes), sum(sizes), directory.stat().st_mtime, not locks.is_free(lock))
 
 
@@ -248,10 +252,3 @@ def _discard(directory: Path, lock: IO[str]) -> None:
 
 def _digest(key: str, payload: bytes) -> bytes:
     return hashlib.blake2b(key.encode() + b"\0" + payload, digest_size=DIGEST).digest()
-
-
-def _write_error(directory: Path, error: OSError) -> str:
-    return (
-        f"finished shards cannot be cached in {directory}: {error.strerror or error}. "
-        "Free disk space or make the folder writable, and run the same command again: it resumes from the shards there"
-    )
