@@ -100,9 +100,7 @@ def json_object(data: bytes, source: str) -> dict[str, Any]:
         found: object = json.loads(data, object_pairs_hook=without_pickles)
     except (ValueError, RecursionError) as error:
         raise AgentImportError(f"{source}: not valid JSON ({error})") from None
-    if not isinstance(found, dict):
-        raise AgentImportError(f"{source}: a JSON object is expected, not a {type(found).__name__}")
-    return found
+    return _mapping(found, source, "JSON object")
 
 
 class _DataConstructor(SafeConstructor):
@@ -139,9 +137,7 @@ def yaml_mapping(path: Path) -> dict[str, Any]:
         raise AgentImportError(f"{path}: not plain YAML ({_first_line(error)})") from None
     except (YAMLError, ValueError, TypeError, IndexError, RecursionError) as error:
         raise AgentImportError(f"{path}: not valid YAML ({_first_line(error)})") from None
-    if not isinstance(found, dict):
-        raise AgentImportError(f"{path}: a YAML mapping is expected, not a {type(found).__name__}")
-    return {str(key): value for key, value in found.items()}
+    return {str(key): value for key, value in _mapping(found, str(path), "YAML mapping").items()}
 
 
 def tensors(data: bytes, source: str) -> dict[Any, Any]:
@@ -169,9 +165,7 @@ def tensors(data: bytes, source: str) -> dict[Any, Any]:
         ) from None
     except Exception as error:  # a truncated file raises whatever PyTorch's reader does
         raise AgentImportError(f"{source}: not a whole file of PyTorch ({_first_line(error)})") from None
-    if not isinstance(found, dict):
-        raise AgentImportError(f"{source}: a dictionary of tensors is expected, not a {type(found).__name__}")
-    return found
+    return _mapping(found, source, "dictionary of tensors")
 
 
 def weights(found: dict[Any, Any], source: str) -> dict[str, np.ndarray]:
@@ -190,6 +184,12 @@ def weights(found: dict[Any, Any], source: str) -> dict[str, np.ndarray]:
         if not np.isfinite(arrays[str(name)]).all():
             raise AgentImportError(f"{source}: {name} has numbers that are not finite")
     return arrays
+
+
+def _mapping(found: object, source: str, expected: str) -> dict[Any, Any]:
+    if not isinstance(found, dict):
+        raise AgentImportError(f"{source}: a {expected} is expected, not a {type(found).__name__}")
+    return found
 
 
 def _first_line(error: BaseException) -> str:

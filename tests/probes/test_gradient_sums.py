@@ -13,6 +13,7 @@ from dpg.probes.gradient_sums import (
     GramSums,
     all_but_each,
     gradient_noise,
+    moments,
     noise_scale,
     pool,
 )
@@ -121,31 +122,19 @@ def test_spread_is_unbiased_on_gradients_with_known_moments():
 def part_of(gradients: np.ndarray, pairs: int = 10) -> GradientMoments:
     """Streams of these gradients, with mu = 0 and sigma = 1 in each, so that a stream's gradient is G / n."""
     count = len(gradients)
-    each = GradientSums(
-        np.full(count, float(pairs)),
-        np.zeros(count),
-        np.zeros(count),
-        np.full(count, float(pairs)),
-        np.zeros_like(gradients),
-        pairs * gradients,
-    )
-    return GradientSums(*(column.sum(axis=0, keepdims=True) for column in each)), GramSums.of(each)
+    zeros, own = np.zeros(count), np.full(count, float(pairs))
+    return moments(GradientSums(own, zeros, zeros, own, np.zeros_like(gradients), pairs * gradients))
 
 
 def test_the_trace_is_that_of_each_streams_influence(snapshot, streams):
     """psi_k written out from the advantages and scores of three streams; without q_k it is another number."""
-    (sums, products), each = reduce_streams(snapshot, streams, (36,)), single_sums(snapshot, streams)
+    (sums, products), each = reduce_streams(snapshot, streams, (36,)), StreamScores.of(snapshot, streams).per_stream()
     mu, sigma, g = sums.mean[0], sums.std[0], sums.gradient()[0]
     own = (each.weighted_score - mu * each.score) / (12 * sigma)
     q = (each.advantage_squared - 2 * mu * each.advantage + 12 * mu**2) / (12 * sigma**2)
     psi = own - g - g * (q[:, None] - 1) / 2
     assert gradient_noise(sums, products).trace == pytest.approx((psi**2).sum() / 2)
     assert ((own - g) ** 2).sum() / 2 != pytest.approx((psi**2).sum() / 2, rel=0.01)
-
-
-def single_sums(snapshot: Snapshot, streams: Streams) -> GradientSums:
-    parts = [reduce_streams(snapshot, stream(streams, index), (12,))[0] for index in range(3)]
-    return GradientSums(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 
 @pytest.mark.parametrize("signal", [0.0, 1.0, 16.0])

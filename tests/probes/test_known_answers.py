@@ -20,6 +20,7 @@ from dpg.probes.known_answers import baselines, closed_forms, forms, gradients, 
 from dpg.probes.known_answers.agents import (
     GAMMA,
     SHORT,
+    KnownAgent,
     closed_loop,
     jacobian,
     known_agent,
@@ -113,12 +114,15 @@ def test_the_same_check_rejects_the_estimator_when_it_is_broken(checks, name):
     assert all(check.broken and not check.passed for check in found), found
 
 
+def noise_scale(agent: KnownAgent) -> float:
+    """Streams until signal equals noise."""
+    found = agent.noise()
+    return np.trace(found.covariance) / (found.gradient @ found.gradient)
+
+
 def test_the_closed_forms_order_the_baselines_as_theory_does():
     """The better the baseline, the fewer pairs until signal equals noise."""
-    scales = []
-    for baseline in gradients.BASELINES:
-        found = known_agent(baseline, 10).noise()
-        scales.append(np.trace(found.covariance) / (found.gradient @ found.gradient))
+    scales = [noise_scale(known_agent(baseline, 10)) for baseline in gradients.BASELINES]
     assert scales == sorted(scales)
 
 
@@ -128,12 +132,8 @@ def test_the_closed_forms_order_the_baselines_of_the_probe_as_theory_does():
     What the net gains over zero depends on the net: this one is off by a constant, which returns less zero are not.
     """
     agent = known_agent("value net", 10)
-    state = agent.snapshot.state
-    vector = tangent(state, closed_forms.value_function(agent.loop, GAMMA), agent.loop.initial.mean)
-    scales = {}
-    for variant, each in baselines.baseline_agents(agent, vector).items():
-        found = each.noise()
-        scales[variant] = np.trace(found.covariance) / (found.gradient @ found.gradient)
+    vector = tangent(agent.snapshot.state, closed_forms.value_function(agent.loop, GAMMA), agent.loop.initial.mean)
+    scales = {variant: noise_scale(each) for variant, each in baselines.baseline_agents(agent, vector).items()}
     assert scales["true value", "gae"] < scales["value net", "gae"] < scales["zero", "gae"]
     assert scales["true value", "returns"] < min(scales["value net", "returns"], scales["zero", "returns"])
 
