@@ -9,7 +9,7 @@ from dpg.runtime.fields import Count, EnvId, Positive, Real, Rule, Section, Size
 
 
 class TrainBudget(Section):
-    """Agents of a cell, the groups that they train in, and how long."""
+    """Agents of a cell, how many a worker trains together at most, and how long."""
 
     agents: Count
     group_size: Count
