@@ -6,11 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from dpg.report import alignment, metrics
+from dpg.report import metrics
 from dpg.report.claims import decisions
 from dpg.report.experiment import read
 from dpg.report.figures import catalog
 from dpg.report.figures.spec import render
+from dpg.report.summaries import alignment_table
 from dpg.runtime import config
 from dpg.runtime.outputs import replacing, write_atomic, write_table
 from dpg.runtime.schema import Params
@@ -42,7 +43,7 @@ def main() -> None:
             for kind, data in files.items():
                 (figures / f"{instance.name}.{kind}").write_bytes(data)
         (figures / "index.json").write_text(catalog.index(instances), encoding="utf-8")
-        write_table(alignment.table(experiment[Alignment], params.statistics), figures / "landscape_alignment.csv")
+        write_table(alignment_table(experiment[Alignment], params.statistics), figures / "landscape_alignment.csv")
         write_atomic(decisions.to_json(decided), REPORTS / "claims.json")
         write_atomic(metrics.to_json(summary), REPORTS / "metrics.json")
         with replacing(REPORTS / "curves.csv") as draft:

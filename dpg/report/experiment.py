@@ -54,15 +54,16 @@ class Experiment:
 
     def cells(self) -> Iterator["Experiment"]:
         """Its cells with agents: a task and an algorithm each."""
-        yield from self._cells(self[History])
+        return self.parts(self[History], "env", "algorithm")
 
     def untrained(self) -> Iterator["Experiment"]:
         """Its cells without agents yet."""
-        yield from self._cells(select(self.tables.reasons, stage="train", **self.key))
+        return self.parts(select(self.tables.reasons, stage="train", **self.key), "env", "algorithm")
 
-    def _cells(self, rows: pd.DataFrame) -> Iterator["Experiment"]:
-        for env, algorithm in rows[["env", "algorithm"]].drop_duplicates().itertuples(index=False):
-            yield self.where(env=env, algorithm=algorithm)
+    def parts(self, rows: pd.DataFrame, *columns: str) -> Iterator["Experiment"]:
+        """A part for each combination of values of some columns of a table."""
+        for values in rows[[*columns]].drop_duplicates().to_dict("records"):
+            yield self.where(**{str(name): value for name, value in values.items()})
 
     def style(self, algorithm: str) -> SeriesStyle:
         """The label and looks of an algorithm."""

@@ -7,10 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from dpg.report import ablation, regimes
+from dpg.report import regimes, summaries
 from dpg.report.aggregate import final_returns, interval_over_agents, over_agents
 from dpg.report.experiment import Experiment, distinct, select
-from dpg.report.states import errors_over_agents
 from dpg.tables.baselines import AgentsDifference, BaselineCosine
 from dpg.tables.gradient import Similarity
 from dpg.tables.landscape import Alignment, Resolution
@@ -52,7 +51,7 @@ def _final_return(cell: Experiment) -> dict[str, Number]:
 
 def _ablation(cell: Experiment) -> dict[str, Number]:
     """The final return without a baseline, and its ratio to the one with the value net."""
-    comparison = ablation.compare(cell)
+    comparison = summaries.without_baseline(cell)
     return {"final_return": _number(comparison.without.mean), **_with_ends("ratio", *comparison.ratio)}
 
 
@@ -116,7 +115,7 @@ def _value(cell: Experiment) -> dict[str, Number]:
 
 def _true_value(cell: Experiment) -> dict[str, Number]:
     """Explained variance and error of V* and of the value net, means over agents at the last studied snapshot."""
-    at_states = errors_over_agents(cell[StateErrors], ["net", "iteration"], cell.statistics)
+    at_states = summaries.state_errors(cell[StateErrors], ["net", "iteration"], cell.statistics)
     errors = {net: _ends(select(at_states, net=net), "mean")[1] for net in ("true value", "value net")}
     fits = cell[FitQuality]
     return {

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from dpg.report.ablation import compare, ratio_of_means
+from dpg.report.summaries import ratio_of_means, without_baseline
 
 
 def test_final_returns_with_and_without(experiment, statistics):
-    found = compare(experiment)
+    found = without_baseline(experiment)
     # Agent k at iteration i returns 10 i + k: 50 + k over the last five of eight iterations; without, a tenth.
     assert found.with_value.mean == pytest.approx(51)
     assert found.without.mean == pytest.approx(5.1)

@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dpg.report import alignment, metrics
+from dpg.report import metrics
 from dpg.report.claims import decisions
 from dpg.report.claims.catalog import claims as declared_claims
 from dpg.report.experiment import Experiment
 from dpg.report.figures import concentration, landscape
 from dpg.report.figures.catalog import instances
 from dpg.report.page import render
+from dpg.report.summaries import alignment_table
 from dpg.runtime.outputs import MissingOutputError, write_reasons
 from dpg.tables.landscape import Alignment
 from dpg.tables.store import load, read
@@ -68,7 +69,7 @@ def report(experiment: Experiment, params: Any, folder: Any) -> tuple[dict[str, 
     claims = decided(experiment)
     metrics.to_json(metrics.summarize(experiment))
     metrics.curves(experiment)
-    alignment.table(experiment[Alignment], experiment.statistics)
+    alignment_table(experiment[Alignment], experiment.statistics)
     entries = [instance.entry() for instance in found]
     envs = tuple(experiment[History]["env"].unique())
     data = render.ReportData(

@@ -1,8 +1,9 @@
-"""Landscapes for a page: what a fragment holds, and that a page needs nothing else."""
+"""Interactive landscapes: what one shows, and that a page needs nothing else."""
 
 import json
 
 import numpy as np
+from plotly.offline import get_plotlyjs
 
 from dpg.report.page import interactive
 from dpg.tables.landscape import LandscapePoint
@@ -30,19 +31,12 @@ def test_every_landscape_can_be_chosen_and_shows_its_own_heights(experiment):
     assert [trace.visible for trace in figure.data].count(True) == len(figure.data) / 4
 
 
-def test_a_fragment_is_small_named_and_the_same_twice(experiment):
-    rows = experiment.where(update_pairs=200)
-    html = interactive.fragment(rows, "hopper-ppo")
-    assert html == interactive.fragment(rows, "hopper-ppo")
-    assert 'id="hopper-ppo"' in html
-    assert "Plotly.newPlot" in html
-    assert len(html) < 100_000
-
-
-def test_a_page_loads_nothing_from_elsewhere(experiment):
+def test_a_page_loads_nothing_from_elsewhere_and_is_the_same_twice(experiment):
     page = interactive.page(experiment)
+    assert page == interactive.page(experiment)
     assert page.startswith("<!doctype html>")
-    assert page.count(interactive.script()) == 1
-    agents = len(experiment[LandscapePoint].groupby(["env", "algorithm", "agent"]))
-    assert page.count("Plotly.newPlot(") - interactive.script().count("Plotly.newPlot(") == agents
-    assert "<script src" not in page.replace(interactive.script(), "")
+    assert page.count(get_plotlyjs()) == 1
+    own = page.replace(get_plotlyjs(), "")
+    assert own.count("Plotly.newPlot(") == len(experiment[LandscapePoint].groupby(["env", "algorithm", "agent"]))
+    assert "<script src" not in own
+    assert len(own) < 200_000

@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from dpg.report import ablation
 from dpg.report.aggregate import LAST_ITERATIONS, final_returns
 from dpg.report.claims import needs
 from dpg.report.claims.claim import (
@@ -23,6 +22,7 @@ from dpg.report.claims.claim import (
 from dpg.report.claims.simulation import THRESHOLD, Effect, Simulation, agents, one_number
 from dpg.report.claims.verdicts import Finding, Part, Verdict, inequality
 from dpg.report.experiment import Experiment, select
+from dpg.report.summaries import ratio_of_means, without_baseline
 from dpg.runtime.budgets import Budget
 from dpg.runtime.schema import Statistics
 from dpg.tables.baselines import BaselineDifference
@@ -141,7 +141,7 @@ def _draw_returns(budget: Budget, rng: np.random.Generator, where: str, statisti
         normal = rng.standard_normal(budget.train.agents)
         return mean * np.exp(WITHOUT_SPREAD * normal - WITHOUT_SPREAD**2 / 2)
 
-    interval = ablation.ratio_of_means(returns(1000 * ratio), returns(1000.0), statistics)
+    interval = ratio_of_means(returns(1000 * ratio), returns(1000.0), statistics)
     return Finding((Part("simulated", interval, "below", HALF_ORDER),))
 
 
@@ -159,7 +159,7 @@ def _draw_returns(budget: Budget, rng: np.random.Generator, where: str, statisti
 )
 def needs_a_baseline(cell: Experiment) -> Finding:
     history, without = cell[History], cell[AblationHistory]
-    comparison = ablation.compare(cell)
+    comparison = without_baseline(cell)
     if not math.isfinite(comparison.with_value.mean) or not math.isfinite(comparison.without.mean):
         raise NotMeasuredError(NO_EPISODE)
     if not math.isfinite(comparison.ratio.mean):

@@ -8,12 +8,12 @@ from matplotlib.figure import Figure
 
 from dpg.numerics.statistics import Interval
 from dpg.report import style
-from dpg.report.ablation import compare
 from dpg.report.aggregate import LAST_ITERATIONS, over_agents
 from dpg.report.experiment import Experiment, distinct
 from dpg.report.figures.parts import band, common, shaded
 from dpg.report.figures.spec import FigureSpec
 from dpg.report.style import SeriesStyle
+from dpg.report.summaries import without_baseline
 from dpg.tables.table import Section
 from dpg.tables.training import AblationHistory, History
 
@@ -50,7 +50,7 @@ def _panel(axes: Axes, cell: Experiment) -> None:
     series = cell.style(cell.key["algorithm"])
     _curve(axes, cell[History], SeriesStyle("value net", series.color, "", "solid"), cell)
     _curve(axes, cell[AblationHistory], _WITHOUT, cell)
-    axes.set_title(f"{series.label}\nb = 0 / value net: {_text(compare(cell).ratio, '.2f')}")
+    axes.set_title(f"{series.label}\nb = 0 / value net: {_text(without_baseline(cell).ratio, '.2f')}")
     axes.axhline(0, color=style.FAINT, linewidth=0.6, zorder=1, label="zero")
     style.pairs_axis(axes)
     style.quiet_grid(axes)
@@ -78,7 +78,7 @@ def caption(experiment: Experiment) -> str:
     for cell in experiment.cells():
         if cell.key["algorithm"] not in set(experiment[AblationHistory]["algorithm"]):
             continue
-        found = compare(cell)
+        found = without_baseline(cell)
         cells.append(
             f"{cell}: {cell[History]['agent'].nunique()} agents with and {cell[AblationHistory]['agent'].nunique()} "
             f"without, {_text(found.without, '.4g')} against {_text(found.with_value, '.4g')}, ratio "

@@ -5,8 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from dpg.report import style
-from dpg.report.alignment import summarize
+from dpg.report import style, summaries
 from dpg.report.experiment import Experiment, distinct, select
 from dpg.report.figures.spec import FigureSpec
 from dpg.tables.landscape import Alignment
@@ -26,7 +25,7 @@ def plot(experiment: Experiment) -> Figure:
     figure = style.new_figure(style.WIDTH, 2.9)
     panels = figure.subplots(1, len(_COLUMNS), sharex=True)
     for axes, (column, label) in zip(panels, _COLUMNS.items(), strict=True):
-        side_by_side(axes, summarize(alignment, column, experiment.statistics), experiment, algorithms)
+        side_by_side(axes, summaries.alignment(alignment, column, experiment.statistics), experiment, algorithms)
         axes.axhline(0, color=style.FAINT, linewidth=0.6, zorder=1)
         axes.set_ylabel(label)
         if column == "relative_gain":

@@ -90,12 +90,8 @@ class FigureSpec:
     def instances(self, experiment: Experiment) -> "Iterator[FigureInstance]":
         """The figures that the tables allow; none if the first table has no rows."""
         rows = experiment[self.tables[0]]
-        if not self.per:
-            keys = [{}] if len(rows) else []
-        else:
-            keys = rows[list(self.per)].drop_duplicates().to_dict("records")
-        for key in keys:
-            yield FigureInstance(self, experiment.where(**{str(name): value for name, value in key.items()}))
+        parts = experiment.parts(rows, *self.per) if self.per or rows.empty else [experiment]
+        return (FigureInstance(self, part) for part in parts)
 
 
 @dataclass(frozen=True)
@@ -154,10 +150,7 @@ class FigureInstance:
             title=f"{self._reference(numbers)}: {self.spec.title}{self._of()}",
             section=self.spec.section,
             numbers=numbers,
-            env=self.key.get("env"),
-            algorithm=self.key.get("algorithm"),
-            agent=self.key.get("agent"),
-            update_pairs=self.key.get("update_pairs"),
+            **{name: self.key.get(name) for name in ("env", "algorithm", "agent", "update_pairs")},
             tables=[table_of(row).name for row in self.spec.tables],
             caption=self.caption,
         )

@@ -15,7 +15,7 @@ from dpg.report.experiment import Experiment, distinct, select
 from dpg.report.figures.baselines import BASELINES
 from dpg.report.figures.parts import band, shaded
 from dpg.report.figures.spec import FigureSpec
-from dpg.report.states import errors_over_agents
+from dpg.report.summaries import state_errors
 from dpg.runtime.schema import Statistics
 from dpg.tables.table import Section
 from dpg.tables.true_value import FitEpoch, FitQuality, StateErrors, StateValue
@@ -37,7 +37,7 @@ def plot_fit(experiment: Experiment) -> Figure:
         mine, states = (select(table, algorithm=algorithm) for table in (fits, errors))
         for name, column in _COLUMNS.items():
             _over_training(explained, over_agents(mine, ["iteration"], column, statistics), name)
-            _over_training(error, errors_over_agents(select(states, net=name), ["iteration"], statistics), name)
+            _over_training(error, state_errors(select(states, net=name), ["iteration"], statistics), name)
         if (states["squared_error"] > 0).any():
             style.log_scale(error, base=2)
             error.yaxis.set_major_locator(LogLocator(base=2, numticks=8))

@@ -1,15 +1,10 @@
-"""Interactive landscapes (paper, fig. 7, 8, 16 to 24), for a page: `landscape/landscape.csv`.
-
-`fragment` is the HTML of one agent's landscapes without plotly.js, which a page needs once, before the first fragment:
-`script` has it inlined. `page` is both, for any number of agents. The same table gives the same bytes.
-"""
+"""Interactive landscapes (paper, fig. 7, 8, 16 to 24): `landscape/landscape.csv`. The same table gives the same bytes."""
 
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.offline import get_plotlyjs
 from plotly.subplots import make_subplots
 
 from dpg.report import style
@@ -29,30 +24,20 @@ _SCENE: dict[str, Any] = {
 }
 
 
-def script() -> str:
-    """plotly.js as a script element, some 5 MB: once a page."""
-    return f'<script type="text/javascript">{get_plotlyjs()}</script>'
-
-
-def fragment(experiment: Experiment, identifier: str) -> str:
-    """One agent's landscapes as HTML: surrogate and reward side by side, checkpoint and batch size from a list.
-
-    `identifier` names the element, and must be unique on a page.
-    """
-    html = figure(experiment).to_html(
-        full_html=False, include_plotlyjs=False, div_id=identifier, config={"displaylogo": False, "responsive": True}
-    )
-    return str(html)
-
-
 def page(experiment: Experiment) -> str:
-    """A self-contained page: every agent's landscapes, one below the other."""
-    agent = ["env", "algorithm", "agent"]
-    keys = experiment[LandscapePoint][agent].drop_duplicates().to_dict("records")
-    agents = [experiment.where(**{str(name): value for name, value in key.items()}) for key in keys]
-    body = "".join(fragment(each, f"landscape-{number}") for number, each in enumerate(agents))
+    """A self-contained page: every agent's landscapes, one below the other, and plotly.js (some 5 MB) before them."""
+    agents = list(experiment.parts(experiment[LandscapePoint], "env", "algorithm", "agent"))
+    body = "".join(
+        figure(each).to_html(
+            full_html=False,
+            include_plotlyjs=number == 0,
+            div_id=f"landscape-{number}",
+            config={"displaylogo": False, "responsive": True},
+        )
+        for number, each in enumerate(agents)
+    )
     name = title(agents[0][LandscapePoint], experiment) if len(agents) == 1 else "Landscapes"
-    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{name}</title>{script()}'
+    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{name}</title>'
     return f"<!doctype html>\n<html><head>{head}</head><body>{body}</body></html>\n"
 
 

@@ -16,12 +16,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from dpg.report.aggregate import final_returns, interval_over_agents
+from dpg.report.claims.claim import later
 from dpg.report.claims.verdicts import Verdict, number
-from dpg.report.experiment import Experiment, distinct
+from dpg.report.experiment import Experiment, distinct, select
 from dpg.report.figures import catalog
 from dpg.report.figures.spec import FigureEntry
 from dpg.report.page import paper
-from dpg.report.page.definitions import by_definition
 from dpg.report.page.records import Record, machines, total
 from dpg.report.style import WIDTH
 from dpg.runtime.schema import Params
@@ -29,6 +29,7 @@ from dpg.runtime.units import duration, size
 from dpg.tables.catalog import catalog as tables
 from dpg.tables.table import Scope, Section, table_of
 from dpg.tables.training import History
+from dpg.tables.value import PredictionError
 
 LARGEST_SVG = 400_000  # bytes: larger figures are embedded as PNG
 MOST_ROWS = 100  # of a table on the page; the rest is in its file
@@ -71,14 +72,11 @@ class SourceTable:
 
 @dataclass(frozen=True)
 class FigureView:
-    """A figure on the page."""
+    """A figure on the page, at a share of the page's width."""
 
-    name: str
-    title: str
-    caption: str
+    entry: FigureEntry
     image: str
     share: float
-    links: list[str]
     tables: list[SourceTable]
     records: list[Record]
 
@@ -162,12 +160,9 @@ def view(data: ReportData, entry: FigureEntry) -> FigureView:
     stages = {table_of(row).stage for row in behind}
     key = {name: value for name, value in (("env", entry.env), ("algorithm", entry.algorithm)) if value is not None}
     return FigureView(
-        name=entry.name,
-        title=entry.title,
-        caption=entry.caption,
+        entry=entry,
         image=image(data.folder, entry.name),
         share=share_of_width(data.folder / f"{entry.name}.svg"),
-        links=[f"{entry.name}.{kind}" for kind in data.params.figures.formats],
         tables=[source(data.experiment.where(**key), row) for row in behind],
         records=[
             record
@@ -216,6 +211,20 @@ def returns(experiment: Experiment) -> Iterator[tuple[str, str, int, int]]:
         finals = final_returns(cell[History])
         mean, low, high = (number(value) for value in interval_over_agents(finals, cell.statistics))
         yield str(cell), f"{mean} [{low}, {high}]", len(finals), int(cell[History]["pairs"].max())
+
+
+def by_definition(experiment: Experiment) -> Iterator[dict[str, Any]]:
+    """Errors of each agent's value nets on held-out pairs by two definitions, means over its later snapshots.
+
+    The columns are those of `value/value.csv`, in which `hindsight_error` is the error of the return itself where that
+    is known: on `known_share` of the pairs.
+    """
+    for cell in experiment.cells():
+        rows = select(later(cell[PredictionError]), split="heldout", target="returns")
+        for agent, own in rows.groupby("agent"):
+            pairs = own["release_pairs"].sum()
+            known_share = own["hindsight_pairs"].sum() / pairs if pairs else math.nan
+            yield {**own.mean(numeric_only=True), "cell": cell, "agent": agent, "known_share": known_share}
 
 
 def percent(share: float) -> str:
