@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -82,18 +82,16 @@ def _gradient(cell: Experiment) -> dict[str, Number]:
 
 def _updates(cell: Experiment) -> dict[str, Number]:
     """Mean pairwise cosine of whole updates over agents, at the first and the last snapshot of the curve."""
-    first, last = _ends(cell[UpdateAgreement], "cosine")
-    return {"cosine_first": first, "cosine_last": last}
+    return _both("cosine", cell[UpdateAgreement], "cosine")
 
 
 def _update_gains(cell: Experiment) -> dict[str, dict[str, Number]]:
     """By the pairs of an update: its gains at the first and the last studied snapshot."""
     return {
-        f"N{pairs}": {
-            f"{quantity}_{end}".replace(" ", "_").replace("-", ""): value
+        f"N{pairs}": _merged(
+            _both(str(quantity).replace(" ", "_").replace("-", ""), some, "mean")
             for quantity, some in rows.groupby("quantity")
-            for end, value in zip(("first", "last"), _ends(some, "mean"), strict=True)
-        }
+        )
         for pairs, rows in cell[AgentsGain].groupby("update_pairs")
     }
 
@@ -146,22 +144,13 @@ def _landscape(cell: Experiment) -> dict[str, dict[str, Number]]:
     Rank correlations of surrogate and reward, over the grid and along the step; the gain in reward of a full step; and
     the share of pairs of points that all trajectories resolve if points do not share their noise.
     """
-    columns = {
-        "rank_correlation": "grid_correlation",
-        "step_rank_correlation": "step_correlation",
-        "step_gain": "gain",
-    }
+    columns = {"rank_correlation": "grid_correlation", "step_rank_correlation": "step_correlation", "step_gain": "gain"}
     found: dict[str, dict[str, Number]] = {}
     resolution = cell[Resolution]
     for pairs, rows in cell[Alignment].groupby("update_pairs"):
-        numbers = {name: _ends(rows, column) for name, column in columns.items()}
         largest = select(resolution, update_pairs=pairs, budget_pairs=resolution["budget_pairs"].max())
-        numbers["resolved_share"] = _ends(largest, "own_resolved_share")
-        found[f"N{pairs}"] = {
-            f"{name}_{end}": value
-            for name, ends in numbers.items()
-            for end, value in zip(("first", "last"), ends, strict=True)
-        }
+        numbers = _merged(_both(name, rows, column) for name, column in columns.items())
+        found[f"N{pairs}"] = numbers | _both("resolved_share", largest, "own_resolved_share")
     return found
 
 
@@ -171,6 +160,15 @@ def _ends(rows: pd.DataFrame, column: str) -> tuple[Number, Number]:
         return None, None
     means = rows.groupby("iteration")[column].mean()
     return _number(means.iloc[0]), _number(means.iloc[-1])
+
+
+def _both(name: str, rows: pd.DataFrame, column: str) -> dict[str, Number]:
+    """These two means, by a name with `first` and `last`."""
+    return {f"{name}_{end}": mean for end, mean in zip(("first", "last"), _ends(rows, column), strict=True)}
+
+
+def _merged(parts: Iterable[dict[str, Number]]) -> dict[str, Number]:
+    return {name: number for part in parts for name, number in part.items()}
 
 
 def _with_ends(name: str, mean: float, low: float, high: float) -> dict[str, Number]:
@@ -195,10 +193,5 @@ def curves(experiment: Experiment) -> pd.DataFrame:
 
 def flat(summary: Mapping[str, Any]) -> dict[str, float]:
     """The numbers under dotted names, without None."""
-    table: dict[str, float] = {}
-    for name, value in summary.items():
-        if isinstance(value, Mapping):
-            table |= {f"{name}.{inner}": number for inner, number in flat(value).items()}
-        elif value is not None:
-            table[name] = float(value)
-    return table
+    numbers = pd.json_normalize(dict(summary)).iloc[0].dropna()
+    return {str(name): float(number) for name, number in numbers.items()}

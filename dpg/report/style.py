@@ -176,11 +176,6 @@ def curve(axes: Axes, rows: pd.DataFrame, x: str, series: SeriesStyle, y: str = 
     axes.plot(rows[x], rows[y], **series.line(**{"marker": "", **line}))
 
 
-def band_handle(color: str, label: str) -> Patch:
-    """A legend entry for an interval."""
-    return Patch(facecolor=color, alpha=BAND * 1.6, linewidth=0, label=label)
-
-
 def line_handle(label: str, **options: Any) -> Line2D:
     """A legend entry for a line."""
     return Line2D([], [], label=label, **options)

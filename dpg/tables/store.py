@@ -1,6 +1,6 @@
 """Reading the tables of an experiment, validated against their declarations."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
@@ -52,18 +52,23 @@ def load(envs: Sequence[str], algorithms: Sequence[str], folder: Folder) -> Tabl
             problems += str(error).splitlines()
     if problems:
         raise MissingOutputError("\n  ".join([f"{len(problems)} of the tables cannot be used:", *problems]))
-    stages = {table_of(row).stage: table_of(row) for row in rows}
     reasons = [
         (env, algorithm or "", stage, reason)
-        for stage, table in stages.items()
-        for env, algorithm in _owners(table, envs, algorithms)
+        for stage, owners in stages(rows, envs, algorithms).items()
+        for env, algorithm in owners
         for reason in read_reasons(folder(env, algorithm, stage))
     ]
     return Tables(frames, pd.DataFrame(reasons, columns=[*REASON]))
 
 
+def stages(
+    rows: Iterable[type], envs: Sequence[str], algorithms: Sequence[str]
+) -> dict[str, list[tuple[str, str | None]]]:
+    """The stages that write tables, each with the cells, or the tasks (without an algorithm), that it measures."""
+    return {table_of(row).stage: _owners(table_of(row), envs, algorithms) for row in rows}
+
+
 def _owners(table: Table, envs: Sequence[str], algorithms: Sequence[str]) -> list[tuple[str, str | None]]:
-    """The cells, or the tasks (without an algorithm), that a table covers with a file each."""
     return list(product(envs, algorithms if table.scope is Scope.CELL else [None]))
 
 

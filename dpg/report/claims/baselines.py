@@ -69,7 +69,7 @@ def true_value_gains(cell: Experiment) -> Finding:
             inequality(quantity, more, "above", 0.0, statistics, sizes),
             inequality(f"{quantity}, minus what that adds to zero", beyond, "above", 0.0, statistics, sizes),
             *_worth_comparing(later(cell[FitQuality]), statistics),
-        ),
+        )
     )
 
 

@@ -73,7 +73,6 @@ def _text(interval: Interval, places: str) -> str:
 
 
 def caption(experiment: Experiment) -> str:
-    """The caption, with sample sizes and results."""
     cells = []
     for cell in experiment.cells():
         if cell.key["algorithm"] not in set(experiment[AblationHistory]["algorithm"]):

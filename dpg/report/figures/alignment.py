@@ -73,7 +73,6 @@ def regime_legend(figure: Figure, experiment: Experiment, algorithms: list[str],
 
 
 def caption(experiment: Experiment) -> str:
-    """The caption, with sample sizes."""
     alignment, statistics = experiment[Alignment], experiment.statistics
     agents, first, regimes = alignment["agent"].nunique(), alignment.iloc[0], distinct(alignment, "update_pairs")
     unit = f"over {agents} agents, by resampling agents" if agents > 1 else "of one agent, by resampling trajectories"

@@ -98,7 +98,6 @@ def _curve(axes: Axes, rows: pd.DataFrame, column: str, name: str, series: Serie
 
 
 def caption_cosines(experiment: Experiment) -> str:
-    """The caption, with sample sizes."""
     cosines = experiment[BaselineCosine]
     sizes = trajectories_at_t(cosines, experiment)
     return (
@@ -115,7 +114,6 @@ def caption_cosines(experiment: Experiment) -> str:
 
 
 def caption_differences(experiment: Experiment) -> str:
-    """The caption, with sample sizes."""
     gains, statistics = experiment[AgentsDifference], experiment.statistics
     return (
         "Supplement to figure 5 of the paper: differences of the mean pairwise cosines, by baseline, on the same "

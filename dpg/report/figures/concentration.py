@@ -62,7 +62,6 @@ def plot(experiment: Experiment) -> Figure:
 
 
 def caption(experiment: Experiment) -> str:
-    """The caption, with sample sizes."""
     concentration, resolution = _first_regime(experiment)
     first = concentration.iloc[0]
     sizes = ". ".join(_sizes(rows) for _, rows in resolution.groupby("iteration"))

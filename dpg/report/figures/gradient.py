@@ -112,7 +112,6 @@ def _handles(experiment: Experiment, algorithms: list[str], against: Against) ->
 
 
 def caption(against: Against, experiment: Experiment) -> str:
-    """The caption, with sample sizes."""
     table, statistics = select(experiment[Similarity], against=against), experiment.statistics
     repeats = table["repeats"].iloc[0]
     if against == "each other":

@@ -49,14 +49,7 @@ def plot_surfaces(experiment: Experiment) -> Figure:
     figure = Figure(figsize=(style.WIDTH, height))
     figure.suptitle(title(landscape, experiment), y=1 - 0.12 / height, va="top")
     surfaces = figure.add_gridspec(
-        len(iterations),
-        2,
-        left=0.03,
-        right=0.63,
-        top=1 - head / height,
-        bottom=foot / height,
-        wspace=0.13,
-        hspace=0.08,
+        len(iterations), 2, left=0.03, right=0.63, top=1 - head / height, bottom=foot / height, wspace=0.13, hspace=0.08
     )
     maps = figure.add_gridspec(
         len(iterations),
@@ -244,7 +237,6 @@ def title(landscape: pd.DataFrame, experiment: Experiment) -> str:
 
 
 def caption(experiment: Experiment) -> str:
-    """The caption, with sample sizes."""
     landscape = experiment[LandscapePoint]
     first = landscape.iloc[0]
     shape = (landscape["step"].nunique(), landscape["random"].nunique())

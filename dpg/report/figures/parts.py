@@ -4,6 +4,7 @@ from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.patches import Patch
 
 from dpg.report import style
 from dpg.report.aggregate import over_agents
@@ -37,9 +38,10 @@ def widen(axes: Axes, iterations: list[int]) -> None:
         axes.set_xlim(iterations[0] - 1, iterations[0] + 1)
 
 
-def band(experiment: Experiment, color: str = style.GREY, of: str = " over agents") -> Any:
+def band(experiment: Experiment, color: str = style.GREY, of: str = " over agents") -> Patch:
     """The legend entry of an interval."""
-    return style.band_handle(color, f"{experiment.statistics.confidence:.0%} interval{of}")
+    label = f"{experiment.statistics.confidence:.0%} interval{of}"
+    return Patch(facecolor=color, alpha=style.BAND * 1.6, linewidth=0, label=label)
 
 
 def common(experiment: Experiment, algorithms: list[str]) -> tuple[str, str]:

@@ -87,7 +87,6 @@ def _handles(experiment: Experiment, series: dict[float, SeriesStyle]) -> list:
 
 
 def caption(experiment: Experiment) -> str:
-    """The caption, with sample sizes and results."""
     regimes = experiment[RegimeHistory]
     table = summarize(regimes, experiment.statistics)
     best = best_rates(table).to_dict("records")

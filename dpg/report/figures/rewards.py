@@ -89,7 +89,6 @@ def _handles(experiment: Experiment, algorithms: list[str]) -> list:
 
 
 def caption(experiment: Experiment) -> str:
-    """The caption, with sample sizes."""
     history, evaluation = experiment[History], experiment[Evaluation]
     cell = ["env", "algorithm"]
     agents = history.groupby(cell)["agent"].nunique()

@@ -139,7 +139,6 @@ def _face(name: str) -> dict[str, Any]:
 
 
 def caption_fit(experiment: Experiment) -> str:
-    """The caption, with sample sizes."""
     fits, errors = experiment[FitQuality], experiment[StateErrors]
     rollouts = errors["rollouts"].max()
     states = (
@@ -161,7 +160,6 @@ def caption_fit(experiment: Experiment) -> str:
 
 
 def caption_states(experiment: Experiment) -> str:
-    """The caption, with sample sizes."""
     states = experiment[StateValue]
     per_snapshot = states.groupby(["algorithm", "agent", "iteration"]).size().max()
     rollouts = states["rollouts"].max()

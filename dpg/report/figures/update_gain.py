@@ -47,7 +47,6 @@ def plot(experiment: Experiment) -> Figure:
 
 
 def caption(experiment: Experiment) -> str:
-    """The caption, with sample sizes."""
     gains, updates, statistics = experiment[AgentsGain], experiment[UpdateGain], experiment.statistics
     regimes = sorted(distinct(gains, "update_pairs"))
     per_snapshot = updates.groupby(["update_pairs", "algorithm", "agent", "iteration"])["update"].count()

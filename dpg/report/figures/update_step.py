@@ -10,10 +10,7 @@ from dpg.report.figures.spec import FigureSpec, PaperFigure
 from dpg.tables.table import Section
 from dpg.tables.update_step import UpdateAgreement
 
-_PANELS = {
-    "cosine": "cosine similarity of steps",
-    "kl": "KL between updated policies (nats)",
-}
+_PANELS = {"cosine": "cosine similarity of steps", "kl": "KL between updated policies (nats)"}
 
 
 def plot(experiment: Experiment) -> Figure:
@@ -48,7 +45,6 @@ def plot(experiment: Experiment) -> Figure:
 
 
 def caption(experiment: Experiment) -> str:
-    """The caption, with sample sizes."""
     updates = experiment[UpdateAgreement]
     count, pairs = updates["updates"].iloc[0], updates["pairs"].iloc[0]
     unmoved = int(updates["unmoved"].sum())

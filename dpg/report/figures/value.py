@@ -18,10 +18,7 @@ from dpg.tables.value import PredictionError
 
 Split = Literal["heldout", "train"]
 
-_TARGETS = {
-    "gae": r"own target, $V_{old} + A_{GAE}$",
-    "returns": "discounted return",
-}
+_TARGETS = {"gae": r"own target, $V_{old} + A_{GAE}$", "returns": "discounted return"}
 _OPEN: dict[str, Any] = {"markersize": 3, "markerfacecolor": "white", "markeredgewidth": 0.7}
 # Lines of a mean over agents without its interval.
 _PLAIN: dict[str, dict[str, Any]] = {
@@ -99,7 +96,6 @@ def _handles(experiment: Experiment, algorithms: list[str]) -> list:
 
 
 def caption(split: Split, experiment: Experiment) -> str:
-    """The caption, with sample sizes."""
     table = select(experiment[PredictionError], split=split)
     returns, own = select(table, target="returns"), select(table, target="gae")
     figure = "Figure 4 of the paper (figure 14 for other tasks)" if split == "heldout" else "Figure 13 of the paper"

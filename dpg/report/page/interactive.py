@@ -1,4 +1,4 @@
-"""Interactive landscapes (paper, fig. 7, 8, 16 to 24): `landscape/landscape.csv`. The same table gives the same bytes."""
+"""Interactive landscapes (paper, fig. 7, 8, 16 to 24): `landscape/landscape.csv`."""
 
 from typing import Any
 
@@ -25,7 +25,10 @@ _SCENE: dict[str, Any] = {
 
 
 def page(experiment: Experiment) -> str:
-    """A self-contained page: every agent's landscapes, one below the other, and plotly.js (some 5 MB) before them."""
+    """A self-contained page: every agent's landscapes, one below the other, and plotly.js (some 5 MB) before them.
+
+    The same table gives the same bytes.
+    """
     agents = list(experiment.parts(experiment[LandscapePoint], "env", "algorithm", "agent"))
     body = "".join(
         figure(each).to_html(
