@@ -3,14 +3,15 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import cycle
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from dpg.report.style import SeriesStyle, algorithm_styles, fallback_style
+from dpg.report.style import COLORS, SeriesStyle, fallback_style
 from dpg.runtime import registry
-from dpg.runtime.registry import AlgorithmError, AlgorithmInfo
+from dpg.runtime.registry import AlgorithmError
 from dpg.runtime.schema import Params, Statistics
 from dpg.tables.store import Folder, Tables, load
 from dpg.tables.training import History
@@ -95,12 +96,18 @@ def read(params: Params, folder: Folder) -> Experiment:
 
 
 def styles_of(algorithms: Sequence[str], modules: Sequence[str]) -> dict[str, SeriesStyle]:
-    """The styles of those algorithms that are registered; `modules` are the user's own."""
-    found: list[AlgorithmInfo] = []
+    """The styles of those algorithms that are registered; `modules` are the user's own.
+
+    Those without a colour of their own get distinct ones.
+    """
+    styles: dict[str, SeriesStyle] = {}
+    free = cycle(COLORS)
     for name in dict.fromkeys(algorithms):
         with suppress(AlgorithmError):
-            found.append(registry.find(name, modules))
-    return algorithm_styles(found)
+            found = registry.find(name, modules)
+            dashes = (0, found.dashes) if found.dashes else "solid"
+            styles[name] = SeriesStyle(found.label, found.color or next(free), found.marker, dashes)
+    return styles
 
 
 def select(table: pd.DataFrame, **values: object) -> pd.DataFrame:

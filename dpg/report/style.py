@@ -5,11 +5,10 @@ that a user's own settings change no figure. Files are byte-stable: the same fig
 without dates or versions of software in them.
 """
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
-from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +22,6 @@ from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import EngFormatter, MaxNLocator
-
-from dpg.runtime.registry import AlgorithmInfo
 
 _RC = mpl.rc_params_from_file(Path(__file__).with_name("paper.mplstyle"), use_default_template=False)
 # Matplotlib's defaults for all else. The backend is kept: no figure here needs one.
@@ -60,23 +57,12 @@ class SeriesStyle:
 
 
 # For algorithms without a colour of their own (Paul Tol's bright scheme, safe for colour-blind readers).
-_COLORS = ("#000000", "#66CCEE", "#AA3377", "#228833", "#EE6677", "#CCBB44")
-
-
-def algorithm_styles(algorithms: Iterable[AlgorithmInfo]) -> dict[str, SeriesStyle]:
-    """The styles of registered algorithms by name; those without a colour get distinct ones."""
-    free = cycle(_COLORS)
-    return {
-        each.name: SeriesStyle(
-            each.label, each.color or next(free), each.marker, (0, each.dashes) if each.dashes else "solid"
-        )
-        for each in algorithms
-    }
+COLORS = ("#000000", "#66CCEE", "#AA3377", "#228833", "#EE6677", "#CCBB44")
 
 
 def fallback_style(name: str) -> SeriesStyle:
     """The style of an algorithm that is not registered here, from a table made elsewhere."""
-    return SeriesStyle(name, _COLORS[sum(name.encode()) % len(_COLORS)], "D", (0, (1.5, 1.5)))
+    return SeriesStyle(name, COLORS[sum(name.encode()) % len(COLORS)], "D", (0, (1.5, 1.5)))
 
 
 @contextmanager
