@@ -11,6 +11,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import loky
 import psutil
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -20,6 +21,7 @@ from dpg.cli import dag
 from dpg.cli.check import Finding, Level, ok, problem, warning
 from dpg.runtime import shard_cache
 from dpg.runtime.errors import UserError
+from dpg.runtime.local_workers import num_jobs
 from dpg.runtime.units import size
 
 LOCK = Path("requirements.lock")
@@ -76,7 +78,7 @@ def groups() -> Finding:
 
 def cores() -> Finding:
     """Cores that this process may use, and the workers on them."""
-    number, jobs = _cores(), _jobs()
+    number, jobs = loky.cpu_count(), _jobs()
     found = f"{number} usable of {os.cpu_count()}, {jobs} worker process{'es' if jobs > 1 else ''} a stage"
     if jobs > number:
         return warning(found, f"DPG_JOBS of {number} or fewer: more would wait for each other")
@@ -129,19 +131,11 @@ def leftovers() -> Finding:
 CHECKS = (python, packages, groups, cores, memory, disk, leftovers)
 
 
-def _cores() -> int:
-    import loky
-
-    return loky.cpu_count()
-
-
 def _jobs() -> int:
-    from dpg.runtime.local_workers import num_jobs
-
     try:
         return num_jobs()
     except UserError:  # reported by another check
-        return _cores()
+        return loky.cpu_count()
 
 
 def _project() -> dict[str, Any]:

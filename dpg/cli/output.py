@@ -24,7 +24,7 @@ SetParam = Annotated[
 
 def echo(*parts: Any) -> None:
     """Print tables and lines on standard output; `Text` is not wrapped, so that it can be copied."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)  # a file's name or an interval may look like markup
     for part in parts:
         console.print(part, soft_wrap=isinstance(part, Text))
 

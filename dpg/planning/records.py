@@ -3,6 +3,8 @@
 import json
 import os
 from collections.abc import Mapping, Sequence
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +29,7 @@ def parameters(project: Path) -> Params | None:
         for stage in locked.values():
             for name, value in stage.get("params", {}).get("params.yaml", {}).items():
                 *sections, last = name.split(".")
-                section = raw
-                for part in sections:
-                    section = section[part]
-                section[last] = value
+                reduce(getitem, sections, raw)[last] = value
                 if sections[:1] == ["scales"]:
                     raw["scale"] = sections[1]
         return config.parse(raw)

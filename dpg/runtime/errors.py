@@ -30,6 +30,6 @@ def file_errors(written: Path | None = None) -> Generator[None]:
         hint = HINTS.get(error.errno or 0)
         if hint is None and written is None:
             raise
-        file = f"{error.filename or 'a file'}: {error.strerror}"
-        what = file if written is None else f"{written}: cannot be written ({error.strerror})"
+        why = error.strerror or error
+        what = f"{written}: cannot be written ({why})" if written else f"{error.filename or 'a file'}: {why}"
         raise FileError(f"{what}; {hint} and run the same command again" if hint else what) from error

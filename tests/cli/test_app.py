@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from dpg.cli import output
+
 
 @pytest.mark.parametrize(
     "arguments", [["--help"], ["repro", "--help"], ["doctor", "--help"], ["show", "--help"], ["ui", "--help"]]
@@ -65,3 +67,12 @@ def test_an_error_of_the_system_that_a_user_can_fix_is_one_line(tmp_path, enviro
         assert "Traceback" in done.stderr
     else:
         assert done.stderr.startswith(f"error: {message}") and done.stderr.count("\n") == 1
+
+
+def test_what_looks_like_markup_is_printed_as_it_is(capsys):
+    rows = output.table("name", ">interval")
+    rows.add_row("model[best].zip", "0.5 [nan, nan]")
+    output.echo(rows, "written to look[a]", output.facts([("files", ["one[b]", "two"])]))
+    printed = capsys.readouterr().out
+    for words in ("model[best].zip", "0.5 [nan, nan]", "look[a]", "one[b]"):
+        assert words in printed
