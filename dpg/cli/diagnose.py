@@ -92,7 +92,6 @@ def table(diagnosis: "Diagnosis") -> Table:
     """One row per check, the most serious first: status, question, evidence, and what to try if something was found."""
     from dpg.diagnose.findings import Status
     from dpg.diagnose.run import ordered
-    from dpg.diagnose.wording import amount, between
 
     rows = Table(Column(no_wrap=True), Column("check", overflow="fold"), box=SIMPLE_HEAD, pad_edge=False)
     for finding in ordered(diagnosis):
@@ -101,8 +100,8 @@ def table(diagnosis: "Diagnosis") -> Table:
         if finding.reason:
             lines.append(Text(finding.reason, style="dim"))
         for effect in finding.effects[: MOST_EFFECTS if status is Status.FOUND else 1]:
-            limit = f"; acceptable: {between(effect.acceptable)}" if effect.acceptable else ""
-            lines.append(Text(f"{effect.quantity}: {amount(effect)}{limit}"))
+            limit = f"; acceptable: {effect.limits}" if effect.acceptable else ""
+            lines.append(Text(f"{effect.quantity}: {effect.amount}{limit}"))
         lines += [Text(note, style="dim") for note in finding.notes]
         if status is Status.FOUND:
             lines += [Text(f"→ {remedy}") for remedy in finding.check.remedies]

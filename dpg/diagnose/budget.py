@@ -55,16 +55,11 @@ def timed(function: Callable[[], Result]) -> tuple[float, Result]:
     return time.perf_counter() - began, result
 
 
-def expected_length(snapshot: Snapshot, streams: Streams) -> int:
-    """Pairs of an episode: all that were collected over those that ended, the time limit at the most."""
-    limit = longest(snapshot)
-    ended = int(streams.num_episodes.sum())
-    return min(limit, -(-streams.reward.size // ended)) if ended else limit
-
-
-def longest(snapshot: Snapshot) -> int:
-    """The time limit in pairs, or what is taken for it."""
-    return time_limit(snapshot.recipe.env_id, snapshot.recipe.modules) or UNLIMITED
+def expected_length(snapshot: Snapshot, streams: Streams | None = None) -> int:
+    """Pairs of an episode: all that were collected over those that ended; at most, and without any, the time limit."""
+    limit = time_limit(snapshot.recipe.env_id, snapshot.recipe.modules) or UNLIMITED
+    ended = 0 if streams is None else int(streams.num_episodes.sum())
+    return min(limit, -(-streams.reward.size // ended)) if streams is not None and ended else limit
 
 
 def seconds(plan: Plan, rates: Rates, workers: int) -> float:

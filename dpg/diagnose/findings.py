@@ -53,6 +53,21 @@ class Effect:
             return Status.NOT_FOUND
         return Status.UNDECIDED
 
+    @property
+    def amount(self) -> str:
+        """The measured quantity with its interval and unit; one that is read, not estimated, has no interval."""
+        mean, low, high = self.interval
+        interval = "" if low == high else f" [{number(low)}, {number(high)}]"
+        return f"{number(mean)}{interval}{' ' * bool(self.unit)}{self.unit}"
+
+    @property
+    def limits(self) -> str:
+        """The acceptable range, with one end or two; empty without a rule."""
+        if self.acceptable is None:
+            return ""
+        low, high = map(number, self.acceptable)
+        return f"≤ {high}" if low == "-∞" else f"≥ {low}" if high == "∞" else f"{low} to {high}"
+
 
 @dataclass(frozen=True)
 class Check:
@@ -120,6 +135,13 @@ class Finding:
             "why": self.check.why,
             "try": list(self.check.remedies),
         }
+
+
+def number(value: float) -> str:
+    """Three digits, and no minus before a zero."""
+    if not math.isfinite(value):
+        return "?" if math.isnan(value) else "∞" if value > 0 else "-∞"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value + 0.0:.3g}"
 
 
 def known(value: float) -> float | None:

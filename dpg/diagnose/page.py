@@ -10,7 +10,6 @@ from markupsafe import Markup
 from dpg.diagnose.findings import Finding, Status
 from dpg.diagnose.plan import TIERS
 from dpg.diagnose.run import Diagnosis, ordered
-from dpg.diagnose.wording import amount, between
 from dpg.report import style
 
 SYMBOLS = {"found": "✗", "undecided": "~", "not found": "✓", "not measured": "·"}
@@ -26,7 +25,6 @@ def render(diagnosis: Diagnosis) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"amount": amount, "range": between}
     source = diagnosis.evidence.snapshot.source
     return environment.get_template("page.html.j2").render(
         d=diagnosis.as_dict(),

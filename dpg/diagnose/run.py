@@ -83,7 +83,7 @@ def diagnose(
     began = time.monotonic()
     deadline = None if tier else began + 60 * minutes
     plan = (
-        Plan(snapshot, tier, budget.longest(snapshot), seed)
+        Plan(snapshot, tier, budget.expected_length(snapshot), seed)
         if tier
         else budget.largest(snapshot, budget.measure(snapshot, seed), num_jobs(), minutes, seed)
     )
