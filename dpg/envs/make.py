@@ -8,6 +8,7 @@ depends on the simulator.
 import difflib
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 import gymnasium as gym
 import numpy as np
@@ -51,32 +52,30 @@ def make_vector(env_id: str, num_envs: int, modules: Sequence[str] = ()) -> Vect
 
 def _make_one_by_one(env_id: str, num_envs: int) -> SyncVectorEnv:
     try:
-        fault = _fault_of_spaces(env_id)
-        if not fault:
-            spec = gym.spec(env_id)
-            return SyncVectorEnv(
-                [lambda: gym.make(spec, disable_env_checker=True)] * num_envs,
-                copy=False,
-                autoreset_mode=AutoresetMode.DISABLED,
-            )
+        _check_spaces(env_id)
+        spec = gym.spec(env_id)
+        return SyncVectorEnv(
+            [lambda: gym.make(spec, disable_env_checker=True)] * num_envs,
+            copy=False,
+            autoreset_mode=AutoresetMode.DISABLED,
+        )
+    except EnvError:
+        raise
     except (Exception, SystemExit) as error:  # a constructor may raise anything
-        reason = cause(error)
         works = _nearest_that_works(env_id)
         own = "" if env_id in gym.registry else " (a task of your own needs its module in `modules`)"
         hint = f" ({works} can be made)" if works else own
-        raise EnvError(f"{env_id} cannot be made: {reason}{hint}") from error
-    raise EnvError(f"{env_id}: {fault}")
+        raise EnvError(f"{env_id} cannot be made: {cause(error)}{hint}") from error
 
 
-def _fault_of_spaces(env_id: str) -> str:
-    """What is wrong with the spaces of a task; empty if nothing is. Errors of its constructor propagate."""
+def _check_spaces(env_id: str) -> None:
+    """Refuse a task whose spaces are not flat. Errors of its constructor propagate."""
     env = gym.make(gym.spec(env_id), disable_env_checker=True)
     env.close()
     for name in ("observation", "action"):
         space: object = getattr(env, f"{name}_space")
         if not isinstance(space, Box) or len(space.shape) != 1 or not space.shape[0]:
-            return f"the {name} space must be a Box of one axis, not {space}"
-    return ""
+            raise EnvError(f"{env_id}: the {name} space must be a Box of one axis, not {space}")
 
 
 def _nearest_that_works(env_id: str) -> str | None:
@@ -93,11 +92,10 @@ def _nearest_that_works(env_id: str) -> str | None:
     # An id that is registered and cannot be made is not a typing mistake.
     others = near if env_id in gym.registry else [*near, *similar]
     for other in others[:MAX_ALTERNATIVES]:
-        try:
-            if other in TASKS or not _fault_of_spaces(other):
-                return other
-        except Exception:  # this one cannot be made either
-            continue
+        with suppress(Exception):  # this one cannot be made either
+            if other not in TASKS:
+                _check_spaces(other)
+            return other
     return None
 
 

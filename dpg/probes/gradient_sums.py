@@ -34,12 +34,6 @@ class GradientSums(NamedTuple):
     def __sub__(self, other: "GradientSums") -> "GradientSums":
         return GradientSums(*(a - b for a, b in zip(self, other, strict=True)))
 
-    @classmethod
-    def nothing(cls, entries: int, parameters: int) -> "GradientSums":
-        """The statistics of empty sets."""
-        zeros, vectors = np.zeros(entries), np.zeros((entries, parameters))
-        return cls(zeros, zeros, zeros, zeros, vectors, vectors)
-
     def rows(self, indices: Sequence[int]) -> "GradientSums":
         """Selected entries, which may repeat."""
         return GradientSums(*(part[list(indices)] for part in self))
@@ -107,12 +101,6 @@ def pool(parts: Sequence[GradientMoments]) -> GradientMoments:
     return sums, products
 
 
-def all_but_each(parts: Sequence[GradientMoments]) -> list[GradientMoments]:
-    """The pooled statistics of all sets except one, for each set."""
-    total = pool(parts)
-    return [(total[0] - sums, total[1] - products) for sums, products in parts]
-
-
 class GradientNoise(NamedTuple):
     """Unbiased |g|^2, the trace of the covariance of one stream's gradient, and the reliability of the mean of N."""
 
@@ -159,7 +147,7 @@ def pseudo_values(
     """
     total = pool(parts)
     shares = np.array([total[1].streams / products.streams for _, products in parts])[:, None]
-    others = np.stack([statistic(other) for other in all_but_each(parts)])
+    others = np.stack([statistic((total[0] - sums, total[1] - products)) for sums, products in parts])
     return shares * statistic(total) - (shares - 1) * others
 
 

@@ -49,8 +49,7 @@ class StreamBlock:
     def by_size(self, sums: GradientSums, timesteps: int) -> GradientSums:
         """One entry for each size, from those of the distinct prefixes; zero where a size uses no stream."""
         row = {prefix: index for index, prefix in enumerate(self.distinct_prefixes(timesteps))}
-        nothing = GradientSums.nothing(1, sums.score.shape[-1])
-        with_nothing = GradientSums(*(np.concatenate([a, b]) for a, b in zip(sums, nothing, strict=True)))
+        with_nothing = GradientSums(*(np.concatenate([part, np.zeros_like(part[:1])]) for part in sums))
         return with_nothing.rows([row.get(prefix, len(row)) for prefix in self.prefixes(timesteps)])
 
 
