@@ -67,13 +67,6 @@ def check_gone(family: list[psutil.Process]) -> None:
     assert alive == []
 
 
-def check_quiet(stderr: Path) -> None:
-    """No traceback; loky's tracker of semaphores may, rarely, warn that one was taken from it."""
-    text = stderr.read_text(encoding="utf-8")
-    assert "Traceback" not in text
-    assert "KeyboardInterrupt" not in text
-
-
 def test_workers_end_when_their_stage_is_killed(stage, tmp_path):
     """Otherwise they would hold their cores until their shards end, next to those of the resumed run."""
     process, _ = stage
@@ -84,29 +77,20 @@ def test_workers_end_when_their_stage_is_killed(stage, tmp_path):
     check_gone(family)
 
 
-def test_ctrl_c_in_the_middle_ends_all_without_a_traceback(stage, tmp_path):
-    """The terminal interrupts the workers as well: they leave it to the stage."""
-    process, stderr = stage
-    wait_for(lambda: at_work(tmp_path))
-    family = workers(process)
-    os.killpg(process.pid, signal.SIGINT)
-    assert process.wait(TIMEOUT_S) == 130
-    check_gone(family)
-    check_quiet(stderr)
-
-
 def has_loky(process: psutil.Process) -> bool:
     return any("popen_loky" in word for word in process.cmdline())
 
 
-@pytest.mark.parametrize("delay", [0.0, 0.1])
-def test_ctrl_c_while_workers_start_ends_all_without_a_traceback(stage, delay):
-    """They import for long before any code of ours runs in them."""
+@pytest.mark.parametrize("delay", [0.0, 0.1, None], ids=["starting", "importing", "at work"])
+def test_ctrl_c_ends_all_without_a_traceback(stage, tmp_path, delay):
+    """The terminal interrupts the workers as well, which leave it to the stage, also before code of ours runs there."""
     process, stderr = stage
-    wait_for(lambda: sum(map(has_loky, workers(process))) == 2)
-    time.sleep(delay)
+    wait_for(lambda: at_work(tmp_path) if delay is None else sum(map(has_loky, workers(process))) == 2)
+    time.sleep(delay or 0.0)
     family = workers(process)
     os.killpg(process.pid, signal.SIGINT)
     assert process.wait(TIMEOUT_S) == 130
     check_gone(family)
-    check_quiet(stderr)
+    text = stderr.read_text(encoding="utf-8")  # loky's tracker of semaphores may, rarely, warn that one was taken
+    assert "Traceback" not in text
+    assert "KeyboardInterrupt" not in text

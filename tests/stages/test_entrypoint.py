@@ -4,7 +4,8 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -119,67 +120,59 @@ def test_an_error_of_the_system_that_no_user_can_mend_keeps_its_traceback(monkey
         entrypoint.run(main)
 
 
-def under_dvc(folder: Path, first: str = "napping", **variables: str) -> tuple[subprocess.Popen[bytes], psutil.Process]:
+@contextmanager
+def under_dvc(
+    folder: Path, first: str = "napping", **variables: str
+) -> Iterator[tuple[subprocess.Popen, psutil.Process]]:
     """A process that runs the stage in a shell of its own, as DVC does; and the stage, which has made that file."""
     (folder / "runner.py").write_text(
         "import subprocess, sys\n"
         f"subprocess.call('{sys.executable} stage.py; true', shell=True, stderr=open('stderr', 'w'))\n",
         encoding="utf-8",
     )
-    parent = subprocess.Popen([sys.executable, "runner.py"], cwd=folder, env=os.environ | variables)
-    wait_for((folder / first).exists)
-    (stage,) = [each for each in psutil.Process(parent.pid).children(recursive=True) if "stage.py" in each.cmdline()]
-    return parent, stage
-
-
-def end(parent: subprocess.Popen[bytes], stage: psutil.Process) -> None:
-    parent.kill()
-    parent.wait()
-    with suppress(psutil.NoSuchProcess):
-        stage.kill()
+    with subprocess.Popen([sys.executable, "runner.py"], cwd=folder, env=os.environ | variables) as parent:
+        wait_for((folder / first).exists)
+        family = psutil.Process(parent.pid).children(recursive=True)
+        (stage,) = [each for each in family if "stage.py" in each.cmdline()]
+        try:
+            yield parent, stage
+        finally:
+            parent.kill()
+            with suppress(psutil.NoSuchProcess):
+                stage.kill()
 
 
 def test_a_stage_whose_dvc_was_killed_ends_by_itself(environment):
     """Nobody would record its outputs, and the next `dvc repro` would start a second one."""
-    parent, stage = under_dvc(environment, DVC_STAGE="train@0")
-    try:
+    with under_dvc(environment, DVC_STAGE="train@0") as (parent, stage):
         parent.kill()
         parent.wait()
         stage.wait(TIMEOUT_S)
         assert (environment / "cleaned").exists()
         assert (environment / "stderr").read_text(encoding="utf-8") == "error: interrupted; nothing was published\n"
-    finally:
-        end(parent, stage)
 
 
 def test_a_stage_ends_though_nobody_collects_its_dead_dvc(environment):
     """In a container whose first process does not wait for others, a killed DVC stays as a zombie."""
-    parent, stage = under_dvc(environment, DVC_STAGE="train@0")
-    try:
+    with under_dvc(environment, DVC_STAGE="train@0") as (parent, stage):
         parent.kill()
         stage.wait(TIMEOUT_S)
         assert psutil.Process(parent.pid).status() == psutil.STATUS_ZOMBIE
-    finally:
-        end(parent, stage)
 
 
 def test_a_stage_ends_with_its_dvc_also_in_a_call_that_heeds_no_signal(environment):
     """Python looks at signals between calls, and some calls take minutes."""
     (environment / "deaf").touch()
-    parent, stage = under_dvc(environment, DVC_STAGE="train@0")
-    try:
+    with under_dvc(environment, DVC_STAGE="train@0") as (parent, stage):
         parent.kill()
         stage.wait(TIMEOUT_S)
         assert (environment / "stderr").read_text(encoding="utf-8") == "error: interrupted; nothing was published\n"
-    finally:
-        end(parent, stage)
 
 
 def test_a_stage_whose_dvc_was_killed_before_it_began_does_not_begin(environment):
     """Its imports take seconds."""
     (environment / "slow").touch()
-    parent, stage = under_dvc(environment, first="importing", DVC_STAGE="train@0")
-    try:
+    with under_dvc(environment, first="importing", DVC_STAGE="train@0") as (parent, stage):
         parent.kill()
         parent.wait()
         (environment / "slow").unlink()
@@ -190,18 +183,13 @@ def test_a_stage_whose_dvc_was_killed_before_it_began_does_not_begin(environment
             .read_text(encoding="utf-8")
             .startswith("error: the DVC that ran this stage has ended, ")
         )
-    finally:
-        end(parent, stage)
 
 
 def test_a_stage_that_was_started_by_hand_goes_on_when_its_shell_is_closed(environment):
-    parent, stage = under_dvc(environment)
-    try:
+    with under_dvc(environment) as (parent, stage):
         parent.kill()
         parent.wait()
         (environment / "released").touch()
         stage.wait(TIMEOUT_S)
         assert (environment / "cleaned").exists()
         assert (environment / "stderr").read_text(encoding="utf-8") == ""
-    finally:
-        end(parent, stage)
