@@ -31,6 +31,14 @@ def test_every_landscape_can_be_chosen_and_shows_its_own_heights(experiment):
     assert [trace.visible for trace in figure.data].count(True) == len(figure.data) / 4
 
 
+def test_a_grid_without_the_snapshot_marks_the_full_step_alone(experiment):
+    """Else the step has the snapshot's name."""
+    beyond = experiment.replace({LandscapePoint: experiment[LandscapePoint].query("step > 0")})
+    marks = [trace for trace in interactive.figure(beyond).data if trace.type == "scatter3d"]
+    assert marks
+    assert {(trace.text, trace.x, trace.marker.color) for trace in marks} == {(("full step",), (1.0,), ("black",))}
+
+
 def test_a_page_loads_nothing_from_elsewhere_and_is_the_same_twice(experiment):
     page = interactive.page(experiment)
     assert page == interactive.page(experiment)

@@ -104,13 +104,19 @@ def surface(figure: Figure, grid: GridSpec, row: int, column: int, rows: pd.Data
         antialiased=True,
         zorder=1,
     )
-    cut = along_step(rows)
-    along, heights = cut["step"].to_numpy(float), cut[height].to_numpy(float)
-    for at, looks in ((0.0, _ORIGIN), (1.0, _STEP)):
-        if along[0] <= at <= along[-1]:
-            axes.plot([at], [0.0], [float(np.interp(at, along, heights))], linestyle="none", zorder=5, **looks)
+    for name, (at, level) in marked_points(rows, height).items():
+        looks = _ORIGIN if name == "snapshot" else _STEP
+        axes.plot([at], [0.0], [level], linestyle="none", zorder=5, **looks)
     _dress(axes, "surrogate" if height == "surrogate" else "reward units")
     return axes
+
+
+def marked_points(rows: pd.DataFrame, height: str) -> dict[str, tuple[float, float]]:
+    """a and the height of the snapshot and of one full step, where the grid reaches them."""
+    cut = along_step(rows)
+    along, heights = cut["step"].to_numpy(float), cut[height].to_numpy(float)
+    points = {"snapshot": 0.0, "full step": 1.0}
+    return {name: (a, float(np.interp(a, along, heights))) for name, a in points.items() if along[0] <= a <= along[-1]}
 
 
 def _dress(axes: Any, height_label: str) -> None:

@@ -2,15 +2,13 @@
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from dpg.report import style
-from dpg.report.aggregate import along_step
 from dpg.report.experiment import Experiment
-from dpg.report.figures.landscape import RANDOM_LABEL, STEP_LABEL, half_width, on_grid, title
+from dpg.report.figures.landscape import RANDOM_LABEL, STEP_LABEL, half_width, marked_points, on_grid, title
 from dpg.tables.landscape import LandscapePoint
 
 HEIGHT = 480  # pixels
@@ -82,49 +80,35 @@ def figure(experiment: Experiment) -> go.Figure:
 
 def _traces(rows: pd.DataFrame) -> list[tuple[Any, int]]:
     """Traces of one landscape with the column of their scene."""
-    errors = on_grid(rows.assign(half_width=half_width(rows)), "half_width").to_numpy(float).T
-    reward = on_grid(rows, "reward").to_numpy(float).T
-    note = np.array(
-        [
-            [f"± {error:.3g}, {count} trajectories" for error, count in zip(*line, strict=True)]
-            for line in zip(errors, on_grid(rows, "trajectories").to_numpy().T, strict=True)
-        ]
-    )
-    ends = [_surface(rows, reward + sign * errors, opacity=0.25, showscale=False) for sign in (-1, 1)]
+    margin = half_width(rows)
+    notes = [f"± {error:.3g}, {count} trajectories" for error, count in zip(margin, rows["trajectories"], strict=True)]
+    rows = rows.assign(low=rows["reward"] - margin, high=rows["reward"] + margin, note=notes)
+    hover = "a = %{x:.3g}, b = %{y:.3g}<br>%{z:.5g} %{text}<extra></extra>"
     return [
-        (_surface(rows, on_grid(rows, "surrogate").to_numpy(float).T, showscale=False), 1),
-        (_surface(rows, reward, showscale=False, text=note), 2),
-        *((end, 2) for end in ends),
+        (_surface(rows, "surrogate"), 1),
+        (_surface(rows, "reward", text=on_grid(rows, "note").to_numpy().T, hovertemplate=hover), 2),
+        *((_surface(rows, end, opacity=0.25, hoverinfo="skip"), 2) for end in ("low", "high")),
         (_marks(rows, "surrogate"), 1),
         (_marks(rows, "reward"), 2),
     ]
 
 
-def _surface(rows: pd.DataFrame, heights: np.ndarray, **options: Any) -> go.Surface:
-    values = on_grid(rows, "reward")
-    hover = "a = %{x:.3g}, b = %{y:.3g}<br>%{z:.5g} %{text}<extra></extra>" if "text" in options else None
-    return go.Surface(
-        x=values.index.to_numpy(float),
-        y=values.columns.to_numpy(float),
-        z=heights,
-        colorscale=style.COLORMAP,
-        hoverinfo=None if hover or "opacity" not in options else "skip",
-        hovertemplate=hover,
-        **options,
-    )
+def _surface(rows: pd.DataFrame, height: str, **options: Any) -> go.Surface:
+    values = on_grid(rows, height)
+    a, b, z = values.index.to_numpy(float), values.columns.to_numpy(float), values.to_numpy(float).T
+    return go.Surface(x=a, y=b, z=z, colorscale=style.COLORMAP, showscale=False, **options)
 
 
 def _marks(rows: pd.DataFrame, height: str) -> go.Scatter3d:
-    """The snapshot and, where the grid reaches it, one full step."""
-    cut = along_step(rows)
-    along, heights = cut["step"].to_numpy(float), cut[height].to_numpy(float)
-    at = [a for a in (0.0, 1.0) if along[0] <= a <= along[-1]]
+    """The snapshot in white and one full step in black, where the grid reaches them."""
+    points = marked_points(rows, height)
+    colors = ["white" if name == "snapshot" else "black" for name in points]
     return go.Scatter3d(
-        x=at,
-        y=[0.0] * len(at),
-        z=np.interp(at, along, heights),
+        x=[a for a, _ in points.values()],
+        y=[0.0] * len(points),
+        z=[z for _, z in points.values()],
         mode="markers+text",
-        text=["snapshot", "full step"][: len(at)],
-        marker={"size": 5, "color": ["white", "black"][: len(at)], "line": {"color": "black", "width": 2}},
+        text=list(points),
+        marker={"size": 5, "color": colors, "line": {"color": "black", "width": 2}},
         hoverinfo="skip",
     )
