@@ -107,6 +107,7 @@ BROKEN = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BROKEN)
 def test_the_same_check_rejects_the_estimator_when_it_is_broken(checks, name):
     found = [check for check in checks if check.name.startswith(name)]

@@ -47,6 +47,7 @@ def panels(figure: Figure) -> list[Axes]:
     return [axes for axes in figure.axes if axes.get_visible()]
 
 
+@pytest.mark.slow
 def test_every_figure_has_a_name_a_caption_labelled_axes_and_no_warnings(many, statistics, tmp_path):
     found = instances(many)
     names = [drawing.name for drawing in found]

@@ -341,6 +341,7 @@ def copy(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_what_counts_is_the_code_that_a_worker_has_loaded(copy, on_bare, monkeypatch):
     """Files that change under a worker do not make it another; one that starts then is, even while shards run."""
     first = on_bare.start_worker("--nthreads", "1", "--no-nanny", cwd=copy)

@@ -116,6 +116,7 @@ def test_the_run_of_a_stage_that_was_killed_is_closed_by_the_one_that_goes_on(st
     assert found.data.tags["resumed_by"] == stopped["finished"].run.info.run_id
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_clear_line_and_no_outputs(on_a_small_disk, tmp_path, store, monkeypatch):
     """The shards fit on the disk and the outputs do not; with more space it resumes."""
     (tmp_path / "stage.py").write_text(STAGE, encoding="utf-8")
