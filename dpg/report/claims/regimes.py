@@ -195,10 +195,7 @@ def peak_then_decline(task: Experiment) -> Finding:
     if count(regimes, "timesteps") < 2:
         raise NotMeasuredError("needs two sample sizes: regimes.timesteps")
     row = best_rates(summarize(regimes, task.statistics)).to_dict("records")[-1]
-    rates = sorted(distinct(regimes, "lr"))
-    if missing := _no_rate_above(rates, row["lr"], row["timesteps"]):
-        raise NotMeasuredError(missing)
-    above = min(rate for rate in rates if rate > row["lr"])
+    above = _rate_above(sorted(distinct(regimes, "lr")), row["lr"], row["timesteps"])
     trainings = select(regimes, timesteps=row["timesteps"], lr=above)
     part = decline_part(trainings, row["timesteps"], above, task.statistics)
     if part.verdict is Verdict.NOT_MEASURED:
@@ -206,16 +203,16 @@ def peak_then_decline(task: Experiment) -> Finding:
     return Finding((part,))
 
 
-def _no_rate_above(rates: list[float], best: float, timesteps: int) -> str:
-    """What is missing for a rate slightly above the best; empty if there is one."""
+def _rate_above(rates: list[float], best: float, timesteps: int) -> float:
+    """The next of the rates above the best, if it is only slightly higher."""
     if not math.isfinite(best):
-        return NO_EPISODE
+        raise NotMeasuredError(NO_EPISODE)
     where = f"{scientific(best)}, the best at T = {timesteps:,}: regimes.rates"
     if best == rates[-1]:
-        return f"needs a rate above {where}"
+        raise NotMeasuredError(f"needs a rate above {where}")
     if not all(needs.within(SLIGHTLY, *pair) for pair in pairwise(rates) if best in pair):
-        return f"needs rates at most {SLIGHTLY:g} times apart around {where}"
-    return ""
+        raise NotMeasuredError(f"needs rates at most {SLIGHTLY:g} times apart around {where}")
+    return min(rate for rate in rates if rate > best)
 
 
 def decline_part(trainings: pd.DataFrame, timesteps: int, rate: float, statistics: Statistics) -> Part:

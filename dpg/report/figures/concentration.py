@@ -29,16 +29,8 @@ def plot(experiment: Experiment) -> Figure:
     figure = Figure(figsize=(width, height))
     lines = landscape.title(concentration, experiment), "reward from fewer and more trajectories"
     figure.suptitle((", " if width == style.WIDTH else "\n").join(lines), y=1 - 0.12 / height)
-    grid = figure.add_gridspec(
-        len(iterations),
-        len(budgets),
-        left=0.24 / width,
-        right=1 - 0.3 / width,
-        top=1 - head / height,
-        bottom=foot / height,
-        wspace=0.2,
-        hspace=0.16,
-    )
+    sides = (0.24 / width, 1 - 0.3 / width)
+    grid = landscape.grid(figure, (len(iterations), len(budgets)), sides, head, foot, wspace=0.2, hspace=0.16)
     for row, iteration in enumerate(iterations):
         rows = select(concentration, iteration=iteration)
         limits = (rows["reward"].min(), rows["reward"].max())

@@ -38,6 +38,7 @@ _STEP: dict[str, Any] = {
     "markeredgecolor": "white",
     "markeredgewidth": 0.6,
 }
+_SURROGATE: dict[str, Any] = {"color": style.GREY, "marker": "x", "linewidth": 1.0, "linestyle": (0, (4, 2))}
 
 
 def plot_surfaces(experiment: Experiment) -> Figure:
@@ -48,18 +49,8 @@ def plot_surfaces(experiment: Experiment) -> Figure:
     height = head + foot + row_height * len(iterations)
     figure = Figure(figsize=(style.WIDTH, height))
     figure.suptitle(title(landscape, experiment), y=1 - 0.12 / height, va="top")
-    surfaces = figure.add_gridspec(
-        len(iterations), 2, left=0.03, right=0.63, top=1 - head / height, bottom=foot / height, wspace=0.13, hspace=0.08
-    )
-    maps = figure.add_gridspec(
-        len(iterations),
-        1,
-        left=0.775,
-        right=0.908,
-        top=1 - (head + 0.2) / height,
-        bottom=(foot + 0.38) / height,
-        hspace=0.6,
-    )
+    surfaces = grid(figure, (len(iterations), 2), (0.03, 0.63), head, foot, wspace=0.13, hspace=0.08)
+    maps = grid(figure, (len(iterations), 1), (0.775, 0.908), head + 0.2, foot + 0.38, hspace=0.6)
     for row, iteration in enumerate(iterations):
         rows = select(landscape, iteration=iteration)
         left = surface(figure, surfaces, row, 0, rows, "surrogate")
@@ -75,6 +66,14 @@ def plot_surfaces(experiment: Experiment) -> Figure:
             above.set_title("reward, from above\n(dashed: surrogate)", pad=4)
     figure.legend(handles=marks(), loc="lower center", ncols=2, bbox_to_anchor=(0.5, 0.0))
     return figure
+
+
+def grid(
+    figure: Figure, shape: tuple[int, int], sides: tuple[float, float], head: float, foot: float, **space: float
+) -> GridSpec:
+    """Cells between two shares of the figure's width, `head` inches below its top and `foot` above its bottom."""
+    (left, right), height = sides, figure.get_figheight()
+    return figure.add_gridspec(*shape, left=left, right=right, top=1 - head / height, bottom=foot / height, **space)
 
 
 def marks() -> list:
@@ -183,7 +182,7 @@ def plot_cut(experiment: Experiment) -> Figure:
     figure.suptitle(f"{title(landscape, experiment)}, along the update step")
     handles = [
         style.line_handle("reward (left axis), 95% interval", color=color, marker="o", linewidth=1.3),
-        style.line_handle("surrogate (right axis)", color=style.GREY, marker="x", linewidth=1.0, linestyle=(0, (4, 2))),
+        style.line_handle("surrogate (right axis)", **_SURROGATE),
         style.line_handle("one full step", color=style.INK, linestyle=":", linewidth=0.9),
     ]
     style.legend_below(figure, handles, columns=3)
@@ -193,15 +192,7 @@ def plot_cut(experiment: Experiment) -> Figure:
 def _cut(axes: Axes, cut: pd.DataFrame, color: str, *, outer: bool) -> None:
     """Reward with its interval on the left, surrogate on the right."""
     twin = axes.twinx()
-    twin.plot(
-        cut["step"],
-        cut["surrogate"],
-        color=style.GREY,
-        linestyle=(0, (4, 2)),
-        marker="x",
-        linewidth=1.0,
-        label="surrogate",
-    )
+    twin.plot(cut["step"], cut["surrogate"], label="surrogate", **_SURROGATE)
     twin.spines["right"].set_visible(True)
     twin.tick_params(axis="y", labelcolor=style.GREY)
     twin.ticklabel_format(axis="y", useMathText=True)  # surrogates are small: a power of ten stands above the axis
