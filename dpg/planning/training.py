@@ -52,7 +52,7 @@ def _campaign(
 def training_shards(
     groups: Sequence[campaign.Group], every: int | None, snapshot_bytes: int
 ) -> tuple[tuple[ShardGroup, ...], ...]:
-    """The shards of `campaign.train`: the first of every group, then the second, until each has reached its end.
+    """The shards of `campaign.train`: the first of every agent, then the second, until each has reached its end.
 
     In the first round agents collect a stream without learning, which takes time and counts no pairs.
     """
@@ -64,13 +64,15 @@ def training_shards(
 
 
 def _training(group: campaign.Group, iterations: int, snapshot_bytes: int) -> ShardGroup:
-    """Iterations of one group: in each an update of policies and one of value nets; a batch is processed twice."""
-    agents = len(group.agents)
-    size = agents * group.recipe.common.timesteps
-    work, held = rollouts(max(1, iterations) * size, agents), {"raw": size}
+    """Iterations of a group: a shard for each agent, which has its share of what the group takes as one population.
+
+    An iteration has an update of policies and one of value nets; a batch is processed twice.
+    """
+    agents, size = len(group.agents), group.recipe.common.timesteps
+    work, held = rollouts(max(1, iterations) * size, agents), {"raw": agents * size}
     if iterations:
-        work |= {"prepare": 2 * iterations * size, "policy": iterations, "policy_pair": iterations * size}
-        held |= {"prepare": size, "policy_pair": size}
+        work |= {"prepare": 2 * iterations * size, "policy": iterations / agents, "policy_pair": iterations * size}
+        held |= {"prepare": agents * size, "policy_pair": agents * size}
     if iterations and group.recipe.common.baseline != "none":
-        work |= {"value": iterations, "value_pair": iterations * size}
-    return ShardGroup(1, work, held, iterations * size, result_bytes=agents * (snapshot_bytes + iterations * ROW))
+        work |= {"value": iterations / agents, "value_pair": iterations * size}
+    return ShardGroup(agents, work, held, iterations * size, result_bytes=snapshot_bytes + iterations * ROW)

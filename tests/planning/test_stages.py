@@ -33,7 +33,7 @@ def test_training_has_the_planned_shards(make_recipe):
         group
         for timesteps, iterations in ((64, 4), (128, 2))
         for group in campaign.groups_of(
-            make_recipe(iterations=iterations, common={"timesteps": timesteps}), num_agents=3, group_size=1
+            make_recipe(iterations=iterations, common={"timesteps": timesteps}), num_agents=3, group_size=2
         )
     ]
     total = sum(group.num_pairs for group in groups)
