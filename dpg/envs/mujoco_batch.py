@@ -5,17 +5,17 @@ for bit.
 """
 
 import warnings
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
 from gymnasium.spaces import Box
 from jaxtyping import Bool, Float, Int
 from mujoco import MjData, MjModel, mj_rnePostConstraint, mjtStage, mjtWarning  # pyright: ignore[reportAttributeAccessIssue]
-from mujoco.batch import Batch
+from mujoco.batch import Batch, SimulationError
 
 from dpg.envs.batched import BatchedVectorEnv
 from dpg.envs.errors import EnvError
@@ -46,8 +46,10 @@ class MujocoBatchVectorEnv(BatchedVectorEnv):
         self._step_seconds = model.opt.timestep * task.frame_skip
         # Only a simulation's own MjData holds what its contact forces are computed from.
         self._data = MjData(model) if "cfrc_ext" in task.outputs else None
-        with _errors_of(env_id):
+        try:
             self._batch = Batch(model, num_envs, nthread=1, persistent=self._data is not None)
+        except ValueError as error:
+            raise EnvError(f"{env_id}: MuJoCo cannot make {num_envs} simulations: {error}") from error
         outputs = {name: self._batch.bind(name).reshape(num_envs, -1) for name in task.outputs}
         if self._data is not None:
             outputs["cfrc_ext"] = self._contact_forces = np.zeros_like(outputs["cfrc_ext"])
@@ -78,14 +80,13 @@ class MujocoBatchVectorEnv(BatchedVectorEnv):
     def _start(
         self, ids: Int[np.ndarray, " K"], rngs: list[np.random.Generator], state: Float[np.ndarray, "E S"] | None
     ) -> None:
-        with _errors_of(self.env_id):
-            self._batch.reset(ids, stage=mjtStage.mjSTAGE_NONE)
-            for index, rng in zip(ids, rngs, strict=True):
-                start = self._task.initial_state(rng, self._model.qpos0, self._model.nv)
-                self._physics.qpos[index], self._physics.qvel[index] = start
-            if state is not None:
-                self._batch.state[ids] = state[ids, :-1]
-            self._batch.forward(ids)
+        self._batch.reset(ids, stage=mjtStage.mjSTAGE_NONE)
+        for index, rng in zip(ids, rngs, strict=True):
+            start = self._task.initial_state(rng, self._model.qpos0, self._model.nv)
+            self._physics.qpos[index], self._physics.qvel[index] = start
+        if state is not None:
+            self._batch.state[ids] = state[ids, :-1]
+        self._run(self._batch.forward, ids)
         x = self._task.x_position(self._physics)
         if state is not None:
             # Restored: a forward call leaves its own warm start, and body positions a substep ahead.
@@ -99,8 +100,8 @@ class MujocoBatchVectorEnv(BatchedVectorEnv):
 
     def _advance(self, actions: Float[np.ndarray, "E A"]) -> tuple[Float[np.ndarray, " E"], Bool[np.ndarray, " E"]]:
         self._physics.ctrl[:] = actions
-        with _errors_of(self.env_id):
-            self._batch.step(~self._parked if np.count_nonzero(self._parked) else None, nstep=self._task.frame_skip)
+        awake = ~self._parked if np.count_nonzero(self._parked) else None
+        self._run(self._batch.step, awake, nstep=self._task.frame_skip)
         if self._data is not None:
             self._compute_contact_forces(self._data)
         if np.count_nonzero(self._batch.warning):
@@ -109,8 +110,18 @@ class MujocoBatchVectorEnv(BatchedVectorEnv):
         x_velocity = (x - self._x) / self._step_seconds
         self._x = x
         healthy = self._task.healthy(self._physics)
-        self._elapsed[self._parked] = 0  # they do not end
-        return self._task.reward(self._physics, actions, x_velocity, healthy), ~healthy & ~self._parked
+        terminated = ~healthy
+        if awake is not None:  # the others do not end
+            terminated &= awake
+            self._elapsed[self._parked] = 0
+        return self._task.reward(self._physics, actions, x_velocity, healthy), terminated
+
+    def _run(self, function: Callable[..., None], *args: Any, **kwargs: Any) -> None:
+        """Raise an error of the engine as an `EnvError`."""
+        try:
+            function(*args, **kwargs)
+        except SimulationError as error:
+            raise EnvError(f"{self.env_id}: {error}") from error
 
     def _compute_contact_forces(self, data: MjData) -> None:
         """`cfrc_ext` as `mj_rnePostConstraint` computes it, which steps do not call."""
@@ -135,12 +146,3 @@ class MujocoBatchVectorEnv(BatchedVectorEnv):
                 RuntimeWarning,
                 stacklevel=4,
             )
-
-
-@contextmanager
-def _errors_of(env_id: str) -> Generator[None]:
-    """Raise MuJoCo's errors as an `EnvError`: ValueError when a batch is made, RuntimeError in a simulation."""
-    try:
-        yield
-    except (RuntimeError, ValueError) as error:
-        raise EnvError(f"{env_id}: {error}") from error

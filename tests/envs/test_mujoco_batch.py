@@ -203,7 +203,7 @@ def test_an_error_in_the_engine_is_told(monkeypatch):
     envs.reset(seed=0)
     with pytest.raises(EnvError, match=r"Hopper-v4: MuJoCo raised in 2 of 2 simulations .*integrator"):
         envs.step(np.zeros((2, 3), np.float32))
-    with pytest.raises(EnvError, match="Hopper-v4: nsim must be positive"):
+    with pytest.raises(EnvError, match="Hopper-v4: MuJoCo cannot make 0 simulations: nsim must be positive"):
         MujocoBatchVectorEnv("Hopper-v4", 0)
 
 
