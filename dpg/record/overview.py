@@ -57,7 +57,9 @@ def state(contents: Contents) -> str:
     pending = [*sorted(whole), *(f"`{run.name}`" for run in stages)]
     tasks, algorithms = ", ".join(params.envs), ", ".join(label(name) for name in params.algorithms)
     lines = [f"{tasks}; {algorithms}; scale `{params.scale}`, seed {params.seed}, command `{contents.command}`."]
-    lines.append(f"{len(finished)} of {len(of_cell)} cells are finished: {'; '.join(finished) or 'none'}.")
+    lines.append(
+        f"{len(finished)} of {len(of_cell)} cells are finished{': ' if finished else ''}{'; '.join(finished)}."
+    )
     if pending:
         lines.append(f"\nNot run yet, and so *not measured* in all that follows: {'; '.join(pending)}.")
     return "\n".join(lines) + "\n"

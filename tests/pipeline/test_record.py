@@ -152,6 +152,7 @@ def test_pages_take_verdicts_and_figures_from_the_record(record, tmp_path):
         pages.filled(page, record)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (ROOT / PUBLISHED).is_dir(), reason="no record has been published yet")
 def test_the_published_record_agrees_with_its_tables_and_the_pages_with_it():
     check(PUBLISHED)
