@@ -9,22 +9,6 @@ from dpg.envs.make import EnvError, make_vector
 from dpg.runtime.modules import ModuleError
 
 
-@pytest.mark.parametrize(
-    ("env_id", "said"),
-    [
-        ("CartPole-v1", "CartPole-v1: the action space must be a Box of one axis, not Discrete"),
-        ("FrozenLake-v1", "FrozenLake-v1: the observation space must be a Box of one axis, not Discrete"),
-        ("NoSuchTask-v0", "NoSuchTask-v0 cannot be made"),
-        ("Hopper-v99", "Hopper-v99 cannot be made"),
-        ("no_such_package:Task-v0", "no_such_package:Task-v0 cannot be made"),
-    ],
-)
-def test_what_cannot_be_trained_on_is_refused_with_the_reason(env_id, said):
-    with pytest.raises(EnvError) as caught:
-        make_vector(env_id, 2)
-    assert said in str(caught.value)
-
-
 def test_the_step_that_ends_an_episode_returns_its_true_last_observation():
     """With autoreset it would be, or be followed by, the first observation of the next episode."""
     envs = make_vector("InvertedPendulum-v5", 1)
