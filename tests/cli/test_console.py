@@ -77,6 +77,7 @@ def test_what_can_be_decided_is_printed_as_json_whatever_a_task_prints(project, 
     assert "imported" in errors
 
 
+@pytest.mark.slow
 def test_doctor_prints_json_whatever_a_task_prints(project, environment):
     output, errors = streams(project, environment, "doctor", "--json")
     found = {finding["name"]: finding["found"] for finding in json.loads(output)}

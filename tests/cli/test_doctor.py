@@ -72,6 +72,7 @@ def test_a_sound_project_has_no_problem_and_is_left_as_it_is(project, dpg):
     assert sorted(path for path in project.rglob("*") if ".dvc" not in path.parts) == before
 
 
+@pytest.mark.slow
 def test_problems_are_found_all_at_once(project, dpg):
     replace(project / "params.yaml", "lr: 1.0e-4  ", "lr: -1  ")
     output = dpg("doctor", "--json", cwd=project, expect=1, DPG_JOBS="many", MLFLOW_TRACKING_URI=NOWHERE)

@@ -85,6 +85,7 @@ def test_everything_runs_in_order_and_plain_dvc_finds_nothing_to_do(project, dpg
     assert set(log(project)) == EVERYTHING
 
 
+@pytest.mark.slow
 def test_a_second_time_nothing_runs(done, dpg):
     lock = (done / "dvc.lock").read_bytes()
     assert dpg("repro", "-j", "2", cwd=done) == "Up to date: 6 stages.\n"
@@ -130,6 +131,7 @@ def test_an_output_changed_by_hand_is_made_again_with_what_read_it(done, dpg, dv
     assert nothing_is_left(dvc("repro", cwd=done))
 
 
+@pytest.mark.slow
 def test_a_new_cell_runs_alone(done, dpg):
     (done / "params.yaml").write_text("names: [x, z, y]\n", encoding="utf-8")
     dpg("repro", "cell", cwd=done)
@@ -263,6 +265,7 @@ def test_sigterm_ends_a_command_whose_process_is_just_being_made(project, enviro
     assert asyncio.run(call()).state is State.INTERRUPTED
 
 
+@pytest.mark.slow
 def test_what_a_user_can_mend_is_one_message(project, tmp_path, dpg):
     assert dpg("repro", "lefft", cwd=project, expect=1).startswith("error: DVC: ")
     assert "not inside of a DVC repository" in dpg("repro", cwd=tmp_path, expect=1)

@@ -215,6 +215,7 @@ def test_a_value_net_that_is_not_finite_is_divergence(make_recipe):
         run(recipe, [0], until=3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("algorithm", "iterations", "policy"),
     [("ppo", 7, {"lr": 5e-3, "epochs": 10, "minibatches": 8}), ("trpo", 12, {"max_kl": 0.05})],

@@ -273,6 +273,7 @@ def measured(snapshot, context):
     return list(landscape_plan.measure(plans, run))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("snapshot", ["ppo"], indirect=True)
 def test_one_worker_and_two_find_the_same(snapshot, monkeypatch):
     found = []

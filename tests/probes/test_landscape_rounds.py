@@ -305,6 +305,7 @@ def bias(errors: np.ndarray) -> float:
     return float(abs(errors.mean()) / (errors.std(ddof=1) / len(errors) ** 0.5))
 
 
+@pytest.mark.slow
 def test_stopping_on_errors_leaves_the_means_where_they_are(errors):
     """A false alarm in 15,000; and the errors of the differences are what was asked for, no larger."""
     found = errors()

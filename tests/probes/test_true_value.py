@@ -68,6 +68,7 @@ def test_its_quality_is_that_of_held_out_streams(fitted):
     assert quality.median_relative_error < quality.value_net_median_relative_error
 
 
+@pytest.mark.slow
 def test_what_is_stated_of_it_comes_from_streams_that_decided_nothing(snapshot, fitted):
     """The tenth that stops the fit is another than the tenth that its error is stated on."""
     shard = true_value.FitShard(snapshot, 40_000, FIT, seed=0)
@@ -120,6 +121,7 @@ def test_scale_and_shift_are_folded_into_the_last_layer(snapshot, heldout):
     )
 
 
+@pytest.mark.slow
 def test_the_same_shard_gives_the_same_bytes(snapshot, fitted):
     again = true_value.measure(true_value.FitShard(snapshot, 40_000, FIT, seed=0))
     np.testing.assert_array_equal(again.value, fitted.value)

@@ -258,6 +258,7 @@ def test_an_update_that_did_not_move_gains_nothing(snapshot):
     assert gains.difference.tolist() == [[0, 0, 0], [6, 6, 6]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("snapshot", ["ppo"], indirect=True)
 def test_one_worker_and_two_find_the_same(snapshot, monkeypatch):
     monkeypatch.setattr(update_gain, "PAIRS_PER_SHARD", 512)

@@ -131,6 +131,7 @@ def unmeasured(experiment: Experiment) -> list[type]:
     return [kind for kind in experiment.tables.frames if table_of(kind).stage in (*UNMEASURED, "regimes")]
 
 
+@pytest.mark.slow
 def test_what_is_not_measured_of_one_task_is_told_and_the_other_is_as_ever(partly, params, tmp_path):
     alone = decided(quick(make_experiment()))
     drawn = [instance.name for instance in instances(make_experiment())]

@@ -238,6 +238,7 @@ def test_every_figure_of_the_paper_is_held_against_ours(material):
 ODD = ("Task", "Task-v0", "mine/Task-v0", "My.Task-v1", "3Task-v0", "My-Task")
 
 
+@pytest.mark.slow
 def test_a_figure_is_of_its_task_alone_whatever_ids_look_like(material):
     """Tasks and algorithms whose names begin or end as others do: nothing is read off a file's name."""
     algorithms = ("ppo", "ppo_m", "my_ppo")

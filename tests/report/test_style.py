@@ -17,6 +17,7 @@ from dpg.report.figures import ablation, landscape, regimes, rewards
 from dpg.tables.landscape import LandscapePoint
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["png", "pdf", "svg"])
 def test_the_same_table_gives_the_same_bytes(kind, experiment, statistics, tmp_path):
     files = []
@@ -94,6 +95,7 @@ text.usetex: True
 """
 
 
+@pytest.mark.slow
 def test_a_users_own_settings_of_matplotlib_change_no_figure(tmp_path):
     """MPLBACKEND as a notebook leaves it to the commands that it starts, and a matplotlibrc."""
     (tmp_path / "matplotlibrc").write_text(SETTINGS, encoding="utf-8")
