@@ -31,8 +31,6 @@ BASELINES = ("true value function", "value net", "none")
 STREAMS_PER_SET = 64
 SETS_POOLED = (2, 8)
 
-Measure = Callable[[KnownAgent, Streams], GradientMoments]
-
 
 def estimator_checks(seed: int, streams: int) -> list[Check]:
     """All checks, from `streams` streams of 10 pairs and some long ones."""
@@ -58,7 +56,7 @@ def gradient_checks(agents: dict[str, KnownAgent], sets: list[Streams]) -> list[
     """The gradient from pooled streams, for each baseline; the broken estimators depend on the length of streams."""
     timesteps = sets[0].reward.shape[1]
 
-    def checks(title: str, agent: KnownAgent, measure: Measure) -> list[Check]:
+    def checks(title: str, agent: KnownAgent, measure: Callable[[KnownAgent, Streams], GradientMoments]) -> list[Check]:
         values = pseudo_values([measure(agent, streams) for streams in sets], gradient_of)
         return vector_checks(f"gradient, {title}, streams of {timesteps}", agent.gradient(), values)
 
