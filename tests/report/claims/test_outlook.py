@@ -3,6 +3,7 @@
 import pytest
 
 from dpg.cli import overrides
+from dpg.cli.claims_before import as_overrides
 from dpg.report.claims import outlook
 from dpg.report.claims.catalog import claims as all_claims
 from tests.pipeline.project import ROOT
@@ -12,7 +13,7 @@ OF_AGENTS = "G1 G2 G3 G4 G5 G6 V1 V2 V3 V4 V5 L1 L2 L3 L4 L5 L6"
 
 
 def ahead(changes: list[str], values=None) -> dict[str, outlook.Outlook]:
-    found = outlook.outlooks(overrides.read(PARAMS, changes, values), {})
+    found = outlook.outlooks(overrides.read(PARAMS, [*changes, *as_overrides(values or {})]), {})
     return {each.claim.id: each for each in found}
 
 
