@@ -51,7 +51,7 @@ format: setup  ## Format the code, and apply the linter's fixes
 bench: setup  ## Measure speed against peers: twenty minutes, on an idle machine
 	$(BIN)/python -m benchmarks
 
-bench-quick: setup  ## The same with two rounds each: three minutes
+bench-quick: setup  ## The same with two rounds each: five minutes
 	$(BIN)/python -m benchmarks --quick
 
 record: setup  ## Publish the experiment in FROM=folder as docs/record; without FROM, renew docs/record

@@ -1,7 +1,7 @@
 """`python -m benchmarks`: time this code against its peers, print a table and write `benchmarks/results.json`.
 
 Every figure is a ratio of speeds measured alternately on the same cores, with the range of the rounds' ratios in
-brackets. Nothing fails because it is slow. Keep the machine idle: two cores for about twenty minutes, or three minutes
+brackets. Nothing fails because it is slow. Keep the machine idle: two cores for about twenty minutes, or five minutes
 with --quick, whose ratios rest on two rounds each. Peers that are not installed are skipped, and the table says so.
 """
 
