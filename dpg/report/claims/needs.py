@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, Concatenate, ParamSpec
 
 from dpg.runtime.ids import family
 from dpg.runtime.schema import Params
@@ -22,6 +22,12 @@ class Missing:
 
 
 Need = Callable[[Params], Iterator[Missing]]
+Arguments = ParamSpec("Arguments")
+
+
+def _with_arguments(need: Callable[Concatenate[Params, Arguments], Iterator[Missing]]) -> Callable[Arguments, Need]:
+    """Let a need take arguments: `agents("landscape")` is then the need, a function of the parameters."""
+    return lambda *args, **kwargs: lambda params: need(params, *args, **kwargs)
 
 
 def _of_scale(params: Params, name: str, what: str, value: Any) -> Missing:
@@ -42,15 +48,12 @@ def _with_size(params: Params, stage: str, name: str, what: str, size: int) -> M
     return Missing(missing.what, {**(missing.changes or {}), f"scales.{params.scale}.update_gain.updates": numbers})
 
 
-def agents(stage: str) -> Need:
+@_with_arguments
+def agents(params: Params, stage: str) -> Iterator[Missing]:
     """At least two agents."""
-
-    def need(params: Params) -> Iterator[Missing]:
-        if getattr(params.budget, stage).agents < 2:
-            enough = FEW if stage != "landscape" else max(2, min(FEW, params.budget.train.agents))
-            yield _of_scale(params, f"{stage}.agents", "one agent has no interval", enough)
-
-    return need
+    if getattr(params.budget, stage).agents < 2:
+        enough = FEW if stage != "landscape" else max(2, min(FEW, params.budget.train.agents))
+        yield _of_scale(params, f"{stage}.agents", "one agent has no interval", enough)
 
 
 def _studied(params: Params) -> list[int]:
@@ -77,53 +80,41 @@ def later_in_curve(params: Params) -> Iterator[Missing]:
         yield _of_scale(params, "checkpoint.curve_every", "needs a snapshot after iteration 0", train.snapshot_every)
 
 
-def t_among(stage: str, name: str) -> Need:
+@_with_arguments
+def t_among(params: Params, stage: str, name: str) -> Iterator[Missing]:
     """T is among some sizes of a stage."""
-
-    def need(params: Params) -> Iterator[Missing]:
-        sizes, t = getattr(getattr(params.budget, stage), name), params.common.timesteps
-        if t not in sizes:
-            yield _with_size(params, stage, name, f"needs T = {t:,}", t)
-
-    return need
+    sizes, t = getattr(getattr(params.budget, stage), name), params.common.timesteps
+    if t not in sizes:
+        yield _with_size(params, stage, name, f"needs T = {t:,}", t)
 
 
-def at_least(stage: str, name: str, factor: int) -> Need:
+@_with_arguments
+def at_least(params: Params, stage: str, name: str, factor: int) -> Iterator[Missing]:
     """One of some sizes of a stage is at least this many times T."""
-
-    def need(params: Params) -> Iterator[Missing]:
-        found, least = getattr(getattr(params.budget, stage), name), factor * params.common.timesteps
-        sizes = found if isinstance(found, tuple) else (found,)
-        if max(sizes) < least:
-            what = f"needs {factor} T = {least:,} or more"
-            if isinstance(found, tuple):
-                yield _with_size(params, stage, name, what, least)
-            else:
-                yield _of_scale(params, f"{stage}.{name}", what, least)
-
-    return need
+    found, least = getattr(getattr(params.budget, stage), name), factor * params.common.timesteps
+    sizes = found if isinstance(found, tuple) else (found,)
+    if max(sizes) < least:
+        what = f"needs {factor} T = {least:,} or more"
+        if isinstance(found, tuple):
+            yield _with_size(params, stage, name, what, least)
+        else:
+            yield _of_scale(params, f"{stage}.{name}", what, least)
 
 
-def tasks(*families: str) -> Need:
+@_with_arguments
+def tasks(params: Params, *families: str) -> Iterator[Missing]:
     """Tasks of these families."""
-
-    def need(params: Params) -> Iterator[Missing]:
-        present = {family(env) for env in params.envs}
-        if absent := [name for name in families if name not in present]:
-            more = [*params.envs, *(f"{name}-v4" for name in absent)]
-            yield Missing(f"envs: needs {', '.join(absent)}", {"envs": more})
-
-    return need
+    present = {family(env) for env in params.envs}
+    if absent := [name for name in families if name not in present]:
+        more = [*params.envs, *(f"{name}-v4" for name in absent)]
+        yield Missing(f"envs: needs {', '.join(absent)}", {"envs": more})
 
 
-def algorithm_in_use(name: str) -> Need:
+@_with_arguments
+def algorithm_in_use(params: Params, name: str) -> Iterator[Missing]:
     """An algorithm is trained."""
-
-    def need(params: Params) -> Iterator[Missing]:
-        if name not in params.algorithms:
-            yield Missing(f"algorithms: needs {name}", {"algorithms": [*params.algorithms, name]})
-
-    return need
+    if name not in params.algorithms:
+        yield Missing(f"algorithms: needs {name}", {"algorithms": [*params.algorithms, name]})
 
 
 def trained_without_baseline(params: Params) -> Iterator[Missing]:
@@ -158,18 +149,15 @@ def within(factor: float, low: float, high: float) -> bool:
     return high / low <= factor * (1 + 1e-9)
 
 
-def rates_within(factor: float) -> Need:
+@_with_arguments
+def rates_within(params: Params, factor: float) -> Iterator[Missing]:
     """Neighbouring learning rates are at most this factor apart."""
-
-    def need(params: Params) -> Iterator[Missing]:
-        rates = params.budget.regimes.rates
-        if len(rates) < 2 or not all(within(factor, *pair) for pair in pairwise(rates)):
-            span = max(max(rates) / min(rates), factor)
-            steps = math.ceil(math.log(span) / math.log(0.98 * factor))  # a little less: rates are rounded
-            value = [float(f"{min(rates) * span ** (step / steps):.3g}") for step in range(steps + 1)]
-            yield _of_scale(params, "regimes.rates", f"needs rates at most {factor:g} times apart", value)
-
-    return need
+    rates = params.budget.regimes.rates
+    if len(rates) < 2 or not all(within(factor, *pair) for pair in pairwise(rates)):
+        span = max(max(rates) / min(rates), factor)
+        steps = math.ceil(math.log(span) / math.log(0.98 * factor))  # a little less: rates are rounded
+        value = [float(f"{min(rates) * span ** (step / steps):.3g}") for step in range(steps + 1)]
+        yield _of_scale(params, "regimes.rates", f"needs rates at most {factor:g} times apart", value)
 
 
 def few_pairs_per_point(params: Params) -> Iterator[Missing]:
