@@ -2,7 +2,7 @@
 
 A table, a figure and a claim are one declaration each, found by being in a module of their package:
 
-1. A table: a dataclass in `dpg/tables/<stage>.py` under `@table("stage/file.csv", Section.VALUES, per="state")`, each
+1. A table: a class in `dpg/tables/<stage>.py` under `@table("stage/file.csv", Section.VALUES, per="state")`, each
    field `Annotated[type, unit, meaning]`. The stage writes it with `dpg.tables.table.write`; dvc.yaml lists the module
    among the stage's `deps`. `python -m dpg.tables.docs --write` renews docs/tables.md.
 2. A figure: a `FigureSpec` in a module of `dpg/report/figures/`: name, title, section, tables, `plot`, `caption`, and

@@ -12,7 +12,8 @@
     )
     def falling_agreement(cell: Experiment) -> Finding: ...
 
-in a module of `dpg.report.claims` is all that a claim needs. The function gets one cell or one task at a time.
+in a module of `dpg.report.claims` is all that a claim needs. The function gets one cell or one task at a time, and
+raises `NotMeasuredError`, or calls `required`, where that lacks what the rule needs.
 """
 
 from collections.abc import Callable, Iterable
