@@ -64,7 +64,8 @@ class StageProcesses:
         """Start no other stage; after SIGTERM, end the commands of those that run."""
         if self.signal is None:
             self._on_stop(list(self._running))
-        self.signal = number
+        if self.signal != signal.SIGTERM:  # of which a later Ctrl-C takes nothing back
+            self.signal = number
 
     async def call(self, stage: str, changed: Collection[str]) -> Outcome:
         """Let DVC run a stage if it is stale; `changed` are the stages whose outputs are not those in `dvc.lock`."""

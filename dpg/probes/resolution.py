@@ -31,6 +31,7 @@ def resolutions(landscape: Landscape, confidence: float) -> list[Resolution]:
         own = difference_variance(np.diag(noise * share))
         own_or_known = np.where(fewest < count, np.maximum(own, known), own)
         freedom = welch_freedom(stats.sem(apart, axis=1) ** 2 * share, count)
+        freedom = np.where(own_or_known > own, fewest - 1.0, freedom)
         own_resolved = resolved_alone(squared, known, own_or_known, freedom, confidence)
         shared_resolved = resolved_pairs(squared, shared, fewest - 1.0, confidence)
         observed, own_noise, shared_noise = (float(matrix[near].mean()) for matrix in (squared, own, shared))
