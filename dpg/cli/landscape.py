@@ -149,8 +149,9 @@ def measure(wanted: "LandscapeSpec", snapshot: "agents.Snapshot", target: Path) 
 
     modules = snapshot.recipe.modules
     with (
-        open_shard_cache("dpg-landscape", str(snapshot).replace(" ", "-"), asdict(wanted), modules) as cache,
+        # Claimed first: a second run that waits here and is then refused does not hold the cache of the first.
         output.new_folder(target) as folder,
+        open_shard_cache("dpg-landscape", str(snapshot).replace(" ", "-"), asdict(wanted), modules) as cache,
         open_context(cache, modules) as context,
     ):
         shard = evaluation.EvaluationShard(snapshot, "sampled", EVALUATED, wanted.seed)

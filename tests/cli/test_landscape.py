@@ -13,9 +13,12 @@ from typer.testing import CliRunner
 
 from dpg.agent.snapshot import save
 from dpg.cli.app import app
+from dpg.cli.landscape import measure
 from dpg.envs.linear_quadratic import EPISODE_STEPS
 from dpg.probes.known_answers import closed_forms
 from dpg.probes.known_answers.agents import known_agent
+from dpg.probes.landscape import Grid
+from dpg.probes.landscape_plan import LandscapeSpec
 from dpg.runtime.errors import UserError
 
 
@@ -109,6 +112,16 @@ def test_a_second_look_into_the_same_folder_waits_and_leaves_what_the_first_has_
             told = second.stderr.read()
     assert told == "error: --output look: already exists; name a new folder, or remove it\n"
     assert {path.name: path.read_bytes() for path in (tmp_path / "look").iterdir()} == found
+    assert [path.name for path in tmp_path.iterdir()] == ["look"]
+
+
+def test_a_refused_run_holds_no_shards(agent, tmp_path, monkeypatch):
+    """Held while it waited for the first run's folder, the first would leave its shards behind, and so would this."""
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    (tmp_path / "look").mkdir()
+    wanted = LandscapeSpec(Grid((0.0, 1.0), (0.0, 1.0), (2, 2)), (10,), (100,), 2.0, common_random_numbers=True, seed=0)
+    with pytest.raises(UserError, match="already exists"):
+        measure(wanted, agent.snapshot, tmp_path / "look")
     assert [path.name for path in tmp_path.iterdir()] == ["look"]
 
 
