@@ -86,7 +86,7 @@ class MujocoBatchVectorEnv(BatchedVectorEnv):
             self._physics.qpos[index], self._physics.qvel[index] = start
         if state is not None:
             self._batch.state[ids] = state[ids, :-1]
-        self._run(self._batch.forward, ids)
+        self._raising_env_errors(self._batch.forward, ids)
         x = self._task.x_position(self._physics)
         if state is not None:
             # Restored: a forward call leaves its own warm start, and body positions a substep ahead.
@@ -101,7 +101,7 @@ class MujocoBatchVectorEnv(BatchedVectorEnv):
     def _advance(self, actions: Float[np.ndarray, "E A"]) -> tuple[Float[np.ndarray, " E"], Bool[np.ndarray, " E"]]:
         self._physics.ctrl[:] = actions
         awake = ~self._parked if np.count_nonzero(self._parked) else None
-        self._run(self._batch.step, awake, nstep=self._task.frame_skip)
+        self._raising_env_errors(self._batch.step, awake, nstep=self._task.frame_skip)
         if self._data is not None:
             self._compute_contact_forces(self._data)
         if np.count_nonzero(self._batch.warning):
@@ -116,8 +116,8 @@ class MujocoBatchVectorEnv(BatchedVectorEnv):
             self._elapsed[self._parked] = 0
         return self._task.reward(self._physics, actions, x_velocity, healthy), terminated
 
-    def _run(self, function: Callable[..., None], *args: Any, **kwargs: Any) -> None:
-        """Raise an error of the engine as an `EnvError`."""
+    def _raising_env_errors(self, function: Callable[..., None], *args: Any, **kwargs: Any) -> None:
+        """Call `function`; an error of the engine is an `EnvError`."""
         try:
             function(*args, **kwargs)
         except SimulationError as error:

@@ -35,8 +35,11 @@ class Group:
         return [Group(self.recipe, (agent,), rate) for agent, rate in zip(self.agents, rates, strict=True)]
 
     def __str__(self) -> str:
-        rates = f" at rates {', '.join(f'{rate:g}' for rate in self.rates)}" if self.rates else ""
-        return f"{self.recipe.env_id} {self.recipe.algorithm} agents {', '.join(map(str, self.agents))}{rates}"
+        several = "s" if len(self.agents) > 1 else ""
+        rates = f" at rate{several} {', '.join(f'{rate:g}' for rate in self.rates)}" if self.rates else ""
+        agents = f"agent{several} {', '.join(map(str, self.agents))}{rates}"
+        recipe = self.recipe
+        return f"{recipe.env_id} {recipe.algorithm}, {recipe.common.timesteps:,} pairs an iteration, {agents}"
 
 
 @dataclass(frozen=True)

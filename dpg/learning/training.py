@@ -128,7 +128,7 @@ def _records(
 
 def _check(population: Population, records: list[Record], recipe: Recipe) -> None:
     for row, record in enumerate(records):
-        where = f"{recipe.env_id}, {recipe.algorithm}, agent {record.agent}, iteration {record.iteration}"
+        where = f"agent {record.agent}, iteration {record.iteration}"
         for what, array in (
             ("policy's parameters", population.policy),
             ("value net's parameters", population.value),

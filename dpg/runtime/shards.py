@@ -105,7 +105,7 @@ def map_shards(
 
     Raises:
         ShardError: a shard failed in every attempt; the message names its inputs.
-        UserError: a shard raised it.
+        UserError: a shard raised it; the message names its inputs first.
     """
     # A single shard is not worth a process of its own.
     alone = len(shards) == 1 and isinstance(context.workers, LocalProcesses)
@@ -226,6 +226,7 @@ class _PendingShard:
         self.future = None
         self.failed_on.append(worker)
         if isinstance(error, UserError):
+            error.args = (f"{describe(self.shard)}: {error}",)  # of whatever class it is
             self.error = error
         elif final or len(self.failed_on) >= MAX_ATTEMPTS:
             name = f"{self.function.__module__}.{self.function.__qualname__}"

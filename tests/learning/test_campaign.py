@@ -1,6 +1,7 @@
 """Many agents: who trains with whom, and that it changes nothing."""
 
 from contextlib import suppress
+from copy import copy
 from functools import partial
 from itertools import islice
 from operator import attrgetter
@@ -8,6 +9,8 @@ from operator import attrgetter
 import numpy as np
 import pytest
 
+from dpg.envs import mujoco_batch
+from dpg.envs.errors import EnvError
 from dpg.learning import campaign
 from dpg.learning.training import DivergenceError
 from dpg.runtime import serialization
@@ -123,6 +126,27 @@ def test_the_error_is_that_of_the_first_agent_that_diverges_whoever_trains_with_
     with pytest.raises(DivergenceError) as expected:
         finish(alone)
     assert str(caught.value) == str(expected.value)
+
+
+def test_an_error_names_sample_size_agent_and_rate(recipe):
+    """Agents of all sample sizes and rates of a task have the same numbers."""
+    small = recipe.model_copy(update={"common": recipe.common.model_copy(update={"timesteps": 32})})
+    groups = campaign.groups_of(recipe, 1, 4, rates=[1e-3]) + campaign.groups_of(small, 2, 4, rates=[1e-3, 1e3])
+    named = "^InvertedPendulum-v5 ppo, 32 pairs an iteration, agent 0 at rate 1000, iterations 0 to 2: agent 0, iter"
+    with pytest.raises(DivergenceError, match=named):
+        finish(groups)
+
+
+def test_an_error_of_the_simulation_names_the_agent(make_recipe, monkeypatch):
+    """Retried alone, every agent's simulation is number 0."""
+    recipe = make_recipe("ppo", env_id="Hopper-v4", common={"timesteps": 64})
+    model = mujoco_batch._model("hopper.xml")
+    monkeypatch.setattr(mujoco_batch, "_model", lambda _: broken)
+    broken = copy(model)
+    broken.opt.integrator = 77
+    named = "^Hopper-v4 ppo, 64 pairs an iteration, agent 3, iterations 0 to 0: Hopper-v4: MuJoCo raised in 1 of 1"
+    with pytest.raises(EnvError, match=named):
+        finish([campaign.Group(recipe, (3, 5))])
 
 
 def test_a_member_with_its_own_rate_trains_as_an_agent_of_that_rate(recipe):

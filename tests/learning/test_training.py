@@ -197,9 +197,7 @@ def test_annealing_reaches_both_updates(make_recipe):
 @pytest.mark.parametrize("algorithm", ["ppo", "ppo_m"])
 def test_divergence_stops_the_run_and_names_the_agent(make_recipe, algorithm):
     recipe = make_recipe(algorithm, config={"lr": 1e3, "anneal": False})
-    with pytest.raises(
-        DivergenceError, match=rf"InvertedPendulum-v5, {algorithm}, agent 7, iteration 0: .*learning rate"
-    ):
+    with pytest.raises(DivergenceError, match=r"^agent 7, iteration 0: .*learning rate"):
         run(recipe, [7, 8], until=1)
 
 

@@ -239,7 +239,7 @@ def test_what_a_user_can_mend_is_not_tried_again(width, tmp_path, jobs):
     """It would fail again, and the message would come later and be buried in a traceback."""
     width(jobs)
     shards = jobs_in(tmp_path)
-    with pytest.raises(UserError, match=r"^ppo\.lr = -1: must be positive$") as caught:
+    with pytest.raises(UserError, match=r"^job 2: ppo\.lr = -1: must be positive$") as caught:
         run(find_a_mistake, shards)
     assert not isinstance(caught.value, ShardError)
     assert shards[2].tries() == 1
