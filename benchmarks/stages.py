@@ -20,7 +20,9 @@ def measure(cores: Cores, *, quick: bool) -> Iterator[Row | Skipped]:  # noqa: A
     costs: dict[str, list[dict[str, float]]] = {}
     for path in sorted(RUNS.rglob("*.json")):
         stage = path.relative_to(RUNS).parts[0].removesuffix(".json")
-        costs.setdefault(stage, []).append(json.loads(path.read_text(encoding="utf-8"))["cost"])
+        cost = json.loads(path.read_text(encoding="utf-8"))["cost"]
+        if cost["shards"]:  # else the stage had nothing to measure
+            costs.setdefault(stage, []).append(cost)
     if not costs:
         yield Skipped("stages of the last run", "there are no records in data/runs: run `dvc repro` first")
     for stage, runs in costs.items():

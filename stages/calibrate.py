@@ -15,8 +15,9 @@ def main() -> None:
     """Write `data/calibrate/calibration.csv`; an unexpected outcome of a check is reported and stops nothing."""
     logged = {"calibrate": {"streams": validation.MIN_STREAMS}}
     with run_stage("calibrate", Scope(), logged, OUT) as stage:
-        (found,) = stage.map(validation.validate, [SEED], unit="calibrations", work=lambda _: 1)
-        checks = write_all({Check: found}, stage.tables)[Check]
+        shards = validation.plan(SEED)
+        found = stage.map(validation.measure, shards, unit="kinds", work=lambda _: 1)
+        checks = write_all({Check: validation.tabulate(found)}, stage.tables)[Check]
         failed = int((checks["passed"] == checks["broken"]).sum())
         stage.run.log_metrics({"calibrate.checks": len(checks), "calibrate.failed": failed}, step=0)
 

@@ -39,7 +39,7 @@ def calibrate(
 
     started = time.monotonic()
     with output.waiting("measuring, some 40 seconds at the default size"):
-        checks = validation.validate(seed, streams)
+        checks = validation.tabulate(map(validation.measure, validation.plan(seed, streams)))
     if as_json:
         output.echo_json([asdict(check) for check in checks])
     else:

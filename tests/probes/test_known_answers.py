@@ -201,4 +201,4 @@ def test_relative_value_errors_and_explained_variance_by_hand():
 
 def test_too_few_streams_are_refused():
     with pytest.raises(ValueError, match="at least 16384 streams"):
-        validation.validate(streams=1000)
+        validation.plan(0, streams=1000)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-COSTS = ("pairs", "episodes", "wall_seconds", "core_seconds", "workers", "peak_memory_bytes")
+COSTS = ("pairs", "episodes", "shards", "wall_seconds", "core_seconds", "workers", "peak_memory_bytes")
 
 
 @dataclass(frozen=True)
