@@ -28,7 +28,7 @@ class SerializationError(ValueError):
 def to_bytes(tree: Any) -> bytes:
     """Serialize None, bools, numbers, strings, tuples, lists, dicts, arrays, and records of these.
 
-    A record is a dataclass, a named tuple or a pydantic model. Equal trees give equal bytes.
+    A record is a dataclass, a named tuple or a pydantic model. Trees of equal content in equal order give equal bytes.
 
     Raises:
         SerializationError: the tree contains a value of another type.

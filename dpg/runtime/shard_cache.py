@@ -28,6 +28,7 @@ DIGEST = 32  # bytes
 UNUSED_CHECKS = 5  # of a folder's lock, which processes that list the folders hold for a moment
 SUFFIX = ".shard"
 DEFAULT_LIMIT_GB = 20.0
+PARTS = 100  # of the limit: after each the folder is measured again
 
 
 class ShardCacheError(UserError):
@@ -87,7 +88,7 @@ class ShardCache:
         self.directory = directory
         self._limit = limit
         self._metadata: list[IO[str]] = []  # locked
-        self._room = self._make_room(0)
+        self._room = 0  # free bytes, as measured when a result needed more
         self._full = False
 
     @property
@@ -165,9 +166,13 @@ class ShardCache:
             file.close()
 
     def _make_room(self, needed: int) -> int:
-        """Free bytes, after removing unused leftovers where `needed` would not fit."""
+        """Free bytes, after removing unused leftovers where `needed` would not fit.
+
+        Other processes fill the same folder: no more is given than `needed` or a part of the limit, whichever is more.
+        """
         own = self.num_bytes
-        return self._limit - own - _bound_leftovers(self._limit - own - needed, self.directory)
+        free = self._limit - own - _bound_leftovers(self._limit - own - needed, self.directory)
+        return min(free, max(needed, self._limit // PARTS))
 
     def _path(self, key: str) -> Path:
         return self.directory / f"{key}{SUFFIX}"

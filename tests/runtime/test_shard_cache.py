@@ -235,11 +235,14 @@ def test_beyond_the_limit_the_oldest_that_is_not_in_use_goes_first(monkeypatch):
     with open_shard_cache("train", "a/ppo", {}) as living:
         os.utime(living.directory, (1000, 1000))  # the oldest, and in use
         limit(monkeypatch, 3)
-        with open_shard_cache("train", "new/ppo", {}):
-            assert [path for path in directories if path.exists()] == [directories[0], *directories[2:]]
+        with open_shard_cache("train", "new/ppo", {}) as new:
+            new.put("first", measure(shard(1, SIZE)))
+            assert [path for path in directories if path.exists()] == [directories[0], directories[3]]
             assert not directories[1].parent.exists()
+            assert new.num_results == 1
         limit(monkeypatch, 0.5)
-        with open_shard_cache("train", "new/ppo", {}):
+        with open_shard_cache("train", "new/ppo", {}) as new:
+            new.put("first", measure(shard(1, SIZE)))
             assert [path for path in directories if path.exists()] == [directories[0]]
         assert living.num_results == 1
 
@@ -252,6 +255,17 @@ def test_new_results_take_the_room_of_old_leftovers(monkeypatch, capsys):
     assert len(files(new)) == 2
     assert not old.exists()
     assert "DPG_SCRATCH_GB" not in capsys.readouterr().err
+
+
+def test_what_others_write_meanwhile_counts(monkeypatch):
+    """A run opens its cache, then waits for its outputs; and others run beside it. All share one limit."""
+    limit(monkeypatch, 3)
+    results = {f"shard{seed}": measure(shard(seed, SIZE)) for seed in range(4)}
+    with open_shard_cache("train", "first/ppo", {}) as first, open_shard_cache("train", "second/ppo", {}) as second:
+        for key, result in results.items():
+            second.put(key, result)
+            first.put(key, result)
+        assert first.num_results + second.num_results == 3
 
 
 def test_beyond_the_limit_results_are_not_kept_which_is_said_once(monkeypatch, capsys):
