@@ -9,7 +9,7 @@ import pickle
 import time
 import traceback
 from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ TIMEOUT_S = 10.0  # to reach the scheduler
 NO_WORKERS_TIMEOUT_S = 120.0  # that a cluster may be without workers
 POLL_INTERVAL_S = 2.0
 SOME_WORKER = "a Dask worker"
+# Packages that figures depend on, besides those that numbers do; matplotlib computes contours and layouts with others.
+DRAWING = ("contourpy", "imageio", "kiwisolver", "matplotlib", "pillow")
 
 
 class DaskWorkers(Workers):
@@ -82,7 +84,7 @@ class DaskWorkers(Workers):
             if time.monotonic() - self._polled > POLL_INTERVAL_S:
                 self._poll()
                 if stranded := [future for future in futures if self._is_stranded(future)]:
-                    return [(future, TaskResult(SOME_WORKER, None, "it was lost", 0.0, 0)) for future in stranded]
+                    return [(future, TaskResult(SOME_WORKER, None, None, 0.0, 0, lost=True)) for future in stranded]
             try:
                 with self._client.as_current():  # it is not the process's default client
                     ended: Any = distributed.wait(list(futures), timeout=POLL_INTERVAL_S, return_when="FIRST_COMPLETED")
@@ -156,12 +158,12 @@ def identity(modules: tuple[str, ...], threads: int) -> dict[str, str]:
 
 
 # Cached at first use: files that change later do not change the code that a worker has loaded.
-_versions = cache(fingerprint.versions)
+_versions = cache(partial(fingerprint.versions, DRAWING))
 
 
 @cache
 def _code(module: str) -> str:
-    return fingerprint.code(() if module == "dpg" else (module,))[:12]
+    return (fingerprint.of_package() if module == "dpg" else fingerprint.of_module(module))[:12]
 
 
 def _check(modules: tuple[str, ...], expected: Mapping[str, str], advice: str, dask_worker: Any) -> None:

@@ -14,22 +14,21 @@ from dpg.runtime import project
 _PACKAGE = Path(__file__).parents[1]
 # Packages that numbers depend on.
 PACKAGES = ("gymnasium", "mujoco", "numpy", "pandas", "scipy", "torch")
-# Code that cannot change what a shard gives: the command line, drawing, tracking.
-EXCLUDED = ("api.py", "cli", "diagnose", "importing", "planning", "report", "tracking")
+# Code that cannot change what a cached shard gives: the command line, drawing, the published record, tracking.
+EXCLUDED = ("api.py", "cli", "diagnose", "importing", "planning", "record", "report", "tracking")
 # Shards run these nevertheless: the jobs of a diagnosis, and the rule of claims, which the calibration checks.
 MEASURING = ("diagnose/measurements.py", "report/aggregate.py", "report/claims/verdicts.py")
 
 
-def versions() -> dict[str, str]:
-    """Of Python and of the packages that numbers depend on."""
-    return {"python": platform.python_version()} | {package: version(package) for package in PACKAGES}
+def versions(more: Sequence[str] = ()) -> dict[str, str]:
+    """Of Python, of the packages that numbers depend on, and of `more`."""
+    return {"python": platform.python_version()} | {package: version(package) for package in (*PACKAGES, *more)}
 
 
 def code(modules: Sequence[str] = ()) -> str:
     """A digest of the sources of `dpg`, of the user's own `modules`, and of `versions`."""
     content = hashlib.blake2b(repr(versions()).encode(), digest_size=16)
-    for path in sources():
-        content.update(f"\0{path}\0".encode() + (_PACKAGE / path).read_bytes())
+    _add_files(content, sources())
     for name in modules:
         _add_module(content, name)
     return content.hexdigest()
@@ -37,8 +36,15 @@ def code(modules: Sequence[str] = ()) -> str:
 
 def sources() -> list[Path]:
     """The files of `dpg`, from its folder, that can change what a shard gives."""
-    files = (path.relative_to(_PACKAGE) for path in sorted(_PACKAGE.rglob("*.py")))
+    files = _package_files("*.py")
     return [path for path in files if path.parts[0] not in EXCLUDED or path.as_posix() in MEASURING]
+
+
+def of_package() -> str:
+    """A digest of all code of `dpg`, with what draws figures and the style that they have."""
+    content = hashlib.blake2b(digest_size=16)
+    _add_files(content, [*_package_files("*.py"), *_package_files("*.mplstyle")])
+    return content.hexdigest()
 
 
 def of_module(module: str) -> str:
@@ -50,6 +56,15 @@ def of_module(module: str) -> str:
     content = hashlib.blake2b(digest_size=16)
     _add_module(content, module)
     return content.hexdigest()
+
+
+def _package_files(pattern: str) -> list[Path]:
+    return [path.relative_to(_PACKAGE) for path in sorted(_PACKAGE.rglob(pattern))]
+
+
+def _add_files(content: "hashlib.blake2b", files: Sequence[Path]) -> None:
+    for path in files:
+        content.update(f"\0{path}\0".encode() + (_PACKAGE / path).read_bytes())
 
 
 def _add_module(content: "hashlib.blake2b", module: str) -> None:

@@ -48,7 +48,7 @@ class Usage:
 
     def add(self, attempt: TaskResult) -> None:
         """Count one attempt, successful or not."""
-        if attempt.worker != THIS_PROCESS:
+        if attempt.worker != THIS_PROCESS and not attempt.lost:
             self.cpu_seconds += attempt.cpu_seconds
             self.peak_memory[attempt.worker] = max(self.peak_memory.get(attempt.worker, 0), attempt.peak_memory)
 
@@ -139,7 +139,7 @@ def _begin(
         if cache is not None:
             pending.key = cache.key(pending.function, pending.shard)
             pending.cached = pending.key in cache
-    waiting = sorted((each for each in queue if each.waiting), key=attrgetter("work"), reverse=True)
+    waiting = sorted((each for each in needed if each.waiting), key=attrgetter("work"), reverse=True)
     if together is None:
         for pending in waiting:
             pending.submit(workers)
@@ -208,6 +208,7 @@ class _PendingShard:
     future: Any = None
     suspect: bool = False  # its workers died repeatedly: run alone, so that a crash can be attributed
     failed_on: list[str] = field(default_factory=list)  # workers, one per failed attempt
+    num_lost: int = 0  # attempts without an outcome, which do not count
     done: bool = False
     result: Any = None
     error: UserError | None = None  # it is done, without a result
@@ -218,8 +219,12 @@ class _PendingShard:
         return self.begun and not (self.cached or self.suspect or self.done) and self.future is None
 
     def submit(self, workers: Workers) -> None:
-        """Start it alone, on a worker on which it has not failed."""
-        self.future = workers.submit(self.function, self.shard, avoid=self.failed_on)
+        """Start it alone, on a worker on which it has not failed; on any after `MAX_ATTEMPTS` were lost.
+
+        A shard that kills the workers to which it is restricted would be lost without end.
+        """
+        avoid = self.failed_on if self.num_lost < MAX_ATTEMPTS else ()
+        self.future = workers.submit(self.function, self.shard, avoid=avoid)
 
     def fail(self, worker: str, error: str | UserError, *, final: bool = False) -> None:
         """Count a failed attempt; after the last one the shard is done, with an error."""
@@ -275,13 +280,15 @@ def _advance(queue: Sequence[_PendingShard], workers: Workers, context: Executio
 
 
 def _end_task(batch: Sequence[_PendingShard], outcome: TaskResult, workers: Workers) -> None:
-    """Give the shards of a task their results. Those that failed are retried, alone."""
-    if outcome.error is None:
+    """Give the shards of a task their results. Those that failed or were lost are retried, alone."""
+    if outcome.lost:
+        for pending in batch:
+            pending.num_lost += 1
+    elif outcome.error is None:
         results = [outcome.result] if len(batch) == 1 else outcome.result
         for pending, result in zip(batch, results, strict=True):
             pending.future, pending.done, pending.result = None, True, result
-        return
-    if len(batch) == 1:
+    elif len(batch) == 1:
         batch[0].fail(outcome.worker, outcome.error, final=outcome.final)
     for pending in batch:
         if not pending.done:

@@ -37,6 +37,7 @@ class TaskResult:
     cpu_seconds: float
     peak_memory: int  # bytes, of the worker's process so far
     final: bool = False  # an error that is not worth another attempt
+    lost: bool = False  # it has neither a result nor an error, and does not count as an attempt
 
 
 class Workers:

@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from functools import partial
+from importlib.metadata import version
 from operator import attrgetter
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from dpg.agent.snapshot import Snapshot
 from dpg.envs.make import make_vector
 from dpg.learning import campaign, training
 from dpg.probes import gradient
-from dpg.runtime import dask_workers, serialization
+from dpg.runtime import dask_workers, fingerprint, serialization
 from dpg.runtime.budgets import GradientBudget
 from dpg.runtime.errors import UserError
 from dpg.runtime.progress import Progress
@@ -124,6 +125,13 @@ def fail_then_kill_then_work(folder):
     if attempt == 2:
         os.kill(os.getpid(), signal.SIGKILL)
     return attempt
+
+
+def fail_but_kill_at_the_second_attempt(folder):
+    tried(folder)
+    if len(tries(folder)) == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    raise ValueError("nowhere")
 
 
 def fail_everywhere(folder):
@@ -242,6 +250,14 @@ def test_what_waits_for_a_worker_that_has_gone_is_tried_on_any(tmp_path, on_dask
     assert run(fail_then_kill_then_work, [str(tmp_path)]) == [3]
 
 
+@pytest.mark.slow
+def test_an_attempt_whose_worker_has_gone_neither_counts_nor_hides_the_error(tmp_path, on_dask):
+    with pytest.raises(ShardError, match="failed 3 times") as caught:
+        run(fail_but_kill_at_the_second_attempt, [str(tmp_path)])
+    assert "ValueError: nowhere" in str(caught.value)
+    assert len(tries(tmp_path)) == 4
+
+
 def test_what_fails_everywhere_is_named_with_its_inputs(tmp_path, on_dask):
     with pytest.raises(ShardError, match="fail_everywhere failed 3 times") as caught:
         run(fail_everywhere, [str(tmp_path)])
@@ -339,6 +355,19 @@ def test_a_worker_with_several_threads_is_refused(on_bare):
 def copy(tmp_path):
     shutil.copytree(ROOT / "dpg", tmp_path / "dpg", ignore=shutil.ignore_patterns("__pycache__"))
     return tmp_path
+
+
+def test_what_draws_is_part_of_the_identity(copy, monkeypatch):
+    """A worker with another style, drawing code or matplotlib would give other figures."""
+    monkeypatch.setattr(dask_workers, "_code", dask_workers._code.__wrapped__)  # without its cache
+    monkeypatch.setattr(fingerprint, "_PACKAGE", copy / "dpg")
+    found = [dask_workers.identity((), threads=1)]
+    for path in ("report/style.py", "report/paper.mplstyle", "record/derive.py"):
+        with (copy / "dpg" / path).open("a", encoding="utf-8") as source:
+            source.write("#\n")
+        found.append(dask_workers.identity((), threads=1))
+    assert len({each["the code of dpg"] for each in found}) == len(found)
+    assert found[0]["matplotlib"] == version("matplotlib")
 
 
 @pytest.mark.slow

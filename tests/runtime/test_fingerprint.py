@@ -74,13 +74,18 @@ def test_a_change_of_any_module_that_computes_changes_the_name(copy):
 def test_what_draws_tracks_and_talks_does_not_change_the_name(copy):
     """A new colour in a figure must not throw hours of finished shards away."""
     before = name(copy)
-    for path in ("report/new.py", "diagnose/page.py", "cli/new.py", "tracking/new.py", "api.py", "agent/notes.txt"):
+    paths = ["report/new.py", "report/paper.mplstyle", "record/derive.py", "diagnose/page.py", "importing/new.py"]
+    paths += ["planning/new.py", "cli/new.py", "tracking/new.py", "api.py", "agent/notes.txt"]
+    for path in paths:
         change(copy / "dpg" / path)
     assert name(copy) == before
 
 
 def test_all_that_a_measurement_imports_is_part_of_the_name():
-    """Otherwise an interrupted stage would resume from shards of other code; tracking alone changes no result."""
+    """Otherwise an interrupted stage would resume from shards of other code; tracking alone changes no result.
+
+    And a package that no measurement imports would throw finished shards away with every change.
+    """
     stages = YAML(typ="safe", pure=True).load(Path(dpg.__file__).parents[1] / "dvc.yaml")["stages"]
     imports = grimp.build_graph("dpg", "stages", cache_dir=None)
     measuring = {f"stages.{name}" for name in stages.keys() - {"params", "figures", "report"}}
@@ -90,6 +95,7 @@ def test_all_that_a_measurement_imports_is_part_of_the_name():
     files = {Path(*module.split(".")[1:]).with_suffix(".py") for module in needed if module.startswith("dpg.")}
     files = {path for path in files if (package / path).is_file() and path.parts[0] != "tracking"}
     assert files <= set(fingerprint.sources())
+    assert {path.parts[0] for path in fingerprint.sources()} == {path.parts[0] for path in files} | {"__init__.py"}
     assert set(map(Path, fingerprint.MEASURING)) <= files, "an exception that nothing needs"
 
 

@@ -8,6 +8,7 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from dpg.runtime.progress import Progress
 from dpg.runtime.seeding import Seed
 from dpg.runtime.shard_cache import open_shard_cache
 from dpg.runtime.shards import MAX_ATTEMPTS, PREFETCH, ExecutionContext, ShardError, Together, map_shards, open_context
-from dpg.runtime.workers import ONE_THREAD, Workers
+from dpg.runtime.workers import ONE_THREAD, TaskResult, Workers
 
 
 def draw(shard: int) -> tuple[int, float]:
@@ -352,6 +353,46 @@ def test_long_shards_start_before_short_ones_and_results_keep_their_order():
             found.append(result)
             assert len(context.workers.submitted) - len(found) <= PREFETCH * 2
     assert found == [draw(index) for index in range(len(works))]
+
+
+class LastFirst(Recorder):
+    """Of what runs, the last in turn ends first."""
+
+    def finished(self, futures):
+        return super().finished(futures[::-1])
+
+
+def test_nothing_is_begun_whose_turn_comes_after_an_error():
+    """Its work would be lost, and the error would come later."""
+    context, works = ExecutionContext(LastFirst()), [1, 1, 1, 9, 1, 1]
+    together = Together(lambda shards: [*map(fail_on_three, shards)], lambda _: 0, limit=1)
+    with Progress("test", sum(works), "shards") as progress:
+        results = map_shards(
+            fail_on_three, range(6), context, progress=progress, work=works.__getitem__, together=together
+        )
+        assert [next(results) for _ in range(3)] == [0, 1, 2]
+        with pytest.raises(UserError, match="shard 3"):
+            next(results)
+    assert context.workers.submitted == [3, 0, 1, 2]
+
+
+class Leaving(Recorder):
+    """Workers of which those to which a shard is restricted always leave before they run it."""
+
+    def submit(self, function, shard, avoid=()):
+        future = super().submit(function, shard, avoid)
+        return partial(TaskResult, "a worker", None, None, 0.0, 0, lost=True) if avoid else future
+
+
+def test_a_lost_attempt_does_not_count_and_leaves_the_error():
+    """And a shard that is lost wherever it is restricted to does not run without end."""
+    context = ExecutionContext(Leaving())
+    with Progress("test", 1, "shards") as progress, pytest.raises(ShardError) as caught:
+        list(map_shards(int, ["x", "1"], context, progress=progress, work=lambda _: 1))
+    assert "int failed 3 times (on this process, this process, this process) for 'x'" in str(caught.value)
+    assert "invalid literal for int()" in str(caught.value)
+    assert context.workers.submitted.count("x") == 2 * MAX_ATTEMPTS
+    assert context.usage.peak_memory == {}
 
 
 @dataclass(frozen=True)
