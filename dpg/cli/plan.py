@@ -68,7 +68,7 @@ def make(project: Path, overrides: Sequence[str]) -> "Plan":
 
         with stdout_to_stderr():  # a task's own module may print
             tasks = tasks_of(params)
-        works = stages.stages(params, tasks)
+        works = stages.stages(params, tasks, jobs)
         pipeline = answer()
     to_run = [work for work in works if work.name in pipeline.stale]
     known = records.read(project, to_run, tasks, jobs)

@@ -51,11 +51,12 @@ def _task(env: str, modules: Sequence[str]) -> TaskSpec:
 
 @dataclass(frozen=True)
 class UntrainedCell:
-    """A task and an algorithm, before any training."""
+    """A task and an algorithm, before any training; its stages run on `workers` processes."""
 
     params: Params
     task: TaskSpec
     algorithm: str
+    workers: int = 1
 
     @property
     def budget(self) -> Budget:

@@ -44,7 +44,7 @@ def read(project: Path, works: Sequence[StageWork], tasks: Mapping[str, TaskSpec
     """
     earlier, wanted = parameters(project), {work.name: work for work in works}
     envs = tuple(env for env in earlier.envs if env in tasks) if earlier else ()
-    before = stages.stages(earlier.model_copy(update={"envs": envs}), tasks) if earlier and wanted else []
+    before = stages.stages(earlier.model_copy(update={"envs": envs}), tasks, jobs) if earlier and wanted else []
     here = {"hardware.cpu": machine.cpu(), "hardware.cores": str(os.cpu_count())}
     found: dict[str, Cost] = {}
     for work in before:

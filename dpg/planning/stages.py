@@ -42,15 +42,15 @@ FIGURES_OF_EXPERIMENT, FIGURES_OF_TASK = 2, 12  # fewer where a stage measures n
 FIGURE_STARTS, CALIBRATION_STARTS = 0.45, 8.0
 
 
-def stages(params: Params, tasks: Mapping[str, TaskSpec]) -> list[StageWork]:
-    """Every stage of the pipeline."""
+def stages(params: Params, tasks: Mapping[str, TaskSpec], workers: int = 1) -> list[StageWork]:
+    """Every stage of the pipeline; on more workers, fewer agents train together."""
     found = [StageWork("params", output_bytes=len("params.yaml is valid\n"))]
     for env, algorithm in product(params.envs, params.algorithms):
-        cell = UntrainedCell(params, tasks[env], algorithm)
+        cell = UntrainedCell(params, tasks[env], algorithm, workers)
         without = measurable.unmeasured(params, env, cell.task.time_limit, algorithm)
         found += [StageWork(name, env, algorithm) if name in without else of(cell) for name, of in OF_CELL.items()]
     found += [
-        StageWork("regimes", env) if measurable.regimes(params, env) else regimes(params, tasks[env])
+        StageWork("regimes", env) if measurable.regimes(params, env) else regimes(params, tasks[env], workers)
         for env in params.envs
     ]
     found.append(StageWork("calibrate", starts=CALIBRATION_STARTS, output_bytes=8000))

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import pairwise, zip_longest
+from itertools import chain, groupby, pairwise, zip_longest
+from math import ceil
+from operator import attrgetter
 
 from dpg.learning import campaign
 from dpg.planning.cells import TaskSpec, UntrainedCell
@@ -25,10 +27,10 @@ def ablation(cell: UntrainedCell) -> StageWork:
     return _campaign("ablation", cell, groups, budget.snapshot_every)
 
 
-def regimes(params: Params, task: TaskSpec) -> StageWork:
+def regimes(params: Params, task: TaskSpec, workers: int = 1) -> StageWork:
     """Training over sample sizes and learning rates."""
     groups = campaign.regimes(params, task.env_id)
-    cell = UntrainedCell(params, task, groups[0].recipe.algorithm)
+    cell = UntrainedCell(params, task, groups[0].recipe.algorithm, workers)
     work = _campaign("regimes", cell, groups)
     return replace(work, algorithm=None, rates_of=cell.algorithm)
 
@@ -43,10 +45,20 @@ def _campaign(
         stage,
         cell.task.env_id,
         cell.algorithm,
-        training_shards(groups, every, cell.snapshot_bytes),
+        training_shards(populations(groups, cell.workers), every, cell.snapshot_bytes),
         gathered_bytes=2 * agents * cell.snapshot_bytes + 3 * rows * ROW,
         output_bytes=kept * cell.snapshot_bytes + rows * ROW,
     )
+
+
+def populations(groups: Sequence[campaign.Group], workers: int) -> list[campaign.Group]:
+    """The agents that train together on some workers, of which each has its share: none is idle for a larger group."""
+    size = min(max(len(group.agents) for group in groups), ceil(sum(len(group.agents) for group in groups) / workers))
+    found: list[campaign.Group] = []
+    for recipe, same in groupby(groups, key=attrgetter("recipe")):
+        agents = tuple(chain.from_iterable(group.agents for group in same))
+        found += [campaign.Group(recipe, agents[first : first + size]) for first in range(0, len(agents), size)]
+    return found
 
 
 def training_shards(

@@ -50,10 +50,10 @@ def test_counts_are_those_that_the_stages_recorded(project):
     earlier = records.parameters(project)
     assert earlier is not None and earlier.model_dump() == params.model_dump()
     tasks = tasks_of(params)
-    everything = stages.stages(params, tasks)
+    workers = json.loads((project / "data/runs/calibrate.json").read_text(encoding="utf-8"))["cost"]["workers"]
+    everything = stages.stages(params, tasks, workers)
     works = [work for work in everything if work.rounds]
-    ran = json.loads((project / "data/runs/calibrate.json").read_text(encoding="utf-8"))
-    known = records.read(project, everything, tasks, jobs=ran["cost"]["workers"])
+    known = records.read(project, everything, tasks, workers)
     assert {work.name for work in works} == chain("ppo", "trpo") | {TASK_STAGE} == set(known) - {"calibrate", "figures"}
     for work in works:
         cost = known[work.name]

@@ -8,7 +8,7 @@ from dpg.agent import snapshot
 from dpg.learning import campaign
 from dpg.planning import stages
 from dpg.planning.cells import UntrainedCell, tasks_of
-from dpg.planning.training import training_shards
+from dpg.planning.training import populations, regimes, training_shards
 from dpg.runtime.config import ConfigError
 from tests.pipeline.project import CELL_STAGES
 
@@ -42,6 +42,30 @@ def test_training_has_the_planned_shards(make_recipe):
     assert [stop for stop, loads in enumerate(rounds) for _ in range(sum(load.count for load in loads))] == happened
     assert sum(load.count * load.work["policy_pair"] for loads in rounds[1:] for load in loads) == total
     assert all("policy" not in load.work for load in rounds[0])
+
+
+@pytest.mark.parametrize(
+    ("agents", "workers", "together"),
+    [(4, 1, [4]), (4, 2, [2, 2]), (4, 4, [1, 1, 1, 1]), (4, 16, [1, 1, 1, 1]), (5, 2, [3, 2]), (9, 2, [4, 4, 1])],
+)
+def test_agents_cost_their_share_of_those_that_workers_train_together(make_recipe, agents, workers, together):
+    """Four agents on four workers train alone, which takes each up to half as long again as in a group of four."""
+    groups = campaign.groups_of(make_recipe(), agents, group_size=4)
+    [_, loads, *_] = training_shards(populations(groups, workers), every=1, snapshot_bytes=0)
+    assert [load.count for load in loads] == together
+    assert [1 / load.work["policy"] for load in loads] == pytest.approx(together)
+
+
+def test_all_trainings_are_forecast_for_the_workers(params, tasks):
+    """Also regimes, where the sizes and rates of a task share the workers."""
+    one, many = (
+        {work.stage: work for work in [*stages.stages(params, tasks, workers), regimes(params, tasks[ENV], workers)]}
+        for workers in (1, 1000)
+    )
+    for stage in ("train", "ablation", "regimes"):
+        most, least = (max(load.work["step"] for load in works[stage].groups) for works in (many, one))
+        assert most > least, stage
+        assert (one[stage].shards, one[stage].pairs) == (many[stage].shards, many[stage].pairs)
 
 
 @pytest.mark.parametrize("algorithm", ["ppo", "trpo"])
