@@ -48,7 +48,7 @@ def measurements() -> Finding:
     except EnvError:
         return warning("not checked: the tasks cannot be used")
     if lines := list(measurable.messages(params, limits)):
-        if not any(measurable.unmeasurable(params, env, limit) for env, limit in limits.items()):
+        if not any(measurable.ruled_out(params, env, limit) for env, limit in limits.items()):
             return ok(f"all that the scale asks for; {'; '.join(lines)}")
         return warning("; ".join(lines), "change what is named, or leave it: all else runs to the report")
     return ok("every stage can measure")

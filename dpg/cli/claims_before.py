@@ -39,15 +39,15 @@ def forecast(set_param: Sequence[str]) -> list[dict[str, Any]]:
             "set_param": as_overrides(each.changes or {}),
             "more_pairs": _more_pairs(each, set_param, before),
         }
-        for each in outlooks(params, unmeasurable(params, limits))
+        for each in outlooks(params, ruled_out(params, limits))
     ]
 
 
-def unmeasurable(params: "Params", limits: Mapping[str, int | None]) -> dict[str, str]:
+def ruled_out(params: "Params", limits: Mapping[str, int | None]) -> dict[str, str]:
     """The stages that cannot measure anything on any task, with the first task's reason."""
     from dpg.streams import measurable
 
-    by_task = [measurable.unmeasurable(params, env, limit) for env, limit in limits.items()]
+    by_task = [measurable.ruled_out(params, env, limit) for env, limit in limits.items()]
     return {stage: reason for stage, reason in by_task[0].items() if all(stage in each for each in by_task)}
 
 

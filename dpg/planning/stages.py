@@ -47,7 +47,7 @@ def stages(params: Params, tasks: Mapping[str, TaskSpec], workers: int = 1) -> l
     found = [StageWork("params", output_bytes=len("params.yaml is valid\n"))]
     for env, algorithm in product(params.envs, params.algorithms):
         cell = UntrainedCell(params, tasks[env], algorithm, workers)
-        without = measurable.unmeasured(params, env, cell.task.time_limit, algorithm)
+        without = measurable.not_measured(params, env, cell.task.time_limit, algorithm)
         found += [StageWork(name, env, algorithm) if name in without else of(cell) for name, of in OF_CELL.items()]
     found += [
         StageWork("regimes", env) if measurable.regimes(params, env) else regimes(params, tasks[env], workers)

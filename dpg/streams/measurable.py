@@ -60,7 +60,7 @@ def true_values(common: Common, env_id: str, limit: int | None, pairs: int) -> s
     return value_net(common) or returns(common, env_id, limit) or (few if fewest < MIN_PAIRS else "")
 
 
-def unmeasurable(params: Params, env_id: str, limit: int | None) -> dict[str, str]:
+def ruled_out(params: Params, env_id: str, limit: int | None) -> dict[str, str]:
     """The stages that cannot measure anything on a task, with their reasons."""
     common = params.common
     fit = true_values(common, env_id, limit, params.budget.true_value.pairs)
@@ -95,10 +95,10 @@ def _listed(chosen: Sequence[str] | None) -> str:
     return ", ".join(chosen or ()) or "none so far"
 
 
-def unmeasured(params: Params, env_id: str, limit: int | None, algorithm: str) -> dict[str, str]:
+def not_measured(params: Params, env_id: str, limit: int | None, algorithm: str) -> dict[str, str]:
     """The stages that will not measure anything on a task with an algorithm, with their reasons."""
     left_out = {"ablation": ablation(params, algorithm), "regimes": regimes(params, env_id)}
-    return unmeasurable(params, env_id, limit) | {stage: reason for stage, reason in left_out.items() if reason}
+    return ruled_out(params, env_id, limit) | {stage: reason for stage, reason in left_out.items() if reason}
 
 
 def messages(params: Params, limits: Mapping[str, int | None]) -> Iterator[str]:
@@ -109,7 +109,7 @@ def messages(params: Params, limits: Mapping[str, int | None]) -> Iterator[str]:
     for env_id, limit in limits.items():
         affected: dict[str, dict[str, list[str]]] = {}  # algorithms by reason and stage
         for algorithm in params.algorithms:
-            for stage, reason in unmeasured(params, env_id, limit, algorithm).items():
+            for stage, reason in not_measured(params, env_id, limit, algorithm).items():
                 affected.setdefault(reason, {}).setdefault(stage, []).append(algorithm)
         for reason, stages in affected.items():
             algorithms = next(iter(stages.values()))

@@ -120,7 +120,7 @@ def here(project, monkeypatch) -> Path:
 
 def test_what_cannot_be_measured_is_said_before_the_run_in_the_words_of_the_run(here, capsys):
     params.main()
-    reasons = measurable.unmeasured(config.load(), ENV, time_limit(ENV), "ppo")
+    reasons = measurable.not_measured(config.load(), ENV, time_limit(ENV), "ppo")
     assert set(reasons) == {"ablation", "value", "true_value", "baselines"}
     assert reasons.pop("ablation") == LEFT_OUT
     (reason,) = set(reasons.values())

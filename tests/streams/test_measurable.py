@@ -15,24 +15,24 @@ def changed(params, **common):
 
 
 def test_nothing_stands_in_the_way_of_the_repositorys_own_parameters(params):
-    assert measurable.unmeasurable(params, TASK, 1000) == {}
-    assert measurable.unmeasurable(params, TASK, None) == {}
+    assert measurable.ruled_out(params, TASK, 1000) == {}
+    assert measurable.ruled_out(params, TASK, None) == {}
 
 
 def test_agents_without_a_value_net_have_none_to_measure_or_to_do_without(params):
-    found = measurable.unmeasurable(changed(params, baseline="none"), TASK, 1000)
+    found = measurable.ruled_out(changed(params, baseline="none"), TASK, 1000)
     assert set(found) == {"ablation", "value", "true_value", "baselines"}
     assert all("needs common.baseline = value" in reason for reason in found.values())
 
 
 @pytest.mark.parametrize("limit", [2, 10, 200, 1000])
 def test_a_limit_before_the_horizon_is_told_with_a_gamma_that_would_do(params, limit):
-    found = measurable.unmeasurable(changed(params, gamma=0.9999), TASK, limit)
+    found = measurable.ruled_out(changed(params, gamma=0.9999), TASK, limit)
     assert set(found) == {"value", "true_value", "baselines"}
     (reason,) = set(found.values())
     gamma = float(re.search(r"common.gamma of at most ([\d.]+) ", reason)[1])
     assert horizon(gamma) < limit
-    assert measurable.unmeasurable(changed(params, gamma=gamma), TASK, limit) == {}
+    assert measurable.ruled_out(changed(params, gamma=gamma), TASK, limit) == {}
     assert f"{TASK} truncates episodes after {limit:,}" in reason
 
 
@@ -42,7 +42,7 @@ def test_where_no_gamma_would_do_none_is_named(params):
 
 
 def test_a_limit_that_ends_episodes_leaves_returns_known(params):
-    assert measurable.unmeasurable(changed(params, gamma=0.999, time_limit="terminal"), TASK, 200) == {}
+    assert measurable.ruled_out(changed(params, gamma=0.999, time_limit="terminal"), TASK, 200) == {}
 
 
 def test_streams_are_not_recorded_without_end(params):
@@ -77,15 +77,15 @@ def of_scale(params, stage, **changes):
 def test_a_task_that_the_scale_leaves_out_of_the_regimes_is_told_by_the_parameter(params, envs, listed):
     some = of_scale(params, "regimes", envs=envs)
     reason = f"needs {TASK} among scales.{params.scale}.regimes.envs ({listed})"
-    assert measurable.unmeasured(some, TASK, 1000, "ppo") == {"regimes": reason}
-    assert bool(measurable.unmeasured(some, "Other-v0", 1000, "ppo")) is (envs == ())
+    assert measurable.not_measured(some, TASK, 1000, "ppo") == {"regimes": reason}
+    assert bool(measurable.not_measured(some, "Other-v0", 1000, "ppo")) is (envs == ())
     assert list(measurable.messages(some, {TASK: 1000})) == [f"{TASK}: regimes will not be measured: {reason}"]
 
 
 def test_an_algorithm_whose_training_is_not_repeated_is_named(params):
     some = of_scale(of_scale(params, "regimes", envs=None), "ablation", algorithms=("ppo",))
     some = some.model_copy(update={"algorithms": ("ppo", "ppo_m", "trpo")})
-    assert measurable.unmeasured(some, TASK, 1000, "ppo") == {}
+    assert measurable.not_measured(some, TASK, 1000, "ppo") == {}
     assert list(measurable.messages(some, {TASK: 1000})) == [
         f"{TASK}, {name}: ablation will not be measured: needs {name} among "
         f"scales.{params.scale}.ablation.algorithms (ppo)"

@@ -29,13 +29,13 @@ class Outlook:
         return changes
 
 
-def outlooks(params: Params, unmeasurable: Mapping[str, str]) -> list[Outlook]:
-    """Every claim. `unmeasurable` has the stages that cannot measure anything on any task, with the reason."""
-    return [Outlook(claim, _missing(claim, params, unmeasurable)) for claim in catalog.claims().values()]
+def outlooks(params: Params, ruled_out: Mapping[str, str]) -> list[Outlook]:
+    """Every claim. `ruled_out` has the stages that cannot measure anything on any task, with the reason."""
+    return [Outlook(claim, _missing(claim, params, ruled_out)) for claim in catalog.claims().values()]
 
 
-def _missing(claim: Claim, params: Params, unmeasurable: Mapping[str, str]) -> tuple[Missing, ...]:
+def _missing(claim: Claim, params: Params, ruled_out: Mapping[str, str]) -> tuple[Missing, ...]:
     for stage in (table_of(row).stage for row in claim.tables):
-        if stage in unmeasurable:
-            return (Missing(unmeasurable[stage], None),)
+        if stage in ruled_out:
+            return (Missing(ruled_out[stage], None),)
     return tuple(missing for need in claim.needs for missing in need(params))
