@@ -48,7 +48,7 @@ def update_policy(population: Population, batch: Batch, config: PPOConfig, step:
     rngs = [(seed / "policy").generator() for seed in step.seeds]
     policy = population.architecture.policy_layout.unflatten(adam.vectors.numpy())  # views, which every step changes
     arrays = batch.numpy()
-    with np.errstate(over="ignore", invalid="ignore"):  # whoever trains checks what came of it
+    with np.errstate(over="ignore", invalid="ignore"):  # `learning.training._check` finds what diverged
         for _ in range(config.epochs):
             for minibatch in arrays.minibatches(rngs, config.minibatches):
                 adam.step(gradient(population, policy, minibatch.normalized(), config))

@@ -34,7 +34,7 @@ def fit(
     rngs = [(seed / "value").generator() for seed in seeds]
     value = population.architecture.value_layout.unflatten(adam.vectors.numpy())  # views, which every step changes
     arrays = batch.numpy()
-    with np.errstate(over="ignore", invalid="ignore"):  # whoever trains checks what came of it
+    with np.errstate(over="ignore", invalid="ignore"):  # `learning.training._check` finds what diverged
         for _ in range(config.value_epochs):
             for minibatch in arrays.minibatches(rngs, config.value_minibatches):
                 adam.step(gradient(population, value, minibatch, config))
