@@ -54,10 +54,10 @@ bench: setup  ## Measure speed against peers: twenty minutes, on an idle machine
 bench-quick: setup  ## The same with two rounds each: five minutes
 	$(BIN)/python -m benchmarks --quick
 
-record: setup  ## Publish the experiment in FROM=folder as docs/record; without FROM, renew docs/record
-	$(BIN)/python -m dpg.record write $(if $(FROM),"$(FROM)")
+record: setup  ## Publish FROM=folder, run by COMMAND=command, as docs/record; without FROM, renew docs/record
+	$(BIN)/python -m dpg.record write $(if $(FROM),"$$FROM") $(if $(COMMAND),--command "$$COMMAND")
 
-check-record: setup  ## Check that docs/record, README and docs agree with the record's tables
+check-record: setup  ## Check that docs/record, README.md and docs/record.md agree with the record's tables
 	$(BIN)/python -m dpg.record check
 
 lock: setup  ## Write the versions of .venv to requirements.lock

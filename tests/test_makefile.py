@@ -12,9 +12,8 @@ ROOT = Path(__file__).parents[1]
 PROGRAM = '#!/bin/sh\necho "called: ${0##*/} $* [$(command -v python)]"\n'
 
 
-@pytest.mark.parametrize("name", ["with space & #hash", "feature%2Fx; who's"])
-def test_commands_find_the_environment_in_any_folder(tmp_path, name):
-    project = tmp_path / name
+def make(project: Path, *arguments: str) -> list[str]:
+    """The lines that `make` prints in a new project with the programs above."""
     (project / ".venv" / "bin").mkdir(parents=True)
     for file in ("Makefile", "requirements.lock", "pyproject.toml"):
         shutil.copyfile(ROOT / file, project / file)
@@ -23,10 +22,33 @@ def test_commands_find_the_environment_in_any_folder(tmp_path, name):
         (project / ".venv" / "bin" / program).write_text(PROGRAM, encoding="utf-8")
         (project / ".venv" / "bin" / program).chmod(0o755)
     done = subprocess.run(
-        ["make", "repro", "check"], cwd=project, env=os.environ, capture_output=True, encoding="utf-8", check=False
+        ["make", *arguments], cwd=project, env=os.environ, capture_output=True, encoding="utf-8", check=False
     )
     assert done.returncode == 0, done.stderr
-    called = [line for line in done.stdout.splitlines() if line.startswith("called: ")]
+    return done.stdout.splitlines()
+
+
+@pytest.mark.parametrize("name", ["with space & #hash", "feature%2Fx; who's"])
+def test_commands_find_the_environment_in_any_folder(tmp_path, name):
+    project = tmp_path / name
+    lines = make(project, "repro", "check")
+    called = [line for line in lines if line.startswith("called: ")]
     assert called[0] == f"called: python -m dvc repro [{project}/.venv/bin/python]"
     assert len(called) == 6 and called[3].startswith("called: lint-imports")
-    assert f"==> report: {project}/reports/index.html" in done.stdout
+    assert f"==> report: {project}/reports/index.html" in lines
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], "write"),
+        (["FROM=../my run"], "write ../my run"),
+        (
+            ["FROM=../run", """COMMAND=dvc exp run -S 'envs=[Hopper-v4]' -S "seed=1" """],
+            """write ../run --command dvc exp run -S 'envs=[Hopper-v4]' -S "seed=1" """,
+        ),
+    ],
+)
+def test_a_record_is_made_from_the_folder_and_with_the_command_that_are_given(tmp_path, arguments, expected):
+    lines = make(tmp_path, "record", *arguments)
+    assert f"called: python -m dpg.record {expected} [{tmp_path}/.venv/bin/python]" in lines

@@ -33,8 +33,8 @@ def plan(
     DVC says what is stale. What depends on a stage that would run is counted as well: it may turn out not to run, if
     its inputs do not change. Stages that DVC would take from its cache, or from its run cache, are cached.
 
-    Costs are those that earlier runs of the same work recorded on this machine. Without a record they are measured, for
-    some 20 seconds at most. Nothing in the project is changed.
+    Costs are those that earlier runs of the same work recorded on this machine. Without a record they are measured,
+    which takes some 20 seconds on an idle machine. Nothing in the project is changed.
     """
     with output.waiting("asking DVC what is stale, then measuring: some seconds"):
         found = make(Path.cwd(), set_param or [])

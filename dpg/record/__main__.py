@@ -22,18 +22,23 @@ app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=F
 def write(
     source: Annotated[Path, typer.Argument(help="An experiment's folder, finished or not, or a record.")] = PUBLISHED,
     record: Annotated[Path, typer.Argument(help="Where the record goes; what is there is replaced.")] = PUBLISHED,
-    command: Annotated[str, typer.Option(help="The command that ran the experiment.")] = "dvc repro",
+    command: Annotated[str, typer.Option(help="The command that ran the experiment.")] = "",
 ) -> None:
-    """Write the record of an experiment, or renew one from its own tables; README and docs follow docs/record."""
+    """Write the record of an experiment, or renew one from its own tables.
+
+    For docs/record: renew README.md and docs/record.md with it.
+    """
+    require(source)
     with replacing(record) as draft:
         draft.mkdir()
         if (source / "provenance.json").exists():
-            sources.copy(source, draft)
+            sources.copy(source, draft, command)
         else:
-            sources.collect(source, draft, command)
+            sources.collect(source, draft, command or "dvc repro")
         derive(draft, draft)
-    if record.resolve() == PUBLISHED.resolve():
-        pages.fill_all(record)
+    if is_published(record):
+        for line in pages.fill_all(record):
+            typer.echo(line)
     files = [path for path in record.rglob("*") if path.is_file()]
     typer.echo(f"{record}: {len(files)} files, {size(sum(path.stat().st_size for path in files))}")
     if (page := (record / "index.html").stat().st_size) > LARGEST_PAGE:
@@ -42,15 +47,35 @@ def write(
 
 @app.command()
 def check(record: Annotated[Path, typer.Argument(help="A record.")] = PUBLISHED) -> None:
-    """Compare a record with what its tables say: a line for each disagreement, and exit code 1 if there is one."""
+    """Compare a record with what its tables say: a line for each disagreement, and exit code 1 if there is one.
+
+    For docs/record: check that docs/record, README.md and docs/record.md agree with the record's tables.
+    """
+    require(record)
     found = list(compare.disagreements(record))
-    if record.resolve() == PUBLISHED.resolve():
+    if is_published(record):
         found += pages.disagreements(record)
     for line in found:
         typer.echo(line)
     if found:
         raise typer.Exit(1)
     typer.echo(f"{record} agrees with its tables")
+
+
+def is_published(record: Path) -> bool:
+    """Whether this is the record that the pages show."""
+    return record.resolve() == PUBLISHED.resolve()
+
+
+def require(folder: Path) -> None:
+    """Check that an experiment or a record is there.
+
+    Raises:
+        RecordError: it is not.
+    """
+    if not folder.is_dir():
+        hint = ": `make record FROM=folder` makes it" if is_published(folder) else ""
+        raise sources.RecordError(f"{folder} does not exist{hint}")
 
 
 def main() -> None:

@@ -31,8 +31,9 @@ python -m dpg.record check      # exit code 1, and a line for each disagreement
 ```
 
 This decides the claims, computes the numbers, and draws the figures and the page again from the tables, with the
-report's own code, and compares. Tables must have the hashes in `dvc.lock`. Verdicts and sample sizes must be equal;
-numbers may differ by one in a million, and pixels by 8 of 255 shades, since processors round differently.
+report's own code, and compares. Tables must have the hashes in `dvc.lock`, verdicts and sample sizes must be equal.
+Processors round differently: numbers in JSON and CSV may differ by one in a million, decimals in texts by one in the
+last digit, pixels by 8 of 255 shades.
 """
 
 
@@ -112,7 +113,10 @@ def costs(contents: Contents) -> str:
         cost = total(runs)
         times = (duration(cost["core_seconds"]), duration(cost["wall_seconds"]))
         rows.append(f"| {name} | {len(runs)} | {cost['pairs']:,.0f} | {' | '.join(times)} |")
-    note = "Each stage alone: [index.html](index.html). A stage that was stopped and continued counts its last part.\n"
+    note = (
+        "Each stage alone: [index.html](index.html). For a stage that was stopped and continued, the times are those "
+        "of its last part; the pairs are all.\n"
+    )
     return "\n".join([*rows, "", note])
 
 
@@ -127,12 +131,13 @@ def repeat(contents: Contents) -> str:
 In a clone of its own, here for `{cell}`; the table above says what each cell costs:
 
 ```sh
+record=$PWD/docs/record                    # from the root of the clone that has this record
 git clone . ../repeat && cd ../repeat && git checkout {commit}
-cp ../dpg/docs/record/params.yaml .        # from the clone that has this record
+cp "$record/params.yaml" .
 make setup && source .venv/bin/activate
 dvc repro {" ".join(f"{stage}@{cell}" for stage in stages)}
 for stage in {" ".join(stages)}; do
-  diff -r data/tables/$stage/{folder} ../dpg/docs/record/tables/$stage/{folder}
+  diff -r data/tables/$stage/{folder} "$record/tables/$stage/{folder}"
 done
 ```
 
@@ -163,8 +168,8 @@ def left_out(record: Path) -> str:
 
 def _left_out(sizes: Mapping[str, int]) -> Iterator[str]:
     large = ", ".join(f"`{name}` {size(count)}" for name, count in sizes.items() if count >= 1e5)
-    yield "- No table."
+    yield "- Of the tables, nothing is left out."
     if large:
-        yield f"- Snapshots and arrays, for their size, which the stages make again from the seed: {large}."
-    yield "- Figures of one agent's landscape, but for the first agent's: the tables have all agents."
-    yield "- Figures as SVG and PDF, and the interactive landscapes (5 MB each): `dvc repro` makes them.\n"
+        yield f"- Snapshots and arrays, because of their size: {large}. The stages make them again from the seed."
+    yield "- Landscape figures of all agents of a cell but the first. The tables have all agents."
+    yield "- Figures as SVG and PDF, and the interactive landscapes (5 MB each). `dvc repro` makes them.\n"

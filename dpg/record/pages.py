@@ -1,7 +1,7 @@
 """Parts of the README and of the docs that come from the published record.
 
-A part is between two comments, of which the first says what it is: `verdicts`, of some claims or of all, `figure` with
-its caption, or `image`, which is the figure alone.
+A part is between two comments, of which the first says what it is: `verdicts`, of some claims or of all, or `figure`,
+with its caption.
 
     <!-- record: verdicts G1 G2 -->
     <!-- record: figure fig09_rewards -->
@@ -18,69 +18,75 @@ from typing import Any
 
 from dpg.record import overview
 from dpg.record.sources import RecordError
+from dpg.report.figures import catalog
 from dpg.runtime.outputs import write_atomic
 
 PAGES = (Path("README.md"), Path("docs/record.md"))
-_PART = re.compile(r"(<!-- record: (\w+) ?([^>]*?) -->\n).*?(<!-- end of record -->)", re.DOTALL)
+_PART = re.compile(r"(<!-- record: (\w+) ?([^>]*?) -->\n)(.*?)(<!-- end of record -->)", re.DOTALL)
 
 
-def fill_all(record: Path) -> None:
-    """Renew the parts of all pages."""
+def fill_all(record: Path) -> Iterator[str]:
+    """Renew the parts of all pages; a line for each part that stays as it is, since the record lacks its figure."""
     for page in PAGES:
-        write_atomic(filled(page, record), page)
+        text, missing = filled(page, record)
+        write_atomic(text, page)
+        for name in missing:
+            yield f"{page}: {record} has no {name} yet; this part of the page stays as it is"
 
 
 def disagreements(record: Path) -> Iterator[str]:
     """The pages with parts that are not the record's."""
     for page in PAGES:
-        if page.read_text(encoding="utf-8") != filled(page, record):
+        if page.read_text(encoding="utf-8") != filled(page, record)[0]:
             yield f"{page}: is not what {record} says; `python -m dpg.record write` renews it"
 
 
-def filled(page: Path, record: Path) -> str:
-    """The text of a page with its parts from the record.
+def filled(page: Path, record: Path) -> tuple[str, list[str]]:
+    """The text of a page with its parts from the record, and the figures that the record does not have yet.
 
     Raises:
-        RecordError: a part names a claim or a figure that the record does not have.
+        RecordError: a part names a claim that the record does not have, or a figure that there is not.
     """
+    claims = {claim["id"]: claim for claim in _read(record / "claims.json")}
+    figures = {entry["name"]: entry for entry in _read(record / "figures/index.json")}
+    folder = Path(os.path.relpath(record, page.parent)).as_posix()
+    source = f"From [the published record]({folder}/README.md), which says what has run.\n"
+    missing: list[str] = []
+
+    def verdicts(names: list[str], _: str) -> str:
+        return f"\n{overview.verdicts(claims[name] for name in names or claims)}\n{source}\n"
+
+    def figure(names: list[str], before: str) -> str:
+        if lacking := [name for name in names if name not in figures]:
+            missing.extend(lacking)
+            _require_declared(lacking)
+            return before
+        return "".join(["\n", *(_figure(figures[name], folder) for name in names), source, "\n"])
+
+    kinds = {"verdicts": verdicts, "figure": figure}
 
     def fill(match: re.Match[str]) -> str:
-        head, kind, names, tail = match.groups()
+        head, kind, names, before, tail = match.groups()
         try:
-            return f"{head}\n{_KINDS[kind](record, page, names.split())}\n{tail}"
+            return head + kinds[kind](names.split(), before) + tail
         except KeyError as error:
             raise RecordError(f"{page}: {head.strip()}: {record} has no {error.args[0]}") from None
 
-    return _PART.sub(fill, page.read_text(encoding="utf-8"))
+    return _PART.sub(fill, page.read_text(encoding="utf-8")), missing
 
 
-def _verdicts(record: Path, page: Path, names: list[str]) -> str:  # noqa: ARG001 - one shape for all kinds
-    """The table of some claims, or of all."""
-    claims = {claim["id"]: claim for claim in _read(record / "claims.json")}
-    return overview.verdicts(claims[name] for name in names or claims)
+def _require_declared(names: list[str]) -> None:
+    """Raise a KeyError for a name that no figure can have."""
+    for name in names:
+        if not any(name.startswith(spec.name) for spec in catalog.figures()):
+            raise KeyError(name)
 
 
-def _image(record: Path, page: Path, names: list[str]) -> str:
-    """Figures alone."""
-    entries = _entries(record)
-    folder = Path(os.path.relpath(record / "figures", page.parent)).as_posix()
-    return "".join(f"![{entries[name]['title']}]({folder}/{name}.png)\n" for name in names)
-
-
-def _figure(record: Path, page: Path, names: list[str]) -> str:
-    """Figures with their captions."""
-    entries = _entries(record)
-    return "\n".join(
-        f"{_image(record, page, [name])}\n*{entries[name]['title']}. {entries[name]['caption']}*\n" for name in names
-    )
-
-
-def _entries(record: Path) -> dict[str, Any]:
-    return {entry["name"]: entry for entry in _read(record / "figures/index.json")}
+def _figure(entry: dict[str, Any], folder: str) -> str:
+    """A figure with its caption."""
+    title, caption = entry["title"], entry["caption"]
+    return f"![{title}]({folder}/figures/{entry['name']}.png)\n\n*{title}. {caption}*\n\n"
 
 
 def _read(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
-
-
-_KINDS = {"verdicts": _verdicts, "figure": _figure, "image": _image}

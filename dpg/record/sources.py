@@ -60,7 +60,7 @@ def collect(experiment: Path, record: Path, command: str) -> None:
             leave_empty(name, stage, tables)
     if not any(name.startswith("train@") for name in runs):
         raise RecordError(f"{experiment}: no cell of params.yaml has trained agents yet")
-    write_atomic(json.dumps({"command": command, "runs": runs}, indent=2) + "\n", record / "provenance.json")
+    write_provenance(record, command, runs)
     if found := list(problems(record)):
         raise RecordError("\n  ".join([f"{experiment} is not one experiment:", *found]))
 
@@ -76,14 +76,16 @@ def present(path: Path, stage: str) -> Path:
     return path
 
 
-def copy(record: Path, target: Path) -> None:
-    """Copy the sources of a record into an empty one."""
+def copy(record: Path, target: Path, command: str = "") -> None:
+    """Copy the sources of a record into an empty one, with another command if one is given."""
     for name in SOURCES:
         source = record / name
         if source.is_dir():
             shutil.copytree(source, target / name)
         elif source.exists():
             shutil.copyfile(source, target / name)
+    if command:
+        write_provenance(target, command, provenance(target)["runs"])
 
 
 def leave_empty(name: str, stage: str, tables: Path) -> None:
@@ -113,6 +115,11 @@ def problems(record: Path) -> Iterator[str]:
         tables = Path("tables") / stage / scope.subdir
         if finished and locks.folder_hash(record / tables) != lock.outputs[output_of(stage, scope).as_posix()]["md5"]:
             yield f"{tables}: not the tables that {name} made: dvc.lock has another hash"
+
+
+def write_provenance(record: Path, command: str, runs: Mapping[str, Any]) -> None:
+    """Write what `provenance` reads."""
+    write_atomic(json.dumps({"command": command, "runs": runs}, indent=2) + "\n", record / "provenance.json")
 
 
 def provenance(record: Path) -> Mapping[str, Any]:

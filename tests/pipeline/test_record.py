@@ -142,14 +142,48 @@ def test_pages_take_verdicts_and_figures_from_the_record(record, tmp_path):
         "<!-- record: figure fig09_rewards -->\n<!-- end of record -->\nb\n",
         encoding="utf-8",
     )
-    text = pages.filled(page, record)
+    text, missing = pages.filled(page, record)
+    assert not missing
     assert "what was here" not in text and "| G1: " in text and "| R1: " in text and "| G2: " not in text
     assert text.startswith("a\n") and text.endswith("b\n")
     (image,) = (line for line in text.splitlines() if line.startswith("!["))
     assert (tmp_path / image.partition("](")[2].removesuffix(")")).resolve() == record / "figures" / "fig09_rewards.png"
-    page.write_text("<!-- record: verdicts Z1 -->\n<!-- end of record -->\n", encoding="utf-8")
-    with pytest.raises(pages.RecordError, match="Z1"):
+
+
+@pytest.mark.parametrize("part", ["verdicts Z1", "figure fig99_nothing"])
+def test_a_page_cannot_name_what_no_record_has(record, tmp_path, part):
+    page = tmp_path / "page.md"
+    page.write_text(f"<!-- record: {part} -->\n<!-- end of record -->\n", encoding="utf-8")
+    with pytest.raises(pages.RecordError, match=part.split()[1]):
         pages.filled(page, record)
+
+
+def test_a_figure_that_has_not_been_measured_yet_leaves_its_page_as_it_is(record, tmp_path, monkeypatch):
+    """The record is published with what there is, and passes its check; the command is the one that is given."""
+    unmeasured = "<!-- record: figure fig01_gradient_variance_Humanoid-v4 -->\nas it was\n<!-- end of record -->\n"
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "README.md").write_text(unmeasured, encoding="utf-8")
+    verdicts = "<!-- record: verdicts -->\n<!-- end of record -->\n"
+    (tmp_path / "docs" / "record.md").write_text(verdicts, encoding="utf-8")
+    module = ("python", "-m", "dpg.record")
+    output = shell(*module, "write", str(record), "--command", "dvc repro train@x", cwd=tmp_path)
+    assert "README.md: docs/record has no fig01_gradient_variance_Humanoid-v4 yet" in output
+    assert (tmp_path / "README.md").read_text(encoding="utf-8") == unmeasured
+    assert "| G1: " in (tmp_path / "docs" / "record.md").read_text(encoding="utf-8")
+    assert "`dvc repro train@x`" in (tmp_path / PUBLISHED / "README.md").read_text(encoding="utf-8")
+    assert "agrees with its tables" in shell(*module, "check", cwd=tmp_path)
+    (tmp_path / "docs" / "record.md").write_text(verdicts, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert list(pages.disagreements(PUBLISHED)) == [
+        "docs/record.md: is not what docs/record says; `python -m dpg.record write` renews it"
+    ]
+
+
+@pytest.mark.parametrize("command", ["write", "check"])
+def test_without_a_record_one_line_says_what_makes_it(tmp_path, command):
+    output = shell("python", "-m", "dpg.record", command, cwd=tmp_path, expect=1)
+    assert output == "error: docs/record does not exist: `make record FROM=folder` makes it\n"
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow
