@@ -1,8 +1,9 @@
 """`python -m benchmarks`: time this code against its peers, print a table and write `benchmarks/results.json`.
 
-Every figure is a ratio of speeds measured alternately on the same cores, with the range of the rounds' ratios in
-brackets. Nothing fails because it is slow. Keep the machine idle: two cores for about twenty minutes, or five minutes
-with --quick, whose ratios rest on two rounds each. Peers that are not installed are skipped, and the table says so.
+Most rows are ratios of speeds measured alternately on the same cores; those of `memory`, `repro` and `stages` compare a
+measurement with a limit. The range of the rounds' ratios is in parentheses. Nothing fails because it is slow. Keep the
+machine idle: two cores for about twenty minutes, or five minutes with --quick, whose ratios rest on two rounds each.
+Peers that are not installed are skipped, and the table says so.
 """
 
 import argparse
