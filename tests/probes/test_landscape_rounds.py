@@ -7,14 +7,11 @@ from operator import attrgetter
 import numpy as np
 import pytest
 
+from benchmarks import stopping_bias
 from dpg.agent.snapshot import Snapshot
-from dpg.envs.linear_quadratic import EPISODE_STEPS, TASK
 from dpg.envs.make import make_vector
 from dpg.learning import training
 from dpg.probes import alignment, landscape, landscape_plan
-from dpg.probes.known_answers import closed_forms
-from dpg.probes.known_answers.agents import known_agent, linear_policy
-from dpg.probes.known_answers.closed_forms import ClosedLoop, LinearPolicy
 from dpg.probes.landscape import Grid, Plane, RewardShard
 from dpg.probes.landscape_plan import BATCH, FIRST_ROUND, EvaluationMeans, LandscapeSpec
 from dpg.probes.resolution import resolutions
@@ -235,69 +232,22 @@ def test_an_interrupted_landscape_resumes_in_the_middle_of_its_rounds(make_recip
 
 # Stopping and the means
 
-LANDSCAPES, MOST = 400, 160
+LANDSCAPES = 400
 
 
 @pytest.fixture(scope="module")
 def linear_quadratic():
-    """Returns of the snapshot and of a far policy on LinearQuadratic-v0, and the true difference of their means.
+    """Two policies with their returns in tens of thousands of episodes, and the true difference of their means.
 
-    Tens of thousands of episodes, hence all at once by the task's own equations; `tests/probes/test_landscape.py` has
-    the probe's against the closed form. The differences have a skewness of -1.2.
+    `tests/probes/test_landscape.py` has the probe's returns against the closed form.
     """
-    agent = known_agent("value net", 10)
-    step = np.resize([0.66, -0.44, 0.22, 0.33], agent.snapshot.state.policy.shape[1])
-    spec = LandscapeSpec(Grid((0.0, 1.0), (0.0, 0.0), (2, 1)), (10,), (MOST * EPISODE_STEPS,), 1.0, True, 0)
-    policies = [
-        linear_policy(agent.snapshot.state, theta)
-        for theta in landscape.policies(agent.snapshot, spec.grid.points, step, 0 * step)
-    ]
-    returns = np.stack([episode_returns(policy, LANDSCAPES * MOST) for policy in policies])
-    before, after = (closed_forms.episode_return(ClosedLoop(TASK, policy), EPISODE_STEPS) for policy in policies)
-    return agent.snapshot, spec, returns, before, after - before
-
-
-def episode_returns(policy: LinearPolicy, episodes: int) -> np.ndarray:
-    """Of whole episodes, with the same noise for every policy."""
-    rng = np.random.default_rng(0)
-
-    def noise(size: int) -> np.ndarray:
-        return rng.standard_normal((episodes, size))
-
-    num_actions, num_states = TASK.control.shape[::-1]
-    state, total = TASK.initial_state(noise(num_states)), np.zeros(episodes)
-    for _ in range(EPISODE_STEPS):
-        action = state @ policy.mean[:, :-1].T + policy.mean[:, -1] + np.exp(policy.log_std) * noise(num_actions)
-        total += TASK.reward(state, action)
-        state = TASK.next_state(state, action, noise(num_states))
-    return total
+    return stopping_bias.make(LANDSCAPES * stopping_bias.MOST)
 
 
 @pytest.fixture
 def errors(linear_quadratic) -> Callable[[], np.ndarray]:
     """How far the differences of many independent landscapes are from the truth, in units of the target error."""
-    snapshot, spec, returns, before, truth = linear_quadratic
-    target = (returns[1] - returns[0]).std() / 50**0.5  # met by some 50 episodes
-    spec = replace(spec, target_error=target / abs(before))
-    evaluated = EvaluationMeans(float(EPISODE_STEPS), before)
-
-    def found() -> np.ndarray:
-        differences = []
-        for own in np.split(returns, LANDSCAPES, axis=1):
-
-            def run(shards, _, own=own):
-                for part in shards:
-                    some = own[part.indices, part.first_episode : part.first_episode + part.episodes_per_point]
-                    yield Episodes(some, np.full(some.shape, EPISODE_STEPS))
-
-            shards = landscape_plan.plan_planes(spec, [snapshot])
-            plane = Plane(np.zeros(1), np.zeros(1), 1, np.zeros(2))
-            plans = landscape_plan.plan_rewards(spec, shards, [plane], [evaluated])
-            (one,) = landscape_plan.measure(plans, run)
-            differences.append(one.reward[1] - one.reward[0])
-        return (np.array(differences) - truth) / target
-
-    return found
+    return lambda: linear_quadratic.errors(np.split(linear_quadratic.returns, LANDSCAPES, axis=1))
 
 
 def bias(errors: np.ndarray) -> float:
@@ -324,7 +274,7 @@ def test_stopping_after_two_episodes_would_be_seen(errors, monkeypatch):
 
 def test_stopping_on_means_would_be_seen(errors, linear_quadratic, monkeypatch):
     """A point that looks better than it is gets no more episodes."""
-    *_, truth = linear_quadratic
+    truth = linear_quadratic.truth
 
     def by_mean(returns, origin, *, paired):
         return np.where(np.nanmean(returns - returns[origin], axis=1) > truth, 0.0, np.inf)
