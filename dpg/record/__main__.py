@@ -1,6 +1,7 @@
 """`python -m dpg.record`: write the record of an experiment, and check one."""
 
 import sys
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
@@ -21,7 +22,7 @@ app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=F
 @app.command()
 def write(
     source: Annotated[Path, typer.Argument(help="An experiment's folder, finished or not, or a record.")] = PUBLISHED,
-    record: Annotated[Path, typer.Argument(help="Where the record goes; what is there is replaced.")] = PUBLISHED,
+    record: Annotated[Path, typer.Argument(help="Where the record goes; a record there is replaced.")] = PUBLISHED,
     command: Annotated[str, typer.Option(help="The command that ran the experiment.")] = "",
 ) -> None:
     """Write the record of an experiment, or renew one from its own tables.
@@ -29,7 +30,10 @@ def write(
     For docs/record: renew README.md and docs/record.md with it.
     """
     require(source)
-    with replacing(record) as draft:
+    target = record.resolve()
+    if target.exists() and not (target / "provenance.json").exists():
+        raise sources.RecordError(f"{record} exists and is no record: name another folder, or remove it first")
+    with replacing(target) as draft:
         draft.mkdir()
         if (source / "provenance.json").exists():
             sources.copy(source, draft, command)
@@ -52,10 +56,12 @@ def check(record: Annotated[Path, typer.Argument(help="A record.")] = PUBLISHED)
     For docs/record: check that docs/record, README.md and docs/record.md agree with the record's tables.
     """
     require(record)
-    found = list(compare.disagreements(record))
+    found = False
+    lines = compare.disagreements(record)
     if is_published(record):
-        found += pages.disagreements(record)
-    for line in found:
+        lines = chain(lines, compare.until_error(pages.disagreements(record), record))
+    for line in lines:
+        found = True
         typer.echo(line)
     if found:
         raise typer.Exit(1)

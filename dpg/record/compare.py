@@ -5,6 +5,7 @@ import math
 import re
 from base64 import b64encode
 from collections.abc import Callable, Iterator
+from html import unescape
 from itertools import zip_longest
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,30 +19,37 @@ from dpg.record.derive import derive
 from dpg.runtime.errors import UserError
 from dpg.runtime.outputs import read_table
 
-# Numbers differ in rounding from one kind of processor to another, and pixels with them.
+# Measured numbers differ in rounding from one kind of processor to another, and pixels with them.
 RELATIVE, ABSOLUTE = 1e-6, 1e-9
 LEVELS = 8  # of 255, by which a pixel's colour may differ
 
-_NUMBER = re.compile(r"(-?\d[\d,]*\.\d+(?:e[+-]?\d+)?)")
+# A number with decimals, but none that is given: a threshold, a section, a version, or the id of a paper.
+_GIVEN = r"(?<!below )(?<!above )(?<!least )(?<![Ss]ection )(?<!sec\. )(?<!arXiv:)(?<!abs/)"
+_NUMBER = re.compile(_GIVEN + r"(?<![\w.,-])(-?\d[\d,]*\.\d+(?:e[+-]?\d+)?)(?!\.?\d|\+)")
 _IMAGE = re.compile(r'src="data:image/png;base64,([^"]*)" alt="([^"]*)"')
 
 
 def disagreements(record: Path) -> Iterator[str]:
     """Where a record disagrees with its sources, and these with each other: a line each, naming file and value."""
-    found: list[str] = []
+    yield from until_error(_disagreements(record), record)
+
+
+def _disagreements(record: Path) -> Iterator[str]:
+    yield from (f"{record}/{line}" for line in sources.problems(record))
+    with TemporaryDirectory() as folder:
+        again = Path(folder)
+        derive(record, again)
+        yield from compare(record, again)
+
+
+def until_error(lines: Iterator[str], record: Path) -> Iterator[str]:
+    """The lines, and in place of an error that ends them a last line that says what it was."""
     try:
-        found = [f"{record}/{line}" for line in sources.problems(record)]
-        yield from found
-        with TemporaryDirectory() as folder:
-            again = Path(folder)
-            derive(record, again)
-            yield from compare(record, again)
+        yield from lines
     except UserError as error:
         yield from str(error).splitlines()
-    except Exception as error:
-        if not found:  # else it is the tables that are wrong
-            raise
-        yield f"{record}: nothing can be derived from these tables ({type(error).__name__}: {error})"
+    except Exception as error:  # anything may have been altered
+        yield f"{record}: cannot be checked any further ({type(error).__name__}: {error})"
 
 
 def compare(record: Path, again: Path) -> Iterator[str]:
@@ -55,7 +63,7 @@ def compare(record: Path, again: Path) -> Iterator[str]:
         try:
             for line in KINDS[Path(name).suffix](record / name, again / name):
                 yield f"{record / name}: {line}"
-        except ValueError as error:
+        except (OSError, ValueError) as error:
             yield f"{record / name}: cannot be read ({error})"
 
 
@@ -66,8 +74,11 @@ def files(folder: Path) -> set[str]:
 
 
 def _json(path: Path, again: Path) -> Iterator[str]:
-    found, expected = (json.loads(file.read_text(encoding="utf-8")) for file in (path, again))
-    yield from _values(found, expected, "")
+    yield from _values(_read(path), _read(again), "")
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def _values(found: Any, expected: Any, where: str) -> Iterator[str]:
@@ -130,12 +141,13 @@ def _around(text: str, other: str, width: int = 60) -> str:
 
 
 def _page(path: Path, again: Path) -> Iterator[str]:
-    """Differences of a page, and images in it that are not those in the folder next to it."""
+    """Differences of a page, and images in it that are not those that the folder next to it has by their titles."""
     yield from _text(path, again)
-    known = {b64encode(file.read_bytes()).decode() for file in (path.parent / "figures").glob("*.png")}
-    for data, name in _IMAGE.findall(path.read_text(encoding="utf-8")):
-        if data not in known:
-            yield f"image {name!r} is none of those in figures/"
+    names = {entry["title"]: entry["name"] for entry in _read(again.parent / "figures/index.json")}
+    for data, title in _IMAGE.findall(path.read_text(encoding="utf-8")):
+        figure = path.parent / "figures" / f"{names.get(unescape(title))}.png"
+        if figure.exists() and data != b64encode(figure.read_bytes()).decode():
+            yield f"image {title!r} is not figures/{figure.name}"
 
 
 def _table(path: Path, again: Path) -> Iterator[str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from dpg.record import lock as locks
 from dpg.record import sources
 from dpg.report.experiment import Experiment, read
 from dpg.report.page.records import Record
@@ -42,18 +43,22 @@ def load(record: Path) -> Contents:
     figures = params.figures.model_copy(update={"formats": ("png",), "dpi": DPI})
     experiment = read(params, lambda env, algorithm, stage: record / "tables" / stage / env / (algorithm or ""))
     found = sources.provenance(record)
+    waiting = sources.unfinished(params, locks.read(record / "dvc.lock"))
     calibration = read_table(record / "tables/calibrate/calibration.csv")
     return Contents(
         params=params.model_copy(update={"figures": figures}),
         experiment=experiment,
-        runs={name: _run(name, found["runs"].get(name), *where) for name, where in sources.stages(params).items()},
+        runs={
+            name: _run(name, found["runs"].get(name), waiting.get(name, ""), *where)
+            for name, where in sources.stages(params).items()
+        },
         calibration=None if calibration.empty else calibration,
         command=found["command"],
     )
 
 
-def _run(name: str, entry: Mapping[str, Any] | None, stage: str, scope: Scope) -> Record:
+def _run(name: str, entry: Mapping[str, Any] | None, waiting: str, stage: str, scope: Scope) -> Record:
     where = (name, stage, scope.env or None, scope.algorithm or None)
-    if entry is None:
-        return Record(*where, missing="has not run yet")
+    if waiting or entry is None:
+        return Record(*where, missing=waiting or locks.NOT_RUN)
     return Record(*where, run_id=entry["run_id"], cost=entry["cost"], provenance=entry["provenance"])

@@ -33,7 +33,10 @@ python -m dpg.record check      # exit code 1, and a line for each disagreement
 This decides the claims, computes the numbers, and draws the figures and the page again from the tables, with the
 report's own code, and compares. Tables must have the hashes in `dvc.lock`, verdicts and sample sizes must be equal.
 Processors round differently: numbers in JSON and CSV may differ by one in a million, decimals in texts by one in the
-last digit, pixels by 8 of 255 shades.
+last digit if they are measured, pixels by 8 of 255 shades.
+
+Nothing is compared with what only the stages' runs knew: costs, versions, hardware, commits, ids of runs, and the
+command in `provenance.json`. Whether a table was really measured, only running its cell again can show.
 """
 
 
@@ -41,7 +44,7 @@ def render(record: Path, contents: Contents, claims: Sequence[Mapping[str, Any]]
     """The README."""
     parts = [TITLE, state(contents), FILES, "## Verdicts\n", verdicts(claims), "## Check it\n", CHECK]
     parts += ["## Cost\n", costs(contents), "## Repeat one cell\n", repeat(contents)]
-    parts += ["## Versions and hardware\n", hardware(contents), "## Left out\n", left_out(record)]
+    parts += ["## Versions and hardware\n", hardware(contents), "## Left out\n", left_out(record, contents)]
     return "\n".join(parts)
 
 
@@ -156,10 +159,10 @@ def hardware(contents: Contents) -> str:
     return "\n".join(lines)
 
 
-def left_out(record: Path) -> str:
+def left_out(record: Path, contents: Contents) -> str:
     """What the experiment has and the record has not, with its size and the reason."""
     sizes: dict[str, int] = defaultdict(int)
-    for path, output in locks.read(record / "dvc.lock").outputs.items():
+    for path, output in locks.read(record / "dvc.lock").of(contents.params.scale).outputs.items():
         parts = Path(path).parts
         if parts[0] == "data" and parts[1] not in {"tables", "runs", "calibrate"}:
             sizes["/".join(parts[:2])] += output.get("size", 0)

@@ -4,12 +4,13 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from ruamel.yaml import YAML
 
-from dpg.record import SOURCES
 from dpg.record import lock as locks
+from dpg.report.page.records import COSTS
 from dpg.runtime import config
 from dpg.runtime.errors import UserError
 from dpg.runtime.outputs import write_atomic, write_reasons
@@ -35,6 +36,12 @@ def stages(params: Params) -> dict[str, tuple[str, Scope]]:
     return scopes(params.envs, params.algorithms) | {"calibrate": ("calibrate", Scope())}
 
 
+def unfinished(params: Params, lock: locks.Lock) -> dict[str, str]:
+    """Why stages of a record have no results, by the stage's name in DVC."""
+    finished, reasons = lock.of(params.scale).stages, lock.superseded(params.scale)
+    return {name: reasons.get(name, locks.NOT_RUN) for name in stages(params) if name not in finished}
+
+
 def output_of(stage: str, scope: Scope) -> Path:
     """Where an experiment has the tables of a stage."""
     return CALIBRATION if stage == "calibrate" else stage_tables(stage, scope)
@@ -47,17 +54,16 @@ def collect(experiment: Path, record: Path, command: str) -> None:
         RecordError: no cell has trained agents, results are missing, or the sources do not belong together.
     """
     params, lock = config.load(experiment / "params.yaml"), locks.read(experiment / "dvc.lock")
+    waiting = unfinished(params, lock)
     for name in ("params.yaml", "dvc.lock"):
         shutil.copyfile(experiment / name, record / name)
     runs: dict[str, dict[str, Any]] = {}
     for name, (stage, scope) in stages(params).items():
-        tables = record / "tables" / stage / scope.subdir
-        if output_of(stage, scope).as_posix() in lock.outputs:
-            shutil.copytree(present(experiment / output_of(stage, scope), name), tables)
-            entry = json.loads(present(experiment / run_record(stage, scope), name).read_text(encoding="utf-8"))
-            runs[name] = {key: entry[key] for key in PUBLIC}
-        else:
-            leave_empty(name, stage, tables)
+        if name not in waiting:
+            tables = present(experiment / output_of(stage, scope), name)
+            shutil.copytree(tables, record / tables_of(stage, scope))
+            runs[name] = run_of(present(experiment / run_record(stage, scope), name), name)
+    leave_empty(params, waiting, record)
     if not any(name.startswith("train@") for name in runs):
         raise RecordError(f"{experiment}: no cell of params.yaml has trained agents yet")
     write_provenance(record, command, runs)
@@ -76,45 +82,91 @@ def present(path: Path, stage: str) -> Path:
     return path
 
 
+def run_of(path: Path, stage: str) -> dict[str, Any]:
+    """What a record publishes of the run of a stage.
+
+    Raises:
+        RecordError: the stage's own record of it is not whole.
+    """
+    try:
+        entry = json.loads(path.read_text(encoding="utf-8"))
+        if _whole(entry):
+            return {key: entry[key] for key in PUBLIC}
+    except (OSError, ValueError, TypeError, AttributeError):
+        pass
+    remedy = f"`dvc repro --force --single-item {stage}` there makes it again"
+    raise RecordError(f"{path} is not whole, or of an older version: {remedy}")
+
+
+def _whole(run: Mapping[str, Any]) -> bool:
+    return set(PUBLIC) <= run.keys() and set(COSTS) <= run["cost"].keys()
+
+
 def copy(record: Path, target: Path, command: str = "") -> None:
     """Copy the sources of a record into an empty one, with another command if one is given."""
-    for name in SOURCES:
-        source = record / name
-        if source.is_dir():
-            shutil.copytree(source, target / name)
-        elif source.exists():
-            shutil.copyfile(source, target / name)
-    if command:
-        write_provenance(target, command, provenance(target)["runs"])
+    params, lock = config.load(record / "params.yaml"), locks.read(record / "dvc.lock")
+    waiting = unfinished(params, lock)
+    for name in ("params.yaml", "dvc.lock"):
+        shutil.copyfile(record / name, target / name)
+    for name, (stage, scope) in stages(params).items():
+        if name not in waiting and (tables := record / tables_of(stage, scope)).is_dir():
+            shutil.copytree(tables, target / tables_of(stage, scope))
+    leave_empty(params, waiting, target)
+    found = provenance(record)
+    write_provenance(target, command or found["command"], found["runs"])
 
 
-def leave_empty(name: str, stage: str, tables: Path) -> None:
-    """Write the tables of a stage that has not run yet, without rows, and that reason."""
-    tables.mkdir(parents=True)
-    for row in catalog().values():
-        if table_of(row).stage == stage:
-            write(row, [], tables)
-    write_reasons([f"{name} has not run yet"], tables)
+def tables_of(stage: str, scope: Scope) -> Path:
+    """Where a record has the tables of a stage."""
+    return Path("tables") / stage / scope.subdir
+
+
+def leave_empty(params: Params, waiting: Mapping[str, str], record: Path) -> None:
+    """Write the tables of stages that have not run yet, without rows, and the reasons."""
+    every = stages(params)
+    for name, reason in waiting.items():
+        stage, scope = every[name]
+        tables = record / tables_of(stage, scope)
+        tables.mkdir(parents=True)
+        for row in catalog().values():
+            if table_of(row).stage == stage:
+                write(row, [], tables)
+        write_reasons([f"{name} {reason}"], tables)
 
 
 def problems(record: Path) -> Iterator[str]:
     """Where the sources of a record disagree with each other, a line each.
 
-    Tables are what `dvc.lock` has the hashes of, and the stages ran with the parameters of `params.yaml`.
+    Tables are what `dvc.lock` has the hashes of, and the stages ran with the parameters of `params.yaml`. A stage that
+    has not run has no rows.
     """
     params, lock = config.load(record / "params.yaml"), locks.read(record / "dvc.lock")
-    runs = provenance(record)["runs"]
-    relevant = {name: lock.stages[name] for name in stages(params) if name in lock.stages}
+    waiting, runs = unfinished(params, lock), provenance(record)["runs"]
+    finished = {name: where for name, where in stages(params).items() if name not in waiting}
     raw = YAML(typ="safe", pure=True).load(record / "params.yaml")
-    for line in locks.Lock(relevant).changed_parameters(raw):
+    for line in locks.Lock({name: lock.stages[name] for name in finished}).changed_parameters(raw):
         yield f"params.yaml: {line}"
-    for name, (stage, scope) in stages(params).items():
-        finished = name in relevant
-        if finished != (name in runs):
-            yield f"provenance.json: {name}: dvc.lock says that it has {'' if finished else 'not '}run"
-        tables = Path("tables") / stage / scope.subdir
-        if finished and locks.folder_hash(record / tables) != lock.outputs[output_of(stage, scope).as_posix()]["md5"]:
-            yield f"{tables}: not the tables that {name} made: dvc.lock has another hash"
+    for name in sorted(finished.keys() ^ runs.keys()):
+        yield f"provenance.json: {name}: dvc.lock says that it has {'' if name in finished else 'not '}run"
+    for name, where in finished.items():
+        made = lock.outputs.get(output_of(*where).as_posix(), {})
+        if locks.folder_hash(record / tables_of(*where)) != made.get("md5"):
+            yield f"{tables_of(*where)}: not the tables that {name} made: dvc.lock has another hash"
+    yield from surplus(record, params, waiting)
+
+
+def surplus(record: Path, params: Params, waiting: Mapping[str, str]) -> Iterator[str]:
+    """What a record has in `tables` that no finished stage made, a line for each folder or file."""
+    folders = {name: tables_of(*where) for name, where in stages(params).items()}
+    with TemporaryDirectory() as empty:
+        leave_empty(params, waiting, Path(empty))
+        for name, reason in waiting.items():
+            if locks.folder_hash(record / folders[name]) != locks.folder_hash(empty / folders[name]):
+                yield f"{folders[name]}: {name} {reason}, and can have only tables without rows, and this reason"
+    for path in sorted(record.glob("tables/**/*")):
+        inside = path.relative_to(record)
+        if path.is_file() and not any(inside.is_relative_to(folder) for folder in folders.values()):
+            yield f"{inside}: no stage of params.yaml has its tables there"
 
 
 def write_provenance(record: Path, command: str, runs: Mapping[str, Any]) -> None:
@@ -131,7 +183,7 @@ def provenance(record: Path) -> Mapping[str, Any]:
     path = record / "provenance.json"
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        if "command" in found and all(set(PUBLIC) <= set(run) for run in found["runs"].values()):
+        if "command" in found and all(_whole(run) for run in found["runs"].values()):
             return found
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         pass

@@ -1,6 +1,7 @@
 """The published record: what it takes from an unfinished run, and that its check finds what is wrong with it."""
 
 import json
+import re
 import shutil
 
 import pandas as pd
@@ -8,7 +9,8 @@ import pytest
 from imageio.v3 import imread, imwrite
 from ruamel.yaml import YAML
 
-from dpg.record import PUBLISHED, pages, sources
+from dpg.record import PUBLISHED, compare, pages, sources
+from dpg.record.__main__ import write as write_record
 from dpg.runtime.errors import UserError
 from tests.pipeline.project import ENV, ROOT, digest, set_parameter, shell
 
@@ -46,6 +48,18 @@ def check(record, expect=0):
     return shell("python", "-m", "dpg.record", "check", str(record), cwd=ROOT, expect=expect)
 
 
+def edit(path, change):
+    """Change what a YAML or JSON file holds."""
+    yaml = YAML(typ="safe", pure=True)
+    content = yaml.load(path)
+    change(content)
+    yaml.dump(content, path) if path.suffix != ".json" else path.write_text(json.dumps(content), encoding="utf-8")
+
+
+def output(lock, name, path):
+    return next(output for output in lock["stages"][name]["outs"] if output["path"] == path)
+
+
 def test_a_record_says_what_has_not_run_yet(record):
     claims = {claim["id"]: claim for claim in json.loads((record / "claims.json").read_text(encoding="utf-8"))}
     for name, stage, algorithm in (("G1", "gradient", "trpo"), ("V3", "baselines", "ppo"), ("V5", "ablation", "ppo")):
@@ -70,7 +84,7 @@ def test_a_record_agrees_with_its_tables_and_can_be_renewed_from_them(record, tm
 
 
 def test_whatever_was_altered_in_a_record_is_found(record, tmp_path):
-    """An altered verdict, sample size, number, row, figure, image and page, and files that are gone or too many."""
+    """Altered and swapped values of each kind, and files that are gone, too many or broken."""
     altered = shutil.copytree(record, tmp_path / "record")
     claims = json.loads((altered / "claims.json").read_text(encoding="utf-8"))
     claim = claims[0]
@@ -88,9 +102,12 @@ def test_whatever_was_altered_in_a_record_is_found(record, tmp_path):
     (altered / "figures" / f"fig01_gradient_variance_{ENV}.png").unlink()
     (altered / "figures" / "fig99.png").write_bytes(figure.read_bytes())
     page = (altered / "index.html").read_text(encoding="utf-8")
+    one, other = re.findall(r'base64,([^"]*)"', page)[-2:]
+    page = page.replace(one, "ONE").replace(other, one).replace("ONE", other)
     row = page.index('<tr id="G1">')
     badge = page.index(was, page.index('class="verdict', row))
     (altered / "index.html").write_text(page[:badge] + "hidden" + page[badge + len(was) :], encoding="utf-8")
+    (altered / "figures" / "index.json").write_text("{", encoding="utf-8")
     found = check(altered, expect=1).splitlines()
 
     def said(*words):
@@ -102,8 +119,10 @@ def test_whatever_was_altered_in_a_record_is_found(record, tmp_path):
     assert said(f"metrics.json: {ENV}.ppo.final_return is") and said("curves.csv: row.5.mean_return is")
     assert said(figure.name, "4 of")
     assert said(f"fig01_gradient_variance_{ENV}.png: is missing")
-    assert said("fig99.png: does not follow")
-    assert said("index.html: line", "hidden", was)
+    assert said("fig99.png: does not follow") and said("index.json: cannot be read")
+    assert said("index.html: line", "hidden", was) and said(
+        "index.html: image 'Figure 9:", "not figures/fig09_rewards.png"
+    )
     assert not said("G2") and not said("gradient/") and not said("index.json: 1")
 
 
@@ -133,6 +152,119 @@ def test_runs_that_are_not_one_experiment_make_no_record(unfinished, tmp_path):
     refused("not a whole dvc.lock")
     (project / "dvc.lock").unlink()
     refused("no stage has run there")
+
+
+def unfinished_in(draft):
+    reasons = [(path.parent, path.read_text(encoding="utf-8")) for path in draft.rglob("not_measured.txt")]
+    return {str(folder.relative_to(draft / "tables")): text for folder, text in reasons if "has not run yet" in text}
+
+
+@pytest.fixture
+def project(unfinished, tmp_path):
+    return shutil.copytree(unfinished, tmp_path / "project", symlinks=True)
+
+
+@pytest.fixture
+def draft(tmp_path):
+    (tmp_path / "draft").mkdir()
+    return tmp_path / "draft"
+
+
+def test_results_of_another_scale_are_not_published(project, draft):
+    """A lock keeps them until their stages run again, and their parameters are still those of params.yaml."""
+    name = f"gradient@{ENV}-ppo"
+    laptop = YAML(typ="safe").load(project / "params.yaml")["scales"]["laptop"]["gradient"]
+
+    def at_laptop(lock):
+        params = lock["stages"][name]["params"]["params.yaml"]
+        del params["scales.smoke.gradient"]
+        params["scales.laptop.gradient"] = laptop
+
+    edit(project / "dvc.lock", at_laptop)
+    sources.collect(project, draft, "dvc repro")
+    assert unfinished_in(draft)[f"gradient/{ENV}/ppo"] == f"{name} has not run yet\n"
+    assert name not in sources.provenance(draft)["runs"]
+
+
+def test_results_from_earlier_inputs_are_not_published(project, draft):
+    """Of a cell that was trained again, what was measured on the agents before, and all that follows from it."""
+    trained = f"data/train/{ENV}/ppo"
+    edit(project / "dvc.lock", lambda lock: output(lock, f"train@{ENV}-ppo", trained).update(md5="0"))
+    sources.collect(project, draft, "dvc repro")
+    reasons = unfinished_in(draft)
+    assert reasons[f"checkpoint/{ENV}/ppo"] == f"checkpoint@{ENV}-ppo has not run yet on the present {trained}\n"
+    assert "on the present data/checkpoint/" in reasons[f"gradient/{ENV}/ppo"]
+    assert set(sources.provenance(draft)["runs"]) == {f"train@{ENV}-ppo", f"train@{ENV}-trpo"}
+
+
+def test_a_stage_that_has_not_run_has_no_rows_and_no_other_stage_has_tables(record, tmp_path):
+    altered = shutil.copytree(record, tmp_path / "record")
+    tables = altered / "tables"
+    shutil.copy(tables / "gradient" / ENV / "ppo" / "noise.csv", tables / "gradient" / ENV / "trpo" / "noise.csv")
+    (tables / "value" / ENV / "ppo" / "not_measured.txt").write_text("it is of no use\n", encoding="utf-8")
+    shutil.copytree(tables / "train" / ENV / "ppo", tables / "train" / ENV / "other")
+    edit(altered / "provenance.json", lambda found: found["runs"].update(other=found["runs"][f"train@{ENV}-ppo"]))
+    found = list(sources.problems(altered))
+    for words in (f"tables/gradient/{ENV}/trpo: ", f"tables/value/{ENV}/ppo: ", f"tables/train/{ENV}/other/"):
+        assert any(line.startswith(words) for line in found), words
+    assert "provenance.json: other: dvc.lock says that it has not run" in found
+    (tmp_path / "again").mkdir()
+    sources.copy(altered, tmp_path / "again")
+    assert digest(tmp_path / "again" / "tables") == digest(record / "tables")
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "said"),
+    [
+        ("params.yaml", lambda params: params.pop("seed"), "seed"),
+        ("dvc.lock", lambda lock: lock["stages"][f"gradient@{ENV}-ppo"].update(outs=[]), "has another hash"),
+        ("dvc.lock", lambda lock: lock["stages"][f"gradient@{ENV}-ppo"].update(deps=[1]), "not a whole dvc.lock"),
+        ("provenance.json", lambda found: found["runs"][f"train@{ENV}-ppo"]["cost"].pop("pairs"), "not whole"),
+    ],
+)
+def test_a_check_says_what_is_broken_and_ends_without_a_traceback(record, tmp_path, file, change, said):
+    altered = shutil.copytree(record, tmp_path / "record")
+    (altered / "tables" / "gradient" / ENV / "ppo" / "noise.csv").write_bytes(b"\xff")
+    edit(altered / file, change)
+    assert any(said in line for line in compare.disagreements(altered))
+
+
+def test_a_run_recorded_by_an_older_version_is_named(tmp_path):
+    for text in ('{"run_id": "1"}', '{"run_id": "1", "provenance": {}, "cost": {}}', "{", "[]"):
+        (tmp_path / "ppo.json").write_text(text, encoding="utf-8")
+        with pytest.raises(UserError, match=r"ppo\.json is not whole, or of an older version"):
+            sources.run_of(tmp_path / "ppo.json", "train@a-ppo")
+
+
+def test_only_a_record_is_replaced(unfinished, tmp_path, monkeypatch):
+    (tmp_path / "notes").write_text("mine", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    for target in (tmp_path, tmp_path / "notes", tmp_path.relative_to(tmp_path)):
+        with pytest.raises(UserError, match="is no record"):
+            write_record(unfinished, target)
+    assert (tmp_path / "notes").read_text(encoding="utf-8") == "mine"
+
+
+@pytest.mark.parametrize(
+    ("text", "other", "same"),
+    [
+        ("a cosine of 0.739 [0.504, 0.975];", "a cosine of 0.738 [0.505, 0.975];", True),
+        ("<td>1,234.5</td>", "<td>1,234.6</td>", True),
+        ("2.31e+05 pairs, -0.5.", "2.32e+05 pairs, -0.6.", True),
+        ("0.739", "0.737", False),
+        ("threshold: below 0.707.", "threshold: below 0.708.", False),
+        ("above -0.01", "above -0.02", False),
+        ("arXiv:1811.02553", "arXiv:1811.02554", False),
+        ("arxiv.org/abs/1811.02553", "arxiv.org/abs/1811.02554", False),
+        ("torch 2.13.0+cpu", "torch 2.14.0+cpu", False),
+        ("torch 2.13.0", "torch 2.13.1", False),
+    ],
+)
+def test_only_measured_numbers_may_differ_in_their_last_digit(tmp_path, text, other, same):
+    for name, content in (("here", text), ("there", other)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "README.md").write_text(content, encoding="utf-8")
+    assert (not list(compare.compare(tmp_path / "here", tmp_path / "there"))) == same
 
 
 def test_pages_take_verdicts_and_figures_from_the_record(record, tmp_path):
