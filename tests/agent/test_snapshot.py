@@ -297,16 +297,16 @@ def test_the_snapshot_of_an_algorithm_whose_module_is_not_there_is_refused_with_
     own = (
         "from dataclasses import replace\nfrom dpg.algorithms import ppo\nMINE = replace(ppo.ALGORITHM, name='mine')\n"
     )
-    (tmp_path / "elsewhere.py").write_text(own, encoding="utf-8")
+    (tmp_path / "module_that_left.py").write_text(own, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
-    recipe = one.recipe.model_copy(update={"algorithm": "mine", "modules": ("elsewhere",)})
+    recipe = one.recipe.model_copy(update={"algorithm": "mine", "modules": ("module_that_left",)})
     path = snapshot.save(replace(one, recipe=recipe), tmp_path)
     assert snapshot.load(path).recipe.algorithm == "mine"
-    (tmp_path / "elsewhere.py").unlink()
-    monkeypatch.delitem(sys.modules, "elsewhere")
+    (tmp_path / "module_that_left.py").unlink()
+    monkeypatch.delitem(sys.modules, "module_that_left")
     text = refusal(path)
-    assert "'elsewhere' cannot be imported" in text
-    assert "this agent's is in the module elsewhere: install it, or put it next to params.yaml" in text
+    assert "'module_that_left' cannot be imported" in text
+    assert "this agent's is in the module module_that_left: install it, or put it next to params.yaml" in text
 
 
 def test_a_header_with_another_algorithms_configuration_is_refused(one, make_recipe, tmp_path):
