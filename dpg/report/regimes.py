@@ -1,5 +1,7 @@
 """Peaks and final returns over sample sizes and learning rates, at equal total pairs (paper, fig. 3)."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
@@ -13,32 +15,37 @@ WINDOW = 5  # a training is smoothed, and its end is taken, over a fifth of its 
 
 
 def returns_of_agents(regimes: pd.DataFrame) -> pd.DataFrame:
-    """`final_return`, `peak_return` and `decline` of every training, by env, timesteps, lr and agent.
+    """`final_return`, `peak_return`, `decline` and `rise` of every training, by env, timesteps, lr and agent.
 
     Curves are smoothed by a moving average over max(1, n // 5) of n iterations, the same share of the pairs at every
     sample size; iterations without a finished episode are skipped. `final_return` is the end of the smoothed curve, the
     mean over the last fifth of the training. `peak_return` is the agent's smoothed return where the mean curve of the
     *other* agents of the same sample size and rate is highest: an agent's own maximum is one over noise, and lies above
-    its end even without a decline. `decline` is final - peak. NaN if no episode ended in the last fifth; a single agent
-    has no peak.
+    its end even without a decline. `decline` is final - peak. `rise` is that over the last fifth, final minus the
+    smoothed return a fifth earlier. NaN if no episode ended in the last fifth; a single agent has no peak, and a
+    training shorter than two fifths no rise.
     """
-    owner, parts = ["env", "timesteps", "lr"], []
-    for _, trainings in regimes.groupby(owner, sort=False):
-        curves = _smoothed(trainings)
+    parts: dict[Any, pd.DataFrame] = {}
+    for size, trainings in regimes.groupby(["env", "timesteps"], sort=False):
+        curves, window = _smoothed(trainings)
         values = curves.to_numpy(np.float64).T
-        (peaks,) = at_others_peak(values, np.ones((1, len(values))))
-        ends = pd.DataFrame({"agent": curves.columns, "final_return": values[:, -1], "peak_return": peaks})
-        parts.append(trainings[[*owner, "agent"]].drop_duplicates().merge(ends, how="left", on="agent"))
-    found = pd.concat(parts, ignore_index=True)
-    return found.assign(decline=found["final_return"] - found["peak_return"])
+        final, earlier = values[:, -1], values[:, -1 - window] if len(curves) > window else np.nan
+        rate = curves.columns.get_level_values("lr")
+        peak = np.full(len(values), np.nan)
+        for lr in rate.unique():
+            own = (rate == lr) & np.isfinite(final)
+            (peak[own],) = at_others_peak(values[own], np.ones((1, own.sum())))
+        columns = {"final_return": final, "peak_return": peak, "decline": final - peak, "rise": final - earlier}
+        parts[size] = pd.DataFrame(columns, index=curves.columns)
+    return pd.concat(parts, names=["env", "timesteps"]).reset_index()
 
 
-def _smoothed(trainings: pd.DataFrame) -> pd.DataFrame:
-    """Smoothed curves of one sample size and rate, a column for each agent that has a final return."""
-    curves = trainings.pivot(index="iteration", columns="agent", values="mean_return")  # noqa: PD010 - none is double
+def _smoothed(trainings: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+    """Smoothed curves of one env and sample size, a column for each rate and agent; the window in iterations."""
+    # No row is double: `pivot` would raise.
+    curves = trainings.pivot(index="iteration", columns=["lr", "agent"], values="mean_return")  # noqa: PD010
     window = max(1, len(curves) // WINDOW)
-    smoothed = curves.rolling(window, min_periods=1).mean().iloc[window - 1 :]
-    return smoothed.loc[:, smoothed.iloc[-1].notna()]
+    return curves.rolling(window, min_periods=1).mean().iloc[window - 1 :], window
 
 
 def at_others_peak(curves: Float[np.ndarray, "N T"], copies: Float[np.ndarray, "B N"]) -> Float[np.ndarray, "B N"]:
@@ -58,7 +65,9 @@ def decline(trainings: pd.DataFrame, statistics: Statistics, *, relative: bool =
     The interval resamples agents and finds the peaks anew, since peaks depend on the other agents. A relative decline
     is NaN if the mean peak is not positive.
     """
-    values = _smoothed(trainings).to_numpy(np.float64).T
+    curves, _ = _smoothed(trainings)
+    values = curves.to_numpy(np.float64).T
+    values = values[np.isfinite(values[:, -1])]
 
     def statistic(indices: Int[np.ndarray, "B N"]) -> Float[np.ndarray, " B"]:
         copies = (indices[:, :, None] == np.arange(len(values))).sum(axis=1).astype(np.float64)
@@ -75,17 +84,14 @@ def decline(trainings: pd.DataFrame, statistics: Statistics, *, relative: bool =
     return bootstrap(float(point), statistic, len(values), statistics.confidence, statistics.resamples, rng)
 
 
-def late_rise(trainings: pd.DataFrame) -> "pd.Series[float]":
+def late_rise(returns: pd.DataFrame) -> "pd.Series[float]":
     """The rise of each agent's return over the last fifth of the training, relative to the mean final return.
 
-    For the agents of one env, sample size and rate; empty for trainings shorter than two fifths, or if the mean final
-    return is not positive.
+    `returns` are the rows of `returns_of_agents` of one env, sample size and rate. Empty for trainings shorter than two
+    fifths, or if the mean final return is not positive.
     """
-    curves = _smoothed(trainings)
-    window = max(1, trainings["iteration"].nunique() // WINDOW)
-    if len(curves) <= window or not curves.iloc[-1].mean() > 0:
-        return pd.Series(dtype=np.float64)
-    return ((curves.iloc[-1] - curves.iloc[-1 - window]) / curves.iloc[-1].mean()).dropna()
+    final = returns["final_return"].dropna().mean()
+    return (returns["rise"] / (final if final > 0 else np.nan)).dropna()
 
 
 def optimum(rates: Float[np.ndarray, " R"], returns: Float[np.ndarray, "B R"]) -> Float[np.ndarray, " B"]:
@@ -108,13 +114,14 @@ def optimum(rates: Float[np.ndarray, " R"], returns: Float[np.ndarray, "B R"]) -
     return np.exp(x[best] - shift)
 
 
-def best_rate_ratio(regimes: pd.DataFrame, sizes: tuple[int, int], statistics: Statistics) -> Interval:
+def best_rate_ratio(returns: pd.DataFrame, sizes: tuple[int, int], statistics: Statistics) -> Interval:
     """The best rate (`optimum`) at the second of two sample sizes over that at the first, in one env.
 
-    Agents are resampled at each size and the best rate is found anew. All rates of a size share the resample, since
-    agents with the same number start from the same networks. The interval is that of the ratio's logarithm.
+    `returns` are the rows of `returns_of_agents`. Agents are resampled at each size and the best rate is found anew.
+    All rates of a size share the resample, since agents with the same number start from the same networks. The interval
+    is that of the ratio's logarithm.
     """
-    first, second = (_finals(regimes, size) for size in sizes)
+    first, second = (_finals(returns, size) for size in sizes)
 
     def log_best(finals: pd.DataFrame, indices: Int[np.ndarray, "B N"]) -> Float[np.ndarray, " B"]:
         return np.log(optimum(finals.columns.to_numpy(np.float64), _means(finals.to_numpy(np.float64)[indices])))
@@ -127,10 +134,9 @@ def best_rate_ratio(regimes: pd.DataFrame, sizes: tuple[int, int], statistics: S
     return Interval(*map(float, np.exp(two_sample_interval(log_ratio, len(first), len(second), statistics))))
 
 
-def _finals(regimes: pd.DataFrame, timesteps: int) -> pd.DataFrame:
+def _finals(returns: pd.DataFrame, timesteps: int) -> pd.DataFrame:
     """Final returns at one sample size, by agent (rows) and rate (columns)."""
-    ends = returns_of_agents(select(regimes, timesteps=timesteps))
-    return ends.pivot(index="agent", columns="lr", values="final_return")  # noqa: PD010 - none is double
+    return select(returns, timesteps=timesteps).pivot(index="agent", columns="lr", values="final_return")  # noqa: PD010
 
 
 def _means(values: Float[np.ndarray, "B N R"]) -> Float[np.ndarray, "B R"]:

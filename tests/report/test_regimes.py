@@ -106,7 +106,7 @@ def test_the_ratio_of_best_rates_resamples_agents(statistics):
         one_training([value], lr, agent) for agent in range(4) for lr, value in ((1e-4, 3.0), (4e-4, 6.0 * (agent > 1)))
     ]
     large = [one_training([lr], lr, agent, 2 * T) for agent in range(4) for lr in (1e-4, 4e-4)]
-    found = best_rate_ratio(pd.concat(small + large), (T, 2 * T), statistics)
+    found = best_rate_ratio(returns_of_agents(pd.concat(small + large)), (T, 2 * T), statistics)
     assert found.mean == pytest.approx(4)  # equal means: the lower rate
     assert found.low < 1 < 4 <= found.high
 
@@ -123,9 +123,9 @@ def test_the_best_rate_is_found_between_the_rates_tried():
 def test_what_the_last_fifth_of_a_training_adds():
     rising = pd.concat([one_training([10.0 * i + k for i in range(10)], agent=k) for k in range(2)])
     # Windows of two: 85 and 86 at the end, 65 and 66 before.
-    assert late_rise(rising).tolist() == pytest.approx([20 / 85.5] * 2)
-    assert late_rise(one_training([3.0])).empty
-    assert late_rise(one_training([-3.0, -2.0])).empty
+    assert late_rise(returns_of_agents(rising)).tolist() == pytest.approx([20 / 85.5] * 2)
+    assert late_rise(returns_of_agents(one_training([3.0]))).empty
+    assert late_rise(returns_of_agents(one_training([-3.0, -2.0]))).empty
 
 
 def test_the_best_rate_and_the_one_that_linear_scaling_predicts(many, statistics):

@@ -15,7 +15,7 @@ from dpg.report.claims.claim import NO_EPISODE, NotMeasuredError, claim, count
 from dpg.report.claims.simulation import THRESHOLD, Simulation, agents
 from dpg.report.claims.verdicts import Finding, Part, Verdict, inequality
 from dpg.report.experiment import Experiment, distinct, select
-from dpg.report.regimes import best_rate_ratio, best_rates, decline, late_rise, returns_of_agents, summarize
+from dpg.report.regimes import best_rate_ratio, best_rates, decline, late_rise, returns_of_agents
 from dpg.report.style import scientific
 from dpg.runtime.budgets import Budget
 from dpg.runtime.schema import Statistics
@@ -127,7 +127,8 @@ def _best_rates(compare: Compare, task: Experiment) -> Finding:
 
 def _over_sizes(compare: Compare, task: pd.DataFrame, statistics: Statistics) -> Finding:
     """A comparison of the best rates at the smallest and the largest T of one task."""
-    best = best_rates(summarize(task, statistics)).to_dict("records")
+    returns = returns_of_agents(task)
+    best = _best_tried(returns)
     if len(best) < 2:
         raise NotMeasuredError(f"needs two sample sizes; regimes.timesteps has {len(best)}")
     ends = best[0], best[-1]
@@ -135,14 +136,20 @@ def _over_sizes(compare: Compare, task: pd.DataFrame, statistics: Statistics) ->
         raise NotMeasuredError(NO_EPISODE)
     sizes = ends[0]["timesteps"], ends[1]["timesteps"]
     counts = {"agents per rate": task["agent"].nunique(), "rates": task["lr"].nunique()}
-    part = compare(sizes, best_rate_ratio(task, sizes, statistics), counts)
-    levelled = (_levelled(task, row, statistics) for row in ends)
+    part = compare(sizes, best_rate_ratio(returns, sizes, statistics), counts)
+    levelled = (_levelled(returns, row, statistics) for row in ends)
     return Finding((part, *levelled), caveat=_caveat(ends, sorted(distinct(task, "lr"))))
 
 
-def _levelled(task: pd.DataFrame, best: dict[Any, Any], statistics: Statistics) -> Part:
+def _best_tried(returns: pd.DataFrame) -> list[dict[Any, Any]]:
+    """The rate with the highest mean final return at each sample size, in increasing order of size."""
+    means = returns.groupby(["env", "timesteps", "lr"])["final_return"].mean()
+    return best_rates(means.reset_index()).to_dict("records")
+
+
+def _levelled(returns: pd.DataFrame, best: dict[Any, Any], statistics: Statistics) -> Part:
     """The premise that training at the best rate has levelled off: else the best rate may just start fastest."""
-    rise = late_rise(select(task, timesteps=best["timesteps"], lr=best["lr"]))
+    rise = late_rise(select(returns, timesteps=best["timesteps"], lr=best["lr"]))
     quantity = f"rise over the last fifth of the training at T = {best['timesteps']:,}, over the final return"
     return inequality(quantity, rise, "below", LEVELLED, statistics, premise=True)
 
@@ -171,7 +178,7 @@ def _draw_curves(budget: Budget, rng: np.random.Generator, where: str, statistic
         for agent, curve in enumerate(curves)
         for i, value in enumerate(curve)
     ]
-    return Finding((decline_part(pd.DataFrame(rows), 20_000, 1e-4, statistics),))
+    return Finding((decline_part(pd.DataFrame(rows).assign(lr=1e-4), 20_000, 1e-4, statistics),))
 
 
 @claim(
@@ -194,7 +201,7 @@ def peak_then_decline(task: Experiment) -> Finding:
     regimes = task[RegimeHistory]
     if count(regimes, "timesteps") < 2:
         raise NotMeasuredError("needs two sample sizes: regimes.timesteps")
-    row = best_rates(summarize(regimes, task.statistics)).to_dict("records")[-1]
+    row = _best_tried(returns_of_agents(regimes))[-1]
     above = _rate_above(sorted(distinct(regimes, "lr")), row["lr"], row["timesteps"])
     trainings = select(regimes, timesteps=row["timesteps"], lr=above)
     part = decline_part(trainings, row["timesteps"], above, task.statistics)
