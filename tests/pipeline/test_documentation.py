@@ -63,11 +63,14 @@ def test_every_stage_says_what_it_does():
 
 def test_the_tutorial_runs(project):
     """Every block of it, in a project in which the pipeline has run."""
-    blocks = re.findall(
-        r"^```python\n(.*?)^```", (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8"), flags=re.M | re.S
+    page = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```", page, flags=re.M | re.S)
+    output = shell(
+        sys.executable, "-c", "\n".join(block for language, block in blocks if language == "python"), cwd=project
     )
-    output = shell(sys.executable, "-c", "\n".join(blocks), cwd=project)
     assert "one episode returns" in output
+    unmeasured = [block for language, block in blocks if not language and not re.search(r"\d", block)]
+    assert unmeasured and all(block in output for block in unmeasured)
     assert "agent01.safetensors: the same action: True" in output
     assert (project / "my_agents.png").stat().st_size > 0
     (project / "my_agents.png").unlink()
