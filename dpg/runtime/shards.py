@@ -8,7 +8,7 @@ from bisect import insort
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from heapq import nlargest
 from itertools import chain, takewhile
@@ -16,10 +16,8 @@ from math import ceil
 from operator import attrgetter
 from typing import Any, Generic, TypeVar
 
-import numpy as np
-
+from dpg.runtime.attempts import PendingShard, end_task, retry_lost
 from dpg.runtime.backends import open_workers
-from dpg.runtime.errors import UserError
 from dpg.runtime.local_workers import LocalProcesses
 from dpg.runtime.progress import Progress
 from dpg.runtime.shard_cache import ShardCache
@@ -28,12 +26,7 @@ from dpg.runtime.workers import THIS_PROCESS, TaskResult, Workers, WorkersLostEr
 Shard = TypeVar("Shard")
 Result = TypeVar("Result")
 
-MAX_ATTEMPTS = 3
 PREFETCH = 3  # shards per worker that are running, or finished before their turn: the last of them is the longest
-
-
-class ShardError(UserError):
-    """A shard failed in every attempt; the message names its inputs."""
 
 
 @dataclass
@@ -110,7 +103,7 @@ def map_shards(
     # A single shard is not worth a process of its own.
     alone = len(shards) == 1 and isinstance(context.workers, LocalProcesses)
     workers = Workers() if alone else context.workers
-    pending = partial(_PendingShard, function)
+    pending = partial(PendingShard, function)
     queue = [pending(shard, work(shard), (0, index)) for index, shard in enumerate(shards)]
     while queue:
         _begin(queue, workers, context.cache, together)
@@ -127,7 +120,7 @@ def map_shards(
 
 
 def _begin(
-    queue: Sequence["_PendingShard"], workers: Workers, cache: ShardCache | None, together: Together[Any, Any] | None
+    queue: Sequence[PendingShard], workers: Workers, cache: ShardCache | None, together: Together[Any, Any] | None
 ) -> None:
     """Look for the shards that are due in the cache, and start those that are not there, longest first.
 
@@ -158,7 +151,7 @@ def _begin(
         idle -= 1
 
 
-def _due(queue: Sequence["_PendingShard"], width: int) -> list["_PendingShard"]:
+def _due(queue: Sequence[PendingShard], width: int) -> list[PendingShard]:
     """The shards to begin: the next in turn, and one for each worker from what is left to do later, the longest.
 
     So a long shard at the end does not leave the other workers idle, and a bounded number of results wait their turn.
@@ -169,7 +162,7 @@ def _due(queue: Sequence["_PendingShard"], width: int) -> list["_PendingShard"]:
     return [each for each in (*soon, *early) if not each.begun]
 
 
-def _take(head: "_PendingShard", progress: Progress, context: ExecutionContext) -> Any:
+def _take(head: PendingShard, progress: Progress, context: ExecutionContext) -> Any:
     """The result of a shard whose turn it is, or its error."""
     if head.error is not None:
         raise head.error
@@ -194,54 +187,7 @@ def run_shards(
         yield from map_shards(function, shards, context, progress=progress, work=work)
 
 
-@dataclass(eq=False)
-class _PendingShard:
-    """A shard whose result has not been yielded yet."""
-
-    function: Callable[[Any], Any]
-    shard: Any
-    work: int
-    turn: tuple[int, int]  # its place in its chain, and the chain's among all: the order of results
-    begun: bool = False
-    key: str | None = None
-    cached: bool = False  # its result is in the cache, from an earlier run
-    future: Any = None
-    suspect: bool = False  # its workers died repeatedly: run alone, so that a crash can be attributed
-    failed_on: list[str] = field(default_factory=list)  # workers, one per failed attempt
-    num_lost: int = 0  # attempts without an outcome, which do not count
-    done: bool = False
-    result: Any = None
-    error: UserError | None = None  # it is done, without a result
-
-    @property
-    def waiting(self) -> bool:
-        """Whether it should be computed, and no worker has it yet."""
-        return self.begun and not (self.cached or self.suspect or self.done) and self.future is None
-
-    def submit(self, workers: Workers) -> None:
-        """Start it alone, on a worker on which it has not failed; on any after `MAX_ATTEMPTS` were lost.
-
-        A shard that kills the workers to which it is restricted would be lost without end.
-        """
-        avoid = self.failed_on if self.num_lost < MAX_ATTEMPTS else ()
-        self.future = workers.submit(self.function, self.shard, avoid=avoid)
-
-    def fail(self, worker: str, error: str | UserError, *, final: bool = False) -> None:
-        """Count a failed attempt; after the last one the shard is done, with an error."""
-        self.future = None
-        self.failed_on.append(worker)
-        if isinstance(error, UserError):
-            error.args = (f"{describe(self.shard)}: {error}",)  # of whatever class it is
-            self.error = error
-        elif final or len(self.failed_on) >= MAX_ATTEMPTS:
-            name = f"{self.function.__module__}.{self.function.__qualname__}"
-            times = f"{len(self.failed_on)} time{'s' if len(self.failed_on) > 1 else ''}"
-            where = ", ".join(self.failed_on)
-            self.error = ShardError(f"{name} failed {times} (on {where}) for {describe(self.shard)}: {error}")
-        self.done = self.error is not None
-
-
-def _read_cached(pending: _PendingShard, workers: Workers, context: ExecutionContext) -> list[_PendingShard]:
+def _read_cached(pending: PendingShard, workers: Workers, context: ExecutionContext) -> list[PendingShard]:
     """Read a cached result, or recompute one that is damaged; returns the shard when it is done."""
     assert context.cache is not None and pending.key is not None
     try:
@@ -253,9 +199,9 @@ def _read_cached(pending: _PendingShard, workers: Workers, context: ExecutionCon
     return [pending]
 
 
-def _advance(queue: Sequence[_PendingShard], workers: Workers, context: ExecutionContext) -> list[_PendingShard]:
+def _advance(queue: Sequence[PendingShard], workers: Workers, context: ExecutionContext) -> list[PendingShard]:
     """Wait until at least one running shard ends, and handle its result; returns the shards that are done now."""
-    running: dict[Any, list[_PendingShard]] = defaultdict(list)
+    running: dict[Any, list[PendingShard]] = defaultdict(list)
     for pending in queue:
         if pending.future is not None:
             running[pending.future].append(pending)
@@ -266,57 +212,14 @@ def _advance(queue: Sequence[_PendingShard], workers: Workers, context: Executio
     try:
         finished = workers.finished(list(running))
     except WorkersLostError as error:
-        _retry_lost(list(chain.from_iterable(running.values())), f"the worker processes died: {error}", workers)
+        retry_lost(list(chain.from_iterable(running.values())), f"the worker processes died: {error}", workers)
         return []
-    ended: list[_PendingShard] = []
+    ended: list[PendingShard] = []
     for future, outcome in finished:
         context.usage.add(outcome)
-        _end_task(running[future], outcome, workers)
+        end_task(running[future], outcome, workers)
         ended += [pending for pending in running[future] if pending.done]
     for pending in ended:
         if context.cache is not None and pending.key is not None and pending.error is None:
             context.cache.put(pending.key, pending.result)
     return ended
-
-
-def _end_task(batch: Sequence[_PendingShard], outcome: TaskResult, workers: Workers) -> None:
-    """Give the shards of a task their results. Those that failed or were lost are retried, alone."""
-    if outcome.lost:
-        for pending in batch:
-            pending.num_lost += 1
-    elif outcome.error is None:
-        results = [outcome.result] if len(batch) == 1 else outcome.result
-        for pending, result in zip(batch, results, strict=True):
-            pending.future, pending.done, pending.result = None, True, result
-    elif len(batch) == 1:
-        batch[0].fail(outcome.worker, outcome.error, final=outcome.final)
-    for pending in batch:
-        if not pending.done:
-            pending.submit(workers)
-
-
-def _retry_lost(lost: Sequence[_PendingShard], error: str, workers: Workers) -> None:
-    """Retry the shards that were lost with the workers.
-
-    Any of them may have killed the workers. So each makes its last attempt alone, and only the culprit is named.
-    """
-    for pending in lost:
-        pending.future = None
-        if len(lost) == 1 or len(pending.failed_on) < MAX_ATTEMPTS - 1:
-            pending.fail("a process that died", error)
-        pending.suspect = len(pending.failed_on) == MAX_ATTEMPTS - 1
-        if not (pending.suspect or pending.done):
-            pending.submit(workers)
-
-
-def describe(value: Any, depth: int = 1) -> str:
-    """A shard's inputs on one line: a dataclass by its fields, arrays by their shapes."""
-    if isinstance(value, np.ndarray):
-        return f"array{value.shape}"
-    if is_dataclass(value) and not isinstance(value, type):
-        if type(value).__str__ is not object.__str__:
-            return str(value)
-        inner = ", ".join(f"{f.name}={describe(getattr(value, f.name), depth - 1)}" for f in fields(value))
-        return f"{type(value).__name__}({inner if depth >= 0 else '...'})"
-    text = repr(value)
-    return text if len(text) <= 200 else f"{text[:200]}..."

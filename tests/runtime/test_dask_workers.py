@@ -21,12 +21,13 @@ from dpg.envs.make import make_vector
 from dpg.learning import campaign, training
 from dpg.probes import gradient
 from dpg.runtime import dask_workers, fingerprint, serialization
+from dpg.runtime.attempts import ShardError
 from dpg.runtime.budgets import GradientBudget
 from dpg.runtime.errors import UserError
 from dpg.runtime.progress import Progress
 from dpg.runtime.seeding import Seed
 from dpg.runtime.shard_cache import open_shard_cache
-from dpg.runtime.shards import ShardError, map_shards, open_context
+from dpg.runtime.shards import map_shards, open_context
 from tests.dask_cluster import ROOT, Cluster
 from tests.waiting import wait_for
 

@@ -15,12 +15,13 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info
 
+from dpg.runtime.attempts import MAX_ATTEMPTS, ShardError
 from dpg.runtime.errors import UserError
 from dpg.runtime.local_workers import num_jobs
 from dpg.runtime.progress import Progress
 from dpg.runtime.seeding import Seed
 from dpg.runtime.shard_cache import open_shard_cache
-from dpg.runtime.shards import MAX_ATTEMPTS, PREFETCH, ExecutionContext, ShardError, Together, map_shards, open_context
+from dpg.runtime.shards import PREFETCH, ExecutionContext, Together, map_shards, open_context
 from dpg.runtime.workers import ONE_THREAD, TaskResult, Workers
 
 
