@@ -172,6 +172,11 @@ def test_every_command_of_dpg_is_in_the_list_of_the_readme():
     ]
 
 
+def test_every_wing_is_in_the_table_of_layers():
+    wings = {path.parent.name for path in (ROOT / "dpg").glob("*/__init__.py")}
+    assert not {wing for wing in wings if f"`dpg/{wing}/`" not in text(Path("docs/architecture.md"))}
+
+
 def test_every_check_of_a_diagnosis_is_documented():
     rows = re.findall(r"^\| `([\w -]+)` \| [^|]*\? \|", text(Path("docs/diagnosing.md")), flags=re.MULTILINE)
     assert rows == [check.name for check in CHECKS]
