@@ -115,11 +115,11 @@ def test_parameters_and_code_that_a_page_names_exist(page):
     assert not missing
 
 
-@pages
-def test_commands_and_options_of_dpg_that_a_page_names_exist(page):
+def unknown_options(spans: list[str]) -> list[str]:
+    """What calls a command of `dpg` that does not exist, or one with an option that it does not have."""
     commands = typer.main.get_command(app).commands
     wrong = []
-    for span in code(page):
+    for span in spans:
         found = re.search(r"(?:^|\$ |\s)dpg ([a-z]+)\b([^|#(]*)", span)
         if not found or span.startswith("from "):
             continue
@@ -130,7 +130,20 @@ def test_commands_and_options_of_dpg_that_a_page_names_exist(page):
         known = {option for each in commands[name].params for option in each.opts}
         options = [word for word in rest.split() if re.fullmatch(r"--[a-z][a-z-]*|-[a-zA-Z]", word)]
         wrong += [f"{span}: {option}" for option in options if option not in known]
-    assert not wrong
+    return wrong
+
+
+@pages
+def test_commands_and_options_of_dpg_that_a_page_names_exist(page):
+    assert not unknown_options(code(page))
+
+
+def test_examples_in_help_name_what_is_there():
+    epilogs = [command.epilog for command in typer.main.get_command(app).commands.values()]
+    examples = [example for epilog in epilogs for example in re.findall(r"`([^`]*)`", epilog)]
+    assert len(examples) > 30 and not unknown_options(examples)
+    pages = re.findall(r"docs/\w+\.md", "".join(epilogs))
+    assert pages and not [page for page in pages if not (ROOT / page).exists()]
 
 
 @pages

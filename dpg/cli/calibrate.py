@@ -19,8 +19,8 @@ EPILOG = """
 Examples:
 
 - `dpg calibrate`: after a change to a probe, or to trust the numbers
-- `dpg calibrate --streams 65536`: a sharper look, four times as long
-- `dpg calibrate --json`: for scripts; the exit code is 1 if a check did not come out as it should
+- `dpg calibrate --streams 65536`: smaller errors, in four times the time
+- `dpg calibrate --json`: for scripts; the exit code is 1 if a check has not the result that it should have
 
 What is checked, and how the known answers are known: docs/known_answers.md.
 """
@@ -38,7 +38,7 @@ def calibrate(
     from dpg.probes import validation
 
     started = time.monotonic()
-    with output.waiting("measuring, some 40 seconds at the default size"):
+    with output.waiting("measuring, half a minute at the default size"):
         checks = validation.tabulate(map(validation.measure, validation.plan(seed, streams)))
     if as_json:
         output.echo_json([asdict(check) for check in checks])

@@ -32,15 +32,17 @@ def claims(
     before: Annotated[bool, typer.Option("--before", help="Say what can be decided, before anything runs.")] = False,
     characteristics: Annotated[
         int | None,
-        typer.Option(metavar="EXPERIMENTS", min=10, help="Experiments of each kind to simulate.", show_default=False),
+        typer.Option(
+            metavar="EXPERIMENTS", min=10, help="Simulate so many experiments of each kind.", show_default=False
+        ),
     ] = None,
     set_param: SetParam = None,
     as_json: AsJson = False,
 ) -> None:
     """Print the verdict on each of the paper's claims, with its effect and interval.
 
-    Verdicts are made by `dvc repro` from the tables; a claim that the scale cannot decide says what it lacks. That can
-    be had before a run as well, and how surely the rules decide.
+    `dvc repro` decides them from the tables; a claim that the scale cannot decide says what it lacks. `--before` says
+    so before a run, and `--characteristics` how surely the rules decide.
     """
     from dpg.cli import claims_before, overrides
     from dpg.runtime.console import stdout_to_stderr

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 EPILOG = """
 Examples:
 
-- `dpg diagnose data/train/Hopper-v4/ppo/agent00-iteration00100.safetensors`: a list, in four minutes at the most
+- `dpg diagnose data/train/Hopper-v4/ppo/agent00-iteration00100.safetensors`: a list, in some four minutes
 - `dpg diagnose SNAPSHOT -o diagnosis`: also `diagnosis/index.html`, to read in a browser, and `findings.json`
 - `dpg diagnose logs/trpo/Hopper-v3_1 --env Hopper-v4`: an agent of another library; no code of its files is run
 - `dpg diagnose SNAPSHOT --tier m`: sizes that do not depend on this machine; the same bytes each time
 
-How to read it, and how often healthy agents raise something: docs/diagnosing.md.
+How to read it, and how often healthy agents have findings: docs/diagnosing.md.
 """
 MOST_EFFECTS = 4  # of a check that found something; the page has all
 COLORS = {"found": "bold red", "undecided": "yellow", "not found": "green", "not measured": "dim"}
@@ -41,7 +41,7 @@ def diagnose(
         Path | None, typer.Option(metavar="FILE", help="Its normaliser, as for `dpg import`.", show_default=False)
     ] = None,
     no_normaliser: Annotated[bool, typer.Option("--no-normaliser", help="It was trained without one.")] = False,
-    minutes: Annotated[float, typer.Option(min=0.1, help="The time to plan for, on all cores.")] = 4.0,
+    minutes: Annotated[float, typer.Option(min=0.1, help="The time that it may take, on all cores.")] = 4.0,
     tier: Annotated[
         str | None,
         typer.Option(help="Sample sizes: xs, s, m, l, xl, xxl. Default: what fits into the time.", show_default=False),
@@ -50,7 +50,7 @@ def diagnose(
         list[str] | None,
         typer.Option(metavar="NAME", help="Make this check alone; may be repeated.", show_default=False),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Another draws other streams.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed draws other streams.")] = 0,
     as_json: AsJson = False,
     folder: Annotated[
         Path | None,
@@ -59,7 +59,8 @@ def diagnose(
 ) -> None:
     """Measure one agent, and say what may be wrong with it and what to try.
 
-    Behaviour, value net, gradients and whole updates, each against a rule that is stated. No project is needed.
+    Behaviour, value net, gradients and whole updates are checked, each by a rule that the output states. No project is
+    needed.
     """
     from dpg import api
     from dpg.diagnose.run import NOTHING_FOUND

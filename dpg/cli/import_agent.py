@@ -20,7 +20,7 @@ Examples:
 - `dpg import ppo.cleanrl_model --env Hopper-v4 --vecnormalize normaliser.npz`: a state dictionary of CleanRL
 - `dpg import agent.json`: an exchange file, which any training code can write
 
-No code of the files is run. `dpg show`, `watch` and `landscape` take the snapshot.
+No code of the files is run. `dpg show`, `watch`, `landscape` and `diagnose` take the snapshot.
 docs/importing.md says what is read, and how to write it.
 """
 

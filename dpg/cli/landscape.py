@@ -41,13 +41,15 @@ def landscape(
         3.0,
     ),
     grid: Annotated[tuple[int, int], typer.Option(metavar="NX NY", help="Points along each.")] = (7, 7),
-    pairs: Annotated[int, typer.Option(min=1, help="State-action pairs a point, roughly: whole episodes.")] = 10_000,
+    pairs: Annotated[
+        int, typer.Option(min=1, help="State-action pairs per point, about: episodes are whole.")
+    ] = 10_000,
     target_error: Annotated[
         float | None,
         typer.Option(
             metavar="SHARE",
-            help="A point's standard error, as a difference from the snapshot and relative to the snapshot's mean "
-            "return (0.02), at which it gets no more episodes; --pairs is then the most.",
+            help="A point gets episodes until its difference from the snapshot has this standard error, relative to "
+            "the snapshot's mean return (0.02); --pairs is then the most.",
             show_default=False,
         ),
     ] = None,
@@ -59,17 +61,18 @@ def landscape(
     ] = None,
     update_pairs: Annotated[
         list[int] | None,
-        typer.Option(metavar="PAIRS", help="Behind the update; may be repeated. Default: one iteration's."),
+        typer.Option(metavar="PAIRS", help="Pairs behind the update; may be repeated. Default: one iteration's."),
     ] = None,
     random_norm: Annotated[float, typer.Option(help="Length of the random direction.")] = 2.0,
     own_noise: Annotated[bool, typer.Option("--own-noise", help="Separate noise for each point, not common.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="The root of the random streams.")] = 0,
     folder: Annotated[Path, typer.Option("--output", "-o", help="A new folder for the results.")] = Path("landscape"),
 ) -> None:
-    """Measure reward and surrogate around one snapshot; write tables, arrays, figures and a page that turns.
+    """Measure reward and surrogate around one snapshot; write tables, arrays, figures and an interactive page.
 
     The plane is spanned by the algorithm's own update step, from the snapshot's optimiser state, and a random
-    direction. Nothing of the pipeline is changed. A run that was stopped goes on when the same command is given again.
+    direction. Nothing of the pipeline is changed. A run that was stopped continues when the same command is given
+    again.
     """
     from dpg.agent.snapshot import load, require
     from dpg.runtime import project

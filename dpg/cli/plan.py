@@ -28,10 +28,10 @@ def plan(
     set_param: SetParam = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say what every stage would cost, before anything runs: pairs, time on this machine, memory and disk.
+    """Forecast what each stage would cost: pairs, time on this machine, memory and disk.
 
-    DVC says what is stale. What depends on a stage that would run is counted as well: it may turn out not to run, if
-    its inputs do not change. Stages that DVC would take from its cache, or from its run cache, are cached.
+    DVC says what is stale. What depends on a stage that would run is counted as well, although it does not run if its
+    inputs turn out the same. Stages that DVC would take from its cache or run cache are listed as cached.
 
     Costs are those that earlier runs of the same work recorded on this machine. Without a record they are measured,
     which takes some 20 seconds on an idle machine. Nothing in the project is changed.

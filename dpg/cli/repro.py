@@ -46,8 +46,8 @@ def repro(
 
     Each stage starts as soon as all that it depends on is done. After a failure, stages that do not depend on it go on.
 
-    The cores are shared: unless `DPG_JOBS` is set, each of N stages has cores / N worker processes, even when it is the
-    last one. Results do not depend on it.
+    The cores are shared: unless `DPG_JOBS` is set, each of N stages has cores / N worker processes, even when it runs
+    alone. Results do not depend on it.
 
     Ctrl-C stops the running stages and starts no other; the same command resumes them.
     """

@@ -29,10 +29,10 @@ Examples:
 def show(
     path: Snapshot,
     episodes: Annotated[int, typer.Option("--episodes", "-n", min=0, help="Whole episodes to run.")] = 10,
-    seed: Annotated[int, typer.Option(min=0, help="Another draws other episodes.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed draws other episodes.")] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Say what a snapshot is, and what its agent returns in fresh episodes.
+    """Describe a snapshot, and measure its agent's returns in fresh episodes.
 
     Returns are raw and undiscounted; intervals are at 95 % and resample episodes.
     """

@@ -16,7 +16,7 @@ Examples:
 - `dpg ui --port 5001`: while another one runs
 - `dpg ui --host 0.0.0.0`: for other machines too; there is no password
 
-docs/comparing.md goes through two experiments side by side.
+docs/comparing.md compares two experiments step by step.
 """
 
 
@@ -26,7 +26,7 @@ def ui(
 ) -> None:
     """Open MLflow on the project's runs, until Ctrl-C.
 
-    The store is `mlflow.db` in the project, or what `MLFLOW_TRACKING_URI` names; a server has pages of its own.
+    The store is `mlflow.db` in the project, or what `MLFLOW_TRACKING_URI` names. If that is a server, open its pages.
     """
     from dpg.tracking.uri import client_uri, database_file, redacted, tracking_uri
 

@@ -37,8 +37,10 @@ def watch(
         Path | None,
         typer.Option("--output", "-o", help=".gif or .mp4; default: named after the snapshot.", show_default=False),
     ] = None,
-    seconds: Annotated[float, typer.Option(min=0.1, help="Longest video, in the task's own time.")] = 10.0,
-    seed: Annotated[int, typer.Option(min=0, help="Another draws another episode.")] = 0,
+    seconds: Annotated[
+        float, typer.Option(min=0.1, help="The longest that the video may be, in the task's time.")
+    ] = 10.0,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed draws another episode.")] = 0,
     deterministic: Annotated[bool, typer.Option("--deterministic", help="The policy's mean, not samples.")] = False,
 ) -> None:
     """Make a video of a snapshot's agent in one episode, drawn off-screen."""
