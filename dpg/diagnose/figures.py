@@ -1,4 +1,7 @@
-"""Figures of findings: evidence in, a matplotlib `Figure` out; call them in the report's style (`style.paper`)."""
+"""Figures of findings: evidence in, a matplotlib `Figure` out, in the report's style (`style.paper`).
+
+The docstring of each is its caption on the page.
+"""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -20,7 +23,7 @@ def panel(width: float = FULL, height: float = HEIGHT) -> tuple[Figure, Axes]:
 
 
 def returns(evidence: Evidence) -> Figure:
-    """Every episode, measured and recorded."""
+    """Return of every episode: fresh ones, and those that training recorded. The line is the mean."""
     figure, axes = panel()
     groups = [(f"fresh, {actions}", each.return_[0], BLUE) for actions, each in evidence.returns.items()]
     groups += [(f"{record.what.split(',')[0]}, {record.actions}", record.returns, SAND) for record in evidence.records]
@@ -36,7 +39,7 @@ def returns(evidence: Evidence) -> Figure:
 
 
 def normalizer(evidence: Evidence) -> Figure:
-    """Mean and spread of every dimension as the networks see it, over what they were trained with."""
+    """Mean and one standard deviation of every observation as the networks see it; in the band, as they expect it."""
     sums = evidence.episodes
     total = sums.pairs.sum()
     mean = sums.z.sum(axis=0) / total
@@ -52,7 +55,7 @@ def normalizer(evidence: Evidence) -> Figure:
 
 
 def values(evidence: Evidence) -> Figure:
-    """The value net against the mean of rollouts, one dot per state."""
+    """The value net against the mean of rollouts, with one standard error; a dot per state, the line is equality."""
     found = evidence.states
     assert found is not None
     mean = found.mean
@@ -67,7 +70,7 @@ def values(evidence: Evidence) -> Figure:
 
 
 def agreement(evidence: Evidence) -> Figure:
-    """How the cosine of two estimates, and of one with the true gradient, grows with their pairs."""
+    """Cosine of two gradient estimates, and of one with the true gradient, by their pairs. Shaded: 95% intervals."""
     scale, batch = scale_in_pairs(evidence), evidence.snapshot.recipe.batch_pairs
     figure, axes = panel()
     known = [value for value in scale if np.isfinite(value) and value > 0]
@@ -93,7 +96,7 @@ def agreement(evidence: Evidence) -> Figure:
 
 
 def layers(evidence: Evidence) -> Figure:
-    """Every layer's share of the squared gradient, and of its noise."""
+    """Share of every layer in the squared gradient, and in its noise."""
     rows = layer_shares(evidence)
     figure, axes = panel(height=0.5 + 0.38 * len(rows))
     y = np.arange(len(rows))
@@ -108,7 +111,7 @@ def layers(evidence: Evidence) -> Figure:
 
 
 def updates(evidence: Evidence) -> Figure:
-    """What each update gains in the surrogate, own and held out, and in reward."""
+    """What each update changes. Left: the return, with one standard error. Right: the surrogate on fresh pairs."""
     gains = evidence.updates
     assert gains is not None
     figure = style.new_figure(FULL, HEIGHT)
@@ -124,5 +127,6 @@ def updates(evidence: Evidence) -> Figure:
     ends = [min(0.0, gains.own_gain.min()), gains.own_gain.max()]
     right.plot(ends, ends, color=style.GREY, linewidth=0.8)
     right.axhline(0, color=style.GREY, linewidth=0.8)
-    right.set(xlabel="surrogate's gain, own batch", ylabel="held-out batch")
+    right.xaxis.set_major_locator(MaxNLocator(4))
+    right.set(xlabel="surrogate's gain, own batch", ylabel="surrogate's gain, held-out batch")
     return figure

@@ -1,36 +1,38 @@
 """One page that says what was found: a single file without scripts, its figures inside."""
 
-import re
-from pathlib import Path
-from tempfile import TemporaryDirectory
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-
-from dpg.diagnose.findings import Finding, Status
+from dpg.diagnose.findings import Check, Status
 from dpg.diagnose.plan import TIERS
 from dpg.diagnose.run import Diagnosis, ordered
 from dpg.report import style
+from dpg.report.page import templates
+from dpg.report.page.images import Image, embed
 
 SYMBOLS = {"found": "✗", "undecided": "~", "not found": "✓", "not measured": "·"}
 TITLES = {"found": "Found", "undecided": "Undecided", "not found": "Not found"}
 
 
+@dataclass(frozen=True)
+class FigureView:
+    """A figure at the first check of the page that draws it; later checks refer to it."""
+
+    check: Check
+    image: Image | None
+    caption: str
+
+
 def render(diagnosis: Diagnosis) -> str:
     """The page, the most serious first."""
-    environment = Environment(
-        loader=PackageLoader("dpg.diagnose", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     source = diagnosis.evidence.snapshot.source
-    return environment.get_template("page.html.j2").render(
+    return templates.load("diagnose/page.html.j2").render(
         d=diagnosis.as_dict(),
         ordered=ordered(diagnosis),
         decided=len(diagnosis.findings) - diagnosis.count(Status.NOT_MEASURED),
-        figures={finding.check.name: figure(finding, diagnosis) for finding in diagnosis.findings},
+        figures=figures(diagnosis),
         symbols=SYMBOLS,
         titles=TITLES,
         tiers=[tier.name for tier in TIERS],
@@ -38,12 +40,13 @@ def render(diagnosis: Diagnosis) -> str:
     )
 
 
-def figure(finding: Finding, diagnosis: Diagnosis) -> Markup:
-    """The figure of a finding as SVG, with ids that are unique in the page; nothing where there is none."""
-    if finding.check.draw is None or finding.status is Status.NOT_MEASURED:
-        return Markup("")
-    name = finding.check.name.replace(" ", "-")
-    with style.paper(), TemporaryDirectory() as folder:
-        [path] = style.save(finding.check.draw(diagnosis.evidence), Path(folder), name, ["svg"], dpi=100)
-        text = path.read_text(encoding="utf-8")
-    return Markup(re.sub(r'(id="|url\(#|href="#)', rf"\g<1>{name}-", text[text.index("<svg") :]))
+def figures(diagnosis: Diagnosis) -> dict[Callable[..., Any], FigureView]:
+    """The figures of all findings, each once, by the function that draws it; its docstring is the caption."""
+    found: dict[Callable[..., Any], FigureView] = {}
+    for finding in ordered(diagnosis):
+        draw = finding.check.draw
+        if draw is not None and draw not in found and finding.status is not Status.NOT_MEASURED:
+            with style.paper():
+                files = style.render(draw(diagnosis.evidence), ["svg"], dpi=100)
+            found[draw] = FigureView(finding.check, embed(files), inspect.getdoc(draw) or "")
+    return found

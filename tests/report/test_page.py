@@ -13,7 +13,7 @@ from dpg.report import style
 from dpg.report.claims import decisions
 from dpg.report.experiment import distinct
 from dpg.report.figures.catalog import instances
-from dpg.report.page import paper, records, render
+from dpg.report.page import images, paper, records, render
 from dpg.runtime import config
 from dpg.tables.training import History
 from dpg.tables.value import PredictionError
@@ -272,8 +272,18 @@ def test_an_algorithm_without_a_label_is_drawn_under_its_name():
     assert labels[:2] == ["PPO", "my_ppo"]
 
 
-def test_a_large_svg_gives_way_to_png(material, monkeypatch):
-    assert render.image(material.folder, "fig09_rewards").startswith("data:image/svg")
-    monkeypatch.setattr(render, "LARGEST_SVG", 10)
-    assert render.image(material.folder, "fig09_rewards").startswith("data:image/png")
-    assert render.image(material.folder, "fig99_of_tomorrow") == ""
+def test_a_large_svg_gives_way_to_png():
+    """Only where there is a PNG; the width on the page is that of the SVG all the same."""
+    small, large = (b'<svg width="243pt">' + b" " * length for length in (0, images.LARGEST_SVG))
+    kinds = {
+        "svg+xml": [{"svg": small}, {"svg": small, "png": b"0"}, {"svg": large}],
+        "png": [{"svg": large, "png": b"0"}],
+    }
+    for kind, cases in kinds.items():
+        for files in cases:
+            image = images.embed(files)
+            assert image is not None
+            assert image.source.startswith(f"data:image/{kind};base64,")
+            assert image.share == pytest.approx(0.5)
+    assert images.embed({"png": b"0"}) == images.Image("data:image/png;base64,MA==", 1.0)
+    assert images.embed({}) is None

@@ -3,16 +3,13 @@
 One file without scripts, with its images inside: it opens from a disk without a network, on a phone and in print.
 """
 
-import base64
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from dpg.report.aggregate import final_returns, interval_over_agents
@@ -21,9 +18,9 @@ from dpg.report.claims.verdicts import Verdict, number
 from dpg.report.experiment import Experiment, distinct, select
 from dpg.report.figures import catalog
 from dpg.report.figures.spec import FigureEntry
-from dpg.report.page import paper
+from dpg.report.page import paper, templates
+from dpg.report.page.images import Image, embed
 from dpg.report.page.records import Record, machines, total
-from dpg.report.style import WIDTH
 from dpg.runtime.schema import Params
 from dpg.runtime.units import duration, size
 from dpg.tables.catalog import catalog as tables
@@ -31,7 +28,6 @@ from dpg.tables.table import Scope, Section, table_of
 from dpg.tables.training import History
 from dpg.tables.value import PredictionError
 
-LARGEST_SVG = 400_000  # bytes: larger figures are embedded as PNG
 MOST_ROWS = 100  # of a table on the page; the rest is in its file
 DIGITS = 4
 
@@ -72,11 +68,10 @@ class SourceTable:
 
 @dataclass(frozen=True)
 class FigureView:
-    """A figure on the page, at a share of the page's width."""
+    """A figure on the page; `image` is None if it was written as PDF alone."""
 
     entry: FigureEntry
-    image: str
-    share: float
+    image: Image | None
     tables: list[SourceTable]
     records: list[Record]
 
@@ -93,17 +88,10 @@ class SectionView:
 
 def render(data: ReportData) -> str:
     """The page."""
-    environment = Environment(
-        loader=PackageLoader("dpg.report.page", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"number": number, "percent": percent, "duration": duration, "bytes": size, "slug": slug}
+    filters = {"number": number, "percent": percent, "duration": duration, "bytes": size, "slug": slug}
     records, experiment = list(data.records.values()), data.experiment
     undrawn = dict(unmeasured_figures(experiment))
-    return environment.get_template("page.html.j2").render(
+    return templates.load("report/page/page.html.j2", **filters).render(
         params=data.params,
         algorithms=[experiment.label(name) for name in data.params.algorithms],
         claims=data.claims,
@@ -115,6 +103,7 @@ def render(data: ReportData) -> str:
         returns=list(returns(experiment)),
         definitions=list(by_definition(experiment)),
         coverage=list(paper.coverage(data.figures, data.params, experiment.label, undrawn)),
+        parts={entry.name: part(entry, experiment) for entry in data.figures},
         calibration=None if data.calibration is None else data.calibration.to_dict("records"),
         differences=list(paper.differences(data.params)),
         most_rows=MOST_ROWS,
@@ -158,11 +147,11 @@ def view(data: ReportData, entry: FigureEntry) -> FigureView:
     known = tables()
     behind = [known[name] for name in entry.tables if name in known]
     stages = {table_of(row).stage for row in behind}
+    files = {kind: data.folder / f"{entry.name}.{kind}" for kind in ("svg", "png")}
     key = {name: value for name, value in (("env", entry.env), ("algorithm", entry.algorithm)) if value is not None}
     return FigureView(
         entry=entry,
-        image=image(data.folder, entry.name),
-        share=share_of_width(data.folder / f"{entry.name}.svg"),
+        image=embed({kind: path.read_bytes() for kind, path in files.items() if path.exists()}),
         tables=[source(data.experiment.where(**key), row) for row in behind],
         records=[
             record
@@ -188,21 +177,15 @@ def source(experiment: Experiment, row: type) -> SourceTable:
     )
 
 
-def image(folder: Path, name: str) -> str:
-    """A figure as a data URI: SVG if it is small, else PNG; empty if it was written as PDF alone."""
-    vector, pixels = folder / f"{name}.svg", folder / f"{name}.png"
-    small = vector.exists() and (vector.stat().st_size <= LARGEST_SVG or not pixels.exists())
-    path, kind = (vector, "svg+xml") if small else (pixels, "png")
-    if not path.exists():
-        return ""
-    return f"data:image/{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
-
-
-def share_of_width(vector: Path) -> float:
-    """The share of the page's width at which a figure has the common letter size; 1 if unknown."""
-    text = vector.read_text(encoding="utf-8")[:2000] if vector.exists() else ""
-    found = re.search(r'<svg[^>]* width="([\d.]+)pt"', text)
-    return min(1.0, float(found[1]) / 72 / WIDTH) if found else 1.0
+def part(entry: FigureEntry, experiment: Experiment) -> str:
+    """The part of an experiment that a figure shows."""
+    parts = [
+        entry.env,
+        None if entry.algorithm is None else experiment.label(entry.algorithm),
+        None if entry.agent is None else f"agent {entry.agent}",
+        None if entry.update_pairs is None else f"update from {entry.update_pairs:,} pairs",
+    ]
+    return ", ".join(filter(None, parts)) or "all tasks"
 
 
 def returns(experiment: Experiment) -> Iterator[tuple[str, str, int, int]]:
