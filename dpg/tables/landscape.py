@@ -91,11 +91,11 @@ class SubsampledPoint(AgentSnapshot):
 class Resolution(AgentSnapshot):
     """How much of a landscape is relief, and how much noise.
 
-    With common random numbers the error of a difference is that of the trajectories' own differences (`shared`).
-    Policies that a trainer compares meet states and noise of their own, and the claims ask what can be told of those
-    (`own`): their differences have the sum of both points' errors, and scatter accordingly. These columns are of the
-    whole budget, also where a target error needed fewer trajectories. Without common random numbers the columns
-    `shared` are blank.
+    `shared` columns are for the points as measured, with common random numbers: the error of a difference is that of
+    the trajectories' differences. They are blank without common random numbers. `own` columns are what is expected of
+    points measured independently, as a trainer compares policies: a difference has the errors of both points, and
+    scatters accordingly. They are for the whole budget, also where a target error needed fewer trajectories. The claims
+    use them.
     """
 
     update_pairs: _UpdatePairs
