@@ -1,5 +1,9 @@
-"""Names on the pages of documentation exist: parameters, code, commands, options, tables, checks, headings."""
+"""Names on the pages of documentation exist: parameters, code, commands, options, tables, checks, headings.
 
+And the numbers that pages take from the committed default run are those of this run.
+"""
+
+import json
 import re
 from functools import cache
 from pathlib import Path
@@ -205,3 +209,21 @@ def test_variables_of_the_environment_are_documented():
     }
     assert named <= read
     assert {name for name in read if name != "DPG_STALE"} <= named
+
+
+@pytest.mark.parametrize(
+    ("page", "shown"),
+    [
+        ("docs/agents.md", "{final_return:.0f} [{final_return_low:.0f}, {final_return_high:.0f}]"),
+        ("docs/comparing.md", "{final_return:.0f} [{final_return_low:.0f}, {final_return_high:.0f}]"),
+        ("docs/values.md", "{final_return:.0f} [{final_return_low:.0f}, {final_return_high:.0f}]"),
+        ("docs/values.md", "{ablation[ratio]:.2f} [{ablation[ratio_low]:.2f}, {ablation[ratio_high]:.2f}]"),
+        ("docs/gradients.md", "| {gradient[pairwise_cosine_at_T_last]:.2f} ["),
+        ("docs/landscapes.md", "| {update_gain[N2000][relative_reward_first]:.1f} ["),
+        ("docs/tutorial.md", "90         {gradient[pairwise_cosine_at_T_last]:.3f}"),
+    ],
+)
+def test_pages_of_the_default_run_have_its_numbers(page, shown):
+    """Else the run that git keeps was renewed, and the page was not."""
+    metrics = json.loads((ROOT / "reports" / "metrics.json").read_text(encoding="utf-8"))["Hopper-v4"]["ppo"]
+    assert shown.format(**metrics) in text(Path(page))
