@@ -27,7 +27,7 @@ Examples:
 
 How to read what it writes: docs/landscapes.md.
 """
-EVALUATED = 16  # episodes, whose mean length gives the trajectories a point
+EVALUATED = 16  # episodes, whose mean length gives the trajectories per point
 MOST_POINTS = 200  # suggested for an axis
 
 
@@ -213,7 +213,7 @@ def summary(tables: "dict[type, pd.DataFrame]") -> Table:
             *(_interval(row, column) for column in ("grid_correlation", "step_correlation", "gain")),
         )
     trajectories = span(tables[LandscapePoint]["trajectories"])
-    table.caption = f"95% intervals, by resampling {trajectories} trajectories a point"
+    table.caption = f"95% intervals, by resampling {trajectories} trajectories per point"
     return table
 
 
