@@ -1,13 +1,13 @@
 """The README of a record: what ran, what came out, what it cost, and how to check and repeat it."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from dpg.record import lock as locks
 from dpg.record.contents import Contents
-from dpg.report.claims.verdicts import number
+from dpg.report.claims.verdicts import Verdict, number
 from dpg.report.page.records import Record, machines, total
 from dpg.runtime.units import duration, size
 
@@ -42,7 +42,8 @@ command in `provenance.json`. Whether a table was really measured, only running 
 
 def render(record: Path, contents: Contents, claims: Sequence[Mapping[str, Any]]) -> str:
     """The README."""
-    parts = [TITLE, state(contents), FILES, "## Verdicts\n", verdicts(claims), "## Check it\n", CHECK]
+    parts = [TITLE, state(contents), FILES]
+    parts += ["## Verdicts\n", verdicts(claims), "### By cell\n", by_cell(claims), "## Check it\n", CHECK]
     parts += ["## Cost\n", costs(contents), "## Repeat one cell\n", repeat(contents)]
     parts += ["## Versions and hardware\n", hardware(contents), "## Left out\n", left_out(record, contents)]
     return "\n".join(parts)
@@ -74,18 +75,13 @@ def cell_of(run: Record, contents: Contents) -> str:
     return f"{run.env}, {contents.experiment.label(run.algorithm)}" if run.algorithm else ""
 
 
-def verdicts(claims: Iterable[Mapping[str, Any]]) -> str:
-    """A Markdown table of claims: an effect that decides, the verdict, and the verdict in each cell or task."""
-    rows = ["| claim | effect | verdict | where |", "|---|---|---|---|"]
+def verdicts(claims: Sequence[Mapping[str, Any]]) -> str:
+    """A Markdown table of claims: the verdict, an effect that decides it, and in how many cells or tasks it is so."""
+    rows = ["| claim | verdict | effect | cells |", "|---|---|---|---|"]
     for claim in claims:
-        where: dict[str, list[str]] = defaultdict(list)
-        for finding in claim["findings"]:
-            where[finding["verdict"]].append(finding["where"])
-        found = ". ".join(f"{verdict}: {'; '.join(cells)}" for verdict, cells in where.items())
-        if len(where) == 1:
-            cells = where[claim["verdict"]]
-            found = f"all {len(cells)}" if len(cells) > 1 else cells[0]
-        rows.append(f"| {claim['id']}: {claim['claim'].rstrip('.')} | {effect(claim)} | {claim['verdict']} | {found} |")
+        found = Counter(finding["verdict"] for finding in claim["findings"])
+        cells = ", ".join(f"{number} {verdict}" for verdict, number in found.items())
+        rows.append(f"| {claim['id']}: {claim['claim'].rstrip('.')} | {claim['verdict']} | {effect(claim)} | {cells} |")
     return "\n".join(rows).replace("V*", "V\\*") + "\n"
 
 
@@ -100,8 +96,50 @@ def effect(claim: Mapping[str, Any]) -> str:
         if any(headline.items() <= part.items() for part in finding["parts"])
     )
     interval = "" if claim["low"] is None else f" [{number(claim['low'])}, {number(claim['high'])}]"
-    threshold = f"{claim['side']} {number(claim['threshold'])}"
-    return f"{where}: {claim['quantity']} {number(claim['effect'])}{interval}, threshold: {threshold}"
+    return f"{where}: {claim['quantity']} {number(claim['effect'])}{interval}, threshold: {_threshold(claim)}"
+
+
+def by_cell(claims: Iterable[Mapping[str, Any]]) -> str:
+    """A Markdown table of what was found where: a row for each claim with an effect, a column for each cell.
+
+    Claims about a whole task or all tasks follow in a list.
+    """
+    measured = [claim for claim in claims if claim["effect"] is not None]
+    cells = _in_order(finding["where"] for claim in measured for finding in claim["findings"])
+    rows = [f"| claim | {' | '.join(cells)} |", f"|---|{'---|' * len(cells)}"]
+    others: list[str] = []
+    for claim in measured:
+        found = {finding["where"]: _outcome(claim, finding) for finding in claim["findings"]}
+        name = f"{claim['id']}: {claim['quantity']}, {_threshold(claim)}"
+        if found.keys() <= set(cells):
+            rows.append(f"| {name} | {' | '.join(found.get(cell, '') for cell in cells)} |")
+        else:
+            others.append(f"- {name}: {'; '.join(map(': '.join, found.items()))}.")
+    symbols = ", ".join(f"{verdict.symbol} {verdict}" for verdict in Verdict)
+    legend = (
+        f"{symbols}. The number is the effect named on the left; where a claim has several, another may decide, and a "
+        "premise may fail. The page has all of them, with intervals and sample sizes.\n"
+    )
+    return "\n".join([legend, *rows, *(["", *others] if others else [])]) + "\n"
+
+
+def _in_order(places: Iterable[str]) -> list[str]:
+    """Cells by task and then by algorithm, both in the order of their appearance."""
+    cells = {where: tuple(where.split(", ")) for where in places if ", " in where}
+    orders = [list(dict.fromkeys(names)) for names in zip(*cells.values(), strict=True)]
+    ranks = {where: [order.index(name) for order, name in zip(orders, cells[where], strict=True)] for where in cells}
+    return sorted(cells, key=ranks.__getitem__)
+
+
+def _outcome(claim: Mapping[str, Any], finding: Mapping[str, Any]) -> str:
+    """The verdict of a finding as a symbol, with the claim's effect there."""
+    effects = (part["effect"] for part in finding["parts"] if part["quantity"] == claim["quantity"])
+    value = next((effect for effect in effects if effect is not None), None)
+    return Verdict(finding["verdict"]).symbol + ("" if value is None else f" {number(value)}")
+
+
+def _threshold(claim: Mapping[str, Any]) -> str:
+    return f"{claim['side']} {number(claim['threshold'])}"
 
 
 def costs(contents: Contents) -> str:

@@ -1,7 +1,7 @@
 """Parts of the README and of the docs that come from the published record.
 
-A part is between two comments, of which the first says what it is: `verdicts`, of some claims or of all, or `figure`,
-with its caption.
+A part is between two comments, of which the first says what it is: `verdicts` or `cells` (the verdicts by cell), of
+some claims or of all, or `figure`, with its caption.
 
     <!-- record: verdicts G1 G2 -->
     <!-- record: figure fig09_rewards -->
@@ -54,7 +54,11 @@ def filled(page: Path, record: Path) -> tuple[str, list[str]]:
     missing: list[str] = []
 
     def verdicts(names: list[str], _: str) -> str:
-        return f"\n{overview.verdicts(claims[name] for name in names or claims)}\n{source}\n"
+        table = overview.verdicts([claims[name] for name in names or claims])
+        return f"\n{table}\n{source}\n"
+
+    def cells(names: list[str], _: str) -> str:
+        return f"\n{overview.by_cell([claims[name] for name in names or claims])}\n"
 
     def figure(names: list[str], before: str) -> str:
         if lacking := [name for name in names if name not in figures]:
@@ -63,7 +67,7 @@ def filled(page: Path, record: Path) -> tuple[str, list[str]]:
             return before
         return "".join(["\n", *(_figure(figures[name], folder) for name in names), source, "\n"])
 
-    kinds = {"verdicts": verdicts, "figure": figure}
+    kinds = {"verdicts": verdicts, "cells": cells, "figure": figure}
 
     def fill(match: re.Match[str]) -> str:
         head, kind, names, before, tail = match.groups()

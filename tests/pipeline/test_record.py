@@ -11,6 +11,7 @@ from ruamel.yaml import YAML
 
 from dpg.record import PUBLISHED, compare, pages, sources
 from dpg.record.__main__ import write as write_record
+from dpg.report.claims.verdicts import Verdict, number
 from dpg.runtime.errors import UserError
 from tests.pipeline.project import ENV, ROOT, digest, set_parameter, shell
 
@@ -69,6 +70,9 @@ def test_a_record_says_what_has_not_run_yet(record):
     assert claims["G1"]["findings"][0]["parts"]
     readme = (record / "README.md").read_text(encoding="utf-8")
     assert "0 of 2 cells are finished" in readme and f"`landscape@{ENV}-trpo`" in readme
+    symbol, effect = Verdict(claims["G1"]["verdict"]).symbol, number(claims["G1"]["effect"])
+    assert f"| claim | {ENV}, PPO | {ENV}, TRPO |" in readme
+    assert re.search(rf"^\| G1: .* \| {symbol} {re.escape(effect)} \| · \|$", readme, re.MULTILINE)
     assert "baselines@Hopper-v4-ppo has not run yet" in (record / "index.html").read_text(encoding="utf-8")
 
 

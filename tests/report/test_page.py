@@ -11,6 +11,7 @@ import pytest
 
 from dpg.report import style
 from dpg.report.claims import decisions
+from dpg.report.claims.verdicts import Verdict
 from dpg.report.experiment import distinct
 from dpg.report.figures.catalog import instances
 from dpg.report.page import images, paper, records, render
@@ -110,7 +111,7 @@ def test_every_claim_has_its_verdict_its_rule_and_its_numbers(material):
     text = render.render(material)
     for claim in material.claims:
         row = text.split(f'<tr id="{claim["id"]}">')[1].split("</tr>")[0]
-        assert f"{render.SYMBOLS[claim['verdict']]} {claim['verdict']}</span>" in row
+        assert f"{Verdict(claim['verdict']).symbol} {claim['verdict']}</span>" in row
         assert "<strong>Rule.</strong>" in row
     g2 = text.split('<tr id="G2">')[1].split("</tr>")[0]
     assert re.search(r"-0\.04 \[-0\.04, -0\.04\]", g2)  # agents' cosines fall by i / 100

@@ -24,6 +24,11 @@ class Verdict(StrEnum):
     INCONCLUSIVE = "inconclusive"
     NOT_MEASURED = "not measured"
 
+    @property
+    def symbol(self) -> str:
+        """One character for it."""
+        return {"supported": "✓", "contradicted": "✗", "inconclusive": "~"}.get(self, "·")
+
 
 @dataclass(frozen=True)
 class Part:

@@ -31,13 +31,6 @@ from dpg.tables.value import PredictionError
 MOST_ROWS = 100  # of a table on the page; the rest is in its file
 DIGITS = 4
 
-SYMBOLS = {
-    Verdict.SUPPORTED.value: "✓",
-    Verdict.CONTRADICTED.value: "✗",
-    Verdict.INCONCLUSIVE.value: "~",
-    Verdict.NOT_MEASURED.value: "·",
-}
-
 
 @dataclass(frozen=True)
 class ReportData:
@@ -96,7 +89,7 @@ def render(data: ReportData) -> str:
         algorithms=[experiment.label(name) for name in data.params.algorithms],
         claims=data.claims,
         counts={verdict.value: sum(claim["verdict"] == verdict for claim in data.claims) for verdict in Verdict},
-        symbols=SYMBOLS,
+        symbols={verdict.value: verdict.symbol for verdict in Verdict},
         sections=list(sections(data)),
         interactive=data.interactive,
         section=Section,
