@@ -154,6 +154,9 @@ def log_scale(*panels: Axes, base: int = 10) -> None:
         if any(map(len, positive)):
             found = np.concatenate(positive)
             axes.set_ylim(found.min() / 1.6, found.max() * 1.6)
+        for path in (path for band in axes.collections for path in band.get_paths()):
+            y = np.asarray(path.vertices, float)[:, 1]
+            y[y <= 0] = axes.get_ylim()[0]  # otherwise its edge would drop to the frame at the points around
 
 
 def curve(axes: Axes, rows: pd.DataFrame, x: str, series: SeriesStyle, y: str = "mean", **line: Any) -> None:

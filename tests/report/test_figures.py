@@ -507,7 +507,7 @@ def test_points_with_noise_of_their_own_have_one_share(experiment):
             {SubsampledPoint: select(experiment[SubsampledPoint], **low), Resolution: select(resolution, **low)}
         )
     )
-    assert "with shared noise" not in text
+    assert "hared noise" not in text
 
 
 def test_landscapes_of_further_agents_have_files_of_their_own(experiment, statistics):
@@ -536,10 +536,10 @@ def test_captions_state_sample_sizes(experiment, statistics):
     assert "thin for each of 3 agents" in text["fig04_value_error_Hopper-v4"]
     assert "4 x 3 points" in text["fig07_landscape_Hopper-v4_ppo_N200"]
     assert "update from 200 or 1,000 pairs" in text["fig07_cut_Hopper-v4_ppo"]
-    assert (
-        "1,000 pairs: 1 trajectories per point, 20% resolved with own noise (noise 45%), 40% resolved with shared "
-        "noise (noise 25%)"
-    ) in text["fig06_concentration_Hopper-v4_ppo"]
+    assert "own / shared: iteration 0: " in text["fig06_concentration_Hopper-v4_ppo"]
+    assert "45% / 25% (1,000 pairs)" in text["fig06_concentration_Hopper-v4_ppo"]
+    assert "From above" not in text["fig07_cut_Hopper-v4_ppo"]
+    assert "trajectories per point" in text["fig07_alignment_Hopper-v4"]
     assert "over 2 whole updates from each snapshot of 3 agents" in text["fig07_update_gain_Hopper-v4"]
     assert "filled: 200 pairs; open: from 1,000" in text["fig07_update_gain_Hopper-v4"]
     assert "over 5 episodes per update" in text["fig07_update_gain_Hopper-v4"]

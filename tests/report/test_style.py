@@ -173,3 +173,14 @@ def test_the_wing_loads_no_simulator_no_torch_and_no_pyplot():
     program = f"{imports}; print(sorted({heavy} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, encoding="utf-8", check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_a_band_that_reaches_below_zero_ends_at_the_frame_where_it_does():
+    """Without this, a logarithmic scale fills it down to the frame from the point before to the point after."""
+    axes = style.new_figure(2.0, 2.0).subplots()
+    axes.plot([0, 1, 2], [3.0, 1.0, 3.0])
+    axes.fill_between([0, 1, 2], [2.0, -3.0, 2.0], [6.0, 7.0, 6.0])
+    style.log_scale(axes)
+    [path] = axes.collections[0].get_paths()
+    lowest = {x: path.vertices[path.vertices[:, 0] == x, 1].min() for x in (0, 1, 2)}
+    assert lowest == {0: 2.0, 1: axes.get_ylim()[0], 2: 2.0}

@@ -81,8 +81,9 @@ def caption(experiment: Experiment) -> str:
         f"reward over the {first['points']} points of the grid; middle: over the {first['step_points']} points along "
         "the update step; right: what one full step adds to the reward, in percent of the snapshot's. Filled: updates "
         f"from {regimes[0]:,} pairs; open: from {' or '.join(f'{pairs:,}' for pairs in regimes[1:]) or 'more'}. Bars: "
-        f"{statistics.confidence:.0%} intervals {unit} ({style.span(alignment['trajectories'])} per point; "
-        f"{statistics.resamples} bootstrap resamples, or Student's t where wider). Noise in the reward draws "
+        f"{statistics.confidence:.0%} intervals {unit} ({style.span(alignment['trajectories'])} trajectories per "
+        f"point; {statistics.resamples} bootstrap resamples, or Student's t where wider, of which the frame cuts what "
+        "is beyond -1 and 1). Noise in the reward draws "
         "correlations towards zero."
     )
 

@@ -1,7 +1,5 @@
 """The reward landscape from fewer and more trajectories (paper, fig. 6, 25, 26): `landscape/concentration.csv`."""
 
-from typing import Any
-
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -56,16 +54,22 @@ def plot(experiment: Experiment) -> Figure:
 def caption(experiment: Experiment) -> str:
     concentration, resolution = _first_regime(experiment)
     first = concentration.iloc[0]
-    sizes = ". ".join(_sizes(rows) for _, rows in resolution.groupby("iteration"))
+    kinds = ("own",) if resolution["shared_noise_share"].isna().all() else ("own", "shared")
+    shared = (
+        " Shared noise: for these points as they were measured, with the same initial states and action noise."
+        if "shared" in kinds
+        else ""
+    )
+    noise = ". ".join(_noise(rows, kinds) for _, rows in resolution.groupby("iteration"))
     return (
         "Figures 6, 25 and 26 of the paper (the same for other cells). The reward landscape around the snapshots of "
         f"agent {first['agent']}, {experiment.label(first['algorithm'])} on {first['env']}, on the plane of the "
         f"update from {first['update_pairs']:,} pairs, from the first trajectories alone: one column per budget of "
-        "pairs for a point, all from one collection. Heights share one scale in a row. A pair of grid points is "
-        "resolved where the 95% interval of its difference excludes zero (of equal points, 5% would be). Noise: the "
-        "share of the variance between neighbours on the grid that sampling contributes. Own noise: for points that "
-        "share nothing, as the policies that a trainer compares. Shared noise: for these points as they were measured, "
-        f"with the same initial states and action noise. {sizes}."
+        "pairs for a point, all from one collection. Heights share one scale in a row. Above each panel: the "
+        "trajectories per point, and the share of pairs of grid points that are resolved, where the 95% interval of "
+        "the difference excludes zero (of equal points, 5% would be). Own noise: for points that share nothing, as the "
+        f"policies that a trainer compares.{shared} Share of the variance between neighbours on the grid that is "
+        f"sampling noise, {' / '.join(kinds)}: {noise}."
     )
 
 
@@ -75,17 +79,14 @@ def _resolved(resolution: pd.Series) -> str:
     return f"{own:.0%}, own noise" if pd.isna(shared) else f"{own:.0%} own noise, {shared:.0%} shared"
 
 
-def _sizes(rows: pd.DataFrame) -> str:
+def _noise(rows: pd.DataFrame, kinds: tuple[str, ...]) -> str:
+    """The noise of each kind in the landscapes of one iteration, by budget."""
+    columns = [f"{kind}_noise_share" for kind in kinds]
     parts = (
-        f"{row['budget_pairs']:,} pairs: {row['trajectories']} trajectories per point, {_numbers(row, 'own')}"
-        + ("" if pd.isna(row["shared_resolved_share"]) else f", {_numbers(row, 'shared')}")
+        f"{' / '.join(f'{row[column]:.0%}' for column in columns)} ({row['budget_pairs']:,} pairs)"
         for row in rows.to_dict("records")
     )
-    return f"Iteration {rows['iteration'].iloc[0]}: {'; '.join(parts)}"
-
-
-def _numbers(row: dict[Any, Any], kind: str) -> str:
-    return f"{row[f'{kind}_resolved_share']:.0%} resolved with {kind} noise (noise {row[f'{kind}_noise_share']:.0%})"
+    return f"iteration {rows['iteration'].iloc[0]}: {', '.join(parts)}"
 
 
 FIGURE = FigureSpec(

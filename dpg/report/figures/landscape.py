@@ -233,38 +233,57 @@ def title(landscape: pd.DataFrame, experiment: Experiment) -> str:
     return f"{first['env']}, {experiment.label(first['algorithm'])}, agent {first['agent']}{regime}"
 
 
-def caption(experiment: Experiment) -> str:
+def caption_surfaces(experiment: Experiment) -> str:
     landscape = experiment[LandscapePoint]
     first = landscape.iloc[0]
-    shape = (landscape["step"].nunique(), landscape["random"].nunique())
-    regimes = distinct(landscape, "update_pairs")
-    sizes = "; ".join(
-        _sizes(rows, several=len(regimes) > 1) for _, rows in landscape.groupby(["iteration", "update_pairs"])
+    return (
+        f"Figures 7 and 8 of the paper (16 to 24 for other cells). Landscapes {_around(experiment)}, on a grid of "
+        f"{landscape['step'].nunique()} x {landscape['random'].nunique()} points: a, in steps of the algorithm's whole "
+        f"policy update from {_regimes(landscape)} pairs; b, in a Gaussian direction of norm {first['random_norm']:g}. "
+        f"{_OBJECTIVES} From above: the reward in shades, the surrogate's contours dashed. {_measured(landscape)}"
     )
+
+
+def caption_cut(experiment: Experiment) -> str:
+    landscape = experiment[LandscapePoint]
+    return (
+        f"Supplement to figures 7 and 8 of the paper: reward and surrogate {_around(experiment)}, along the "
+        f"algorithm's whole policy update from {_regimes(landscape)} pairs (b = 0). {_OBJECTIVES} Shaded: its 95% "
+        f"interval, Student's t over trajectories. {_measured(landscape)}"
+    )
+
+
+_OBJECTIVES = (
+    "Surrogate: what the algorithm maximises, on the update's own batch. Reward: mean raw return of whole episodes."
+)
+
+
+def _around(experiment: Experiment) -> str:
+    first = experiment[LandscapePoint].iloc[0]
+    return f"around the snapshots of agent {first['agent']}, {experiment.label(first['algorithm'])} on {first['env']}"
+
+
+def _regimes(landscape: pd.DataFrame) -> str:
+    return " or ".join(f"{pairs:,}" for pairs in distinct(landscape, "update_pairs"))
+
+
+def _measured(landscape: pd.DataFrame) -> str:
+    """How points relate, and the sizes of each landscape."""
     shared = (
         "All points share their initial states and action noise, so errors of neighbours are correlated."
-        if first["common_random_numbers"]
+        if landscape["common_random_numbers"].iloc[0]
         else "Every point has its own initial states and action noise."
     )
-    return (
-        "Figures 7 and 8 of the paper (16 to 24 for other cells). Landscapes around the snapshots of agent "
-        f"{first['agent']}, {experiment.label(first['algorithm'])} on {first['env']}, on a grid of {shape[0]} x "
-        f"{shape[1]} points: a, in steps of the algorithm's whole policy update from "
-        f"{' or '.join(f'{pairs:,}' for pairs in regimes)} pairs; b, in a Gaussian direction of norm "
-        f"{first['random_norm']:g}. Surrogate: what the algorithm maximises, on the update's own batch. Reward: mean "
-        "raw return of whole episodes; on the cut, its 95% interval is Student's t over trajectories. From above: the "
-        "reward in shades, the surrogate's contours dashed. "
-        f"{shared} {sizes}."
-    )
+    return " ".join([shared, *(_sizes(rows) for _, rows in landscape.groupby(["iteration", "update_pairs"]))])
 
 
-def _sizes(rows: pd.DataFrame, *, several: bool) -> str:
+def _sizes(rows: pd.DataFrame) -> str:
     first = rows.iloc[0]
-    regime = f", update from {first['update_pairs']:,} pairs" if several else ""
     return (
-        f"iteration {first['iteration']}{regime}: {style.span(rows['trajectories'])} trajectories per point "
+        f"Iteration {first['iteration']}, update from {first['update_pairs']:,} pairs: "
+        f"{style.span(rows['trajectories'])} trajectories per point "
         f"({style.span(rows['pairs'])} pairs), median standard error {rows['reward_se'].median():.3g}, "
-        f"step norm {first['step_norm']:.3g}"
+        f"step norm {first['step_norm']:.3g}."
     )
 
 
@@ -276,7 +295,7 @@ SURFACES = FigureSpec(
     Section.LANDSCAPES,
     tables=(LandscapePoint,),
     plot=plot_surfaces,
-    caption=caption,
+    caption=caption_surfaces,
     paper=(
         PaperFigure(7, ("Humanoid",), ("trpo",)),
         PaperFigure(8, ("Humanoid",), ("ppo",)),
@@ -290,7 +309,7 @@ CUT = FigureSpec(
     Section.LANDSCAPES,
     tables=(LandscapePoint,),
     plot=plot_cut,
-    caption=caption,
+    caption=caption_cut,
     near=7,
     per=("env", "algorithm", "agent"),
 )

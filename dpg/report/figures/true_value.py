@@ -142,7 +142,8 @@ def caption_fit(experiment: Experiment) -> str:
     fits, errors = experiment[FitQuality], experiment[StateErrors]
     rollouts = errors["rollouts"].max()
     states = (
-        f"{errors['states'].max()} states per snapshot, {rollouts} rollouts from each, whose own noise is subtracted"
+        f"{errors['states'].max()} states per snapshot, {rollouts} rollouts from each; their own noise is subtracted, "
+        "and a point is missing where nothing is left"
         if rollouts
         else "this task cannot be put into a state"
     )
@@ -174,7 +175,7 @@ def caption_states(experiment: Experiment) -> str:
         f"{rollouts} fresh rollouts from it, {per_snapshot} states for each of {states['agent'].nunique()} agents. "
         f"Bars: {experiment.statistics.confidence:.0%} interval of that mean (Student's t over rollouts). "
         f"{states['cut'].sum():,} of {states['rollouts'].sum():,} rollouts reached the horizon, which leaves out less "
-        "than 1 % of a return."
+        "than 1% of a return."
     )
 
 
