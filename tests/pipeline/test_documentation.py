@@ -50,6 +50,9 @@ def test_the_table_of_figures_names_what_is_there():
     folders = [re.findall(r"`(dpg/[\w/]*)`", head) for head in heads]
     stages = YAML(typ="safe", pure=True).load(ROOT / "dvc.yaml")["stages"]
     assert len(rows) > 10
+    drawn = set(re.findall(r"`(\w+)\.py`", " ".join(row[4] for row in rows)))
+    modules = [path for path in (ROOT / folders[4][0]).glob("*.py") if path.stem != "spec"]
+    assert drawn == {path.stem for path in modules if "= FigureSpec(" in path.read_text(encoding="utf-8")}
     for row in rows:
         assert set(re.findall(r"`(\w+)`", row[1])) <= set(stages), row
         for (folder,), cell in ((folders[2], row[2]), (folders[4], row[4])):
