@@ -246,5 +246,4 @@ def rank_correlation(
     ranks = [rankdata(values, axis=-1) for values in (x, y)]
     a, b = (rank - rank.mean(axis=-1, keepdims=True) for rank in ranks)
     scale = np.sqrt((a * a).sum(axis=-1) * (b * b).sum(axis=-1))
-    product = (a * b).sum(axis=-1)
-    return np.divide(product, scale, out=np.full_like(product, np.nan), where=scale > 0)
+    return ratio((a * b).sum(axis=-1), scale)

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float
 
 from dpg.numerics.arrays import namespace
+from dpg.numerics.ratios import ratio
 
 
 @dataclass(frozen=True)
@@ -57,14 +58,13 @@ def cosine_matrix(vectors: Float[np.ndarray, "*batch N D"]) -> Float[np.ndarray,
     gram = vectors @ np.swapaxes(vectors, -1, -2)
     norms = np.sqrt(np.diagonal(gram, axis1=-2, axis2=-1))
     scale = norms[..., :, None] * norms[..., None, :]
-    return np.divide(gram, scale, out=np.full_like(gram, np.nan), where=scale > 0)
+    return ratio(gram, scale)
 
 
 def cosine(a: Float[np.ndarray, "*#batch D"], b: Float[np.ndarray, "*#batch D"]) -> Float[np.ndarray, "*#batch"]:
     """Cosine between vectors; NaN where one is zero."""
-    dot = np.sum(a * b, axis=-1)
     scale = np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1)
-    return np.divide(dot, scale, out=np.full_like(dot, np.nan), where=scale > 0)
+    return ratio(np.sum(a * b, axis=-1), scale)
 
 
 def dot(a: Any, b: Any) -> Any:

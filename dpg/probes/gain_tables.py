@@ -9,9 +9,10 @@ from itertools import groupby
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from scipy import stats
 
+from dpg.numerics.ratios import ratio
 from dpg.numerics.statistics import Interval, Sample, all_but_one, nested_interval, of_values
 from dpg.probes.collection import Rows
 from dpg.probes.update_gain import Gains
@@ -61,13 +62,8 @@ QUANTITIES: dict[str, Quantity] = {
 
 def of_ratio(part: Float[np.ndarray, " K"], whole: Float[np.ndarray, " K"]) -> Sample:
     """The ratio of two means over the same K units, as jackknife pseudo-values; NaN where the lower one is not > 0."""
-
-    def ratio(above: Any, below: Any) -> Any:
-        positive: Bool[np.ndarray, ...] = np.asarray(below > 0)
-        return np.divide(above, below, out=np.full(np.shape(below), np.nan), where=positive)
-
-    units, point = len(part), float(ratio(part.mean(), whole.mean()))
-    others = all_but_one(units)
+    units, others = len(part), all_but_one(len(part))
+    point = float(ratio(part.mean(), whole.mean()))
     without = ratio(part[others].mean(axis=-1), whole[others].mean(axis=-1))
     return Sample(point, point - (units - 1) * (without - without.mean()))
 

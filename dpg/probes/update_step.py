@@ -25,6 +25,7 @@ from dpg.probes.collection import (
     by_snapshot,
     fresh_streams,
     identity,
+    joined,
     probe_seed,
 )
 from dpg.runtime.schema import Statistics
@@ -96,9 +97,7 @@ def gather(
 ) -> Iterator[tuple[Snapshot, UpdatedPolicies]]:
     """All updates of each snapshot."""
     for snapshot, found in by_snapshot(shards, results):
-        parts = [result for _, result in found]
-        arrays = (np.concatenate([getattr(part, name) for part in parts]) for name in ("policy", "episodes", "obs"))
-        yield snapshot, UpdatedPolicies(*arrays)
+        yield snapshot, joined([result for _, result in found])
 
 
 def tabulate(found: Iterable[tuple[Snapshot, UpdatedPolicies]], statistics: Statistics, seed: int) -> Rows:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
+from dpg.numerics.ratios import ratio
 from dpg.numerics.statistics import Interval, bootstrap
 from dpg.report.aggregate import NO_INTERVAL, RESAMPLES, interval_over_agents, two_sample_interval
 from dpg.report.experiment import select
@@ -75,7 +76,7 @@ def decline(trainings: pd.DataFrame, statistics: Statistics, *, relative: bool =
         weights = np.where(np.isfinite(peaks), copies, 0.0)
         peak, final = ((weights * np.nan_to_num(each)).sum(axis=1) for each in (peaks, values[:, -1]))
         over = peak if relative else weights.sum(axis=1)
-        return np.divide(final - peak, over, out=np.full(len(over), np.nan), where=over > 0)
+        return ratio(final - peak, over)
 
     if len(values) == 0:
         return NO_INTERVAL
@@ -142,9 +143,7 @@ def _finals(returns: pd.DataFrame, timesteps: int) -> pd.DataFrame:
 def _means(values: Float[np.ndarray, "B N R"]) -> Float[np.ndarray, "B R"]:
     """Means over the agents that have a value; NaN if none has."""
     known = np.isfinite(values)
-    count = known.sum(axis=1)
-    total = np.where(known, values, 0.0).sum(axis=1)
-    return np.divide(total, count, out=np.full(count.shape, np.nan), where=count > 0)
+    return ratio(np.where(known, values, 0.0).sum(axis=1), known.sum(axis=1, dtype=np.float64))
 
 
 def summarize(regimes: pd.DataFrame, statistics: Statistics) -> pd.DataFrame:

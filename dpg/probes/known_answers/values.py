@@ -7,7 +7,6 @@ from dpg.agent.acting import Actor
 from dpg.agent.snapshot import Snapshot
 from dpg.envs.linear_quadratic import EPISODE_STEPS
 from dpg.envs.make import make_vector
-from dpg.envs.stepping import step
 from dpg.probes import state_rollouts, value
 from dpg.probes.known_answers import closed_forms, forms
 from dpg.probes.known_answers.agents import GAMMA, LONG, KnownAgent, known_agent, value_net
@@ -15,6 +14,8 @@ from dpg.probes.known_answers.gradients import with_common
 from dpg.probes.known_answers.verdicts import broken, scalar_check
 from dpg.runtime.seeding import Seed
 from dpg.streams import advantages
+from dpg.streams.burn_in import Start
+from dpg.streams.rollout import Streams, collect
 from dpg.tables.calibrate import Check
 
 STATES = ((0.0, 0.0, 0.0), (2.0, -1.0, 1.0), (-1.5, 2.0, -2.0))
@@ -25,30 +26,28 @@ def return_checks(seed: int, streams: int) -> list[Check]:
     agent = known_agent("true value function", LONG)
     checks: list[Check] = []
     for index, state in enumerate(STATES):
-        reward, end_obs = rewards_from(agent, np.array(state), streams // 8, 60, Seed(seed) / "returns" / index)
-        done, after_end = np.zeros(reward.shape, bool), np.zeros(reward.shape)
-        after_end[:, -1] = forms.evaluate(agent.value, end_obs)
+        found = streams_from(agent, np.array(state), streams // 8, 60, Seed(seed) / "returns" / index)
+        after_end = np.zeros_like(found.reward)
+        after_end[:, -1] = forms.evaluate(agent.value, found.end_obs)
         truth = float(forms.evaluate(agent.value, np.array(state)[None])[0])
         name = f"discounted return from state {index}"
-        right, wrong = (advantages.discounted_return(reward, done, after_end, gamma)[:, 0] for gamma in (GAMMA, 1.0))
+        right, wrong = (
+            advantages.discounted_return(found.reward, found.done, after_end, gamma)[:, 0] for gamma in (GAMMA, 1.0)
+        )
         checks += [scalar_check(name, truth, right), broken(scalar_check(f"{name}, gamma dropped", truth, wrong))]
     return checks
 
 
-def rewards_from(
-    agent: KnownAgent, state: Float[np.ndarray, " O"], streams: int, steps: int, seed: Seed
-) -> tuple[Float[np.ndarray, "N T"], Float[np.ndarray, "N O"]]:
-    """Rewards of `steps` steps from one state, and the observations after the last."""
-    actor = Actor.of(agent.snapshot.state)
-    envs = make_vector(agent.snapshot.recipe.env_id, streams)
+def streams_from(
+    agent: KnownAgent, state: Float[np.ndarray, " O"], num_streams: int, num_pairs: int, seed: Seed
+) -> Streams:
+    """Streams that all start from one state."""
+    envs = make_vector(agent.snapshot.recipe.env_id, num_streams)
     # A number n seeds the environments with n, n + 1, ...
-    obs, _ = envs.reset(seed=(seed / "env").integer(), options={"state": np.tile(state, (streams, 1))})
-    noise = (seed / "actions").generator().standard_normal((steps, streams, 2), np.float32)
-    reward = np.empty((streams, steps))
-    for t in range(steps):
-        action = actor.act(obs, noise[t])
-        obs, reward[:, t], *_ = step(envs, action, lambda _, t=t: (t, seed), clip_actions=False)
-    return reward, obs
+    obs, _ = envs.reset(seed=(seed / "env").integer(), options={"state": np.tile(state, (num_streams, 1))})
+    seeds = [seed / f"stream={index}" for index in range(num_streams)]
+    begun = Start(obs, np.zeros(num_streams, np.int64))
+    return collect(Actor.of(agent.snapshot.state), envs, seeds, num_pairs, clip_actions=False, start=begun)
 
 
 def value_checks(seed: int, streams: int) -> list[Check]:
