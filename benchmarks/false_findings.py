@@ -74,8 +74,7 @@ def other_unit(agent: Snapshot) -> Snapshot:
 
 def small_batch(agent: Snapshot) -> Snapshot:
     """The agent that learns from ten pairs at a time."""
-    common = agent.recipe.common.model_copy(update={"timesteps": 10})
-    return replace(agent, recipe=agent.recipe.model_copy(update={"common": common}))
+    return agent.with_common(timesteps=10)
 
 
 # Each with the check that is to find it.

@@ -22,7 +22,7 @@ from dpg.agent import snapshot
 from dpg.agent.acting import Actor
 from dpg.agent.snapshot import Snapshot
 from dpg.envs.errors import EnvError
-from dpg.envs.make import action_space_of, make_vector
+from dpg.envs.make import action_space_of, spaces_of
 from dpg.numerics.statistics import Interval, mean_interval
 from dpg.probes.collection import fresh_episodes, probe_seed
 from dpg.runtime import project as layout
@@ -185,9 +185,7 @@ def load_agent(path: str | Path, env_id: str | None = None, **options: Any) -> S
     if env_id is not None:
         found = replace(found, recipe=found.recipe.model_copy(update={"env_id": env_id}))
     recipe, architecture = found.recipe, found.state.architecture
-    envs = make_vector(recipe.env_id, 1, recipe.modules)
-    spaces = envs.single_observation_space.shape, envs.single_action_space.shape
-    envs.close()
+    spaces = tuple(space.shape for space in spaces_of(recipe.env_id, recipe.modules))
     if spaces != ((architecture.obs_dim,), (architecture.action_dim,)):
         raise EnvError(
             f"{recipe.env_id} has observations of shape {spaces[0]} and actions of shape {spaces[1]}; the agent takes "

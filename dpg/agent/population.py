@@ -92,6 +92,10 @@ class Population:
         """The population of one agent."""
         return self.select(np.array([index]))
 
+    def copies(self, count: int) -> "Population":
+        """The population of `count` copies of the first member."""
+        return self.select(np.zeros(count, np.int64))
+
     @classmethod
     def concatenate(cls, populations: Sequence[Self]) -> Self:
         """The members of several populations of the same architecture, steps and iteration, in order."""

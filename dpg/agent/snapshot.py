@@ -9,9 +9,9 @@ import json
 import os
 import re
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -88,6 +88,11 @@ class Snapshot:
         if self.source is None or "policy_update" not in self.lacks:
             return self.recipe.algorithm
         return re.sub(r"[^a-z0-9]+", "-", self.source.algorithm.lower())[:30].strip("-") or "unknown"
+
+    def with_common(self, **changes: Any) -> "Snapshot":
+        """The agent with other values of `common` in its recipe; they are not checked."""
+        common = self.recipe.common.model_copy(update=changes)
+        return replace(self, recipe=self.recipe.model_copy(update={"common": common}))
 
     @property
     def name(self) -> str:

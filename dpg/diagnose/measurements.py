@@ -4,7 +4,6 @@ All estimators are those of `dpg.probes`. Everything random comes from nodes bel
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -108,7 +107,7 @@ def measure_states(block: StateBlock) -> StateValues | None:
     other, pairs = own.copy(), int(length.sum())
     if meets.any():
         chosen = np.flatnonzero(meets)
-        swapped = with_common(snapshot, time_limit=OTHER_LIMIT[common.time_limit])
+        swapped = snapshot.with_common(time_limit=OTHER_LIMIT[common.time_limit])
         start = (visited.obs[chosen], visited.elapsed[chosen], visited.simulation[chosen])
         other[chosen], length, _ = state_rollouts.rollouts(swapped, *start, [seeds[index] for index in chosen])
         pairs += int(length.sum())
@@ -191,9 +190,3 @@ def episode_sums(
     columns = (np.ones(target.shape), beyond, error, error**2, target, target**2)
     pairs, obs_clipped, *rest = (total(column)[:, 0] for column in columns)
     return EpisodeSums(pairs, total(z), total(z**2), obs_clipped, total(outside), *rest)
-
-
-def with_common(snapshot: Snapshot, **changes: Any) -> Snapshot:
-    """The snapshot with other values of `common` in its recipe."""
-    recipe = snapshot.recipe
-    return replace(snapshot, recipe=recipe.model_copy(update={"common": recipe.common.model_copy(update=changes)}))

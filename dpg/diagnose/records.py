@@ -13,11 +13,11 @@ import numpy as np
 from jaxtyping import Float
 
 from dpg.agent.snapshot import Snapshot
+from dpg.report.aggregate import LAST_ITERATIONS
 from dpg.runtime import project
 from dpg.runtime.outputs import read_table
 
 LAST_EPISODES = 100  # of training: the window of Stable-Baselines3's `ep_rew_mean`
-LAST_ITERATIONS = 5  # of ours
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,6 @@ from dpg.diagnose.measurements import (
     measure_episodes,
     measure_states,
     measure_streams,
-    with_common,
 )
 from dpg.diagnose.parts import lacking
 from dpg.diagnose.plan import FEWEST_ROLLOUTS, FEWEST_STATES, Plan, Tier, blocks
@@ -147,7 +146,7 @@ def _streams(evidence: Evidence, context: ExecutionContext) -> StreamResults:
     """Training batches, with every baseline that there is; without a value net, as training without a baseline."""
     plan, fitted = evidence.plan, None if evidence.fit is None else evidence.fit.value
     without_net = "value_net" in plan.snapshot.lacks
-    agent = with_common(plan.snapshot, baseline="none") if without_net else plan.snapshot
+    agent = plan.snapshot.with_common(baseline="none") if without_net else plan.snapshot
     shards = [StreamBlock(agent, plan.seed, *block, fitted) for block in blocks(plan.streams)]
     work: Callable[[StreamBlock], int] = lambda block: block.count * agent.recipe.common.timesteps  # noqa: E731
     return joined(list(run_shards(measure_streams, shards, context, work=work, title="gradients")))

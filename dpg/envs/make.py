@@ -107,17 +107,28 @@ def cause(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
+def spaces_of(env_id: str, modules: Sequence[str] = ()) -> tuple[Box, Box]:
+    """The observation space and the action space of a task.
+
+    Raises:
+        ModuleError: as in `make_vector`.
+        EnvError: as in `make_vector`.
+    """
+    envs = make_vector(env_id, 1, modules)
+    obs, action = envs.single_observation_space, envs.single_action_space
+    envs.close()
+    assert isinstance(obs, Box) and isinstance(action, Box)
+    return obs, action
+
+
 def action_space_of(env_id: str, modules: Sequence[str] = ()) -> Box:
     """The action space of a task.
 
     Raises:
+        ModuleError: as in `make_vector`.
         EnvError: as in `make_vector`.
     """
-    envs = make_vector(env_id, 1, modules)
-    space = envs.single_action_space
-    envs.close()
-    assert isinstance(space, Box)
-    return space
+    return spaces_of(env_id, modules)[1]
 
 
 def reset(

@@ -5,11 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from gymnasium.spaces import Box
 from threadpoolctl import threadpool_limits
 
 from dpg.agent.snapshot import Snapshot
-from dpg.envs.make import EnvError, make_vector
+from dpg.envs.make import EnvError, spaces_of
 from dpg.importing import cleanrl, exchange, folder, normalizer, sb3, value_unit
 from dpg.importing.agent import ForeignAgent, snapshot_of
 from dpg.importing.errors import AgentImportError
@@ -123,12 +122,9 @@ def _check_task(agent: ForeignAgent, modules: tuple[str, ...]) -> None:
     """
     model = next(iter(agent.source.files))
     try:
-        envs = make_vector(agent.env_id, 1, modules)
+        obs_space, action_space = spaces_of(agent.env_id, modules)
     except EnvError as error:
         raise EnvError(f"{model}: {error}; another task is named with --env ID") from error
-    obs_space, action_space = envs.single_observation_space, envs.single_action_space
-    envs.close()
-    assert isinstance(obs_space, Box) and isinstance(action_space, Box)
     sizes = {
         "observations": (len(agent.policy["w0"]), obs_space),
         "actions": (len(agent.policy["log_std"]), action_space),

@@ -6,13 +6,11 @@ from functools import cached_property
 from itertools import product
 from typing import Any
 
-from gymnasium.spaces import Box
-
 from dpg.agent.population import Architecture, Population, initialize
 from dpg.agent.recipe import Recipe
 from dpg.agent.snapshot import Snapshot
 from dpg.envs.examine import check_tasks
-from dpg.envs.make import make_vector, time_limit
+from dpg.envs.make import spaces_of, time_limit
 from dpg.learning import algorithm, contract
 from dpg.runtime.budgets import Budget
 from dpg.runtime.schema import Params
@@ -42,10 +40,7 @@ def tasks_of(params: Params) -> dict[str, TaskSpec]:
 
 
 def _task(env: str, modules: Sequence[str]) -> TaskSpec:
-    envs = make_vector(env, 1, modules)
-    obs, action = envs.single_observation_space, envs.single_action_space
-    envs.close()
-    assert isinstance(obs, Box) and isinstance(action, Box)
+    obs, action = spaces_of(env, modules)
     return TaskSpec(env, obs.shape[0], action.shape[0], time_limit(env, modules))
 
 

@@ -29,7 +29,7 @@ from dpg.probes import (
     update_step,
     value,
 )
-from dpg.probes.collection import MAX_ENVS
+from dpg.probes.collection import MAX_ENVS, MAX_ENVS_OF_POLICIES
 from dpg.probes.stream_blocks import StreamShard
 from dpg.runtime.schema import Params
 from dpg.streams import measurable
@@ -161,7 +161,7 @@ def update_gains(cell: UntrainedCell) -> StageWork:
 
     rounds = (
         tuple(map(group, update_gain.plan_updates(snapshots[:1], budget, seed))),
-        tuple(whole_episodes(cell, count, shard.num_episodes, update_gain.MAX_ENVS) for shard in rewards),
+        tuple(whole_episodes(cell, count, shard.num_episodes, MAX_ENVS_OF_POLICIES) for shard in rewards),
     )
     tests = len(gain_tables.QUANTITIES) * (count + len(cell.studied))
     # The updated policies of all snapshots, until the last episodes are planned.
@@ -192,7 +192,7 @@ def true_values(cell: UntrainedCell) -> StageWork:
     fits = collected_streams(cell, count, sets, {"prepare": 1}, length=length, result_bytes=4 * cell.value_size)
     fits = replace(fits, work={**fits.work, "fit": budget.pairs * epochs}, held={**fits.held, "fit": budget.pairs})
     visits, rolled = collected_streams(cell, count, [budget.states], {}), check.num_episodes * (1 + length - timesteps)
-    running = rollouts(rolled, min(state_rollouts.MAX_ENVS, check.num_episodes))
+    running = rollouts(rolled, min(MAX_ENVS, check.num_episodes))
     checks = ShardGroup(
         count,
         {kind: visits.work[kind] + amount for kind, amount in running.items()},
@@ -233,7 +233,7 @@ def landscapes(cell: UntrainedCell) -> StageWork:
     def reward(shard: landscape.RewardShard) -> ShardGroup:
         pairs = shard.num_episodes
         result = 2 * FLOAT * pairs // SHORT_EPISODE
-        return ShardGroup(count, rollouts(pairs, min(landscape.MAX_ENVS, pairs)), {}, pairs, result_bytes=result)
+        return ShardGroup(count, rollouts(pairs, min(MAX_ENVS_OF_POLICIES, pairs)), {}, pairs, result_bytes=result)
 
     return _probe(
         "landscape",

@@ -26,7 +26,7 @@ def fresh_batch(snapshot: Snapshot, seeds: Sequence[Seed], pairs: int) -> tuple[
     Copy u has the streams below `seeds[u]`, T pairs each. Raw streams are not kept.
     """
     recipe = snapshot.recipe
-    population = snapshot.state.select(np.zeros(len(seeds), np.int64))
+    population = snapshot.state.copies(len(seeds))
     num_streams = pairs // recipe.common.timesteps
     at_once = max(1, STREAMS_AT_ONCE // len(seeds))
     batches: list[Batch] = []

@@ -7,8 +7,10 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from gymnasium.vector import VectorEnv
+from jaxtyping import Float
 
 from dpg.agent.acting import Actor
+from dpg.agent.population import Population
 from dpg.agent.recipe import Recipe
 from dpg.agent.snapshot import Snapshot
 from dpg.agent.source import Part
@@ -21,7 +23,8 @@ from dpg.streams.rollout import Streams, collect
 
 STREAMS_AT_ONCE = 8
 BURN_IN_PAIRS = 1000  # the longest burn-in in a task without a time limit
-MAX_ENVS = 16
+MAX_ENVS = 16  # that run whole episodes, of one policy
+MAX_ENVS_OF_POLICIES = 32  # and of several
 
 # What a snapshot needs for an estimate of its gradient, and for an update of its policy.
 GRADIENT_PARTS: tuple[Part, ...] = ("value_net", "return_normalizer")
@@ -102,11 +105,26 @@ def start(snapshot: Snapshot, actor: Actor, envs: VectorEnv, seeds: Sequence[See
 
 def fresh_episodes(snapshot: Snapshot, seeds: Sequence[Seed], *, deterministic: bool) -> Episodes:
     """One whole episode from every seed; normalisers are frozen."""
-    common = snapshot.recipe.common
-    envs = make_vector(snapshot.recipe.env_id, min(len(seeds), MAX_ENVS), snapshot.recipe.modules)
-    found = episodes.run(
-        snapshot.state, envs, [list(seeds)], clip_actions=common.clip_actions, deterministic=deterministic
-    )
+    return _run(snapshot, snapshot.state, [seeds], MAX_ENVS, deterministic=deterministic)
+
+
+def episodes_of(snapshot: Snapshot, policies: Float[np.ndarray, "K D"], seeds: Sequence[Sequence[Seed]]) -> Episodes:
+    """Whole episodes of other policies in the place of a snapshot's own, those of policy k from `seeds[k]`."""
+    return _run(snapshot, snapshot.state.copies(len(policies)).with_policy(policies), seeds, MAX_ENVS_OF_POLICIES)
+
+
+def _run(
+    snapshot: Snapshot,
+    population: Population,
+    seeds: Sequence[Sequence[Seed]],
+    most_envs: int,
+    *,
+    deterministic: bool = False,
+) -> Episodes:
+    recipe = snapshot.recipe
+    envs = make_vector(recipe.env_id, min(most_envs, sum(map(len, seeds))), recipe.modules)
+    clip_actions = recipe.common.clip_actions
+    found = episodes.run(population, envs, seeds, clip_actions=clip_actions, deterministic=deterministic)
     envs.close()
     return found
 

@@ -14,17 +14,14 @@ import torch
 from jaxtyping import Float, Int
 
 from dpg.agent.snapshot import Snapshot
-from dpg.envs.make import make_vector
 from dpg.learning.batch import Batch
 from dpg.learning.update import objective_over, update_policy
 from dpg.probes.batches import PAIRS_AT_ONCE, fresh_batch
-from dpg.probes.collection import probe_seed
+from dpg.probes.collection import episodes_of, probe_seed
 from dpg.runtime.seeding import Seed
-from dpg.streams import episodes
 from dpg.streams.episodes import Episodes
 
 POINTS_AT_ONCE = 32
-MAX_ENVS = 32
 
 
 @dataclass(frozen=True)
@@ -189,8 +186,7 @@ class RewardShard:
 
 def measure_rewards(shard: RewardShard) -> Episodes:
     """Run the episodes of a shard."""
-    plane = shard.plane
-    snapshot, recipe = plane.snapshot, plane.snapshot.recipe
+    plane, snapshot = shard.plane, shard.snapshot
     common = probe_seed(plane.seed, "landscape", snapshot) / "reward"
 
     def seeds(index: int) -> list[Seed]:
@@ -198,10 +194,4 @@ def measure_rewards(shard: RewardShard) -> Episodes:
         return [owner / f"episode={shard.first_episode + offset}" for offset in range(shard.episodes_per_point)]
 
     theta = policies(snapshot, plane.points[shard.indices], shard.step, shard.random)
-    population = snapshot.state.select(np.zeros(len(theta), np.int64)).with_policy(theta)
-    envs = make_vector(recipe.env_id, min(MAX_ENVS, shard.num_episodes), recipe.modules)
-    result = episodes.run(
-        population, envs, [seeds(index) for index in shard.indices.tolist()], clip_actions=recipe.common.clip_actions
-    )
-    envs.close()
-    return result
+    return episodes_of(snapshot, theta, [seeds(index) for index in shard.indices.tolist()])

@@ -19,13 +19,11 @@ from dpg.agent.snapshot import Snapshot, require
 from dpg.envs.make import make_vector, park, reset_to, states
 from dpg.envs.stepping import step
 from dpg.learning.batch import scale_reward
-from dpg.probes.collection import STREAMS_AT_ONCE, probe_seed, start
+from dpg.probes.collection import MAX_ENVS, STREAMS_AT_ONCE, probe_seed, start
 from dpg.runtime.seeding import Seed
 from dpg.streams import advantages
 from dpg.streams.episodes import EpisodeQueue
 from dpg.streams.rollout import collect
-
-MAX_ENVS = 16
 
 
 @dataclass(frozen=True)

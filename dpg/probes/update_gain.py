@@ -21,18 +21,15 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from dpg.agent.snapshot import Snapshot, require
-from dpg.envs.make import make_vector
 from dpg.learning.update import update_policy
 from dpg.probes.batches import fresh_batch, surrogate_gain
-from dpg.probes.collection import STREAMS_AT_ONCE, UPDATE_PARTS, by_snapshot, joined, probe_seed
+from dpg.probes.collection import STREAMS_AT_ONCE, UPDATE_PARTS, by_snapshot, episodes_of, joined, probe_seed
 from dpg.runtime.budgets import UpdateGainBudget
 from dpg.runtime.seeding import Seed
-from dpg.streams import episodes
 from dpg.streams.episodes import Episodes
 
 PAIRS_PER_SHARD = 40_000
 EPISODES_PER_SHARD = 200
-MAX_ENVS = 32
 
 
 @dataclass(frozen=True)
@@ -157,7 +154,7 @@ def plan_updates(snapshots: Sequence[Snapshot], budget: UpdateGainBudget, seed: 
 def measure_updates(shard: UpdateShard) -> Updates:
     """Make the updates of a shard as a population, and compute the gain of each in the surrogate."""
     snapshot, recipe, seeds = shard.snapshot, shard.snapshot.recipe, shard.seeds
-    population = snapshot.state.select(np.zeros(shard.num_updates, np.int64))
+    population = snapshot.state.copies(shard.num_updates)
     batch, trajectories = fresh_batch(snapshot, seeds, shard.update_pairs)
     policy = update_policy(population, batch, recipe, seeds).policy
     own = surrogate_gain(population, policy, batch, recipe)
@@ -197,20 +194,15 @@ def plan_episodes(updates: Sequence[SnapshotUpdates], budget: UpdateGainBudget, 
 
 def measure_episodes(shard: EpisodeShard) -> Episodes:
     """Run the episodes of a shard: those of the snapshot for every update, then those of every regime's updates."""
-    snapshot, recipe = shard.snapshot, shard.snapshot.recipe
-    updates = max(shard.num_updates)
+    snapshot, updates = shard.snapshot, max(shard.num_updates)
     node = probe_seed(shard.seed, "update_gain", snapshot) / "reward"
     seeds = [
         [node / f"update={shard.first_update + index}" / f"episode={number}" for number in range(shard.episodes)]
         for index in range(updates)
     ]
     theta = np.concatenate([np.repeat(snapshot.state.policy, updates, axis=0), *shard.policies])
-    population = snapshot.state.select(np.zeros(len(theta), np.int64)).with_policy(theta)
-    envs = make_vector(recipe.env_id, min(MAX_ENVS, shard.num_episodes), recipe.modules)
     of_regimes = [each for count in shard.num_updates for each in seeds[:count]]
-    result = episodes.run(population, envs, seeds + of_regimes, clip_actions=recipe.common.clip_actions)
-    envs.close()
-    return result
+    return episodes_of(snapshot, theta, seeds + of_regimes)
 
 
 def gather(

@@ -81,7 +81,7 @@ def measure(shard: UpdateStepShard) -> UpdatedPolicies:
     node = probe_seed(shard.seed, "update_step", snapshot)
     seeds = [node / f"update={shard.first_update + index}" for index in range(shard.num_updates)]
     streams = fresh_streams(snapshot, [each for seed in seeds for each in batch_seeds(recipe, seed / "batch")])
-    population = state.select(np.zeros(shard.num_updates, np.int64))
+    population = state.copies(shard.num_updates)
     batch = prepare(population, streams, recipe.common, recipe.config)
     updated = update_policy(population, batch, recipe, seeds)
     obs = np.empty((0, state.architecture.obs_dim), np.float32)

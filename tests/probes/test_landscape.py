@@ -13,7 +13,7 @@ from dpg.envs.linear_quadratic import EPISODE_STEPS, TASK
 from dpg.envs.make import make_vector
 from dpg.learning import training
 from dpg.learning.update import objective
-from dpg.probes import batches, landscape, landscape_plan
+from dpg.probes import batches, collection, landscape, landscape_plan
 from dpg.probes.known_answers import closed_forms
 from dpg.probes.known_answers.agents import known_agent, linear_policy
 from dpg.probes.known_answers.closed_forms import ClosedLoop
@@ -203,7 +203,7 @@ def test_a_landscape_does_without_a_batched_environment(snapshot, monkeypatch):
     assert isinstance(envs, SyncVectorEnv)
     points = np.array([[0.0, 0], [0.5, 0]])
     many = landscape.measure_rewards(reward_shard(snapshot, points, episodes_per_point=3))
-    monkeypatch.setattr(landscape, "MAX_ENVS", 2)
+    monkeypatch.setattr(collection, "MAX_ENVS_OF_POLICIES", 2)
     few = landscape.measure_rewards(reward_shard(snapshot, points, episodes_per_point=3))
     np.testing.assert_array_equal(many.length, few.length)
 

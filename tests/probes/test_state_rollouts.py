@@ -1,7 +1,5 @@
 """Rollouts from states that are set in the simulator, and what they say of nets."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from scipy import stats
@@ -100,11 +98,8 @@ def test_a_rollout_goes_on_as_training_would_have_scored_it(walker):
 
 def test_where_a_time_limit_is_an_end_it_ends_rollouts(known):
     """Five pairs before the limit, rewards are all below zero: the return is that of five pairs, not of sixty."""
-    recipe = known.recipe.model_copy(
-        update={"common": known.recipe.common.model_copy(update={"time_limit": "terminal"})}
-    )
     obs, seeds = np.array([[2.0, -1.0, 1.0]]), [[Seed(0) / f"rollout={r}" for r in range(20)]]
-    ends, lengths, cut = probe.rollouts(replace(known, recipe=recipe), obs, np.array([195]), obs, seeds)
+    ends, lengths, cut = probe.rollouts(known.with_common(time_limit="terminal"), obs, np.array([195]), obs, seeds)
     goes_on, _, all_cut = probe.rollouts(known, obs, np.array([195]), obs, seeds)
     assert not cut.any() and all_cut.all()
     assert (lengths == 5).all()

@@ -130,8 +130,7 @@ def test_the_same_shard_gives_the_same_bytes(snapshot, fitted):
 
 def test_too_few_known_returns_give_no_fit_but_the_reason(snapshot):
     """Three streams shorter than an episode, of which nearly all is nearer to the cut than the horizon."""
-    common = snapshot.recipe.common.model_copy(update={"timesteps": 10, "gamma": 0.977})
-    short = replace(snapshot, recipe=snapshot.recipe.model_copy(update={"common": common}))
+    short = snapshot.with_common(timesteps=10, gamma=0.977)
     reason = true_value.measure(true_value.FitShard(short, 30, FIT, seed=0))
     assert "of 2 held-out pairs the return is known (H = 198 further pairs), and 20 are needed" in reason
     assert reason.startswith("needs more than true_value.pairs = 30")

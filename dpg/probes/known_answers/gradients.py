@@ -251,7 +251,4 @@ def pairs_as_streams(agent: KnownAgent, streams: Streams) -> GradientMoments:
 
 def with_common(agent: KnownAgent, **changes: Any) -> KnownAgent:
     """The agent, measured under changed common parameters."""
-    recipe = agent.snapshot.recipe
-    # Unchecked: the changes may be invalid in a parameter file.
-    wrong = recipe.model_copy(update={"common": recipe.common.model_copy(update=changes)})
-    return replace(agent, snapshot=replace(agent.snapshot, recipe=wrong))
+    return replace(agent, snapshot=agent.snapshot.with_common(**changes))

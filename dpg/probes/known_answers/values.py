@@ -10,7 +10,6 @@ from dpg.envs.make import make_vector
 from dpg.probes import state_rollouts, value
 from dpg.probes.known_answers import closed_forms, forms
 from dpg.probes.known_answers.agents import GAMMA, LONG, KnownAgent, known_agent, value_net
-from dpg.probes.known_answers.gradients import with_common
 from dpg.probes.known_answers.verdicts import broken, scalar_check
 from dpg.runtime.seeding import Seed
 from dpg.streams import advantages
@@ -99,5 +98,5 @@ def state_checks(seed: int, streams: int) -> list[Check]:
 
     return [
         check("", agent.snapshot),
-        broken(check(", time limits taken for ends", with_common(agent, time_limit="terminal").snapshot)),
+        broken(check(", time limits taken for ends", agent.snapshot.with_common(time_limit="terminal"))),
     ]
