@@ -81,13 +81,12 @@ class Returns:
 
 
 def load_policy(path: str | Path) -> Policy:
-    """The agent of a snapshot; modules that register its task may lie in the snapshot's project.
+    """The agent of a snapshot; the modules that it names may lie in the snapshot's project.
 
     Raises:
         SnapshotError: the file is not a usable snapshot.
         EnvError: its task is not installed.
     """
-    layout.make_importable(layout.around(Path(path)))
     return policy_of(snapshot.load(Path(path)))
 
 
@@ -151,7 +150,7 @@ def diagnose(
     """What may be wrong with an agent: `.findings`, each with a status, effects and what to try; `.to_json()`.
 
     Sample sizes are those of the largest tier that fits into `minutes` on this machine; the same `tier` gives the same.
-    `checks` names some, in the place of all. `path` is a snapshot, or what `import_agent` takes with `options`.
+    `checks` names some, instead of all. `path` is a snapshot, or what `import_agent` takes with `options`.
 
     Raises:
         UserError: there is no such tier or check, no time, or the agent cannot be read (see `load_agent`).

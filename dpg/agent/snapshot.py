@@ -23,7 +23,7 @@ from dpg.agent.normalization import EPSILON, Moments
 from dpg.agent.population import AdamState, Architecture, Population
 from dpg.agent.recipe import Recipe
 from dpg.agent.source import DESCRIPTIONS, PARTS, Part, Source
-from dpg.runtime import registry
+from dpg.runtime import project, registry
 from dpg.runtime.errors import UserError, file_errors
 from dpg.runtime.modules import ModuleError
 from dpg.runtime.registry import AlgorithmError
@@ -161,11 +161,12 @@ def write(snapshot: Snapshot, path: Path) -> Path:
 
 
 def load(path: Path) -> Snapshot:
-    """Read and check a snapshot.
+    """Read and check a snapshot; the modules that its recipe names may lie in its project.
 
     Raises:
         SnapshotError: the file is missing, truncated, of another format, or its arrays do not fit its header.
     """
+    project.make_importable(project.around(path))
     try:
         with safe_open(path, framework="numpy") as file:
             metadata: dict[str, str] = file.metadata() or {}

@@ -75,11 +75,9 @@ def landscape(
     again.
     """
     from dpg.agent.snapshot import load, require
-    from dpg.runtime import project
 
     _check_axes(x_range, y_range, grid)
     found = load(snapshot)
-    project.make_importable(project.around(snapshot))
     timesteps = found.recipe.common.timesteps
     regimes = tuple(sorted(set(update_pairs or [found.recipe.batch_pairs])))
     _check_counts(regimes, timesteps, sorted(fewer or []), pairs, target_error, random_norm)

@@ -17,6 +17,12 @@ from dpg.agent.snapshot import Snapshot, SnapshotError
 from dpg.agent.source import Source
 from dpg.runtime.errors import FileError
 
+OWN_ALGORITHM = """
+from dataclasses import replace
+from dpg.algorithms import ppo
+MINE = replace(ppo.ALGORITHM, name="mine")
+"""
+
 
 @pytest.fixture
 def one(make_population, make_recipe) -> Snapshot:
@@ -293,11 +299,23 @@ def test_state_that_does_not_fit_is_refused(one, tmp_path, array, said):
     assert re.search(said, refusal(path))
 
 
+def test_an_algorithms_module_is_found_in_the_snapshots_project(one, tmp_path, monkeypatch):
+    """Else agents of own algorithms could be read from their own folder only."""
+    own, path = tmp_path / "module_of_a_project.py", list(sys.path)
+    own.write_text(OWN_ALGORITHM, encoding="utf-8")
+    (tmp_path / "params.yaml").touch()
+    (tmp_path / "data").mkdir()
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *path])
+    recipe = one.recipe.model_copy(update={"algorithm": "mine", "modules": (own.stem,)})
+    saved = snapshot.save(replace(one, recipe=recipe), tmp_path / "data")
+    monkeypatch.delitem(sys.modules, own.stem)
+    monkeypatch.setattr(sys, "path", path)
+    assert snapshot.load(saved).recipe.algorithm == "mine"
+    monkeypatch.delitem(sys.modules, own.stem)
+
+
 def test_the_snapshot_of_an_algorithm_whose_module_is_not_there_is_refused_with_its_name(one, tmp_path, monkeypatch):
-    own = (
-        "from dataclasses import replace\nfrom dpg.algorithms import ppo\nMINE = replace(ppo.ALGORITHM, name='mine')\n"
-    )
-    (tmp_path / "module_that_left.py").write_text(own, encoding="utf-8")
+    (tmp_path / "module_that_left.py").write_text(OWN_ALGORITHM, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     recipe = one.recipe.model_copy(update={"algorithm": "mine", "modules": ("module_that_left",)})
     path = snapshot.save(replace(one, recipe=recipe), tmp_path)
