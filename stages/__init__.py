@@ -1,1 +1,1 @@
-"""One thin module a DVC stage: read inputs, call dpg, write outputs, log the run."""
+"""One thin module for each DVC stage: read inputs, call dpg, write outputs, log the run."""

@@ -19,7 +19,7 @@ from dpg.agent.population import Population
 class Actor:
     """P frozen policies with their observation normalisers. Environment `k` of a vector belongs to member `k // E`.
 
-    `arrays` holds one row a policy: the mean networks', `action_std`, and the normalisers' `obs_mean` and `obs_std`.
+    `arrays` have one row for each policy: the mean network's, `action_std`, and the normaliser's `obs_mean`, `obs_std`.
     """
 
     arrays: dict[str, np.ndarray]

@@ -56,7 +56,7 @@ class AdamState:
 class Population:
     """P agents between two iterations: everything their next iteration depends on, except configuration and seeds.
 
-    `algorithm_state` is the training algorithm's own: arrays by name, one row an agent.
+    `algorithm_state` is the training algorithm's own: arrays by name, with one row for each agent.
     """
 
     architecture: Architecture

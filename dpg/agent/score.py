@@ -4,9 +4,9 @@ Every policy gradient is such a sum. Training's and a measurement's, estimates o
 normalisations: they differ in the weights alone. The gradient of log pi with respect to a layer's weights is an outer
 product, of the layer's input and of the back-propagated error of its output (Goodfellow, arXiv:1510.01799).
 
-`Likelihood` is the forward pass, after which one set of weights costs one backward pass: a training's. `Score` has gone
-back too, so that each of many sets of weights costs one matrix product a layer: a measurement's. NumPy and PyTorch
-alike; on training's small batches cheaper than automatic differentiation by a third.
+`Likelihood` is the forward pass, after which each set of weights costs a backward pass: training has one set. `Score`
+includes the backward pass, after which each set costs one matrix product per layer: measurements have many. NumPy and
+PyTorch alike; on training's small batches a third cheaper than automatic differentiation.
 """
 
 from dataclasses import dataclass

@@ -1,1 +1,1 @@
-"""The algorithms, a module each, found by being here. How one is written: `dpg.learning.algorithm`."""
+"""The algorithms, one module each, found by its name. `dpg.learning.algorithm` says how to write one."""

@@ -217,7 +217,7 @@ def notes(check: Check, evidence: Evidence) -> Iterator[str]:
         count, rollouts = plan.states
         yield (
             f"At gamma = {gamma:.12g} every rollout takes up to {plan.rollout_pairs:,} pairs: the budget caps them at "
-            f"{count} states x {rollouts} rollouts, in the place of {plan.tier.states} x {plan.tier.rollouts}."
+            f"{count} states x {rollouts} rollouts, instead of {plan.tier.states} x {plan.tier.rollouts}."
         )
     if check is gradients.better_baselines and evidence.fit is None:
         yield f"V* was not fitted: {evidence.missing.get('fit', '')}."

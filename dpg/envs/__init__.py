@@ -1,1 +1,1 @@
-"""Where agents act: vector environments, behind one door."""
+"""Where agents act: vector environments, all made by `dpg.envs.make`."""

@@ -1,4 +1,4 @@
-"""An agent as a file has it, whatever the library, and the snapshot that it makes."""
+"""An agent as read from the files of any library, and its conversion to a snapshot."""
 
 import math
 from collections.abc import Sequence

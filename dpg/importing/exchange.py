@@ -55,7 +55,7 @@ def read(path: Path, env_id: str | None) -> ForeignAgent:
     """
     if path.suffix == SUFFIX and path.is_file() and not path.with_suffix(".json").exists():
         raise AgentImportError(
-            f"{path}: no {path.with_suffix('.json').name} beside it, which an exchange file has; "
+            f"{path}: no {path.with_suffix('.json').name} next to it, which an exchange file has; "
             "a snapshot needs no import: name its file itself"
         )
     content, text = (archive.read(path.with_suffix(suffix)) for suffix in (SUFFIX, ".json"))

@@ -1,1 +1,1 @@
-"""How agents learn: objectives, the value fit, PPO, TRPO, and the loop around them."""
+"""How agents learn: batches, objectives, the value fit, what an algorithm is, and the training loop."""

@@ -1,7 +1,7 @@
 """Adam (arXiv:1412.6980) on explicit state, for a population of vectors with a learning rate each.
 
-`torch.optim.Adam` holds its state inside and one learning rate a parameter group; a population needs its state to be a
-value, for snapshots, and members with different rates side by side. The arithmetic is PyTorch's fused kernel.
+`torch.optim.Adam` keeps its state inside, with one learning rate for each parameter group. Snapshots need the state as
+a value, and members of a population may have different rates. The arithmetic is PyTorch's fused kernel.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ def learning_rate(recipe: Recipe, base: float | Sequence[float], population: Pop
 
 
 class Adam:
-    """An Adam optimiser at work on (P, D) vectors: `vectors`, its own copy, change in place with every step."""
+    """An Adam optimiser of (P, D) vectors: `vectors`, its own copy, change in place with every step."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class Adam:
         self._steps += 1
         gradient = torch.as_tensor(gradient)
         for rows, lr in self._runs:
-            # A tensor a member: the kernel rounds the end of a tensor otherwise than the rest.
+            # One tensor for each member: the kernel rounds the end of a tensor differently from the rest.
             tensors = [list(each[rows]) for each in (self.vectors, gradient, self._first, self._second)]
             steps = [self._steps] * len(tensors[0])
             # What `torch.optim.adam.adam` calls when it is fused, after checks that take as long.

@@ -2,7 +2,7 @@
 
 An algorithm is one module with a value `ALGORITHM`:
 
-    """The plain policy gradient: one Adam step up the surrogate a batch."""
+    """The plain policy gradient: one Adam step up the surrogate for each batch."""
 
     class VanillaConfig(AlgorithmConfig):  # the block in params.yaml: the fields of AlgorithmConfig, and these
         lr: NonNegative
@@ -74,7 +74,7 @@ Surrogate = Callable[[Population, Any, Batch, Any], Any]
 # (population, batch, config, step) -> the population after one policy update, theta_i to theta_{i+1}: with another
 # `policy`, and with other `policy_adam` and `algorithm_state` where it uses them. Advantages are not normalised.
 UpdatePolicy = Callable[[Population, Batch, Any, Step], Population]
-# (population, config) -> state of the algorithm's own before the first iteration: arrays by name, one row an agent.
+# (population, config) -> state of the algorithm's own before the first iteration: arrays by name, a row for each agent.
 InitialState = Callable[[Population, Any], dict[str, np.ndarray]]
 
 

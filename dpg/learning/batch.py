@@ -108,7 +108,7 @@ def scale_reward(
 
 @dataclass(frozen=True)
 class Batch:
-    """B pairs an agent, with all that the updates need: tensors, or NumPy arrays. Advantages are not normalised."""
+    """B pairs of each agent, with all that updates need: tensors, or NumPy arrays. Advantages are not normalised."""
 
     obs: Float[Any, "P B O"]
     action: Float[Any, "P B A"]

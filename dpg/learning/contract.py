@@ -30,7 +30,7 @@ KEPT = (
 
 
 def initial_state(algorithm: Algorithm, population: Population, config: AlgorithmConfig) -> State:
-    """`initial_state`: arrays of numbers that snapshots can hold, by name, one row an agent.
+    """`initial_state`: arrays of numbers that snapshots can hold, by name, with one row for each agent.
 
     Raises:
         AlgorithmError: it is something else, or the function failed.

@@ -1,1 +1,1 @@
-"""Vectors and statistics."""
+"""Parameter vectors, ratios and statistics, for NumPy and PyTorch."""

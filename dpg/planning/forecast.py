@@ -8,7 +8,7 @@ from itertools import chain, repeat
 from dpg.planning.rates import Measurements, Startup
 from dpg.planning.work import ShardGroup, StageWork
 
-# What a stage recorded of an earlier run (`stages.common.execution.Cost`).
+# The cost that a stage recorded of an earlier run (`stages.common.execution.run_stage`).
 Cost = Mapping[str, int | float]
 MANY = 2000  # shards: beyond, their distribution over the workers no longer matters
 

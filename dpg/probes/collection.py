@@ -53,7 +53,7 @@ def by_snapshot(
     pairs = zip(shards, results, strict=True)
     for _, group in groupby(pairs, lambda pair: id(pair[0].snapshot)):
         shard, result = next(group)
-        yield shard.snapshot, chain([(shard, result)], group)  # noqa: B031 (one group goes on, it is not begun again)
+        yield shard.snapshot, chain([(shard, result)], group)  # noqa: B031 (the same group continues)
 
 
 def identity(snapshot: Snapshot) -> dict[str, Any]:
@@ -109,7 +109,7 @@ def fresh_episodes(snapshot: Snapshot, seeds: Sequence[Seed], *, deterministic: 
 
 
 def episodes_of(snapshot: Snapshot, policies: Float[np.ndarray, "K D"], seeds: Sequence[Sequence[Seed]]) -> Episodes:
-    """Whole episodes of other policies in the place of a snapshot's own, those of policy k from `seeds[k]`."""
+    """Whole episodes of other policies instead of a snapshot's own, those of policy k from `seeds[k]`."""
     return _run(snapshot, snapshot.state.copies(len(policies)).with_policy(policies), seeds, MAX_ENVS_OF_POLICIES)
 
 

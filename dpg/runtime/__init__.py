@@ -1,1 +1,1 @@
-"""What carries the work: parameters, seeds, shards, progress, outputs, tracking."""
+"""The runtime: parameters, seeds, shards and the workers that run them, caches, progress and outputs."""

@@ -1,7 +1,7 @@
 """`params.yaml` as typed, frozen, validated objects.
 
-`load` is the one door. It checks the whole file, so that a mistake anywhere stops a run before any work, with
-one line for each mistake: the dotted name, the value, and what is allowed.
+All parameters come through `load`. It checks the whole file, so that a mistake anywhere stops a run before any work,
+with one line for each mistake: the dotted name, the value, and what is allowed.
 """
 
 import difflib

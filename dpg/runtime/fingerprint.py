@@ -95,7 +95,7 @@ def _belongs(name: str, module: str) -> bool:
 
 
 def _files(module: str) -> list[Path]:
-    with suppress(ImportError, ValueError):  # whoever imports it says that it is not there
+    with suppress(ImportError, ValueError):  # the import of the module reports that it is missing
         spec = find_spec(module)
         if spec and spec.submodule_search_locations:
             return [path for folder in spec.submodule_search_locations for path in sorted(Path(folder).rglob("*.py"))]

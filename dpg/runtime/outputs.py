@@ -51,7 +51,7 @@ def claim(*targets: Path) -> Generator[Claim]:
     Unpublished drafts are removed with the block; those of killed processes before it.
 
     Raises:
-        FileError: nothing can be written beside a target.
+        FileError: nothing can be written next to a target.
     """
     with ExitStack() as stack:
         for target in sorted(targets):  # one order for all processes, so that no two wait for each other

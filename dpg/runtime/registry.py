@@ -125,7 +125,9 @@ def check_unique(name: str, modules: Sequence[str] = ()) -> Registration:
         for module, algorithm in _in_modules(modules)
         if algorithm.name == name
     ]
-    match list({id(each.algorithm): each for each in reversed(offers)}.values())[::-1]:  # each once, by its first door
+    match list({id(each.algorithm): each for each in reversed(offers)}.values())[
+        ::-1
+    ]:  # each once, by its first source
         case [one]:
             return one
         case []:

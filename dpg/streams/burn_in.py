@@ -1,4 +1,4 @@
-"""Streams that begin within an episode, as those of a trainer do that goes on from its last state."""
+"""Streams that begin within an episode, as those of a trainer that continues from its last state."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -8,8 +8,8 @@ _Cosine = Annotated[float, "-", "mean cosine and its interval, over the estimate
 _Scale = Annotated[
     float,
     "pairs",
-    "interval of the noise scale (Fieller), over groups of streams; a blank `high`: the gradient cannot be told from "
-    "zero, and the scale is more than `low`",
+    "interval of the noise scale (Fieller), over groups of streams; a blank `high`: the gradient does not differ "
+    "significantly from zero, and the scale is more than `low`",
 ]
 _PairsFor = Annotated[float, "pairs", "at which the mean cosine reaches 0.9; blank: more than `largest_pairs`"]
 _Against = Annotated[str, "-", "`each other`: cosines among the estimates; `true`: cosines with the true gradient"]

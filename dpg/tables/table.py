@@ -7,7 +7,7 @@
         true_pairs: Annotated[int, "pairs", "behind the true gradient"]
 
 A declaration in a module of `dpg.tables` is all that a table needs: stages write it with `write`, `dpg.tables.catalog`
-finds it, `dpg.tables.experiment` reads and validates it, the report shows it in its section, and `docs/tables.md`
+finds it, `dpg.tables.store` reads and validates it, the report shows it in its section, and `docs/tables.md`
 describes it.
 """
 

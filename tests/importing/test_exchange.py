@@ -137,7 +137,7 @@ def test_a_file_without_its_other_half_or_cut_short_is_refused(write, tmp_path):
     text.write_text("{", encoding="utf-8")
     assert "not valid JSON" in refusal(arrays)
     text.unlink()
-    assert "no mine.json beside it" in refusal(arrays)
+    assert "no mine.json next to it" in refusal(arrays)
 
 
 def test_a_snapshot_is_no_exchange_file(own, tmp_path):

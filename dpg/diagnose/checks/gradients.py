@@ -143,7 +143,7 @@ def better_baselines(evidence: Evidence) -> Sequence[Effect]:
         gap = pairwise_interval(matrices[name] - matrices[own], CONFIDENCE, RESAMPLES, rng)
         label = {"true value": "V*, fitted to true returns", "zero": "no baseline"}.get(name, name)
         limit = 0.1 if name == "true value" else 0.0
-        quantity = f"change of the cosine of two batches with {label} in the place of the agent's ({own})"
+        quantity = f"change of the cosine of two batches with {label} instead of the agent's ({own})"
         effects.append(Effect(quantity, gap, batch_sizes(evidence), (-math.inf, limit)))
     if evidence.fit is not None:
         quality = evidence.fit.quality
