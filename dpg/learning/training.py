@@ -17,6 +17,7 @@ from dpg.learning.value_fit import update_value
 from dpg.numerics.pytorch import torch
 from dpg.numerics.statistics import explained_variance
 from dpg.runtime.errors import UserError
+from dpg.runtime.seeding import Seed
 from dpg.streams.advantages import return_so_far
 from dpg.streams.rollout import Streams, collect, episode_returns
 from dpg.tables.training import Record
@@ -39,15 +40,15 @@ def begin(recipe: Recipe, envs: VectorEnv, agents: list[int]) -> Population:
     )
     seeds = [recipe.agent_seed(agent) for agent in agents]
     population = initialize(architecture, recipe.config.init, [seed / "init" for seed in seeds])
-    warm_up = collect(
-        Actor.of(population),
-        envs,
-        [seed / "warm-up" for seed in seeds],
-        recipe.common.timesteps,
-        clip_actions=recipe.common.clip_actions,
-    )
+    warm_up = _collect(population, envs, recipe, [seed / "warm-up" for seed in seeds])
     state = contract.initial_state(algorithm.of(recipe), population, recipe.config)
     return update_normalizers(replace(population, algorithm_state=state), warm_up, recipe)
+
+
+def _collect(population: Population, envs: VectorEnv, recipe: Recipe, seeds: list[Seed]) -> Streams:
+    """One stream of T pairs for each agent."""
+    common = recipe.common
+    return collect(Actor.of(population), envs, seeds, common.timesteps, clip_actions=common.clip_actions)
 
 
 def update_normalizers(population: Population, streams: Streams, recipe: Recipe) -> Population:
@@ -79,13 +80,7 @@ def train(
     """
     while population.iteration < until:
         seeds = [recipe.iteration_seed(agent, population.iteration) for agent in agents]
-        streams = collect(
-            Actor.of(population),
-            envs,
-            [seed / "batch" for seed in seeds],
-            recipe.common.timesteps,
-            clip_actions=recipe.common.clip_actions,
-        )
+        streams = _collect(population, envs, recipe, [seed / "batch" for seed in seeds])
         batch = prepare(population, streams, recipe.common, recipe.config)
         updated = update_value(population, batch, recipe, seeds)
         updated = update_policy(updated, batch, recipe, seeds, rates)
