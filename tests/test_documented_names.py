@@ -183,6 +183,13 @@ def test_every_page_is_in_the_list_of_the_readme():
     assert not [page for page in PAGES if page.parts[0] == "docs" and f"]({page})" not in text(Path("README.md"))]
 
 
+def test_the_readme_has_the_departures_that_can_change_a_conclusion():
+    section = text(Path("README.md")).partition("## Departures from the paper")[2].partition("\n## ")[0]
+    named = re.findall(r"^\| ([^|]+?) \|", section, re.MULTILINE)
+    assert len(named) > 2
+    assert not [name for name in named if f"| {name} |" not in text(Path("docs/departures.md"))]
+
+
 def test_every_command_of_dpg_is_in_the_list_of_the_readme():
     assert not [
         name for name in typer.main.get_command(app).commands if f"| `dpg {name}" not in text(Path("README.md"))
