@@ -19,7 +19,7 @@ from dpg.agent.recipe import Recipe
 from dpg.agent.snapshot import Snapshot
 from dpg.diagnose.catalog import CHECKS, chosen
 from dpg.diagnose.findings import Check, Status
-from dpg.diagnose.plan import Plan, named
+from dpg.diagnose.plan import DiagnosisPlan, named
 from dpg.diagnose.run import conclude, measure
 from dpg.envs.make import make_vector
 from dpg.learning.training import begin
@@ -89,7 +89,7 @@ FAULTS: dict[str, tuple[Callable[[Snapshot], Snapshot], str]] = {
 
 def statuses(agent: Snapshot, tier: str, seed: int, checks: tuple[Check, ...]) -> dict[str, Status]:
     """The status of every check."""
-    evidence = measure(Plan(agent, named(tier), EPISODE, seed), checks, ExecutionContext(), None)
+    evidence = measure(DiagnosisPlan(agent, named(tier), EPISODE, seed), checks, ExecutionContext(), None)
     return {check.name: conclude(check, evidence).status for check in checks}
 
 

@@ -236,9 +236,9 @@ def figures(project: str | Path = ".") -> "dict[str, FigureInstance]":
 def _tables() -> dict[str, type]:
     """The row types of the tables of cells and tasks."""
     from dpg.tables.catalog import catalog
-    from dpg.tables.table import Scope, table_of
+    from dpg.tables.table import TableScope, table_of
 
-    return {name: row for name, row in catalog().items() if table_of(row).scope is not Scope.PIPELINE}
+    return {name: row for name, row in catalog().items() if table_of(row).scope is not TableScope.PIPELINE}
 
 
 def _folder(project: str | Path) -> "Callable[[str, str | None, str], Path]":

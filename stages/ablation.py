@@ -7,7 +7,7 @@ from dpg.learning import campaign
 from dpg.learning.training import DivergenceError
 from dpg.runtime import config
 from dpg.streams import measurable
-from dpg.tables.training import AblationHistory, Record
+from dpg.tables.training import AblationHistory, IterationRecord
 from stages.common import entrypoint
 from stages.common.scope import Cell
 from stages.common.training import diverged, log_means, rounds, training, write_history
@@ -22,7 +22,7 @@ def main(env: str, algorithm: str) -> None:
     reason = measurable.ablation(params, algorithm)
     groups = [] if reason else campaign.groups_of(recipe, budget.agents, budget.group_size)
     with training("ablation", cell, params, recipe, budget) as stage:
-        history: list[Record] = []
+        history: list[IterationRecord] = []
         try:
             for results in rounds(stage, groups, budget.snapshot_every):
                 records = list(chain.from_iterable(result.records for result in results))

@@ -7,7 +7,7 @@ from dpg.agent.recipe import Recipe
 from dpg.agent.snapshot import Snapshot
 from dpg.learning import campaign
 from dpg.runtime import config
-from dpg.tables.training import History, Record
+from dpg.tables.training import History, IterationRecord
 from stages.common import entrypoint
 from stages.common.scope import Cell
 from stages.common.training import log_agents, rounds, training, write_history
@@ -23,7 +23,7 @@ def main(env: str, algorithm: str) -> None:
     with training("train", cell, params, recipe, budget, cell.snapshots) as stage:
         run, (snapshots, out) = stage.run, stage.outputs
         children = [run.child(f"{cell} agent {agent}", {"agent": str(agent)}) for agent in range(budget.agents)]
-        history: list[Record] = []
+        history: list[IterationRecord] = []
         for results in rounds(stage, groups, budget.snapshot_every):
             for result in results:
                 for position, agent in enumerate(result.group.agents):

@@ -55,7 +55,7 @@ class Pipeline:
         return heights
 
 
-class Settings(NamedTuple):
+class DvcSettings(NamedTuple):
     """DVC's settings here.
 
     Attributes:
@@ -123,7 +123,7 @@ def locked(stage: str) -> list[Any] | None:
         return None
 
 
-def settings() -> Settings:
+def settings() -> DvcSettings:
     """DVC's settings.
 
     Raises:
@@ -132,7 +132,7 @@ def settings() -> Settings:
     with _repo() as repo:
         kinds = repo.config["cache"].get("type") or ["reflink", "copy"]
         git = not repo.config["core"].get("no_scm", False)
-        return Settings(Path(repo.cache.local_cache_dir), kinds[0] in ("reflink", "copy"), git)
+        return DvcSettings(Path(repo.cache.local_cache_dir), kinds[0] in ("reflink", "copy"), git)
 
 
 def _graph(repo: Any) -> Any:

@@ -63,15 +63,15 @@ def new_folder(path: Path) -> Generator[Path]:
     Raises:
         UserError: there is something at `path`, or nothing can be written there.
     """
-    from dpg.runtime.outputs import claim
+    from dpg.runtime.outputs import sole_writer
 
     check_new(path)
-    with claim(path) as claimed:
+    with sole_writer(path) as writer:
         check_new(path)  # another may have written it meanwhile
-        [draft] = claimed.drafts
+        [draft] = writer.drafts
         draft.mkdir()
         yield draft
-        claimed.publish()
+        writer.publish()
 
 
 def check_new(path: Path) -> None:

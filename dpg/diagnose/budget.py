@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from dpg.agent.snapshot import Snapshot
 from dpg.diagnose.measurements import root
-from dpg.diagnose.plan import TIERS, Plan
+from dpg.diagnose.plan import TIERS, DiagnosisPlan
 from dpg.envs.make import time_limit
 from dpg.learning.batch import prepare
 from dpg.learning.update import update_policy
@@ -26,7 +26,7 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class Rates:
+class AgentRates:
     """Core seconds for a pair: to collect it, to score it, and in a whole policy update; the length of an episode."""
 
     pair: float
@@ -36,8 +36,8 @@ class Rates:
 
 
 @one_thread()
-def measure(snapshot: Snapshot, seed: int) -> Rates:
-    """Rates of this agent on this machine, on one thread as workers have it."""
+def measure(snapshot: Snapshot, seed: int) -> AgentRates:
+    """The rates of this agent on this machine, on one thread as workers have it."""
     seeds = [root(snapshot, seed) / "rates" / index for index in range(STREAMS_AT_ONCE)]
     fresh_streams(snapshot, seeds, 2)  # loads and compiles
     seconds, streams = timed(lambda: fresh_streams(snapshot, seeds, PAIRS))
@@ -45,7 +45,7 @@ def measure(snapshot: Snapshot, seed: int) -> Rates:
     recipe, pairs = snapshot.recipe, STREAMS_AT_ONCE * PAIRS
     batch = prepare(snapshot.state, streams, recipe.common, recipe.config)
     update, _ = timed(lambda: update_policy(snapshot.state, batch, recipe, seeds[:1]))
-    return Rates(seconds / pairs, score / pairs, update / pairs, expected_length(snapshot, streams))
+    return AgentRates(seconds / pairs, score / pairs, update / pairs, expected_length(snapshot, streams))
 
 
 def timed(function: Callable[[], Result]) -> tuple[float, Result]:
@@ -62,7 +62,7 @@ def expected_length(snapshot: Snapshot, streams: Streams | None = None) -> int:
     return min(limit, -(-streams.reward.size // ended)) if streams is not None and ended else limit
 
 
-def seconds(plan: Plan, rates: Rates, workers: int) -> float:
+def seconds(plan: DiagnosisPlan, rates: AgentRates, workers: int) -> float:
     """Wall time of a plan on some workers; the fit of V* is one job."""
     recipe = plan.snapshot.recipe
     rolled = 2 * plan.tier.episodes * plan.length + plan.states[0] * plan.state_pairs
@@ -74,8 +74,8 @@ def seconds(plan: Plan, rates: Rates, workers: int) -> float:
     return STARTUP + first + (streams + updated + episodes) / workers
 
 
-def largest(snapshot: Snapshot, rates: Rates, workers: int, minutes: float, seed: int) -> Plan:
+def largest(snapshot: Snapshot, rates: AgentRates, workers: int, minutes: float, seed: int) -> DiagnosisPlan:
     """The plan of the largest tier that fits at these rates, or of the smallest."""
-    plans = [Plan(snapshot, tier, rates.length, seed) for tier in TIERS]
+    plans = [DiagnosisPlan(snapshot, tier, rates.length, seed) for tier in TIERS]
     fitting = [plan for plan in plans if seconds(plan, rates, workers) <= MARGIN * 60 * minutes]
     return fitting[-1] if fitting else plans[0]

@@ -10,8 +10,8 @@ from jaxtyping import Float, Int
 
 from dpg.agent.snapshot import Snapshot
 from dpg.diagnose.measurements import EpisodeSums, StateValues, StreamResults, baselines_of, root
-from dpg.diagnose.plan import Plan
-from dpg.diagnose.records import Record
+from dpg.diagnose.plan import DiagnosisPlan
+from dpg.diagnose.records import RecordedReturns
 from dpg.numerics.statistics import Interval, bootstrap, mean_interval
 from dpg.probes.gradient_sums import GradientMoments, GradientSums, gradient_noise, moments, noise_scale, pool
 from dpg.probes.true_value import Fitted
@@ -33,8 +33,8 @@ class Evidence:
     A check is made only where the measurements that it needs are there.
     """
 
-    plan: Plan
-    records: tuple[Record, ...] = ()
+    plan: DiagnosisPlan
+    records: tuple[RecordedReturns, ...] = ()
     returns: Mapping[str, Episodes] = field(default_factory=dict)
     states: StateValues | None = None
     fit: Fitted | None = None

@@ -1,4 +1,4 @@
-"""The measurements that checks read: blocks of work for workers, and the pure functions that measure them.
+"""The measurements that checks read: shards of work for workers, and the pure functions that measure them.
 
 All estimators are those of `dpg.probes`. Everything random comes from nodes below `seed / "diagnose" / task / agent`.
 """
@@ -30,7 +30,7 @@ def root(snapshot: Snapshot, seed: int) -> Seed:
 
 
 @dataclass(frozen=True)
-class Block:
+class NumberedShard:
     """`count` of the numbered episodes, states or streams of a snapshot, from number `first`."""
 
     snapshot: Snapshot
@@ -40,31 +40,31 @@ class Block:
 
 
 @dataclass(frozen=True)
-class EpisodeBlock(Block):
+class ReturnShard(NumberedShard):
     """Whole episodes, with sampled or with deterministic actions, from the same seeds."""
 
     actions: str
 
 
 @dataclass(frozen=True)
-class StateBlock(Block):
+class StateShard(NumberedShard):
     """States, drawn from streams of the policy, and rollouts from each."""
 
     rollouts: int
 
 
 @dataclass(frozen=True)
-class StreamBlock(Block):
+class BatchShard(NumberedShard):
     """Streams, scored with every baseline that there is; `true_value` is V* or None."""
 
     true_value: Float[np.ndarray, " D"] | None
 
 
-def measure_episodes(block: EpisodeBlock) -> Episodes:
+def measure_episodes(shard: ReturnShard) -> Episodes:
     """Returns and lengths."""
-    node = root(block.snapshot, block.seed) / "returns"
-    seeds = [node / f"episode={block.first + index}" for index in range(block.count)]
-    return fresh_episodes(block.snapshot, seeds, deterministic=block.actions == "deterministic")
+    node = root(shard.snapshot, shard.seed) / "returns"
+    seeds = [node / f"episode={shard.first + index}" for index in range(shard.count)]
+    return fresh_episodes(shard.snapshot, seeds, deterministic=shard.actions == "deterministic")
 
 
 @dataclass(frozen=True)
@@ -92,14 +92,14 @@ class StateValues:
         return np.asarray(stats.sem(self.own, axis=-1))
 
 
-def measure_states(block: StateBlock) -> StateValues | None:
+def measure_states(shard: StateShard) -> StateValues | None:
     """None where the task cannot be put into a state."""
-    snapshot, common, count = block.snapshot, block.snapshot.recipe.common, block.count
-    node = root(snapshot, block.seed) / f"states={block.first}"
+    snapshot, common, count = shard.snapshot, shard.snapshot.recipe.common, shard.count
+    node = root(snapshot, shard.seed) / f"states={shard.first}"
     visited = state_rollouts.visit(snapshot, count, node)
     if visited.simulation is None:
         return None
-    seeds = [[node / f"state={s}" / f"rollout={r}" for r in range(block.rollouts)] for s in range(count)]
+    seeds = [[node / f"state={s}" / f"rollout={r}" for r in range(shard.rollouts)] for s in range(count)]
     value = values(snapshot.state, snapshot.state.normalize_obs(visited.obs[None]))[0]
     own, length, _ = state_rollouts.rollouts(snapshot, visited.obs, visited.elapsed, visited.simulation, seeds)
     limit = time_limit(snapshot.recipe.env_id, snapshot.recipe.modules)
@@ -146,13 +146,13 @@ class StreamResults:
     episodes: EpisodeSums
 
 
-def measure_streams(block: StreamBlock) -> StreamResults:
+def measure_streams(shard: BatchShard) -> StreamResults:
     """Sums of every stream."""
-    snapshot = block.snapshot
-    node = root(snapshot, block.seed) / "streams"
-    streams = fresh_streams(snapshot, [node / f"stream={block.first + index}" for index in range(block.count)])
-    names = baselines_of(snapshot, block.true_value)
-    standing = snapshot.state.value[0] if block.true_value is None else block.true_value
+    snapshot = shard.snapshot
+    node = root(snapshot, shard.seed) / "streams"
+    streams = fresh_streams(snapshot, [node / f"stream={shard.first + index}" for index in range(shard.count)])
+    names = baselines_of(snapshot, shard.true_value)
+    standing = snapshot.state.value[0] if shard.true_value is None else shard.true_value
     seen = baselines.value_estimates(snapshot, streams, standing, [(name, "gae") for name in names])
     scored = StreamScores.of(snapshot, streams, seen[0])
     sums = {name: replace(scored, estimates=each).per_stream() for name, each in zip(names, seen, strict=True)}

@@ -1,7 +1,7 @@
 """Sample sizes of a diagnosis: a few declared tiers, so that results never depend on the clock without saying so.
 
 The largest tier is taken that the measured rate of this machine fits into the time asked for, and its name is printed.
-The same tier gives the same bytes. What a tier means for one agent also depends on its task and recipe (`Plan`).
+The same tier gives the same bytes. What a tier means for one agent also depends on its task and recipe.
 """
 
 from collections.abc import Iterator
@@ -64,7 +64,7 @@ def named(name: str) -> Tier:
 
 
 @dataclass(frozen=True)
-class Plan:
+class DiagnosisPlan:
     """The sizes of a diagnosis of one snapshot; `length` is what an episode is expected to have, in pairs."""
 
     snapshot: Snapshot

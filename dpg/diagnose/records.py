@@ -21,7 +21,7 @@ LAST_EPISODES = 100  # of training: the window of Stable-Baselines3's `ep_rew_me
 
 
 @dataclass(frozen=True)
-class Record:
+class RecordedReturns:
     """Returns that the agent's own training wrote down: of `what`, with sampled or deterministic `actions`."""
 
     what: str
@@ -29,14 +29,14 @@ class Record:
     returns: Float[np.ndarray, " N"]
 
 
-def records_around(path: Path, snapshot: Snapshot) -> tuple[Record, ...]:
+def records_around(path: Path, snapshot: Snapshot) -> tuple[RecordedReturns, ...]:
     """The records in the folder of an agent, or in its project."""
     folder = path if path.is_dir() else path.parent
     found = [*_evaluations(folder), *_monitors(folder), *_history(path, snapshot)]
     return tuple(record for record in found if len(record.returns) >= 2 and np.isfinite(record.returns).all())
 
 
-def _evaluations(folder: Path) -> Iterator[Record]:
+def _evaluations(folder: Path) -> Iterator[RecordedReturns]:
     file = folder / "evaluations.npz"
     if not file.is_file():
         return
@@ -44,12 +44,12 @@ def _evaluations(folder: Path) -> Iterator[Record]:
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             results, steps = arrays["results"], arrays["timesteps"]
         last = np.asarray(results[-1], np.float64).ravel()
-        yield Record(f"evaluations.npz, after {int(steps[-1]):,} pairs", "deterministic", last)
+        yield RecordedReturns(f"evaluations.npz, after {int(steps[-1]):,} pairs", "deterministic", last)
     except Exception:  # of as many kinds as there are ways to be damaged; a pickle is refused
         return
 
 
-def _monitors(folder: Path) -> Iterator[Record]:
+def _monitors(folder: Path) -> Iterator[RecordedReturns]:
     """The last episodes of training; those of several environments are merged by their time."""
     rows: list[tuple[float, float]] = []
     for file in sorted(folder.glob("*monitor.csv")):
@@ -61,10 +61,10 @@ def _monitors(folder: Path) -> Iterator[Record]:
                 continue
     if rows:
         last = [reward for _, reward in sorted(rows)[-LAST_EPISODES:]]
-        yield Record(f"monitor.csv, the last {len(last)} episodes of training", "sampled", np.array(last))
+        yield RecordedReturns(f"monitor.csv, the last {len(last)} episodes of training", "sampled", np.array(last))
 
 
-def _history(path: Path, snapshot: Snapshot) -> Iterator[Record]:
+def _history(path: Path, snapshot: Snapshot) -> Iterator[RecordedReturns]:
     """The iterations before a snapshot of a project of ours."""
     root, recipe = project.around(path), snapshot.recipe
     if root is None or root / "data" / "train" not in path.resolve().parents:
@@ -75,4 +75,4 @@ def _history(path: Path, snapshot: Snapshot) -> Iterator[Record]:
     rows = read_table(file)
     before = rows[(rows["agent"] == snapshot.agent) & (rows["iteration"] < snapshot.iteration)]
     means = before["mean_return"].dropna().to_numpy(np.float64)[-LAST_ITERATIONS:]
-    yield Record(f"history.csv, the last {len(means)} iterations before it", "sampled", means)
+    yield RecordedReturns(f"history.csv, the last {len(means)} iterations before it", "sampled", means)

@@ -16,17 +16,17 @@ from dpg.diagnose.checks import gradients
 from dpg.diagnose.evidence import Evidence, UnmeasuredError
 from dpg.diagnose.findings import Check, Finding, Status
 from dpg.diagnose.measurements import (
-    EpisodeBlock,
-    StateBlock,
+    BatchShard,
+    ReturnShard,
+    StateShard,
     StateValues,
-    StreamBlock,
     StreamResults,
     measure_episodes,
     measure_states,
     measure_streams,
 )
 from dpg.diagnose.parts import lacking
-from dpg.diagnose.plan import FEWEST_ROLLOUTS, FEWEST_STATES, Plan, Tier, blocks
+from dpg.diagnose.plan import FEWEST_ROLLOUTS, FEWEST_STATES, DiagnosisPlan, Tier, blocks
 from dpg.diagnose.records import records_around
 from dpg.probes import true_value, update_gain
 from dpg.probes.collection import joined
@@ -82,7 +82,7 @@ def diagnose(
     began = time.monotonic()
     deadline = None if tier else began + 60 * minutes
     plan = (
-        Plan(snapshot, tier, budget.expected_length(snapshot), seed)
+        DiagnosisPlan(snapshot, tier, budget.expected_length(snapshot), seed)
         if tier
         else budget.largest(snapshot, budget.measure(snapshot, seed), num_jobs(), minutes, seed)
     )
@@ -100,7 +100,9 @@ def source_of(path: Path, snapshot: Snapshot) -> str:
     return "; ".join([str(snapshot.source), *files])
 
 
-def measure(plan: Plan, checks: Sequence[Check], context: ExecutionContext, deadline: float | None) -> Evidence:
+def measure(
+    plan: DiagnosisPlan, checks: Sequence[Check], context: ExecutionContext, deadline: float | None
+) -> Evidence:
     """What the checks read and the agent allows; for what no time is left, that is the reason that it is missing."""
     wanted = {name for check in checks for name in (*check.needs, *check.wants)}
     evidence = Evidence(plan, missing=dict(unmeasurable(plan)))
@@ -119,8 +121,8 @@ def measure(plan: Plan, checks: Sequence[Check], context: ExecutionContext, dead
 def _returns(evidence: Evidence, context: ExecutionContext) -> dict[str, Episodes]:
     """Whole episodes, by the kind of their actions."""
     plan, kinds = evidence.plan, ("sampled", "deterministic")
-    shards = [EpisodeBlock(plan.snapshot, plan.seed, *b, kind) for kind in kinds for b in blocks(plan.tier.episodes)]
-    work: Callable[[EpisodeBlock], int] = lambda block: block.count * plan.length  # noqa: E731
+    shards = [ReturnShard(plan.snapshot, plan.seed, *b, kind) for kind in kinds for b in blocks(plan.tier.episodes)]
+    work: Callable[[ReturnShard], int] = lambda shard: shard.count * plan.length  # noqa: E731
     found = list(run_shards(measure_episodes, shards, context, work=work, title="returns"))
     half = len(found) // 2
     return dict(zip(kinds, (joined(found[:half], axis=1), joined(found[half:], axis=1)), strict=True))
@@ -129,8 +131,8 @@ def _returns(evidence: Evidence, context: ExecutionContext) -> dict[str, Episode
 def _states(evidence: Evidence, context: ExecutionContext) -> StateValues | str:
     """True values of states."""
     plan, (count, rollouts) = evidence.plan, evidence.plan.states
-    shards = [StateBlock(plan.snapshot, plan.seed, *block, rollouts) for block in blocks(count)]
-    work: Callable[[StateBlock], int] = lambda block: block.count * plan.state_pairs  # noqa: E731
+    shards = [StateShard(plan.snapshot, plan.seed, *block, rollouts) for block in blocks(count)]
+    work: Callable[[StateShard], int] = lambda shard: shard.count * plan.state_pairs  # noqa: E731
     found = list(run_shards(measure_states, shards, context, work=work, title="values"))
     return f"{plan.snapshot.recipe.env_id} cannot be put into a state" if found[0] is None else joined(found)
 
@@ -147,8 +149,8 @@ def _streams(evidence: Evidence, context: ExecutionContext) -> StreamResults:
     plan, fitted = evidence.plan, None if evidence.fit is None else evidence.fit.value
     without_net = "value_net" in plan.snapshot.lacks
     agent = plan.snapshot.with_common(baseline="none") if without_net else plan.snapshot
-    shards = [StreamBlock(agent, plan.seed, *block, fitted) for block in blocks(plan.streams)]
-    work: Callable[[StreamBlock], int] = lambda block: block.count * agent.recipe.common.timesteps  # noqa: E731
+    shards = [BatchShard(agent, plan.seed, *block, fitted) for block in blocks(plan.streams)]
+    work: Callable[[BatchShard], int] = lambda shard: shard.count * agent.recipe.common.timesteps  # noqa: E731
     return joined(list(run_shards(measure_streams, shards, context, work=work, title="gradients")))
 
 
@@ -176,7 +178,7 @@ STEPS: Mapping[str, Callable[[Evidence, ExecutionContext], Any]] = {
 }
 
 
-def unmeasurable(plan: Plan) -> Iterator[tuple[str, str]]:
+def unmeasurable(plan: DiagnosisPlan) -> Iterator[tuple[str, str]]:
     """Measurements that are not made, each with its reason."""
     snapshot, tier = plan.snapshot, plan.tier
     gamma = snapshot.recipe.common.gamma

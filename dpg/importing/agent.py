@@ -22,14 +22,14 @@ Arrays = dict[str, np.ndarray]  # w0, b0, w1, ...: weights are (inputs, outputs)
 UPDATE_PARTS: tuple[Part, ...] = ("policy_adam", "value_adam", "policy_update", "value_update")
 
 
-class Statistics(NamedTuple):
+class ClippedMoments(NamedTuple):
     """A normaliser, clipped to +-`clip`."""
 
     moments: Moments
     clip: float | None
 
 
-class Adam(NamedTuple):
+class AdamMoments(NamedTuple):
     """The moments of Adam for named arrays, and its steps."""
 
     first: Arrays
@@ -78,10 +78,10 @@ class ForeignAgent:
     activation: Activation
     rewards_scaled: bool | None
     training: Training
-    obs: Statistics | None = None
-    reward: Statistics | None = None
-    policy_adam: Adam | None = None
-    value_adam: Adam | None = None
+    obs: ClippedMoments | None = None
+    reward: ClippedMoments | None = None
+    policy_adam: AdamMoments | None = None
+    value_adam: AdamMoments | None = None
     lacks: tuple[Part, ...] = ()
     action_bounds: tuple[np.ndarray, np.ndarray] | None = None
     without_normalizer: str = ""
@@ -187,12 +187,12 @@ def snapshot_of(agent: ForeignAgent, modules: tuple[str, ...]) -> Snapshot:
     training = agent.training
     recipe = _recipe(agent, architecture, modules)
 
-    def adam(found: Adam | None, layout: Layout) -> AdamState:
+    def adam(found: AdamMoments | None, layout: Layout) -> AdamState:
         if found is None:
             return AdamState.zeros(1, layout.size)
         return AdamState(layout.flatten(found.first)[None], layout.flatten(found.second)[None], found.steps)
 
-    def moments(found: Statistics | None, features: int) -> Moments:
+    def moments(found: ClippedMoments | None, features: int) -> Moments:
         return found.moments if found else replace(normalization.identity(1, features), epsilon=0.0)
 
     state = Population(

@@ -16,7 +16,7 @@ from safetensors.numpy import load
 from dpg.agent.networks import Activation
 from dpg.agent.source import Source
 from dpg.importing import archive, normalizer
-from dpg.importing.agent import UPDATE_PARTS, Arrays, ForeignAgent, Statistics, Training, check_networks
+from dpg.importing.agent import UPDATE_PARTS, Arrays, ClippedMoments, ForeignAgent, Training, check_networks
 from dpg.importing.errors import AgentImportError, first_fault
 
 SUFFIX = ".safetensors"
@@ -115,7 +115,9 @@ def network(arrays: Arrays, prefix: str) -> Arrays:
     return {name: arrays[whole].astype(np.float32) for name, whole in own.items()}
 
 
-def _statistics(mean: np.ndarray | None, std: np.ndarray | None, clip: float | None, source: str) -> Statistics | None:
+def _statistics(
+    mean: np.ndarray | None, std: np.ndarray | None, clip: float | None, source: str
+) -> ClippedMoments | None:
     """A normaliser that is given by its standard deviations, as they divide."""
     if mean is None or std is None:
         return None

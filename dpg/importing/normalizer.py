@@ -10,7 +10,7 @@ import numpy as np
 
 from dpg.agent.normalization import Moments
 from dpg.importing import archive, inert_pickle
-from dpg.importing.agent import Statistics
+from dpg.importing.agent import ClippedMoments
 from dpg.importing.errors import AgentImportError
 
 VEC_NORMALIZE = "stable_baselines3.common.vec_env.vec_normalize.VecNormalize"
@@ -22,8 +22,8 @@ ZIP_MAGIC = b"PK"
 class Normalizer:
     """What a file holds; `rewards_scaled` and `gamma` are None where it does not say."""
 
-    obs: Statistics | None
-    reward: Statistics | None
+    obs: ClippedMoments | None
+    reward: ClippedMoments | None
     rewards_scaled: bool | None
     gamma: float | None
     digest: str
@@ -61,7 +61,7 @@ def _clip(state: dict[str, Any], key: str, source: str) -> float | None:
     return None if state.get(key) == math.inf else _number(state, key, source)
 
 
-def _running(node: Any, epsilon: float, clip: float | None, source: str) -> Statistics:
+def _running(node: Any, epsilon: float, clip: float | None, source: str) -> ClippedMoments:
     if not inert_pickle.is_a(node, RUNNING) or not isinstance(node.state, dict):
         raise AgentImportError(f"{source}: a RunningMeanStd is expected, not a {inert_pickle.kind(node)}")
     keys = ("mean", "var", "count")
@@ -73,7 +73,7 @@ def _running(node: Any, epsilon: float, clip: float | None, source: str) -> Stat
 
 def statistics(
     mean: np.ndarray, variance: np.ndarray, count: float, epsilon: float, clip: float | None, source: str
-) -> Statistics:
+) -> ClippedMoments:
     """Checked statistics of one array of observations, or of returns.
 
     Raises:
@@ -85,7 +85,7 @@ def statistics(
         raise AgentImportError(f"{source}: mean and variance of one axis are expected, not {shapes}")
     if not np.isfinite([*mean, *variance, count, epsilon]).all() or (variance + epsilon <= 0).any() or epsilon < 0:
         raise AgentImportError(f"{source}: the statistics must be finite, and the variance plus epsilon positive")
-    return Statistics(Moments(np.array([count]), mean[None], variance[None], epsilon), clip)
+    return ClippedMoments(Moments(np.array([count]), mean[None], variance[None], epsilon), clip)
 
 
 def _number(state: dict[str, Any], key: str, source: str) -> float:

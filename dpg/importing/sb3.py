@@ -14,7 +14,7 @@ from packaging.version import InvalidVersion, Version
 from dpg.agent.networks import Activation
 from dpg.agent.source import Part, Source
 from dpg.importing import archive, sb3_training
-from dpg.importing.agent import Adam, Arrays, ForeignAgent, Training, check_networks, numbered, torch_network
+from dpg.importing.agent import AdamMoments, Arrays, ForeignAgent, Training, check_networks, numbered, torch_network
 from dpg.importing.errors import AgentImportError
 
 LIBRARY = "Stable-Baselines3"
@@ -163,8 +163,8 @@ def networks(arrays: Arrays) -> tuple[Arrays, Arrays]:
 
 
 def _moments(
-    algorithm: str, found: Adam | None, data: dict[str, Any], parameters: tuple[Arrays, Arrays]
-) -> dict[Part, Adam]:
+    algorithm: str, found: AdamMoments | None, data: dict[str, Any], parameters: tuple[Arrays, Arrays]
+) -> dict[Part, AdamMoments]:
     """The moments of both networks, as far as the optimiser has those of all their parameters.
 
     Those of the value net belong to its loss times a coefficient, which is taken out.
@@ -173,13 +173,13 @@ def _moments(
     if found is None:
         return {}
     (first, value_first), (second, value_second) = networks(found.first), networks(found.second)
-    moments: dict[Part, Adam] = {}
+    moments: dict[Part, AdamMoments] = {}
     if first.keys() == parameters[0].keys():
-        moments["policy_adam"] = Adam(first, second, found.steps)
+        moments["policy_adam"] = AdamMoments(first, second, found.steps)
     if value_first.keys() == parameters[1].keys() and 1e-6 < coefficient < 1e6:
         value_first = {name: array / coefficient for name, array in value_first.items()}
         value_second = {name: array / coefficient**2 for name, array in value_second.items()}
-        moments["value_adam"] = Adam(value_first, value_second, found.steps)
+        moments["value_adam"] = AdamMoments(value_first, value_second, found.steps)
     return moments
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from dpg.agent.source import Part
-from dpg.importing.agent import UPDATE_PARTS, Adam, Arrays, Training
+from dpg.importing.agent import UPDATE_PARTS, AdamMoments, Arrays, Training
 from dpg.importing.errors import AgentImportError
 
 SHORT = reprlib.Repr()
@@ -170,7 +170,7 @@ def _a2c(settings: Settings, batch: int) -> tuple[dict[str, Any], list[str]]:
     return fit | {"lr": fit["value_lr"]}, [*assumed, "an update of A2C cannot be redone here"]
 
 
-def adam(optimizer: dict[Any, Any], parameters: Arrays) -> Adam | None:
+def adam(optimizer: dict[Any, Any], parameters: Arrays) -> AdamMoments | None:
     """The moments that the optimiser has; None if it is not Adam with its own betas, without decay and AMSGrad.
 
     Its parameters are numbered in the order of the tensors.
@@ -202,4 +202,4 @@ def adam(optimizer: dict[Any, Any], parameters: Arrays) -> Adam | None:
         steps.add(finite(step.item() if isinstance(step, torch.Tensor) and step.numel() == 1 else step))
     taken = steps.pop() if len(steps) == 1 else None
     sound = all(np.isfinite(each).all() for each in (*first.values(), *second.values()))
-    return Adam(first, second, int(taken)) if taken is not None and sound else None
+    return AdamMoments(first, second, int(taken)) if taken is not None and sound else None

@@ -13,7 +13,7 @@ from dpg.envs.make import make_vector
 from dpg.learning import training
 from dpg.runtime.schema import Params
 from dpg.runtime.shards import Together
-from dpg.tables.training import Record
+from dpg.tables.training import IterationRecord
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class TrainedGroup:
 
     group: Group
     population: Population
-    records: list[Record]
+    records: list[IterationRecord]
 
 
 def groups_of(recipe: Recipe, num_agents: int, group_size: int, rates: Sequence[float] | None = None) -> list[Group]:
@@ -138,7 +138,7 @@ def run_shard(shard: TrainingShard) -> TrainedGroup:
     recipe, agents = shard.group.recipe, list(shard.group.agents)
     envs = make_vector(recipe.env_id, len(agents), recipe.modules)
     population = shard.population or training.begin(recipe, envs, agents)
-    records: list[Record] = []
+    records: list[IterationRecord] = []
     for trained, rows in training.train(population, envs, recipe, agents, shard.until, shard.group.rates):
         population = trained
         records += rows

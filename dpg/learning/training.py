@@ -20,7 +20,7 @@ from dpg.runtime.errors import UserError
 from dpg.runtime.seeding import Seed
 from dpg.streams.advantages import return_so_far
 from dpg.streams.rollout import Streams, collect, episode_returns
-from dpg.tables.training import Record
+from dpg.tables.training import IterationRecord
 
 
 class DivergenceError(UserError):
@@ -70,7 +70,7 @@ def train(
     agents: list[int],
     until: int,
     rates: Sequence[float] | None = None,
-) -> Iterator[tuple[Population, list[Record]]]:
+) -> Iterator[tuple[Population, list[IterationRecord]]]:
     """Train up to iteration `until`; yield the population after each iteration, with its agents' records.
 
     `rates` are the agents' policy learning rates, where they are not the recipe's.
@@ -92,7 +92,7 @@ def train(
 
 def _records(
     before: Population, after: Population, streams: Streams, batch: Batch, recipe: Recipe, agents: list[int]
-) -> list[Record]:
+) -> list[IterationRecord]:
     returns, lengths = episode_returns(streams)
     policy = torch.from_numpy(after.policy)
     mean, log_std = distribution(after, policy, batch.obs)
@@ -108,7 +108,7 @@ def _records(
         "explained_variance": explained_variance(predicted, target),
     }
     return [
-        Record(
+        IterationRecord(
             agent=agent,
             iteration=before.iteration,
             pairs=(before.iteration + 1) * recipe.common.timesteps,
@@ -121,7 +121,7 @@ def _records(
     ]
 
 
-def _check(population: Population, records: list[Record], recipe: Recipe) -> None:
+def _check(population: Population, records: list[IterationRecord], recipe: Recipe) -> None:
     for row, record in enumerate(records):
         where = f"agent {record.agent}, iteration {record.iteration}"
         for what, array in (

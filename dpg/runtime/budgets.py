@@ -5,10 +5,21 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from dpg.runtime.fields import Count, EnvId, Positive, Real, Rule, Section, Sizes, a_list, all_or_a_list, increasing
+from dpg.runtime.fields import (
+    Count,
+    EnvId,
+    ParamsSection,
+    Positive,
+    Real,
+    Rule,
+    Sizes,
+    a_list,
+    all_or_a_list,
+    increasing,
+)
 
 
-class TrainBudget(Section):
+class TrainBudget(ParamsSection):
     """Agents of a cell, how many a worker trains together at most, and how long."""
 
     agents: Count
@@ -17,7 +28,7 @@ class TrainBudget(Section):
     snapshot_every: Count
 
 
-class AblationBudget(Section):
+class AblationBudget(ParamsSection):
     """The algorithms whose agents are trained once more without a baseline; None is all."""
 
     algorithms: Annotated[tuple[str, ...] | None, all_or_a_list("[ppo]")]
@@ -27,7 +38,7 @@ class AblationBudget(Section):
         return self.algorithms is None or algorithm in self.algorithms
 
 
-class CheckpointBudget(Section):
+class CheckpointBudget(ParamsSection):
     """Which snapshots are studied, as fractions of the training, and how they are evaluated."""
 
     fractions: Annotated[
@@ -48,7 +59,7 @@ class CheckpointBudget(Section):
         return [iteration for iteration in available if iteration % self.curve_every == 0]
 
 
-class GradientBudget(Section):
+class GradientBudget(ParamsSection):
     """Sample sizes of the gradient estimates, in pairs."""
 
     repeats: Annotated[int, Field(ge=3)]
@@ -56,13 +67,13 @@ class GradientBudget(Section):
     true_pairs: Count
 
 
-class UpdateStepBudget(Section):
+class UpdateStepBudget(ParamsSection):
     """Whole updates from one snapshot, each from a batch of its own."""
 
     updates: Annotated[int, Field(ge=3)]
 
 
-class UpdateGainBudget(Section):
+class UpdateGainBudget(ParamsSection):
     """Whole updates from one snapshot in each regime, and the episodes that policies before and after each run."""
 
     updates: Annotated[tuple[Annotated[int, Field(ge=2)], ...], a_list("[12, 2]"), Field(min_length=1)]
@@ -74,13 +85,13 @@ class UpdateGainBudget(Section):
         yield len(self.updates) == len(self.update_pairs), "updates", self.updates, allowed
 
 
-class ValueBudget(Section):
+class ValueBudget(ParamsSection):
     """Pairs on which value predictions are scored."""
 
     heldout_pairs: Count
 
 
-class TrueValueBudget(Section):
+class TrueValueBudget(ParamsSection):
     """Pairs that the true value function is fitted to, and states from which fresh rollouts check it."""
 
     pairs: Count
@@ -88,14 +99,14 @@ class TrueValueBudget(Section):
     rollouts: Annotated[int, Field(ge=2)]
 
 
-class BaselinesBudget(Section):
+class BaselinesBudget(ParamsSection):
     """Sample sizes of the gradient estimates that baselines are compared by, in pairs."""
 
     repeats: Annotated[int, Field(ge=3)]
     sizes: Sizes
 
 
-class LandscapeBudget(Section):
+class LandscapeBudget(ParamsSection):
     """Grid points, pairs per point, and smaller numbers of pairs for estimates of the same rewards."""
 
     agents: Count
@@ -114,7 +125,7 @@ class LandscapeBudget(Section):
         )
 
 
-class RegimesBudget(Section):
+class RegimesBudget(ParamsSection):
     """Sample regimes: pairs per iteration x learning rates, with equal total pairs, on some tasks; None is all."""
 
     envs: Annotated[tuple[EnvId, ...] | None, all_or_a_list("[Humanoid-v4]")] = None
@@ -134,7 +145,7 @@ class RegimesBudget(Section):
             yield self.total_pairs % timesteps == 0, "total_pairs", self.total_pairs, allowed
 
 
-class Budget(Section):
+class Budget(ParamsSection):
     """One scale: a budget for every stage."""
 
     train: TrainBudget

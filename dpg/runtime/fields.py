@@ -98,7 +98,7 @@ EnvId = Annotated[str, AfterValidator(_gymnasium_id)]
 Rule = tuple[bool, str, object, str]
 
 
-class Section(BaseModel):
+class ParamsSection(BaseModel):
     """A section of `params.yaml`: frozen, strict about types, and without unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)

@@ -21,7 +21,7 @@ class MissingOutputError(UserError):
 
 
 @dataclass(frozen=True)
-class Claim:
+class Writer:
     """The exclusive right to write some outputs, each as a draft first."""
 
     targets: tuple[Path, ...]
@@ -45,7 +45,7 @@ class Claim:
 
 
 @contextmanager
-def claim(*targets: Path) -> Generator[Claim]:
+def sole_writer(*targets: Path) -> Generator[Writer]:
     """In the block, this process is the only writer of the targets; it first waits for any other, and says so.
 
     Unpublished drafts are removed with the block; those of killed processes before it.
@@ -55,12 +55,12 @@ def claim(*targets: Path) -> Generator[Claim]:
     """
     with ExitStack() as stack:
         for target in sorted(targets):  # one order for all processes, so that no two wait for each other
-            stack.enter_context(_claimed(target))
-        yield Claim(targets)
+            stack.enter_context(_locked(target))
+        yield Writer(targets)
 
 
 @contextmanager
-def _claimed(target: Path) -> Generator[None]:
+def _locked(target: Path) -> Generator[None]:
     private = _private(target)
     with file_errors(target):
         lock = locks.lock_folder(private, locks.EXCLUSIVE, lambda: _announce(target))
@@ -90,9 +90,9 @@ def _announce(target: Path) -> None:
 @contextmanager
 def replacing(path: Path) -> Generator[Path]:
     """A draft to write, which replaces the file when the block succeeds."""
-    with claim(path) as claimed:
-        yield claimed.drafts[0]
-        claimed.publish()
+    with sole_writer(path) as writer:
+        yield writer.drafts[0]
+        writer.publish()
 
 
 def write_atomic(text: str, path: Path) -> None:

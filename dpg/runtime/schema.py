@@ -13,11 +13,11 @@ from dpg.runtime.fields import (
     EnvId,
     Hidden,
     NonNegative,
+    ParamsSection,
     Positive,
     Range,
     Real,
     Rule,
-    Section,
     a_list,
     distinct,
     in_separate_folders,
@@ -28,7 +28,7 @@ FigureFormat = Literal["png", "pdf", "svg"]
 MINIBATCHES = ("minibatches", "value_minibatches")  # parameters that cut an iteration's pairs
 
 
-class Common(Section):
+class Common(ParamsSection):
     """What all the algorithms share (paper, Table 1)."""
 
     timesteps: Annotated[int, Field(ge=2)]
@@ -43,7 +43,7 @@ class Common(Section):
     divergence_kl: Positive
 
 
-class AlgorithmConfig(Section):
+class AlgorithmConfig(ParamsSection):
     """The parameters of every algorithm: the value fit, and the extras that PPO-M and TRPO switch off."""
 
     value_lr: NonNegative
@@ -58,7 +58,7 @@ class AlgorithmConfig(Section):
     value_clip: Positive | None
 
 
-class Statistics(Section):
+class Statistics(ParamsSection):
     """How intervals are made."""
 
     confidence: Annotated[Real, Field(gt=0, lt=1)]
@@ -70,7 +70,7 @@ class Statistics(Section):
 STATISTICS = Statistics(confidence=0.95, resample="estimates", resamples=1000)
 
 
-class TrueValue(Section):
+class TrueValue(ParamsSection):
     """How the true value function is fitted (paper, fig. 5)."""
 
     lr: Positive
@@ -79,7 +79,7 @@ class TrueValue(Section):
     patience: Count
 
 
-class LandscapePlane(Section):
+class LandscapePlane(ParamsSection):
     """The plane that a landscape spans (paper, fig. 6 to 8)."""
 
     step_range: Range
@@ -89,20 +89,20 @@ class LandscapePlane(Section):
     target_error: Positive | None = None
 
 
-class Figures(Section):
+class Figures(ParamsSection):
     """How figures are written."""
 
     formats: Annotated[tuple[FigureFormat, ...], a_list("[png, pdf]"), AfterValidator(distinct), Field(min_length=1)]
     dpi: Annotated[int, Field(ge=30, le=1200)]
 
 
-class Regimes(Section):
+class Regimes(ParamsSection):
     """Which algorithm the sample regimes train (paper, fig. 3)."""
 
     algorithm: str
 
 
-class Params(Section):
+class Params(ParamsSection):
     """The whole of `params.yaml`, but for the blocks of algorithms, which `config.parse` adds as further fields."""
 
     scale: str

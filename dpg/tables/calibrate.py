@@ -2,10 +2,10 @@
 
 from typing import Annotated
 
-from dpg.tables.table import Scope, Section, table
+from dpg.tables.table import Section, TableScope, table
 
 
-@table("calibrate/calibration.csv", Section.FURTHER, per="check of an estimator", scope=Scope.PIPELINE)
+@table("calibrate/calibration.csv", Section.FURTHER, per="check of an estimator", scope=TableScope.PIPELINE)
 class Check:
     """Every estimator against a known answer ([known_answers.md](known_answers.md)), in `data/calibrate`."""
 

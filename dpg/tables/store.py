@@ -9,7 +9,7 @@ import pandas as pd
 
 from dpg.runtime.outputs import MissingOutputError, read_reasons, read_table
 from dpg.tables.catalog import catalog
-from dpg.tables.table import Scope, Table, table_of
+from dpg.tables.table import Table, TableScope, table_of
 
 REASON = ("env", "algorithm", "stage", "reason")
 
@@ -42,7 +42,7 @@ def load(envs: Sequence[str], algorithms: Sequence[str], folder: Folder) -> Tabl
     Raises:
         MissingOutputError: tables are missing or not as declared; a line for each, and what makes it.
     """
-    rows = [row for row in catalog().values() if table_of(row).scope is not Scope.PIPELINE]
+    rows = [row for row in catalog().values() if table_of(row).scope is not TableScope.PIPELINE]
     frames: dict[type, pd.DataFrame] = {}
     problems: list[str] = []
     for row in rows:
@@ -69,7 +69,7 @@ def stages(
 
 
 def _owners(table: Table, envs: Sequence[str], algorithms: Sequence[str]) -> list[tuple[str, str | None]]:
-    return list(product(envs, algorithms if table.scope is Scope.CELL else [None]))
+    return list(product(envs, algorithms if table.scope is TableScope.CELL else [None]))
 
 
 def read(row: type, envs: Sequence[str], algorithms: Sequence[str], folder: Folder) -> pd.DataFrame:

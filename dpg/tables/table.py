@@ -33,7 +33,7 @@ class Section(StrEnum):
     FURTHER = "Further figures"
 
 
-class Scope(StrEnum):
+class TableScope(StrEnum):
     """What one file of a table covers."""
 
     CELL = "cell"  # a task and an algorithm
@@ -72,7 +72,7 @@ class Table:
     file: str
     section: Section
     per: str
-    scope: Scope
+    scope: TableScope
 
     @property
     def name(self) -> str:
@@ -100,7 +100,7 @@ def columns_of(row: type) -> list[Column]:
 
 
 @dataclass_transform(frozen_default=True)
-def table(name: str, section: Section, *, per: str, scope: Scope = Scope.CELL) -> Callable[[Row], Row]:
+def table(name: str, section: Section, *, per: str, scope: TableScope = TableScope.CELL) -> Callable[[Row], Row]:
     """Make a class, every field `Annotated[type, unit, meaning]`, the dataclass of a row of the table `stage/file`."""
     stage, _, file = name.partition("/")
 

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from dpg.tables.table import Cell, Scope, Section, table
+from dpg.tables.table import Cell, Section, TableScope, table
 
 
 @dataclass(frozen=True)
-class Record:
+class IterationRecord:
     """One iteration of one agent's training."""
 
     agent: Annotated[int, "-", "which of the agents (seeds), from 0"]
@@ -24,12 +24,12 @@ class Record:
 
 
 @table("train/history.csv", Section.REWARDS, per="agent and iteration")
-class History(Record, Cell):
+class History(IterationRecord, Cell):
     """The training of the agents that everything else is measured on."""
 
 
 @table("ablation/history.csv", Section.VALUES, per="agent and iteration, without a baseline")
-class AblationHistory(Record, Cell):
+class AblationHistory(IterationRecord, Cell):
     """Agents trained with b = 0 on the same budget and seeds as those of `train/history.csv`.
 
     Their advantage is the discounted return of what was recorded. Nothing fits or uses their value net.
@@ -45,9 +45,12 @@ class Regime(Cell):
 
 
 @table(
-    "regimes/history.csv", Section.GRADIENTS, per="sample size, learning rate, agent and iteration", scope=Scope.TASK
+    "regimes/history.csv",
+    Section.GRADIENTS,
+    per="sample size, learning rate, agent and iteration",
+    scope=TableScope.TASK,
 )
-class RegimeHistory(Record, Regime):
+class RegimeHistory(IterationRecord, Regime):
     """Agents trained on the same total of pairs for every sample size and learning rate.
 
     Agents with the same number and sample size start from the same networks at every rate.

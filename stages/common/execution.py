@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from dpg.runtime import own_code
 from dpg.runtime.machine import peak_memory
-from dpg.runtime.outputs import claim, write_atomic, write_reasons
+from dpg.runtime.outputs import sole_writer, write_atomic, write_reasons
 from dpg.runtime.shard_cache import ShardCache, open_shard_cache
 from dpg.runtime.shards import ExecutionContext, open_context, run_shards
 from dpg.tracking import runs
@@ -93,22 +93,22 @@ def run_stage(
     with (
         # In use from now on, the shards of another process that writes these outputs are there when it has ended.
         open_shard_cache(stage, str(scope.subdir), logged, modules) as cache,
-        claim(*outputs) as claimed,
+        sole_writer(*outputs) as writer,
         open_context(cache, modules) as context,
         runs.stage_run(stage, logged, scope.tags, cache.read_metadata("run"), _description(outputs)) as run,
     ):
         cache.write_metadata("run", run.id)
         _report(cache, "resuming: {} are there from an earlier run, in {}")
         try:
-            for draft in claimed.drafts:
+            for draft in writer.drafts:
                 draft.mkdir()
-            yield RunningStage(f"{stage} {scope}".rstrip(), run, claimed.drafts, context)
-            run.log_artifacts(claimed.drafts[-1], artifacts)
-            claimed.publish()
+            yield RunningStage(f"{stage} {scope}".rstrip(), run, writer.drafts, context)
+            run.log_artifacts(writer.drafts[-1], artifacts)
+            writer.publish()
         except BaseException:
             _report(cache, "{} are kept in {}: the same command resumes from there")
             raise
-        cost = _cost(context, outputs, time.monotonic() - claimed.since)
+        cost = _cost(context, outputs, time.monotonic() - writer.since)
         # MLflow's own prefix for system metrics: their charts come after those of the measurements.
         run.log_metrics({f"system/{name}": value for name, value in cost.items()}, step=0)
         made_by = {"run_id": run.id, "tracking_uri": redacted(tracking_uri()), "provenance": runs.provenance()}

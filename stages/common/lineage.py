@@ -13,8 +13,7 @@ from dpg.runtime import own_code
 from dpg.runtime.schema import Params
 from dpg.tables.catalog import catalog
 from dpg.tables.store import stages
-from dpg.tables.table import Scope as TableScope
-from dpg.tables.table import table_of
+from dpg.tables.table import TableScope, table_of
 from stages.common.scope import Scope, record
 
 

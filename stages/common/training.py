@@ -19,7 +19,7 @@ from dpg.runtime.progress import Progress
 from dpg.runtime.schema import Params
 from dpg.runtime.shards import map_shards
 from dpg.tables.table import table_of, write
-from dpg.tables.training import Record
+from dpg.tables.training import IterationRecord
 from dpg.tracking import runs
 from stages.common.execution import RunningStage, run_stage
 from stages.common.scope import Scope, tables
@@ -55,7 +55,7 @@ def rounds(stage: RunningStage, groups: Sequence[Group], every: int) -> Iterator
     return zip(*[train(stage, groups, every)] * agents, strict=True)
 
 
-def write_history(kind: type, rows: Sequence[tuple[Mapping[str, Any], Record]], tables: Path) -> pd.DataFrame:
+def write_history(kind: type, rows: Sequence[tuple[Mapping[str, Any], IterationRecord]], tables: Path) -> pd.DataFrame:
     """Write a history of the declared kind: each record after its key, sorted by key, agent and iteration."""
     columns = [column.name for column in table_of(kind).columns]
     table = pd.DataFrame([{**key, **asdict(record)} for key, record in rows], columns=columns)
@@ -68,7 +68,7 @@ def diverged(error: DivergenceError) -> str:
     return f"needs agents that do not diverge: {error}"
 
 
-def log_means(run: runs.Run, records: Sequence[Record], prefix: str = "") -> None:
+def log_means(run: runs.Run, records: Sequence[IterationRecord], prefix: str = "") -> None:
     """The records' means over agents, by environment steps."""
     if not records:
         return
@@ -78,7 +78,7 @@ def log_means(run: runs.Run, records: Sequence[Record], prefix: str = "") -> Non
         run.log_metrics(metrics, step=int(pairs))
 
 
-def log_agents(run: runs.Run, children: Sequence[runs.Run], records: Sequence[Record]) -> None:
+def log_agents(run: runs.Run, children: Sequence[runs.Run], records: Sequence[IterationRecord]) -> None:
     """Every agent's metrics on its own run and their means on the cell's, by environment steps."""
     for record in records:
         metrics = {name: value for name, value in asdict(record).items() if name not in IDENTITY}

@@ -16,7 +16,7 @@ from dpg.agent.recipe import Recipe
 from dpg.agent.snapshot import Snapshot
 from dpg.diagnose.catalog import chosen
 from dpg.diagnose.findings import Finding
-from dpg.diagnose.plan import Plan, Tier
+from dpg.diagnose.plan import DiagnosisPlan, Tier
 from dpg.diagnose.run import conclude, measure
 from dpg.envs.make import make_vector
 from dpg.learning.training import begin
@@ -34,7 +34,7 @@ def diagnosed() -> Callable[..., dict[str, Finding]]:
 
     def run(snapshot: Snapshot, *names: str, tier: Tier = TIER, seed: int = 0) -> dict[str, Finding]:
         checks = chosen(names)
-        evidence = measure(Plan(snapshot, tier, 200, seed), checks, ExecutionContext(), None)
+        evidence = measure(DiagnosisPlan(snapshot, tier, 200, seed), checks, ExecutionContext(), None)
         return {check.name: conclude(check, evidence) for check in checks}
 
     return run

@@ -11,9 +11,9 @@ from dpg.agent import snapshot as snapshots
 from dpg.agent.export import export
 from dpg.cli.app import app
 from dpg.cli.diagnose import write
-from dpg.diagnose.budget import Rates, largest, seconds
+from dpg.diagnose.budget import AgentRates, largest, seconds
 from dpg.diagnose.catalog import CHECKS, chosen
-from dpg.diagnose.plan import TIERS, Plan
+from dpg.diagnose.plan import TIERS, DiagnosisPlan
 from dpg.diagnose.run import NOTHING_FOUND, conclude, measure
 from dpg.envs.errors import EnvError
 from dpg.envs.make import action_space_of
@@ -46,7 +46,7 @@ def test_the_same_tier_gives_the_same_bytes(file, tmp_path, monkeypatch):
 
 
 def test_what_time_is_not_left_for_is_named_with_a_way_to_have_it(healthy):
-    evidence = measure(Plan(healthy, TIERS[0], 200, 0), CHECKS, ExecutionContext(), deadline=0.0)
+    evidence = measure(DiagnosisPlan(healthy, TIERS[0], 200, 0), CHECKS, ExecutionContext(), deadline=0.0)
     for check in CHECKS:
         finding = conclude(check, evidence)
         if check.needs:
@@ -58,23 +58,23 @@ def test_what_time_is_not_left_for_is_named_with_a_way_to_have_it(healthy):
 def test_long_horizons_are_capped_by_the_budget_and_that_is_said(healthy):
     [check] = chosen(["value error"])
     tier = replace(TIERS[0], state_pairs=50_000)
-    assert Plan(with_recipe(healthy, common={"gamma": 0.99}), tier, 200, 0).states == (12, 4)
+    assert DiagnosisPlan(with_recipe(healthy, common={"gamma": 0.99}), tier, 200, 0).states == (12, 4)
     capped = with_recipe(healthy, common={"gamma": 0.997})
-    assert Plan(capped, tier, 200, 0).states == (8, 4)
+    assert DiagnosisPlan(capped, tier, 200, 0).states == (8, 4)
     too_long = with_recipe(healthy, common={"gamma": 0.9999})
-    evidence = measure(Plan(too_long, tier, 200, 0), [check], ExecutionContext(), None)
+    evidence = measure(DiagnosisPlan(too_long, tier, 200, 0), [check], ExecutionContext(), None)
     reason = conclude(check, evidence).reason
     assert reason.startswith("at gamma = 0.9999 a rollout takes 46,051 pairs, and tier xs has 50,000 for 32 of them")
 
 
 def test_more_time_never_gives_a_smaller_tier_and_larger_tiers_take_longer(healthy):
-    rates = Rates(pair=3e-5, score=1e-5, update=2e-4, length=200)
-    times = [seconds(Plan(healthy, tier, rates.length, 0), rates, 2) for tier in TIERS]
+    rates = AgentRates(pair=3e-5, score=1e-5, update=2e-4, length=200)
+    times = [seconds(DiagnosisPlan(healthy, tier, rates.length, 0), rates, 2) for tier in TIERS]
     assert times == sorted(set(times))
     taken = [largest(healthy, rates, 2, minutes, 0).tier for minutes in (0.1, 0.5, 1.0, 2.0, 4.0, 8.0, 1e3)]
     assert [TIERS.index(tier) for tier in taken] == sorted(TIERS.index(tier) for tier in taken)
     assert (taken[0], taken[-1]) == (TIERS[0], TIERS[-1])
-    slow = Rates(pair=3e-3, score=1e-3, update=2e-2, length=200)
+    slow = AgentRates(pair=3e-3, score=1e-3, update=2e-2, length=200)
     assert largest(healthy, slow, 2, 4.0, 0).tier is TIERS[0]
 
 

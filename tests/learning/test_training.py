@@ -17,14 +17,14 @@ from dpg.learning.adam import learning_rate
 from dpg.learning.training import DivergenceError, begin, train, update_normalizers
 from dpg.streams.advantages import return_so_far
 from dpg.streams.rollout import collect
-from dpg.tables.training import Record
+from dpg.tables.training import IterationRecord
 
 
 def run(recipe: Recipe, agents: list[int], until: int, start: Population | None = None):
     """The last population, and the records of every iteration."""
     envs = make_vector(recipe.env_id, len(agents))
     first = population = begin(recipe, envs, agents) if start is None else start
-    records: list[list[Record]] = []
+    records: list[list[IterationRecord]] = []
     for population, row in train(first, envs, recipe, agents, until):  # noqa: B007
         records.append(row)
     envs.close()

@@ -15,8 +15,8 @@ from dpg.tables.checkpoint import Evaluation
 from dpg.tables.gradient import Noise, Similarity
 from dpg.tables.landscape import Alignment, LandscapePoint, Resolution, SubsampledPoint
 from dpg.tables.store import Folder, Tables
-from dpg.tables.table import Scope, table_of
-from dpg.tables.training import AblationHistory, History, Record, RegimeHistory
+from dpg.tables.table import TableScope, table_of
+from dpg.tables.training import AblationHistory, History, IterationRecord, RegimeHistory
 from dpg.tables.true_value import FitEpoch, FitQuality, StateErrors, StateValue
 from dpg.tables.update_gain import AgentsGain, SnapshotGain, UpdateGain
 from dpg.tables.update_step import UpdateAgreement
@@ -47,7 +47,7 @@ def history(env: str, algorithm: str) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {"env": env, "algorithm": algorithm}
-            | row(Record, agent=k, iteration=i, pairs=(i + 1) * T, mean_return=10.0 * i + k)
+            | row(IterationRecord, agent=k, iteration=i, pairs=(i + 1) * T, mean_return=10.0 * i + k)
             for k in range(AGENTS)
             for i in range(8)
         ]
@@ -356,7 +356,7 @@ def regimes(env: str) -> pd.DataFrame:
         [
             {"env": env, "algorithm": "ppo", "timesteps": timesteps, "lr": lr}
             | row(
-                Record,
+                IterationRecord,
                 agent=k,
                 iteration=i,
                 pairs=(i + 1) * timesteps,
@@ -439,7 +439,7 @@ def write_files(experiment: Experiment, root: Path) -> None:
     for kind, frame in experiment.tables.frames.items():
         table = table_of(kind)
         for (env, algorithm), rows in frame.groupby(["env", "algorithm"]):
-            folder = folder_under(root)(env, algorithm if table.scope is Scope.CELL else None, table.stage)
+            folder = folder_under(root)(env, algorithm if table.scope is TableScope.CELL else None, table.stage)
             folder.mkdir(parents=True, exist_ok=True)
             rows.to_csv(folder / table.file, index=False)
 

@@ -20,7 +20,7 @@ from dpg.report.summaries import alignment_table
 from dpg.runtime.outputs import MissingOutputError, write_reasons
 from dpg.tables.landscape import Alignment
 from dpg.tables.store import load, read
-from dpg.tables.table import Scope, table_of
+from dpg.tables.table import TableScope, table_of
 from dpg.tables.training import History, RegimeHistory
 from dpg.tables.value import PredictionError
 from tests.report.conftest import ENV, RATES, folder_under, make_experiment, write_files
@@ -121,7 +121,7 @@ def partly(tmp_path) -> Experiment:
     write_files(experiment, tmp_path)
     for kind in unmeasured(experiment):
         table = table_of(kind)
-        folder = folder_under(tmp_path)(OTHER, "ppo" if table.scope is Scope.CELL else None, table.stage)
+        folder = folder_under(tmp_path)(OTHER, "ppo" if table.scope is TableScope.CELL else None, table.stage)
         experiment[kind][:0].to_csv(folder / table.file, index=False)
         write_reasons([WHY], folder)
     return replace(experiment, tables=load([ENV, OTHER], ["ppo"], folder_under(tmp_path)))

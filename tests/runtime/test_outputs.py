@@ -11,10 +11,10 @@ import pytest
 
 from dpg.runtime.outputs import (
     MissingOutputError,
-    claim,
     read_reasons,
     read_table,
     replacing,
+    sole_writer,
     write_atomic,
     write_reasons,
     write_table,
@@ -25,29 +25,29 @@ ROOT = Path(__file__).resolve().parents[2]
 WRITER = """
 import sys
 from pathlib import Path
-from dpg.runtime.outputs import claim
+from dpg.runtime.outputs import sole_writer
 
-with claim(Path("target")) as claimed:
-    (draft,) = claimed.drafts
+with sole_writer(Path("target")) as writer:
+    (draft,) = writer.drafts
     draft.mkdir()
     (draft / sys.argv[1]).touch()
     print("at work", flush=True)
     if input() == "publish":
-        claimed.publish()
+        writer.publish()
 """
 STRESS = """
 import sys
 from pathlib import Path
-from dpg.runtime.outputs import claim
+from dpg.runtime.outputs import sole_writer
 
 for turn in range(int(sys.argv[2])):
-    with claim(Path("b"), Path("a")) as claimed:
-        for draft in claimed.drafts:
+    with sole_writer(Path("b"), Path("a")) as writer:
+        for draft in writer.drafts:
             assert not draft.exists()
             draft.mkdir()
             (draft / sys.argv[1]).touch()
         if turn % 2:
-            claimed.publish()
+            writer.publish()
             assert [path.name for path in Path("a").iterdir()] == [sys.argv[1]]
 """
 ORPHAN = """
@@ -96,13 +96,13 @@ def start(tmp_path):
 
 def test_directories_appear_together_and_nothing_else_is_left(tmp_path):
     first, second = tmp_path / "first", tmp_path / "deep" / "second"
-    with claim(first, second) as claimed:
-        for draft, name in zip(claimed.drafts, "xy", strict=True):
+    with sole_writer(first, second) as writer:
+        for draft, name in zip(writer.drafts, "xy", strict=True):
             draft.mkdir()
             (draft / name).write_text(name, encoding="utf-8")
         assert not first.exists()
         assert not second.exists()
-        claimed.publish()
+        writer.publish()
     assert (first / "x").read_text(encoding="utf-8") == "x"
     assert (second / "y").read_text(encoding="utf-8") == "y"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["deep", "first"]
@@ -121,10 +121,10 @@ def test_what_is_not_published_leaves_what_was_there_and_nothing_else(tmp_path):
 
 def test_an_output_replaces_the_old_one_whole(tmp_path):
     for name in ("old", "new"):
-        with claim(tmp_path / "target") as claimed:
-            claimed.drafts[0].mkdir()
-            (claimed.drafts[0] / name).touch()
-            claimed.publish()
+        with sole_writer(tmp_path / "target") as writer:
+            writer.drafts[0].mkdir()
+            (writer.drafts[0] / name).touch()
+            writer.publish()
     assert [path.name for path in (tmp_path / "target").iterdir()] == ["new"]
 
 
@@ -134,8 +134,8 @@ def test_what_a_killed_process_left_is_cleared(start, tmp_path):
     killed.kill()
     killed.wait()
     assert (tmp_path / ".target.partial" / "target" / "stale").exists()
-    with claim(tmp_path / "target") as claimed:
-        assert not claimed.drafts[0].exists()
+    with sole_writer(tmp_path / "target") as writer:
+        assert not writer.drafts[0].exists()
     assert not list(tmp_path.iterdir())
 
 

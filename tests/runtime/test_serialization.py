@@ -29,7 +29,7 @@ from dpg.probes.gradient_sums import GradientSums, GramSums
 from dpg.probes.landscape import Plane
 from dpg.runtime.serialization import SerializationError, digest, from_bytes, to_bytes
 from dpg.streams.episodes import Episodes
-from dpg.tables.training import Record
+from dpg.tables.training import IterationRecord
 from dpg.tables.value import PredictionError
 
 FLOATS = ("float16", "float32", "float64")
@@ -166,7 +166,7 @@ def results(make_recipe: Callable[..., Recipe], make_population: Callable[..., A
     recipe = make_recipe("trpo")
     state = replace(make_population(2), iteration=3)
     group = campaign.Group(recipe, (0, 1), (1e-4, 3e-4))
-    record = Record(0, 3, 100, 1.0, float("nan"), 3, 0.1, 0.2, 0.3, 0.4, 0.5)
+    record = IterationRecord(0, 3, 100, 1.0, float("nan"), 3, 0.1, 0.2, 0.3, 0.4, 0.5)
     error = PredictionError(
         "A-v0",
         "ppo",

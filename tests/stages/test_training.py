@@ -1,12 +1,12 @@
 """What the stages that train have in common."""
 
 from dpg.runtime.outputs import read_table
-from dpg.tables.training import History, Record
+from dpg.tables.training import History, IterationRecord
 from stages.common.training import write_history
 
 
-def record(agent: int, iteration: int) -> Record:
-    return Record(agent, iteration, 10 * (iteration + 1), 1.0, 2.0, 3, 0.1, 0.2, 0.3, 0.4, 0.5)
+def record(agent: int, iteration: int) -> IterationRecord:
+    return IterationRecord(agent, iteration, 10 * (iteration + 1), 1.0, 2.0, 3, 0.1, 0.2, 0.3, 0.4, 0.5)
 
 
 def test_histories_are_sorted_by_owner_agent_and_iteration(tmp_path):

@@ -11,7 +11,7 @@ from dpg.diagnose import figures
 from dpg.diagnose.evidence import CONFIDENCE, RESAMPLES, Evidence, UnmeasuredError
 from dpg.diagnose.findings import Effect, check, exactly, worst
 from dpg.diagnose.measurements import EpisodeSums
-from dpg.diagnose.records import Record
+from dpg.diagnose.records import RecordedReturns
 from dpg.envs.make import action_space_of
 from dpg.numerics.statistics import Interval, all_but_one, wider_interval
 
@@ -42,7 +42,7 @@ def returns_against_record(evidence: Evidence) -> Sequence[Effect]:
     return [_against(evidence, record) for record in evidence.records]
 
 
-def _against(evidence: Evidence, record: Record) -> Effect:
+def _against(evidence: Evidence, record: RecordedReturns) -> Effect:
     fresh, then = evidence.returns[record.actions].return_[0], record.returns
     rng = evidence.generator(f"record {record.what}")
     level = abs(float(then.mean())) or 1.0

@@ -19,7 +19,7 @@ from dpg.report.claims.claim import (
     later,
     required,
 )
-from dpg.report.claims.simulation import THRESHOLD, Effect, Simulation, agents, one_number
+from dpg.report.claims.simulation import THRESHOLD, SimulatedEffect, Simulation, agents, one_number
 from dpg.report.claims.verdicts import Finding, Part, Verdict, inequality
 from dpg.report.experiment import Experiment, select
 from dpg.report.summaries import ratio_of_means, without_baseline
@@ -55,7 +55,7 @@ _TRAINED = needs.agents("train")
     tables=(BaselineDifference, FitQuality),
     needs=(_TRAINED, needs.later_studied, needs.t_among("baselines", "sizes")),
     proviso="V* is good, or no worse than the net",
-    simulation=one_number(Effect("above", 0.0, 0.1, 0.05), Effect("above", 0.0, 0.08, 0.05)),
+    simulation=one_number(SimulatedEffect("above", 0.0, 0.1, 0.05), SimulatedEffect("above", 0.0, 0.08, 0.05)),
 )
 def true_value_gains(cell: Experiment) -> Finding:
     at_t = select(_in_gae(cell), pairs=cell.timesteps)
@@ -83,7 +83,7 @@ def true_value_gains(cell: Experiment) -> Finding:
     "clearest.",
     tables=(BaselineDifference,),
     needs=(_TRAINED, needs.later_studied),
-    simulation=one_number(Effect("above", 0.0, 0.05, 0.04)),
+    simulation=one_number(SimulatedEffect("above", 0.0, 0.05, 0.04)),
 )
 def value_net_gains(cell: Experiment) -> Finding:
     rows = _in_gae(cell)

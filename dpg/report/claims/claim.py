@@ -8,7 +8,7 @@
         why="The paper claims a direction, not a size.",
         tables=(Similarity,),
         needs=(needs.agents("train"), needs.two_studied),
-        simulation=one_number(Effect("below", 0.0, -0.4, 0.25)),
+        simulation=one_number(SimulatedEffect("below", 0.0, -0.4, 0.25)),
     )
     def falling_agreement(cell: Experiment) -> Finding: ...
 

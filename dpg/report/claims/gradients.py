@@ -25,7 +25,7 @@ from dpg.report.claims.claim import (
     later,
     required,
 )
-from dpg.report.claims.simulation import THRESHOLD, Effect, Simulation, agents, one_number
+from dpg.report.claims.simulation import THRESHOLD, SimulatedEffect, Simulation, agents, one_number
 from dpg.report.claims.verdicts import Finding, Part, inequality
 from dpg.report.experiment import Experiment, distinct, select
 from dpg.runtime.budgets import Budget
@@ -64,7 +64,7 @@ _LATER_AT_T = (needs.agents("train"), needs.later_studied, _ESTIMATES_AT_T)
     tables=(Similarity, Evaluation),
     needs=_LATER_AT_T,
     proviso="the return rises",
-    simulation=one_number(Effect("below", NOISY, 0.2, 0.15)),
+    simulation=one_number(SimulatedEffect("below", NOISY, 0.2, 0.15)),
 )
 def poor_agreement(cell: Experiment) -> Finding:
     rows = _later_at_t(cell, "each other")
@@ -81,7 +81,7 @@ def poor_agreement(cell: Experiment) -> Finding:
     why="The paper claims a direction, not a size.",
     tables=(Similarity,),
     needs=(needs.agents("train"), needs.two_studied, _ESTIMATES_AT_T),
-    simulation=one_number(Effect("below", 0.0, -0.4, 0.25)),
+    simulation=one_number(SimulatedEffect("below", 0.0, -0.4, 0.25)),
 )
 def falling_agreement(cell: Experiment) -> Finding:
     rows = _at_t(cell, "each other")
@@ -169,7 +169,7 @@ def difference(hard: pd.Series, easier: pd.Series, name: str, timesteps: int, st
     tables=(Similarity, Noise),
     needs=(*_LATER_AT_T, needs.at_least("gradient", "sizes", SEVERAL)),
     proviso="the true gradients are reliable",
-    simulation=one_number(Effect("below", NOISY_TRUE, 0.4, 0.15), Effect("below", GOOD, 0.6, 0.1)),
+    simulation=one_number(SimulatedEffect("below", NOISY_TRUE, 0.4, 0.15), SimulatedEffect("below", GOOD, 0.6, 0.1)),
 )
 def poor_correlation(cell: Experiment) -> Finding:
     rows = _later_at_t(cell, "true")

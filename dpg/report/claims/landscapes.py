@@ -4,7 +4,7 @@ import pandas as pd
 
 from dpg.report.claims import needs
 from dpg.report.claims.claim import LATER, NO_LATER, agents_mean, claim, count, later, required
-from dpg.report.claims.simulation import Effect, one_number
+from dpg.report.claims.simulation import SimulatedEffect, one_number
 from dpg.report.claims.verdicts import Finding, Part, Side, inequality
 from dpg.report.experiment import Experiment, select
 from dpg.tables.landscape import Resolution
@@ -26,7 +26,7 @@ _LATER_AT_T = (needs.agents("landscape"), needs.later_studied, needs.t_among("la
     "low-sample panel has T = 2,000.",
     tables=(Resolution,),
     needs=(*_LATER_AT_T, needs.few_pairs_per_point),
-    simulation=one_number(Effect("below", HALF, 0.2, 0.1), of=lambda budget: budget.landscape.agents),
+    simulation=one_number(SimulatedEffect("below", HALF, 0.2, 0.1), of=lambda budget: budget.landscape.agents),
 )
 def few_cannot_tell(cell: Experiment) -> Finding:
     rows = _resolutions(cell)
@@ -46,7 +46,9 @@ def few_cannot_tell(cell: Experiment) -> Finding:
     tables=(Resolution,),
     needs=(*_LATER_AT_T, needs.at_least("landscape", "pairs_per_point", MANY)),
     simulation=one_number(
-        Effect("above", HALF, 0.8, 0.1), Effect("below", HALF, 0.2, 0.1), of=lambda budget: budget.landscape.agents
+        SimulatedEffect("above", HALF, 0.8, 0.1),
+        SimulatedEffect("below", HALF, 0.2, 0.1),
+        of=lambda budget: budget.landscape.agents,
     ),
 )
 def many_are_smooth(cell: Experiment) -> Finding:

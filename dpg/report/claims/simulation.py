@@ -26,7 +26,7 @@ class Simulation:
 
 
 @dataclass(frozen=True)
-class Effect:
+class SimulatedEffect:
     """A part of a rule about one number per agent: its value in the paper, and its spread between agents.
 
     Effects are read off the paper's figures and text. Spreads are those of four PPO agents on Hopper, rounded up.
@@ -43,11 +43,13 @@ def agents(count: int) -> str:
     return f"{count} agent{'s' if count > 1 else ''}"
 
 
-def one_number(*effects: Effect, of: Callable[[Budget], int] = lambda budget: budget.train.agents) -> Simulation:
+def one_number(
+    *effects: SimulatedEffect, of: Callable[[Budget], int] = lambda budget: budget.train.agents
+) -> Simulation:
     """Draw a normal number per agent for every part of the rule; premises hold."""
 
     def draw(budget: Budget, rng: np.random.Generator, where: str, statistics: Statistics) -> Finding:
-        def part(effect: Effect) -> Part:
+        def part(effect: SimulatedEffect) -> Part:
             truth = effect.threshold if where == THRESHOLD else effect.paper
             values = pd.Series(truth + effect.spread * rng.standard_normal(of(budget)))
             return inequality("simulated", values, effect.side, effect.threshold, statistics)

@@ -5,7 +5,7 @@ import pandas as pd
 from dpg.report.claims import needs
 from dpg.report.claims.claim import LATER, NO_LATER, NO_LATER_CURVE, agents_mean, claim, count, later, required
 from dpg.report.claims.gradients import NOISY
-from dpg.report.claims.simulation import Effect, one_number
+from dpg.report.claims.simulation import SimulatedEffect, one_number
 from dpg.report.claims.verdicts import Finding, Part, Side, inequality
 from dpg.report.experiment import Experiment, select
 from dpg.tables.table import Section
@@ -17,7 +17,7 @@ RAISES = "the update raises the surrogate on its own batch."
 _TRAINED = needs.agents("train")
 _LATE_AND_LARGE = (_TRAINED, needs.later_studied, needs.at_least("update_gain", "update_pairs", ORDERS))
 # In percent of the snapshot's return.
-_GAIN, _LOSS = Effect("above", 0.0, 5.0, 4.0), Effect("below", 0.0, -3.0, 4.0)
+_GAIN, _LOSS = SimulatedEffect("above", 0.0, 5.0, 4.0), SimulatedEffect("below", 0.0, -3.0, 4.0)
 
 
 @claim(
@@ -28,7 +28,7 @@ _GAIN, _LOSS = Effect("above", 0.0, 5.0, 4.0), Effect("below", 0.0, -3.0, 4.0)
     why="As for G1.",
     tables=(UpdateAgreement,),
     needs=(_TRAINED, needs.later_in_curve),
-    simulation=one_number(Effect("below", NOISY, 0.2, 0.15)),
+    simulation=one_number(SimulatedEffect("below", NOISY, 0.2, 0.15)),
 )
 def varying_updates(cell: Experiment) -> Finding:
     rows = required(later(cell[UpdateAgreement]), NO_LATER_CURVE)

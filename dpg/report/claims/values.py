@@ -7,7 +7,7 @@ import pandas as pd
 from dpg.report.aggregate import interval_over_agents
 from dpg.report.claims import needs
 from dpg.report.claims.claim import LATER, NO_LATER_CURVE, agents_mean, claim, count, later, required
-from dpg.report.claims.simulation import Effect, one_number
+from dpg.report.claims.simulation import SimulatedEffect, one_number
 from dpg.report.claims.verdicts import Finding, Part, inequality, spread
 from dpg.report.experiment import Experiment, select
 from dpg.runtime.schema import Statistics
@@ -28,7 +28,7 @@ _LATER = (needs.agents("train"), needs.later_in_curve)
     why="Half of the 50 % that the paper calls high. Trimmed, since targets near zero make the plain mean explode.",
     tables=(PredictionError,),
     needs=_LATER,
-    simulation=one_number(*[Effect("below", LOW_ERROR, 0.1, 0.03)] * 2),
+    simulation=one_number(*[SimulatedEffect("below", LOW_ERROR, 0.1, 0.03)] * 2),
 )
 def fits_its_target(cell: Experiment) -> Finding:
     rows = required(later(cell[PredictionError]), NO_LATER_CURVE)
@@ -50,7 +50,7 @@ def fits_its_target(cell: Experiment) -> Finding:
     why="Half of 50 %, as for V1. The second part is the drop between the two that the paper points at.",
     tables=(PredictionError,),
     needs=_LATER,
-    simulation=one_number(Effect("above", LOW_ERROR, 0.5, 0.1), Effect("above", 0.0, 0.4, 0.1)),
+    simulation=one_number(SimulatedEffect("above", LOW_ERROR, 0.5, 0.1), SimulatedEffect("above", 0.0, 0.4, 0.1)),
 )
 def misses_the_returns(cell: Experiment) -> Finding:
     rows = required(later(cell[PredictionError]), NO_LATER_CURVE)

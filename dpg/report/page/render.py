@@ -24,7 +24,7 @@ from dpg.report.page.records import Record, machines, total
 from dpg.runtime.schema import Params
 from dpg.runtime.units import duration, size
 from dpg.tables.catalog import catalog as tables
-from dpg.tables.table import Scope, Section, table_of
+from dpg.tables.table import Section, TableScope, table_of
 from dpg.tables.training import History
 from dpg.tables.value import PredictionError
 
@@ -159,7 +159,7 @@ def view(data: ReportData, entry: FigureEntry) -> FigureView:
 def source(experiment: Experiment, row: type) -> SourceTable:
     """The rows of a table that a figure shows."""
     rows, table = experiment[row], table_of(row)
-    columns = ["env", "algorithm"] if table.scope is Scope.CELL else ["env"]
+    columns = ["env", "algorithm"] if table.scope is TableScope.CELL else ["env"]
     folders = ["/".join(map(str, cell)) for cell in rows[columns].drop_duplicates().itertuples(index=False)]
     html = rows.head(MOST_ROWS).to_html(index=False, border=0, na_rep="", float_format=f"{{:.{DIGITS}g}}".format)
     return SourceTable(
