@@ -44,7 +44,7 @@ def test_a_grid_without_the_snapshot_marks_the_full_step_alone(experiment):
     """Else the step has the snapshot's name."""
     beyond = experiment.where(iteration=0, update_pairs=200)
     beyond = beyond.replace({LandscapePoint: beyond[LandscapePoint].query("step > 0")})
-    for height in interactive.HEIGHTS:
+    for height in interactive.TITLES:
         marks = interactive.figure(beyond, height).data[-1]
         assert (marks.text, marks.x, marks.marker.color) == (("full step",), (1.0,), ("black",))
 

@@ -1,6 +1,6 @@
 """Interactive landscapes (paper, fig. 7, 8, 16 to 24): `landscape/landscape.csv`."""
 
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -13,10 +13,12 @@ from dpg.report.page import templates
 from dpg.tables.landscape import LandscapePoint
 
 Height = Literal["surrogate", "reward"]
-HEIGHTS: tuple[Height, ...] = get_args(Height)
+TITLES: dict[Height, str] = {
+    "surrogate": "Surrogate objective",
+    "reward": "Reward (mean episode return) and its 95% interval",
+}
+_UNITS: dict[Height, str] = {"surrogate": "surrogate", "reward": "reward units"}
 _LANDSCAPE = ("env", "algorithm", "agent", "iteration", "update_pairs")  # columns that tell one from another
-_TITLES = {"surrogate": "surrogate objective", "reward": "reward (mean episode return) and its 95% interval"}
-_UNITS = {"surrogate": "surrogate", "reward": "reward units"}
 # As in the figures of the report: the update step runs to the right, at the back.
 _SCENE: dict[str, Any] = {
     "xaxis_title": STEP_LABEL,
@@ -24,7 +26,7 @@ _SCENE: dict[str, Any] = {
     "yaxis_autorange": "reversed",
     "aspectmode": "manual",
     "aspectratio": {"x": 1, "y": 1, "z": 0.75},
-    "camera": {"eye": {"x": 0.9, "y": -1.5, "z": 0.85}, "center": {"x": 0, "y": 0, "z": -0.1}},
+    "camera": {"eye": {"x": 1.0, "y": -1.65, "z": 0.95}, "center": {"x": 0, "y": 0, "z": -0.15}},
 }
 
 
@@ -40,10 +42,10 @@ def page(experiment: Experiment) -> str:
     for number, part in enumerate(experiment.parts(rows, *_LANDSCAPE)):
         update = f"iteration {part.key['iteration']}, update from {part.key['update_pairs']:,} pairs"
         agents.setdefault(f"{part}, agent {part.key['agent']}", []).append((number, update))
-        both = (f'"{height}": {figure(part, height).to_json(engine="json")}' for height in HEIGHTS)
+        both = (f'"{height}": {figure(part, height).to_json(engine="json")}' for height in TITLES)
         figures.append(f"{{{', '.join(both)}}}")
     return templates.load("report/page/landscapes.html.j2").render(
-        agents=agents, heights=HEIGHTS, figures=f"[{', '.join(figures)}]", plotly=get_plotlyjs()
+        agents=agents, titles=TITLES, figures=f"[{', '.join(figures)}]", plotly=get_plotlyjs()
     )
 
 
@@ -54,8 +56,7 @@ def figure(experiment: Experiment, height: Height) -> go.Figure:
     found.add_trace(_marks(rows, height))
     found.update_layout(
         template="none",
-        title={"text": _TITLES[height], "x": 0.5},
-        margin={"l": 0, "r": 0, "t": 50, "b": 0},
+        margin={"l": 0, "r": 0, "t": 0, "b": 0},
         showlegend=False,
         scene=_SCENE | {"zaxis_title": _UNITS[height]},
         uirevision=height,  # the view stays when another landscape is shown
