@@ -1,6 +1,8 @@
 """The pipeline as DVC sees it: its stages by address, their graph, and which of them are stale."""
 
 import graphlib
+import os
+import sys
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -110,6 +112,11 @@ def _chosen(repo: Any, targets: Sequence[str]) -> tuple[dict[str, Any], dict[str
         chosen += above
     order = graphlib.TopologicalSorter({name: parents[name] for name in sorted(parents)}).static_order()
     return stages, {name: tuple(parents[name]) for name in order}
+
+
+def executable_path() -> str:
+    """`PATH` with this interpreter first: stages call `python`, whether or not its environment is activated."""
+    return os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
 
 
 def locked(stage: str) -> list[Any] | None:

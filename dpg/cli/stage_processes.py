@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
-from pathlib import Path
 
 import psutil
 
@@ -142,9 +141,7 @@ def environment_of(jobs: int) -> dict[str, str]:
     from dpg.runtime.local_workers import num_jobs
 
     workers = num_jobs() if "DPG_JOBS" in os.environ else max(1, num_jobs() // jobs)
-    # Stages call `python`, which must be this one even where its environment is not activated.
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-    return {**os.environ, "DPG_JOBS": str(workers), "PATH": path, "PYTHONUNBUFFERED": "1"}
+    return {**os.environ, "DPG_JOBS": str(workers), "PATH": dag.executable_path(), "PYTHONUNBUFFERED": "1"}
 
 
 def commands(dvc: int) -> list[psutil.Process]:

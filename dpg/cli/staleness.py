@@ -114,9 +114,8 @@ def _reproduce(folder: Path, log: Path) -> subprocess.Popen[str]:
     shell.write_text(SHELL, encoding="utf-8")
     shell.chmod(0o700)
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("DVC_")}
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     return subprocess.Popen(
         [sys.executable, "-c", COMMANDS],
-        cwd=folder, env=inherited | {"PATH": path, "SHELL": str(shell), "DPG_STALE": str(log)},
+        cwd=folder, env=inherited | {"PATH": dag.executable_path(), "SHELL": str(shell), "DPG_STALE": str(log)},
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, encoding="utf-8",
     )  # fmt: skip

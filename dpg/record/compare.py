@@ -22,6 +22,7 @@ from dpg.runtime.outputs import read_table
 # Measured numbers differ in rounding from one kind of processor to another, and pixels with them.
 RELATIVE, ABSOLUTE = 1e-6, 1e-9
 LEVELS = 8  # of 255, by which a pixel's colour may differ
+CONTEXT, LONGEST = 60, 80  # characters that a line shows: around a difference, and of a value
 
 # A number with decimals, but none that is given: a threshold, a section, a version, or the id of a paper.
 _GIVEN = r"(?<!below )(?<!above )(?<!least )(?<![Ss]ection )(?<!sec\. )(?<!arXiv:)(?<!abs/)"
@@ -133,11 +134,11 @@ def _text(path: Path, again: Path) -> Iterator[str]:
                 return
 
 
-def _around(text: str, other: str, width: int = 60) -> str:
+def _around(text: str, other: str) -> str:
     """The part of a text around its first difference from another."""
     first = next((i for i, (a, b) in enumerate(zip(text, other, strict=False)) if a != b), min(len(text), len(other)))
-    start = max(first - width // 2, 0)
-    return _short(text[start : start + width])
+    start = max(first - CONTEXT // 2, 0)
+    return _short(text[start : start + CONTEXT])
 
 
 def _page(path: Path, again: Path) -> Iterator[str]:
@@ -172,9 +173,9 @@ def _figure(path: Path, again: Path) -> Iterator[str]:
         yield f"differs from the one that the tables give in {changed:,} of {one[..., 0].size:,} pixels"
 
 
-def _short(value: Any, width: int = 80) -> str:
+def _short(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= width else f"{text[: width - 1]}…"
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
 KINDS: dict[str, Callable[[Path, Path], Iterator[str]]] = {

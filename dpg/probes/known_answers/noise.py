@@ -15,6 +15,8 @@ from dpg.probes.known_answers import forms
 from dpg.probes.known_answers.closed_forms import ClosedLoop, StateForm
 from dpg.probes.known_answers.forms import Form, Gaussian
 
+DRAWS = 50_000
+
 
 def stack(
     loop: ClosedLoop,
@@ -180,14 +182,14 @@ class Cosines:
     among_std: float
 
 
-def expected_cosines(noise: StreamNoise, streams: int, repeats: int, draws: int = 50_000) -> Cosines:
+def expected_cosines(noise: StreamNoise, streams: int, repeats: int) -> Cosines:
     """Of `repeats` Gaussian estimates from `streams` streams each, with the exact expectation and covariance.
 
-    Pooled estimates are Gaussian by the central limit theorem. The integrals over them use `draws` fixed random nodes,
+    Pooled estimates are Gaussian by the central limit theorem. The integrals over them use `DRAWS` fixed random nodes,
     with an error below one percent of the deviation of one estimate's cosine.
     """
     root = np.linalg.cholesky(noise.covariance / streams)
-    nodes = np.random.default_rng(0).standard_normal((max(2, draws // repeats), repeats, len(root)))
+    nodes = np.random.default_rng(0).standard_normal((max(2, DRAWS // repeats), repeats, len(root)))
     estimates = noise.gradient + nodes @ root.T
     to_true = cosine(estimates, noise.gradient).mean(axis=1)
     unit = estimates / np.linalg.norm(estimates, axis=-1, keepdims=True)

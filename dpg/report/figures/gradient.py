@@ -20,6 +20,7 @@ from dpg.tables.table import Section
 
 Against = Literal["each other", "true"]
 
+TICKS_APART = 0.45  # decades, at the least, between ticks of trajectories
 _CORRECTED: dict[str, Any] = {"linewidth": 0.7, "linestyle": (0, (3, 1.5))}
 
 
@@ -90,11 +91,11 @@ def _trajectories(axes: Axes, rows: pd.DataFrame, timesteps: int) -> None:
     top.spines["top"].set_visible(False)
 
 
-def spaced(candidates: Sequence[int], decades: float = 0.45) -> list[int]:
+def spaced(candidates: Sequence[int]) -> list[int]:
     """The candidates, sorted, that are far enough apart on a log axis; earlier ones take precedence."""
     chosen: list[int] = []
     for size in candidates:
-        if all(abs(math.log10(size / other)) >= decades for other in chosen):
+        if all(abs(math.log10(size / other)) >= TICKS_APART for other in chosen):
             chosen.append(size)
     return sorted(chosen)
 
