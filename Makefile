@@ -7,6 +7,9 @@ READY := $(VENV)/.ready
 # DVC's stages call `python`, which must be the environment's. (`abspath` would split a path at its spaces.)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
+# As they were given: what follows a `$` in them is not for make.
+override export FROM := $(value FROM)
+override export COMMAND := $(value COMMAND)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup repro test test-fast check format bench bench-quick record check-record lock ui clean

@@ -47,6 +47,11 @@ def test_commands_find_the_environment_in_any_folder(tmp_path, name):
             ["FROM=../run", """COMMAND=dvc exp run -S 'envs=[Hopper-v4]' -S "seed=1" """],
             """write ../run --command dvc exp run -S 'envs=[Hopper-v4]' -S "seed=1" """,
         ),
+        (["FROM=../$(shell pwd)"], "write ../$(shell pwd)"),
+        (
+            ["COMMAND=for s in $(cat stages); do dvc repro $s # `one` after another; done"],
+            "write --command for s in $(cat stages); do dvc repro $s # `one` after another; done",
+        ),
     ],
 )
 def test_a_record_is_made_from_the_folder_and_with_the_command_that_are_given(tmp_path, arguments, expected):

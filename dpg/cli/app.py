@@ -3,13 +3,10 @@
 A command imports what it needs beyond typer and rich when it is called, which keeps `dpg --help` fast.
 """
 
-import sys
-
 import typer
 
 from dpg.cli import calibrate, claims, diagnose, doctor, import_agent, landscape, plan, repro, show, ui, watch
-from dpg.runtime.console import configure_process
-from dpg.runtime.errors import UserError, file_errors
+from dpg.runtime.console import run
 
 app = typer.Typer(
     name="dpg",
@@ -34,11 +31,5 @@ def dpg() -> None:
 
 
 def main() -> None:
-    """Run the command line; an error that the user can fix is printed as one message, with exit code 1."""
-    configure_process()
-    try:
-        with file_errors():
-            app(prog_name="dpg")
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
+    """Run the command line."""
+    run(app, "dpg")

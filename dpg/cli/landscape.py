@@ -28,7 +28,6 @@ Examples:
 How to read what it writes: docs/landscapes.md.
 """
 EVALUATED = 16  # episodes, whose mean length gives the trajectories per point
-MOST_POINTS = 200  # suggested for an axis
 
 
 def landscape(
@@ -41,9 +40,7 @@ def landscape(
         3.0,
     ),
     grid: Annotated[tuple[int, int], typer.Option(metavar="NX NY", help="Points along each.")] = (7, 7),
-    pairs: Annotated[
-        int, typer.Option(min=1, help="State-action pairs per point, about: episodes are whole.")
-    ] = 10_000,
+    pairs: Annotated[int, typer.Option(help="State-action pairs per point, about: episodes are whole.")] = 10_000,
     target_error: Annotated[
         float | None,
         typer.Option(
@@ -98,16 +95,17 @@ def landscape(
 
 
 def _check_axes(x_range: tuple[float, float], y_range: tuple[float, float], grid: tuple[int, int]) -> None:
+    from dpg.runtime.fields import MOST, MOST_GRID
     from dpg.runtime.schema import holds_zero
 
     for name, ends, points in zip(("--x-range", "--y-range"), (x_range, y_range), grid, strict=True):
         axis = f"{name} {ends[0]:g} {ends[1]:g}"
-        if not ends[0] < ends[1]:
-            raise UserError(f"{axis}: the first end must be less than the second")
-        if points < 2:
-            raise UserError(f"--grid {grid[0]} {grid[1]}: there must be at least 2 points along each axis")
+        if not -MOST <= ends[0] < ends[1] <= MOST:
+            raise UserError(f"{axis}: the first end must be less than the second, and both within +-{MOST:g}")
+        if not 2 <= points <= MOST_GRID:
+            raise UserError(f"--grid {grid[0]} {grid[1]}: there must be 2 to {MOST_GRID} points along each axis")
         if not holds_zero(*ends, points):
-            fitting = [count for count in range(2, MOST_POINTS) if holds_zero(*ends, count)]
+            fitting = [count for count in range(2, MOST_GRID + 1) if holds_zero(*ends, count)]
             near = sorted(sorted(fitting, key=lambda count: abs(count - points))[:3])
             hint = f"; with {' or '.join(map(str, near))} points it is" if near else ""
             raise UserError(f"{axis}: 0, the snapshot, must be among its {points} evenly spaced points{hint}")
@@ -121,8 +119,14 @@ def _check_counts(
     target_error: float | None,
     random_norm: float,
 ) -> None:
+    from dpg.runtime.fields import LEAST, MOST, MOST_COUNT
+
+    for name, counts in (("--pairs", [pairs]), ("--update-pairs", regimes)):
+        for count in counts:
+            if not 0 < count <= MOST_COUNT:
+                raise UserError(f"{name} {count}: must be 1 to {MOST_COUNT}")
     for count in regimes:
-        if count < 1 or count % timesteps:
+        if count % timesteps:
             raise UserError(
                 f"--update-pairs {count}: must be a multiple of {timesteps}, the pairs of a stream of this snapshot"
             )
@@ -130,8 +134,8 @@ def _check_counts(
         if not 0 < count < pairs:
             raise UserError(f"--fewer {count}: must be more than 0 and less than --pairs ({pairs})")
     for name, value in (("--target-error", target_error), ("--random-norm", random_norm)):
-        if value is not None and not 0 < value < float("inf"):
-            raise UserError(f"{name} {value:g}: must be more than 0")
+        if value is not None and not LEAST <= value <= MOST:
+            raise UserError(f"{name} {value:g}: must be more than 0, {LEAST:g} to {MOST:g}")
 
 
 def measure(wanted: "LandscapeSpec", snapshot: "agents.Snapshot", target: Path) -> "dict[type, pd.DataFrame]":

@@ -38,7 +38,7 @@ def watch(
         typer.Option("--output", "-o", help=".gif or .mp4; default: named after the snapshot.", show_default=False),
     ] = None,
     seconds: Annotated[
-        float, typer.Option(min=0.1, help="The longest that the video may be, in the task's time.")
+        float, typer.Option(min=0.1, max=3600, help="The longest that the video may be, in the task's time.")
     ] = 10.0,
     seed: Annotated[int, typer.Option(min=0, help="Another seed draws another episode.")] = 0,
     deterministic: Annotated[bool, typer.Option("--deterministic", help="The policy's mean, not samples.")] = False,

@@ -1,6 +1,5 @@
 """`python -m dpg.record`: write the record of an experiment, and check one."""
 
-import sys
 from itertools import chain
 from pathlib import Path
 from typing import Annotated
@@ -9,8 +8,7 @@ import typer
 
 from dpg.record import PUBLISHED, compare, pages, sources
 from dpg.record.derive import derive
-from dpg.runtime.console import configure_process
-from dpg.runtime.errors import UserError
+from dpg.runtime.console import run
 from dpg.runtime.outputs import replacing
 from dpg.runtime.units import size
 
@@ -30,6 +28,10 @@ def write(
     For docs/record: renew README.md and docs/record.md with it.
     """
     require(source)
+    if "\ufffd" in (text := command.encode(errors="surrogateescape").decode(errors="replace")):
+        raise sources.RecordError(f"--command {text}: must be text in UTF-8")
+    if is_published(record):
+        pages.require_whole()
     target = record.resolve()
     if target.exists() and not (target / "provenance.json").exists():
         raise sources.RecordError(f"{record} exists and is no record: name another folder, or remove it first")
@@ -81,18 +83,10 @@ def require(folder: Path) -> None:
     """
     if not folder.is_dir():
         hint = ": `make record FROM=folder` makes it" if is_published(folder) else ""
-        raise sources.RecordError(f"{folder} does not exist{hint}")
-
-
-def main() -> None:
-    """Run the command line; a `UserError` is printed as one message, with exit code 1."""
-    configure_process()
-    try:
-        app(prog_name="python -m dpg.record")
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
+        raise sources.RecordError(f"{folder} {'is no folder' if folder.exists() else 'does not exist'}{hint}")
+    if not (folder / "params.yaml").is_file():
+        raise sources.RecordError(f"{folder} is neither an experiment nor a record: it has no params.yaml")
 
 
 if __name__ == "__main__":
-    main()
+    run(app, "python -m dpg.record")

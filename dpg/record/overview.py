@@ -1,5 +1,6 @@
 """The README of a record: what ran, what came out, what it cost, and how to check and repeat it."""
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -61,13 +62,20 @@ def state(contents: Contents) -> str:
     stages = [run for run in contents.runs.values() if run.missing and cell_of(run, contents) not in whole]
     pending = [*sorted(whole), *(f"`{run.name}`" for run in stages)]
     tasks, algorithms = ", ".join(params.envs), ", ".join(label(name) for name in params.algorithms)
-    lines = [f"{tasks}; {algorithms}; scale `{params.scale}`, seed {params.seed}, command `{contents.command}`."]
+    lines = [f"{tasks}; {algorithms}; scale `{params.scale}`, seed {params.seed}, command {code(contents.command)}."]
     lines.append(
         f"{len(finished)} of {len(of_cell)} cells are finished{': ' if finished else ''}{'; '.join(finished)}."
     )
     if pending:
         lines.append(f"\nNot run yet, and so *not measured* in all that follows: {'; '.join(pending)}.")
     return "\n".join(lines) + "\n"
+
+
+def code(text: str) -> str:
+    """A text on one line, as code in Markdown: between more backticks than it has in a row."""
+    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    pad = " " if "`" in text else ""
+    return f"{fence}{pad}{' '.join(text.split())}{pad}{fence}"
 
 
 def cell_of(run: Record, contents: Contents) -> str:

@@ -24,6 +24,32 @@ from dpg.runtime.outputs import write_atomic
 PAGES = (Path("README.md"), Path("docs/record.md"))
 _PART = re.compile(r"(<!-- record: (\w+) ?([^>]*?) -->\n)(.*?)(<!-- end of record -->)", re.DOTALL)
 
+_MARK = re.compile(r"<!--\s*(?:record\s*:|end of record)[^>]*>", re.IGNORECASE)
+
+
+def require_whole() -> None:
+    """Check that the pages are there, and that every mark in them begins or ends a part.
+
+    Raises:
+        RecordError: a page is missing, or has a mark that does not.
+    """
+    for page in PAGES:
+        if not page.is_file():
+            raise RecordError(f"{page} is missing: run this in the project's root")
+        _parts(page)
+
+
+def _parts(page: Path) -> str:
+    """The text of a page whose parts are whole."""
+    text = page.read_text(encoding="utf-8")
+    ends = {position for part in _PART.finditer(text) for position in (part.start(1), part.start(5))}
+    for mark in _MARK.finditer(text):
+        if mark.start() not in ends:
+            form = "a line `<!-- record: KIND ... -->`, and later `<!-- end of record -->`, without others between"
+            line = text.count("\n", 0, mark.start()) + 1
+            raise RecordError(f"{page}, line {line}: {mark.group()} is not of a whole part: {form}")
+    return text
+
 
 def fill_all(record: Path) -> Iterator[str]:
     """Renew the parts of all pages; a line for each part that stays as it is, since the record lacks its figure."""
@@ -45,7 +71,7 @@ def filled(page: Path, record: Path) -> tuple[str, list[str]]:
     """The text of a page with its parts from the record, and the figures that the record does not have yet.
 
     Raises:
-        RecordError: a part names a claim that the record does not have, or a figure that there is not.
+        RecordError: a part is not whole, or names a claim that the record does not have, or a figure that there is not.
     """
     claims = {claim["id"]: claim for claim in _read(record / "claims.json")}
     figures = {entry["name"]: entry for entry in _read(record / "figures/index.json")}
@@ -76,7 +102,7 @@ def filled(page: Path, record: Path) -> tuple[str, list[str]]:
         except KeyError as error:
             raise RecordError(f"{page}: {head.strip()}: {record} has no {error.args[0]}") from None
 
-    return _PART.sub(fill, page.read_text(encoding="utf-8")), missing
+    return _PART.sub(fill, _parts(page)), missing
 
 
 def _require_declared(names: list[str]) -> None:

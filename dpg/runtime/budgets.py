@@ -6,8 +6,12 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from dpg.runtime.fields import (
+    ALL,
+    AtLeastThree,
+    AtLeastTwo,
     Count,
     EnvId,
+    GridPoints,
     ParamsSection,
     Positive,
     Real,
@@ -15,6 +19,7 @@ from dpg.runtime.fields import (
     Sizes,
     a_list,
     all_or_a_list,
+    distinct,
     increasing,
 )
 
@@ -29,13 +34,13 @@ class TrainBudget(ParamsSection):
 
 
 class AblationBudget(ParamsSection):
-    """The algorithms whose agents are trained once more without a baseline; None is all."""
+    """The algorithms whose agents are trained once more without a baseline."""
 
-    algorithms: Annotated[tuple[str, ...] | None, all_or_a_list("[ppo]")]
+    algorithms: Annotated[tuple[str, ...], all_or_a_list("[ppo]"), AfterValidator(distinct)]
 
     def includes(self, algorithm: str) -> bool:
         """Whether the algorithm's agents are trained once more."""
-        return self.algorithms is None or algorithm in self.algorithms
+        return not {ALL, algorithm}.isdisjoint(self.algorithms)
 
 
 class CheckpointBudget(ParamsSection):
@@ -48,7 +53,7 @@ class CheckpointBudget(ParamsSection):
         Field(min_length=1),
     ]
     curve_every: Count
-    eval_episodes: Annotated[int, Field(ge=2)]
+    eval_episodes: AtLeastTwo
 
     def studied(self, available: Sequence[int], iterations: int) -> list[int]:
         """The iterations, among those with a snapshot, that gradients and landscapes are measured at."""
@@ -62,7 +67,7 @@ class CheckpointBudget(ParamsSection):
 class GradientBudget(ParamsSection):
     """Sample sizes of the gradient estimates, in pairs."""
 
-    repeats: Annotated[int, Field(ge=3)]
+    repeats: AtLeastThree
     sizes: Sizes
     true_pairs: Count
 
@@ -70,15 +75,15 @@ class GradientBudget(ParamsSection):
 class UpdateStepBudget(ParamsSection):
     """Whole updates from one snapshot, each from a batch of its own."""
 
-    updates: Annotated[int, Field(ge=3)]
+    updates: AtLeastThree
 
 
 class UpdateGainBudget(ParamsSection):
     """Whole updates from one snapshot in each regime, and the episodes that policies before and after each run."""
 
-    updates: Annotated[tuple[Annotated[int, Field(ge=2)], ...], a_list("[12, 2]"), Field(min_length=1)]
+    updates: Annotated[tuple[AtLeastTwo, ...], a_list("[12, 2]"), Field(min_length=1)]
     update_pairs: Sizes
-    episodes: Annotated[int, Field(ge=2)]
+    episodes: AtLeastTwo
 
     def _rules(self) -> Iterator[Rule]:
         allowed = f"must have one number for each of update_pairs ({list(self.update_pairs)})"
@@ -95,14 +100,14 @@ class TrueValueBudget(ParamsSection):
     """Pairs that the true value function is fitted to, and states from which fresh rollouts check it."""
 
     pairs: Count
-    states: Annotated[int, Field(ge=3)]
-    rollouts: Annotated[int, Field(ge=2)]
+    states: AtLeastThree
+    rollouts: AtLeastTwo
 
 
 class BaselinesBudget(ParamsSection):
     """Sample sizes of the gradient estimates that baselines are compared by, in pairs."""
 
-    repeats: Annotated[int, Field(ge=3)]
+    repeats: AtLeastThree
     sizes: Sizes
 
 
@@ -110,7 +115,7 @@ class LandscapeBudget(ParamsSection):
     """Grid points, pairs per point, and smaller numbers of pairs for estimates of the same rewards."""
 
     agents: Count
-    grid: Annotated[tuple[Annotated[int, Field(ge=2)], Annotated[int, Field(ge=2)]], a_list("[7, 7]")]
+    grid: Annotated[tuple[GridPoints, GridPoints], a_list("[7, 7]")]
     update_pairs: Annotated[tuple[Count, ...], a_list("[2000, 10000]"), AfterValidator(increasing), Field(min_length=1)]
     pairs_per_point: Count
     concentration: Annotated[tuple[Count, ...], a_list("[500, 1000]"), AfterValidator(increasing)]
@@ -126,9 +131,9 @@ class LandscapeBudget(ParamsSection):
 
 
 class RegimesBudget(ParamsSection):
-    """Sample regimes: pairs per iteration x learning rates, with equal total pairs, on some tasks; None is all."""
+    """Sample regimes: pairs per iteration x learning rates, with equal total pairs, on some tasks."""
 
-    envs: Annotated[tuple[EnvId, ...] | None, all_or_a_list("[Humanoid-v4]")] = None
+    envs: Annotated[tuple[EnvId, ...], all_or_a_list("[Humanoid-v4]"), AfterValidator(distinct)]
     agents: Count
     group_size: Count
     timesteps: Sizes
@@ -137,7 +142,7 @@ class RegimesBudget(ParamsSection):
 
     def includes(self, env_id: str) -> bool:
         """Whether the task's regimes are trained."""
-        return self.envs is None or env_id in self.envs
+        return not {ALL, env_id}.isdisjoint(self.envs)
 
     def _rules(self) -> Iterator[Rule]:
         for timesteps in self.timesteps:

@@ -115,7 +115,8 @@ def _explain(error: ErrorDetails, schema: type[Params], others: str) -> str:
     value: object = list(error["input"]) if isinstance(error["input"], tuple) else error["input"]
     context = error.get("ctx", {})
     if error["type"] == "missing":
-        return f"{name}: is missing"
+        block = len(location) == 1 and name not in Params.model_fields
+        return f"{name}: is missing{': an algorithm that is named needs its block' if block else ''}"
     if error["type"] == "mismatch":
         return f"{f'{name}.' if name else ''}{context['name']} = {context['value']}: {context['allowed']}"
     written = registry.short(value) if isinstance(value, dict) else repr(value)
@@ -143,8 +144,9 @@ def _allowed(error: ErrorDetails, location: list[str], value: object, schema: ty
         case "model_type" | "dict_type":
             keys = ", ".join(_fields_at(location, schema))
             return f"must be a section of {keys}" if keys else "must be a section"
-        case "too_long":
-            return f"must have {context['max_length']} items"
+        case "too_long" | "too_short":
+            number = context.get("max_length") or f"at least {context['min_length']}"
+            return f"must have {number} item{'' if context.get('min_length') == 1 else 's'}"
         case kind if kind in _SINGLE and isinstance(value, list | dict):
             return f"must be {_SINGLE[kind]}, not a {'list' if isinstance(value, list) else 'section'}"
         case _:

@@ -4,8 +4,11 @@ import io
 import os
 import sys
 import warnings
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from typing import Any
+
+from dpg.runtime.errors import UserError, file_errors
 
 
 def configure_process() -> None:
@@ -20,6 +23,17 @@ def configure_process() -> None:
     if any(option.startswith("error") for option in sys.warnoptions):
         os.environ.pop("PYTHONWARNINGS", None)
         warnings.simplefilter("default")
+
+
+def run(app: Callable[..., Any], name: str) -> None:
+    """Run a command line; an error that the user can fix is printed as one message, with exit code 1."""
+    configure_process()
+    try:
+        with file_errors():
+            app(prog_name=name)
+    except UserError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(1)
 
 
 @contextmanager

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+ALL = "all"  # among tasks or algorithms: each of them
+
 
 def _numeral_to_number(value: object) -> object:
     """YAML 1.1 readers take `1e-05`, which DVC writes, for a string: read such numerals as numbers."""
@@ -30,11 +32,11 @@ def a_list(example: str) -> BeforeValidator:
 
 
 def all_or_a_list(example: str) -> BeforeValidator:
-    """Take `all` for None, and a list for a tuple; refuse what is neither."""
+    """Take a list for a tuple, and `all` for that of it; refuse what is neither."""
 
-    def convert(value: object) -> tuple[Any, ...] | None:
-        if value is None or value == "all":
-            return None
+    def convert(value: object) -> tuple[Any, ...]:
+        if value == ALL:
+            return (ALL,)
         if not isinstance(value, list | tuple):
             raise PydanticCustomError("list", "must be all or a list, such as {example}", {"example": example})
         return tuple(value)
@@ -84,11 +86,15 @@ Positive = Annotated[Real, Field(gt=0), Field(ge=LEAST, le=MOST)]
 NonNegative = Annotated[Real, Field(ge=0, le=MOST)]
 Fraction = Annotated[Real, Field(gt=0, le=1)]
 Discount = Annotated[Real, Field(ge=0, lt=1)]
-Count = Annotated[int, Field(ge=1)]
-Sizes = Annotated[
-    tuple[Annotated[int, Field(ge=2)], ...], a_list("[1000, 2000]"), AfterValidator(increasing), Field(min_length=1)
-]
-Hidden = Annotated[tuple[Count, ...], a_list("[64, 64]")]
+# No experiment has more of anything; beyond it, arrays no longer fit into memory.
+MOST_COUNT = 10**9
+MOST_GRID = 200  # points along one axis: all policies of a grid are in memory together
+Count = Annotated[int, Field(ge=1, le=MOST_COUNT)]
+AtLeastTwo = Annotated[int, Field(ge=2, le=MOST_COUNT)]
+AtLeastThree = Annotated[int, Field(ge=3, le=MOST_COUNT)]
+GridPoints = Annotated[int, Field(ge=2, le=MOST_GRID)]
+Sizes = Annotated[tuple[AtLeastTwo, ...], a_list("[1000, 2000]"), AfterValidator(increasing), Field(min_length=1)]
+Hidden = Annotated[tuple[Annotated[int, Field(ge=1, le=65_536)], ...], a_list("[64, 64]")]
 Bounded = Annotated[Real, Field(ge=-MOST, le=MOST)]
 Range = Annotated[tuple[Bounded, Bounded], a_list("[0.0, 3.0]"), AfterValidator(increasing)]
 EnvId = Annotated[str, AfterValidator(_gymnasium_id)]

@@ -1,4 +1,4 @@
-"""Modules of the user's own: what `modules` names, installed or next to `params.yaml`."""
+"""Modules of the user's own: what `modules` names, installed or in the project's root."""
 
 import importlib
 import sys
@@ -54,7 +54,7 @@ def _remedy(module: str) -> str:
     """What to do about a module that is not there."""
     if (dotted := module.removesuffix(".py").replace("/", ".")) != module:
         return f"write it as Python imports it: {dotted}"
-    return f"put {module.replace('.', '/')}.py next to params.yaml, or install it"
+    return f"put {module.replace('.', '/')}.py into the project's root, or install it"
 
 
 def cause(error: BaseException) -> str:

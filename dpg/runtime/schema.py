@@ -8,6 +8,9 @@ from pydantic import AfterValidator, Field
 from dpg.runtime.budgets import Budget
 from dpg.runtime.errors import UserError
 from dpg.runtime.fields import (
+    ALL,
+    MOST_COUNT,
+    AtLeastTwo,
     Count,
     Discount,
     EnvId,
@@ -31,7 +34,7 @@ MINIBATCHES = ("minibatches", "value_minibatches")  # parameters that cut an ite
 class Common(ParamsSection):
     """What all the algorithms share (paper, Table 1)."""
 
-    timesteps: Annotated[int, Field(ge=2)]
+    timesteps: AtLeastTwo
     gamma: Discount
     gae_lambda: Annotated[Real, Field(ge=0, le=1)]
     policy_hidden: Hidden
@@ -47,7 +50,7 @@ class AlgorithmConfig(ParamsSection):
     """The parameters of every algorithm: the value fit, and the extras that PPO-M and TRPO switch off."""
 
     value_lr: NonNegative
-    value_epochs: Annotated[int, Field(ge=0)]
+    value_epochs: Annotated[int, Field(ge=0, le=MOST_COUNT)]
     value_minibatches: Count
     adam_eps: Positive
     reward_scaling: bool
@@ -63,7 +66,7 @@ class Statistics(ParamsSection):
 
     confidence: Annotated[Real, Field(gt=0, lt=1)]
     resample: Literal["estimates", "cosines"]
-    resamples: Annotated[int, Field(ge=100)]
+    resamples: Annotated[int, Field(ge=100, le=1_000_000)]
 
 
 # Outside a pipeline, where no `params.yaml` states them.
@@ -180,9 +183,9 @@ class Params(ParamsSection):
             for key in MINIBATCHES:
                 cut = getattr(block, key, 1)
                 yield cut <= timesteps, f"{name}.{key}", cut, f"must be at most common.timesteps ({timesteps})"
-        for name in self.budget.ablation.algorithms or ():
+        for name in self.budget.ablation.algorithms:
             allowed = f"must be of algorithms with a block in params.yaml: {', '.join(self.blocks)}"
-            yield name in self.blocks, f"{scale}.ablation.algorithms", name, allowed
+            yield name in (ALL, *self.blocks), f"{scale}.ablation.algorithms", name, allowed
         name, sizes = self.regimes.algorithm, self.budget.regimes.timesteps
         block = self.algorithm(name)
         able = ", ".join(other for other, each in self.blocks.items() if hasattr(each, "lr"))

@@ -91,8 +91,8 @@ def regimes(params: Params, env_id: str) -> str:
     return f"needs {env_id} among scales.{params.scale}.regimes.envs ({_listed(chosen.envs)})"
 
 
-def _listed(chosen: Sequence[str] | None) -> str:
-    return ", ".join(chosen or ()) or "none so far"
+def _listed(chosen: Sequence[str]) -> str:
+    return ", ".join(chosen) or "none so far"
 
 
 def not_measured(params: Params, env_id: str, limit: int | None, algorithm: str) -> dict[str, str]:

@@ -53,6 +53,7 @@ def test_shells_can_complete(tmp_path, dpg):
             "PermissionError(errno.EACCES, 'Permission denied', 'b')",
             "b: Permission denied; make it writable and run the",
         ),
+        ("MemoryError('Unable to allocate 7 TiB')", "out of memory: Unable to allocate 7 TiB; ask for less, or use"),
         ("FileNotFoundError(errno.ENOENT, 'No such file', 'c')", None),  # a defect, which keeps its traceback
     ],
 )

@@ -46,7 +46,7 @@ def test_a_module_of_ones_own_may_register_a_task(tmp_path, monkeypatch):
             "import no_such_package",
             "ModuleNotFoundError: No module named 'no_such_package' \\(task_of_mine.py, line 1\\)$",
         ),
-        (None, "No module named 'task_of_mine'; put task_of_mine.py next to params.yaml, or install it$"),
+        (None, "No module named 'task_of_mine'; put task_of_mine.py into the project's root, or install it$"),
     ],
 )
 def test_whatever_a_module_raises_is_said_in_one_line(tmp_path, monkeypatch, text, said):

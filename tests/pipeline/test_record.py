@@ -3,13 +3,15 @@
 import json
 import re
 import shutil
+from pathlib import Path
 
 import pandas as pd
 import pytest
 from imageio.v3 import imread, imwrite
 from ruamel.yaml import YAML
 
-from dpg.record import PUBLISHED, compare, pages, sources
+from dpg.record import PUBLISHED, compare, overview, pages, sources
+from dpg.record.__main__ import check as check_record
 from dpg.record.__main__ import write as write_record
 from dpg.report.claims.verdicts import Verdict, number
 from dpg.runtime.errors import UserError
@@ -320,6 +322,64 @@ def test_without_a_record_one_line_says_what_makes_it(tmp_path, command):
     output = shell("python", "-m", "dpg.record", command, cwd=tmp_path, expect=1)
     assert output == "error: docs/record does not exist: `make record FROM=folder` makes it\n"
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("command", ["write", "check"])
+@pytest.mark.parametrize(
+    ("folder", "said"),
+    [
+        ("nowhere", "nowhere does not exist"),
+        ("notes", "notes is no folder"),
+        (".", ". is neither an experiment nor a record: it has no params.yaml"),
+    ],
+)
+def test_a_folder_without_an_experiment_is_named(tmp_path, monkeypatch, command, folder, said):
+    monkeypatch.chdir(tmp_path)
+    Path("notes").write_text("mine", encoding="utf-8")
+    with pytest.raises(UserError, match=f"^{re.escape(said)}$"):
+        {"write": write_record, "check": check_record}[command](Path(folder))
+
+
+def test_nothing_is_written_from_a_folder_without_the_pages(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"^README\.md is missing: run this in the project's root$"):
+        write_record(ROOT)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("page", "line"),
+    [
+        # Without its end the first part would swallow what stands before the second.
+        ("<!-- record: verdicts G1 -->\nmine\n<!-- record: verdicts G2 -->\n<!-- end of record -->\n", 3),
+        ("<!-- record: verdicts G1 -->\n", 1),
+        ("mine\n<!-- end of record -->\n", 2),
+        ("<!--record: verdicts G1-->\n<!-- end of record -->\n", 1),
+    ],
+)
+def test_a_part_of_a_page_that_is_not_whole_is_named_before_anything_is_written(tmp_path, monkeypatch, page, line):
+    monkeypatch.chdir(tmp_path)
+    Path("README.md").write_text(page, encoding="utf-8")
+    with pytest.raises(pages.RecordError, match=rf"^README\.md, line {line}: <!-- ?.* is not of a whole part"):
+        pages.require_whole()
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        ("dvc repro", "`dvc repro`"),
+        ("dvc repro `cat stages`", "`` dvc repro `cat stages` ``"),
+        ("for s in a\ndo dvc repro $s\ndone", "`for s in a do dvc repro $s done`"),
+        ("dvc exp run -n größer", "`dvc exp run -n größer`"),
+    ],
+)
+def test_a_command_is_one_piece_of_code_in_the_readme(command, code):
+    assert overview.code(command) == code
+
+
+def test_a_command_that_is_no_text_is_refused(tmp_path):
+    with pytest.raises(UserError, match="must be text in UTF-8"):
+        write_record(ROOT, tmp_path / "record", "dvc repro \udcff")
 
 
 @pytest.mark.slow

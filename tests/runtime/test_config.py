@@ -109,6 +109,17 @@ def test_budget_is_the_chosen_scales(raw):
         ("scales.smoke.gradient.repeats", 2, "greater than or equal to 3"),
         ("scales.laptop.true_value.pairs", 4000, "must be a multiple of common.timesteps (2000), and three streams"),
         ("scales.smoke.true_value.states", 1, "greater than or equal to 3"),
+        ("scales.laptop.regimes.envs", None, "must be all or a list, such as [Humanoid-v4]"),
+        ("scales.laptop.regimes.envs", ["Hopper-v4", "Hopper-v4"], "twice"),
+        ("scales.laptop.ablation.algorithms", None, "must be all or a list, such as [ppo]"),
+        ("scales.laptop.ablation.algorithms", ["ppo", "ppo"], "twice"),
+        ("scales.paper.update_gain.update_pairs", [], "must have at least 1 item"),
+        # What no memory holds.
+        ("statistics.resamples", 10**7, "less than or equal to 1000000"),
+        ("scales.laptop.landscape.pairs_per_point", 10**20, "less than or equal to 1000000000"),
+        ("scales.laptop.gradient.true_pairs", 2000 * 10**15, "less than or equal to 1000000000"),
+        ("scales.laptop.train.agents", 10**20, "less than or equal to 1000000000"),
+        ("ppo.value_epochs", 10**20, "less than or equal to 1000000000"),
     ],
 )
 def test_a_value_that_is_not_allowed_is_named_with_what_is(raw, name, value, allowed):
@@ -129,6 +140,9 @@ def test_a_value_that_is_not_allowed_is_named_with_what_is(raw, name, value, all
         ("scales.smoke.regimes.rates", [1e-4, -1e-4], "scales.smoke.regimes.rates.1 = -0.0001", "greater than 0"),
         ("algorithms", ["ppo2"], "algorithms.0 = 'ppo2'", "'ppo', 'ppo_m' or 'trpo'"),
         ("common.policy_hidden", [64, 0], "common.policy_hidden.1 = 0", "greater than or equal to 1"),
+        ("common.policy_hidden", [10**9], "common.policy_hidden.0 = 1000000000", "less than or equal to 65536"),
+        ("scales.smoke.landscape.grid", [3, 10**6], "landscape.grid.1 = 1000000", "less than or equal to 200"),
+        ("scales.paper.update_gain.updates", [10**20], "updates.0 = 100000000000000000000", "less than or equal to"),
         ("scales.smoke.landscape.grid", [3, 1], "scales.smoke.landscape.grid.1 = 1", "greater than or equal to 2"),
         ("landscape.step_range", [0.0, 1e300], "landscape.step_range.1 = 1e+300", "less than or equal to"),
         ("scales.smoke.landscape.grid", [3], "scales.smoke.landscape.grid.1", "is missing"),
@@ -216,13 +230,15 @@ def test_values_that_disagree_are_named(raw, name, value, allowed):
 
 @pytest.mark.parametrize("name", ["ablation.algorithms", "regimes.envs"])
 def test_a_scale_may_leave_out_tasks_and_algorithms(raw, name):
-    """`all`, null, or a list, which may be empty; other scales and experiments use what this one does not."""
-    section, key = name.split(".")
+    """`all` or a list, which may be empty or have `all`; other scales and experiments use what this one does not."""
+    section, _ = name.split(".")
 
-    def chosen(value):
-        return getattr(getattr(parse(put(raw, f"scales.laptop.{name}", value)).budget, section), key)
+    def includes(value, name_or_id):
+        return getattr(parse(put(raw, f"scales.laptop.{name}", value)).budget, section).includes(name_or_id)
 
-    assert [chosen(value) for value in ("all", None, [], ["ppo_m"])] == [None, None, (), ("ppo_m",)]
+    for value, expected in (("all", True), (["all"], True), (["trpo", "all"], True), (["ppo_m"], True), ([], False)):
+        assert includes(value, "ppo_m") == expected
+    assert not includes(["trpo"], "ppo_m")
     text = message(put(raw, f"scales.laptop.{name}", "some"))
     assert f"scales.laptop.{name} = 'some': must be all or a list, such as [" in text
 
@@ -353,6 +369,19 @@ def test_a_misspelt_algorithm_is_refused_with_the_nearest(own):
     assert "regimes.algorithm = 'tppo': did you mean" in message(put(own, "regimes.algorithm", "tppo"))
 
 
+def test_an_algorithm_that_is_named_needs_a_block(raw):
+    """Though `algorithms` do not name it: `regimes.algorithm` does."""
+    raw["algorithms"] = ["trpo"]
+    del raw["ppo"]
+    assert "\n  ppo: is missing: an algorithm that is named needs its block" in message(raw)
+
+
+def test_parameters_survive_being_written_and_read(raw):
+    """As a forecast gives them to other processes."""
+    params = parse(raw)
+    assert parse(params.model_dump(mode="json", serialize_as_any=True)).model_dump() == params.model_dump()
+
+
 def test_a_block_of_an_unknown_algorithm_says_where_its_module_goes(raw):
     text = message(raw | {"mine": raw["ppo"]})
     assert "mine = {" in text
@@ -362,7 +391,7 @@ def test_a_block_of_an_unknown_algorithm_says_where_its_module_goes(raw):
 def test_a_module_that_cannot_be_imported_is_named(raw):
     text = message(put(raw, "modules", ["no_such_module"]))
     assert "modules = 'no_such_module' cannot be imported" in text
-    assert "put no_such_module.py next to params.yaml" in text
+    assert "put no_such_module.py into the project's root" in text
 
 
 def test_a_built_in_name_that_a_module_offers_as_well_is_refused(own, tmp_path):

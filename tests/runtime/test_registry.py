@@ -220,10 +220,10 @@ def described(**fields) -> AlgorithmInfo:
 @pytest.mark.parametrize(
     ("module", "hint"),
     [
-        ("nowhere", "put nowhere.py next to params.yaml, or install it"),
+        ("nowhere", "put nowhere.py into the project's root, or install it"),
         ("nowhere.py", "write it as Python imports it: nowhere"),
         ("examples/kl_ppo", "write it as Python imports it: examples.kl_ppo"),
-        ("examples.kl_pppo", "put examples/kl_pppo.py next to params.yaml, or install it"),
+        ("examples.kl_pppo", "put examples/kl_pppo.py into the project's root, or install it"),
     ],
 )
 def test_a_module_that_is_not_there_comes_with_what_to_write(module, hint):

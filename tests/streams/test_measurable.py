@@ -61,7 +61,7 @@ def test_too_few_pairs_for_a_fit_are_known_beforehand(params, timesteps, pairs, 
 
 
 def test_lines_name_task_stages_and_reason_once(params):
-    with_regimes = of_scale(changed(params, gamma=0.99), "regimes", envs=None)
+    with_regimes = of_scale(changed(params, gamma=0.99), "regimes", envs=("all",))
     lines = list(measurable.messages(with_regimes, {"Pendulum-v1": 200, "Hopper-v4": 1000}))
     (line,) = lines
     assert line.startswith("Pendulum-v1: value, true_value, baselines will not be measured: needs common.gamma of")
@@ -83,7 +83,7 @@ def test_a_task_that_the_scale_leaves_out_of_the_regimes_is_told_by_the_paramete
 
 
 def test_an_algorithm_whose_training_is_not_repeated_is_named(params):
-    some = of_scale(of_scale(params, "regimes", envs=None), "ablation", algorithms=("ppo",))
+    some = of_scale(of_scale(params, "regimes", envs=("all",)), "ablation", algorithms=("ppo",))
     some = some.model_copy(update={"algorithms": ("ppo", "ppo_m", "trpo")})
     assert measurable.not_measured(some, TASK, 1000, "ppo") == {}
     assert list(measurable.messages(some, {TASK: 1000})) == [
