@@ -1,14 +1,14 @@
 """The README of a record: what ran, what came out, what it cost, and how to check and repeat it."""
 
 import re
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from dpg.record import lock as locks
+from dpg.record import tables
 from dpg.record.contents import Contents
-from dpg.report.claims.verdicts import Verdict, number
 from dpg.report.page.records import Record, machines, total
 from dpg.runtime.units import duration, size
 
@@ -43,8 +43,8 @@ command in `provenance.json`. Whether a table was really measured, only running 
 
 def render(record: Path, contents: Contents, claims: Sequence[Mapping[str, Any]]) -> str:
     """The README."""
-    parts = [TITLE, state(contents), FILES]
-    parts += ["## Verdicts\n", verdicts(claims), "### By cell\n", by_cell(claims), "## Check it\n", CHECK]
+    parts = [TITLE, state(contents), FILES, "## Verdicts\n", tables.summary(claims)]
+    parts += ["### By cell\n", tables.by_cell(claims), "## Check it\n", CHECK]
     parts += ["## Cost\n", costs(contents), "## Repeat one cell\n", repeat(contents)]
     parts += ["## Versions and hardware\n", hardware(contents), "## Left out\n", left_out(record, contents)]
     return "\n".join(parts)
@@ -81,73 +81,6 @@ def code(text: str) -> str:
 def cell_of(run: Record, contents: Contents) -> str:
     """The name of a stage's cell; empty if the stage is one of a task or of the pipeline."""
     return f"{run.env}, {contents.experiment.label(run.algorithm)}" if run.algorithm else ""
-
-
-def verdicts(claims: Sequence[Mapping[str, Any]]) -> str:
-    """A Markdown table of claims: the verdict, an effect that decides it, and in how many cells or tasks it is so."""
-    rows = ["| claim | verdict | effect | cells |", "|---|---|---|---|"]
-    for claim in claims:
-        found = Counter(finding["verdict"] for finding in claim["findings"])
-        cells = ", ".join(f"{number} {verdict}" for verdict, number in found.items())
-        rows.append(f"| {claim['id']}: {claim['claim'].rstrip('.')} | {claim['verdict']} | {effect(claim)} | {cells} |")
-    return "\n".join(rows).replace("V*", "V\\*") + "\n"
-
-
-def effect(claim: Mapping[str, Any]) -> str:
-    """A claim's effect with its cell, interval and threshold; where there is none, the reason."""
-    if claim["effect"] is None:
-        return claim["reason"]
-    headline = {name: claim[name] for name in ("quantity", "effect", "low", "high")}
-    where = next(
-        finding["where"]
-        for finding in claim["findings"]
-        if any(headline.items() <= part.items() for part in finding["parts"])
-    )
-    interval = "" if claim["low"] is None else f" [{number(claim['low'])}, {number(claim['high'])}]"
-    return f"{where}: {claim['quantity']} {number(claim['effect'])}{interval}, threshold: {_threshold(claim)}"
-
-
-def by_cell(claims: Iterable[Mapping[str, Any]]) -> str:
-    """A Markdown table of what was found where: a row for each claim with an effect, a column for each cell.
-
-    Claims about a whole task or all tasks follow in a list.
-    """
-    measured = [claim for claim in claims if claim["effect"] is not None]
-    cells = _in_order(finding["where"] for claim in measured for finding in claim["findings"])
-    rows = [f"| claim | {' | '.join(cells)} |", f"|---|{'---|' * len(cells)}"]
-    others: list[str] = []
-    for claim in measured:
-        found = {finding["where"]: _outcome(claim, finding) for finding in claim["findings"]}
-        name = f"{claim['id']}: {claim['quantity']}, {_threshold(claim)}"
-        if found.keys() <= set(cells):
-            rows.append(f"| {name} | {' | '.join(found.get(cell, '') for cell in cells)} |")
-        else:
-            others.append(f"- {name}: {'; '.join(map(': '.join, found.items()))}.")
-    symbols = ", ".join(f"{verdict.symbol} {verdict}" for verdict in Verdict)
-    legend = (
-        f"{symbols}. The number is the effect named on the left; where a claim has several, another may decide, and a "
-        "premise may fail. The page has all of them, with intervals and sample sizes.\n"
-    )
-    return "\n".join([legend, *rows, *(["", *others] if others else [])]) + "\n"
-
-
-def _in_order(places: Iterable[str]) -> list[str]:
-    """Cells by task and then by algorithm, both in the order of their appearance."""
-    cells = {where: tuple(where.split(", ")) for where in places if ", " in where}
-    orders = [list(dict.fromkeys(names)) for names in zip(*cells.values(), strict=True)]
-    ranks = {where: [order.index(name) for order, name in zip(orders, cells[where], strict=True)] for where in cells}
-    return sorted(cells, key=ranks.__getitem__)
-
-
-def _outcome(claim: Mapping[str, Any], finding: Mapping[str, Any]) -> str:
-    """The verdict of a finding as a symbol, with the claim's effect there."""
-    effects = (part["effect"] for part in finding["parts"] if part["quantity"] == claim["quantity"])
-    value = next((effect for effect in effects if effect is not None), None)
-    return Verdict(finding["verdict"]).symbol + ("" if value is None else f" {number(value)}")
-
-
-def _threshold(claim: Mapping[str, Any]) -> str:
-    return f"{claim['side']} {number(claim['threshold'])}"
 
 
 def costs(contents: Contents) -> str:

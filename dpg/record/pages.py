@@ -1,9 +1,10 @@
 """Parts of the README and of the docs that come from the published record.
 
 A part is between two comments, of which the first says what it is: `verdicts` or `cells` (the verdicts by cell), of
-some claims or of all, or `figure`, with its caption.
+some claims or of all; `numbers`, some metrics of every cell; or `figure`, with its caption.
 
     <!-- record: verdicts G1 G2 -->
+    <!-- record: numbers final_return gradient.true_cosine_at_T_last -->
     <!-- record: figure fig09_rewards -->
     ...
     <!-- end of record -->
@@ -16,9 +17,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from dpg.record import overview
+from dpg.record import tables
 from dpg.record.sources import RecordError
+from dpg.report.experiment import styles_of
 from dpg.report.figures import catalog
+from dpg.report.metrics import flat
+from dpg.runtime import config
 from dpg.runtime.outputs import write_atomic
 
 PAGES = (Path("README.md"), Path("docs/record.md"))
@@ -71,7 +75,7 @@ def filled(page: Path, record: Path) -> tuple[str, list[str]]:
     """The text of a page with its parts from the record, and the figures that the record does not have yet.
 
     Raises:
-        RecordError: a part is not whole, or names a claim that the record does not have, or a figure that there is not.
+        RecordError: a part is not whole, or names a claim, a metric or a figure that there is not.
     """
     claims = {claim["id"]: claim for claim in _read(record / "claims.json")}
     figures = {entry["name"]: entry for entry in _read(record / "figures/index.json")}
@@ -80,11 +84,13 @@ def filled(page: Path, record: Path) -> tuple[str, list[str]]:
     missing: list[str] = []
 
     def verdicts(names: list[str], _: str) -> str:
-        table = overview.verdicts([claims[name] for name in names or claims])
-        return f"\n{table}\n{source}\n"
+        return f"\n{tables.summary([claims[name] for name in names or claims])}\n{source}\n"
 
     def cells(names: list[str], _: str) -> str:
-        return f"\n{overview.by_cell([claims[name] for name in names or claims])}\n"
+        return f"\n{tables.by_cell([claims[name] for name in names or claims])}\n"
+
+    def numbers(names: list[str], _: str) -> str:
+        return f"\n{tables.numbers(_metrics(record), names)}\n"
 
     def figure(names: list[str], before: str) -> str:
         if lacking := [name for name in names if name not in figures]:
@@ -93,7 +99,7 @@ def filled(page: Path, record: Path) -> tuple[str, list[str]]:
             return before
         return "".join(["\n", *(_figure(figures[name], folder) for name in names), source, "\n"])
 
-    kinds = {"verdicts": verdicts, "cells": cells, "figure": figure}
+    kinds = {"verdicts": verdicts, "cells": cells, "numbers": numbers, "figure": figure}
 
     def fill(match: re.Match[str]) -> str:
         head, kind, names, before, tail = match.groups()
@@ -103,6 +109,14 @@ def filled(page: Path, record: Path) -> tuple[str, list[str]]:
             raise RecordError(f"{page}: {head.strip()}: {record} has no {error.args[0]}") from None
 
     return _PART.sub(fill, _parts(page)), missing
+
+
+def _metrics(record: Path) -> dict[str, dict[str, float]]:
+    """The metrics of each cell that has any, by its name."""
+    params, found = config.load(record / "params.yaml"), _read(record / "metrics.json")
+    styles = styles_of(params.algorithms, params.modules)
+    cells = ((env, name) for env in params.envs for name in params.algorithms if name in found.get(env, {}))
+    return {f"{env}, {styles[name].label}": flat(found[env][name]) for env, name in cells}
 
 
 def _require_declared(names: list[str]) -> None:

@@ -11,7 +11,7 @@ from dpg.report import regimes, summaries
 from dpg.report.aggregate import final_returns, interval_over_agents, over_agents
 from dpg.report.experiment import Experiment, distinct, select
 from dpg.tables.baselines import AgentsDifference, BaselineCosine
-from dpg.tables.gradient import Similarity
+from dpg.tables.gradient import Noise, Similarity
 from dpg.tables.landscape import Alignment, Resolution
 from dpg.tables.training import History, RegimeHistory
 from dpg.tables.true_value import FitQuality, StateErrors
@@ -70,13 +70,19 @@ def _regimes(task: Experiment) -> dict[str, dict[str, Number]]:
 
 
 def _gradient(cell: Experiment) -> dict[str, Number]:
-    """Mean cosines of estimates from T pairs over agents, at the first and the last studied snapshot."""
+    """At the first and the last studied snapshot: mean cosines of estimates from T pairs, and median noise scale.
+
+    The median over agents, since the scale of a gradient that cannot be told from zero is unbounded.
+    """
     at_t = select(cell[Similarity], pairs=cell.timesteps)
     pairwise, true = (_ends(select(at_t, against=against), "cosine") for against in ("each other", "true"))
+    scales = cell[Noise].fillna({"noise_scale_pairs": math.inf}).groupby("iteration")["noise_scale_pairs"].median()
     return {
         "pairwise_cosine_at_T_first": pairwise[0],
         "pairwise_cosine_at_T_last": pairwise[1],
         "true_cosine_at_T_last": true[1],
+        "noise_scale_pairs_first": _number(scales.iloc[0]) if len(scales) else None,
+        "noise_scale_pairs_last": _number(scales.iloc[-1]) if len(scales) else None,
     }
 
 

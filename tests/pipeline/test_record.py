@@ -277,18 +277,24 @@ def test_pages_take_verdicts_and_figures_from_the_record(record, tmp_path):
     page = tmp_path / "page.md"
     page.write_text(
         "a\n<!-- record: verdicts G1 R1 -->\nwhat was here\n<!-- end of record -->\n"
+        "<!-- record: numbers final_return gradient.true_cosine_at_T_last -->\n<!-- end of record -->\n"
         "<!-- record: figure fig09_rewards -->\n<!-- end of record -->\nb\n",
         encoding="utf-8",
     )
     text, missing = pages.filled(page, record)
     assert not missing
+    metrics = json.loads((record / "metrics.json").read_text(encoding="utf-8"))[ENV]
+    mean, low, high = (number(metrics["ppo"][f"final_return{end}"]) for end in ("", "_low", "_high"))
+    cosine = number(metrics["ppo"]["gradient"]["true_cosine_at_T_last"])
+    assert f"| {ENV}, PPO | {mean} [{low}, {high}] | {cosine} |" in text.splitlines()
+    assert re.search(rf"^\| {ENV}, TRPO \| .*\] \| - \|$", text, re.MULTILINE)
     assert "what was here" not in text and "| G1: " in text and "| R1: " in text and "| G2: " not in text
     assert text.startswith("a\n") and text.endswith("b\n")
     (image,) = (line for line in text.splitlines() if line.startswith("!["))
     assert (tmp_path / image.partition("](")[2].removesuffix(")")).resolve() == record / "figures" / "fig09_rewards.png"
 
 
-@pytest.mark.parametrize("part", ["verdicts Z1", "figure fig99_nothing"])
+@pytest.mark.parametrize("part", ["verdicts Z1", "numbers gradient.nothing", "figure fig99_nothing"])
 def test_a_page_cannot_name_what_no_record_has(record, tmp_path, part):
     page = tmp_path / "page.md"
     page.write_text(f"<!-- record: {part} -->\n<!-- end of record -->\n", encoding="utf-8")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from dpg.report import metrics
+from dpg.tables.gradient import Noise
 from dpg.tables.landscape import Alignment, Resolution
 from dpg.tables.training import History, RegimeHistory
 from dpg.tables.update_gain import AgentsGain
@@ -103,21 +104,33 @@ def test_an_iteration_without_episodes_is_left_out_of_its_agent(experiment, stat
     assert cell["agents"] == 2
 
 
+def test_the_median_noise_scale_counts_gradients_that_cannot_be_told_from_zero(experiment):
+    noise = experiment[Noise]
+    first = noise["iteration"] == noise["iteration"].min()
+    noise["noise_scale_pairs"] = 100.0 * (1 + noise["agent"])
+    noise.loc[first & (noise["agent"] == 0), "noise_scale_pairs"] = np.nan
+    noise.loc[~first & (noise["agent"] > 0), "noise_scale_pairs"] = np.nan
+    gradient = metrics.summarize(experiment.replace({Noise: noise}))["Hopper-v4"]["ppo"]["gradient"]
+    assert gradient["noise_scale_pairs_first"] == 300.0  # of 200, 300, unbounded
+    assert gradient["noise_scale_pairs_last"] is None  # of 100 and two without bound
+
+
 def test_what_was_not_measured_is_null(experiment, statistics):
     cell = metrics.summarize(replace(experiment, timesteps=123))["Hopper-v4"]["ppo"]
-    assert set(cell["gradient"].values()) == {None}
+    assert {value for name, value in cell["gradient"].items() if "_at_T_" in name} == {None}
     columns = {
         History: ["mean_return"],
         Alignment: ["grid_correlation", "step_correlation", "gain"],
         Resolution: ["own_resolved_share"],
         AgentsGain: ["mean"],
+        Noise: ["noise_scale_pairs"],
         RegimeHistory: ["mean_return"],
     }
     blank = {kind: experiment[kind].assign(**dict.fromkeys(names, np.nan)) for kind, names in columns.items()}
     text = metrics.to_json(metrics.summarize(experiment.replace(blank)))
     assert "NaN" not in text
     read = json.loads(text)["Hopper-v4"]["ppo"]
-    assert read["final_return"] is None
+    assert read["final_return"] is read["gradient"]["noise_scale_pairs_last"] is None
     assert read["agents"] == 0
     assert {number for regime in read["landscape"].values() for number in regime.values()} == {None}
     assert {number for regime in read["update_gain"].values() for number in regime.values()} == {None}
