@@ -73,7 +73,7 @@ def read(path: Path) -> Lock:
         lock.superseded("")  # which needs every stage whole
     except FileNotFoundError:
         raise LockError(f"{path} is missing: no stage has run there; `dvc repro` makes it") from None
-    except (YAMLError, KeyError, TypeError, AttributeError, UnicodeDecodeError):
+    except (YAMLError, KeyError, TypeError, AttributeError, UnicodeDecodeError, RecursionError):
         raise LockError(f"{path} is not a whole dvc.lock: wait until DVC has written it, and try again") from None
     return lock
 

@@ -99,7 +99,12 @@ def run_of(path: Path, stage: str) -> dict[str, Any]:
 
 
 def _whole(run: Mapping[str, Any]) -> bool:
-    return set(PUBLIC) <= run.keys() and set(COSTS) <= run["cost"].keys()
+    return (
+        set(PUBLIC) <= run.keys()
+        and set(COSTS) <= run["cost"].keys()
+        and all(isinstance(run["cost"][name], int | float) for name in COSTS)
+        and all(isinstance(value, str) for value in run["provenance"].values())
+    )
 
 
 def copy(record: Path, target: Path, command: str = "") -> None:
@@ -183,7 +188,7 @@ def provenance(record: Path) -> Mapping[str, Any]:
     path = record / "provenance.json"
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        if "command" in found and all(_whole(run) for run in found["runs"].values()):
+        if isinstance(found["command"], str) and all(_whole(run) for run in found["runs"].values()):
             return found
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         pass

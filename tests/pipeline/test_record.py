@@ -10,10 +10,11 @@ import pytest
 from imageio.v3 import imread, imwrite
 from ruamel.yaml import YAML
 
-from dpg.record import PUBLISHED, compare, overview, pages, sources
+from dpg.record import PUBLISHED, compare, lock, overview, pages, sources
 from dpg.record.__main__ import check as check_record
 from dpg.record.__main__ import write as write_record
 from dpg.report.claims.verdicts import Verdict, number
+from dpg.report.page.records import COSTS
 from dpg.runtime.errors import UserError
 from tests.pipeline.project import ENV, ROOT, digest, set_parameter, shell
 
@@ -240,6 +241,41 @@ def test_a_run_recorded_by_an_older_version_is_named(tmp_path):
         (tmp_path / "ppo.json").write_text(text, encoding="utf-8")
         with pytest.raises(UserError, match=r"ppo\.json is not whole, or of an older version"):
             sources.run_of(tmp_path / "ppo.json", "train@a-ppo")
+
+
+COST = dict.fromkeys(COSTS, 1)
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        [],
+        {"runs": {}},
+        {"command": 3, "runs": {}},
+        {"command": "dvc repro", "runs": None},
+        {"command": "dvc repro", "runs": {"a": {"run_id": "1", "cost": COST | {"pairs": "many"}, "provenance": {}}}},
+        {"command": "dvc repro", "runs": {"a": {"run_id": "1", "cost": COST, "provenance": ["torch"]}}},
+        {"command": "dvc repro", "runs": {"a": {"run_id": "1", "cost": COST, "provenance": {"torch": 2}}}},
+    ],
+)
+def test_a_provenance_of_another_form_is_not_whole(tmp_path, found):
+    whole = {"command": "dvc repro", "runs": {"a": {"run_id": "1", "cost": COST, "provenance": {"torch": "2"}}}}
+    for content in (whole, found):
+        (tmp_path / "provenance.json").write_text(json.dumps(content), encoding="utf-8")
+        if content is whole:
+            assert sources.provenance(tmp_path) == whole
+    with pytest.raises(UserError, match=r"provenance\.json is missing or not whole"):
+        sources.provenance(tmp_path)
+
+
+def test_a_lock_whose_stages_feed_each_other_is_not_whole(tmp_path):
+    stages = {
+        name: {"deps": [{"path": read, "md5": "1"}], "outs": [{"path": written, "md5": "1"}]}
+        for name, read, written in (("one", "x", "y"), ("other", "y", "x"))
+    }
+    YAML(typ="safe").dump({"stages": stages}, tmp_path / "dvc.lock")
+    with pytest.raises(UserError, match=r"not a whole dvc\.lock"):
+        lock.read(tmp_path / "dvc.lock")
 
 
 def test_only_a_record_is_replaced(unfinished, tmp_path, monkeypatch):
