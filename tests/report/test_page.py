@@ -236,6 +236,34 @@ def test_every_figure_of_the_paper_is_held_against_ours(material):
     assert one[24].missing == "algorithms TRPO"
 
 
+def test_what_one_figure_of_the_paper_lacks_is_of_its_tasks_and_algorithms(experiment):
+    """A gradient that was not measured is named under its own figure, as well where another part of that is drawn."""
+    columns = ["env", "algorithm", "stage", "reason"]
+    rows = [(env, "ppo", "gradient", f"{env} has not run") for env in ("Hopper-v4", "Humanoid-v4")]
+    rows.append(("Walker2d-v4", "", "regimes", "no regimes"))
+    rows += [("Humanoid-v4", "trpo", "landscape", f"reason {number}") for number in range(5)]
+    reasons = pd.DataFrame(rows, columns=columns)
+    partly = replace(experiment, tables=replace(experiment.tables, reasons=reasons))
+    found = dict(render.unmeasured_figures(partly))
+    assert {number: found[number] for number in (1, 2, 10, 11)} == {
+        number: f"not measured: {env} has not run"
+        for number, env in ((1, "Humanoid-v4"), (2, "Humanoid-v4"), (10, "Hopper-v4"), (11, "Hopper-v4"))
+    }
+    assert found[7] == "not measured: reason 0; reason 1; reason 2; and 2 more"
+    assert 3 not in found
+
+
+def test_where_a_claim_holds_is_listed_by_verdict_and_what_is_not_measured_counted(material):
+    claim = dict(material.claims[0])
+    finding = claim["findings"][0]
+    where = {"A, PPO": "supported", "B, PPO": "not measured", "C, PPO": "not measured", "D, PPO": "supported"}
+    claim["findings"] = [finding | {"where": place, "verdict": verdict} for place, verdict in where.items()]
+    text = render.render(replace(material, claims=[claim]))
+    row = text.split(f'<tr id="{claim["id"]}">')[1].split("</details></td>")[1].split("</tr>")[0]
+    assert "Supported: A, PPO; D, PPO</span>" in row
+    assert "Not measured: 2 of 4</span>" in row
+
+
 ODD = ("Task", "Task-v0", "mine/Task-v0", "My.Task-v1", "3Task-v0", "My-Task")
 
 

@@ -53,11 +53,11 @@ class PaperCoverage:
 
 
 def coverage(
-    entries: Sequence[FigureEntry], params: Params, label: Callable[[str], str], unmeasured: Mapping[str, str]
+    entries: Sequence[FigureEntry], params: Params, label: Callable[[str], str], unmeasured: Mapping[int, str]
 ) -> Iterator[PaperCoverage]:
     """Every figure of the paper, with the drawn figures that show it.
 
-    `unmeasured` says why figures were not drawn, by the name of their declaration.
+    `unmeasured` says, by the number of the paper's figure, what of it was not measured.
     """
     tasks = {family(env) for env in params.envs}
     declared = [(figure, spec) for spec in catalog.figures() for figure in spec.paper]
@@ -68,5 +68,5 @@ def coverage(
         }
         found = tuple(each.name for each in entries if each.figure == spec.name and figure.number in each.numbers)
         needs = " and ".join(f"{what} {', '.join(names)}" for what, names in missing.items() if names)
-        undrawn = "" if found else unmeasured.get(spec.name, "not drawn by this version")
+        undrawn = unmeasured.get(figure.number, "" if found else "not drawn by this version")
         yield PaperCoverage(figure, spec.title, found, needs or undrawn)

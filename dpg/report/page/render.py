@@ -15,7 +15,7 @@ from markupsafe import Markup
 from dpg.report.aggregate import final_returns, interval_over_agents
 from dpg.report.claims.claim import later
 from dpg.report.claims.verdicts import Verdict, number
-from dpg.report.experiment import Experiment, distinct, select
+from dpg.report.experiment import Experiment, select
 from dpg.report.figures import catalog
 from dpg.report.figures.spec import FigureEntry
 from dpg.report.page import paper, templates
@@ -28,6 +28,7 @@ from dpg.tables.table import Section, TableScope, table_of
 from dpg.tables.training import History
 from dpg.tables.value import PredictionError
 
+MOST_REASONS = 3  # for which a figure of the paper is not shown whole; the others are counted
 MOST_ROWS = 100  # of a table on the page; the rest is in its file
 DIGITS = 4
 
@@ -126,13 +127,20 @@ def unmeasured(experiment: Experiment, section: Section) -> Iterator[str]:
             yield f"{cell}: {row['stage']}: not measured: {row['reason']}."
 
 
-def unmeasured_figures(experiment: Experiment) -> Iterator[tuple[str, str]]:
-    """Names of declared figures that lack measurements, each with the reason."""
+def unmeasured_figures(experiment: Experiment) -> Iterator[tuple[int, str]]:
+    """Numbers of the paper's figures that lack measurements of their tasks and algorithms, each with the reasons."""
     reasons = experiment.tables.reasons
     for spec in catalog.figures():
-        rows = reasons[reasons["stage"].isin({table_of(row).stage for row in spec.tables})]
-        if len(rows):
-            yield spec.name, f"not measured: {'; '.join(distinct(rows, 'reason'))}"
+        behind = reasons[reasons["stage"].isin({table_of(row).stage for row in spec.tables})]
+        for figure in spec.paper:
+            lacking = {
+                reason: None
+                for env, algorithm, reason in zip(behind["env"], behind["algorithm"], behind["reason"], strict=True)
+                if figure.overlaps([env], [algorithm] if algorithm else [*figure.algorithms])
+            }
+            if lacking:
+                more = [f"and {len(lacking) - MOST_REASONS} more"] if len(lacking) > MOST_REASONS else []
+                yield figure.number, f"not measured: {'; '.join([*lacking][:MOST_REASONS] + more)}"
 
 
 def view(data: ReportData, entry: FigureEntry) -> FigureView:
