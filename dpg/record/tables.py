@@ -85,7 +85,7 @@ def numbers(cells: Mapping[str, Mapping[str, float]], names: Sequence[str]) -> s
     for name in names:
         if not any(name in own for own in cells.values()):
             raise KeyError(name)
-    headings = [name.rpartition(".")[2].replace("_", " ") for name in names]
+    headings = [" ".join(name.split(".")[1:] or [name]).replace("_", " ") for name in names]
     rows = [f"| cell | {' | '.join(headings)} |", f"|---|{'---:|' * len(names)}"]
     rows += [f"| {cell} | {' | '.join(_metric(own, name) for name in names)} |" for cell, own in cells.items()]
     return "\n".join(rows) + "\n"

@@ -60,7 +60,7 @@ def test_a_closer_look_writes_what_it_found(agent, snapshot, tmp_path, dpg):
         "cut.png",
         *(f"{kind}_N{pairs}.png" for kind in ("landscape", "concentration") for pairs in (20, 200)),
     }
-    assert "Plotly.newPlot" in (folder / "landscape.html").read_text(encoding="utf-8")
+    assert "Plotly.react" in (folder / "landscape.html").read_text(encoding="utf-8")
     assert not (tmp_path / ".scratch").exists()
 
 

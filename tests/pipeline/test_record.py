@@ -112,7 +112,7 @@ def test_whatever_was_altered_in_a_record_is_found(record, tmp_path):
     one, other = re.findall(r'base64,([^"]*)"', page)[-2:]
     page = page.replace(one, "ONE").replace(other, one).replace("ONE", other)
     row = page.index('<tr id="G1">')
-    badge = page.index(was, page.index('class="verdict', row))
+    badge = page.index(was, page.index('class="badge', row))
     (altered / "index.html").write_text(page[:badge] + "hidden" + page[badge + len(was) :], encoding="utf-8")
     (altered / "figures" / "index.json").write_text("{", encoding="utf-8")
     found = check(altered, expect=1).splitlines()
