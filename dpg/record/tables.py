@@ -14,7 +14,7 @@ def summary(claims: Sequence[Mapping[str, Any]]) -> str:
     rows = ["| claim | verdict | effect | cells |", "|---|---|---|---|"]
     for claim in claims:
         found = Counter(finding["verdict"] for finding in claim["findings"])
-        cells = ", ".join(f"{number} {verdict}" for verdict, number in found.items())
+        cells = ", ".join(f"{count} {verdict}" for verdict, count in found.items())
         rows.append(f"| {claim['id']}: {claim['claim'].rstrip('.')} | {claim['verdict']} | {effect(claim)} | {cells} |")
     return "\n".join(rows).replace("V*", "V\\*") + "\n"
 
