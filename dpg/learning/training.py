@@ -124,14 +124,18 @@ def _records(
 def _check(population: Population, records: list[IterationRecord], recipe: Recipe) -> None:
     for row, record in enumerate(records):
         where = f"agent {record.agent}, iteration {record.iteration}"
-        for what, array in (
-            ("policy's parameters", population.policy),
-            ("value net's parameters", population.value),
-            ("policy's Adam moments", population.policy_adam.first),
-            ("policy's Adam moments", population.policy_adam.second),
+        slower, smaller = "a lower learning rate", "reward_scaling: true, or smaller rewards"
+        for what, array, remedy in (
+            ("policy's parameters", population.policy, slower),
+            ("value net's parameters", population.value, slower),
+            ("policy's Adam moments", population.policy_adam.first, slower),
+            ("policy's Adam moments", population.policy_adam.second, slower),
+            # A second moment that has overflowed leaves the net finite, and never moves it again.
+            ("value net's Adam moments", population.value_adam.first, smaller),
+            ("value net's Adam moments", population.value_adam.second, smaller),
         ):
             if not np.isfinite(array[row]).all():
-                raise DivergenceError(f"{where}: the {what} are not finite; try a lower learning rate")
+                raise DivergenceError(f"{where}: the {what} are not finite; try {remedy}")
         limit = recipe.common.divergence_kl
         if not record.kl <= limit:
             raise DivergenceError(

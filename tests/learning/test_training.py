@@ -213,6 +213,15 @@ def test_a_value_net_that_is_not_finite_is_divergence(make_recipe):
         run(recipe, [0], until=3)
 
 
+def test_a_value_net_that_adam_can_no_longer_move_is_divergence(make_recipe):
+    """As after gradients whose squares overflow: all parameters are finite, and stay where they are."""
+    recipe = make_recipe("ppo")
+    start, _ = run(recipe, [3], until=0)
+    full = replace(start.value_adam, second=np.full_like(start.value, np.inf))
+    with pytest.raises(DivergenceError, match=r"agent 3, iteration 0: the value net's Adam moments .*smaller rewards"):
+        run(recipe, [3], until=1, start=replace(start, value_adam=full))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("algorithm", "iterations", "policy"),
