@@ -12,11 +12,6 @@ from dpg.numerics.arrays import namespace
 LOG_2PI = math.log(2 * math.pi)
 
 
-def sample(mean: Any, log_std: Any, noise: Any) -> Any:
-    """Actions from standard normal `noise` (..., B, A)."""
-    return mean + namespace(log_std).exp(log_std)[..., None, :] * noise
-
-
 def log_prob(mean: Any, log_std: Any, action: Any) -> Any:
     """log pi(a|s): -1/2 sum [((a - mean) / std)^2 + 2 log std + log 2 pi]."""
     scaled = (action - mean) * namespace(log_std).exp(-log_std)[..., None, :]

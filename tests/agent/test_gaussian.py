@@ -59,12 +59,6 @@ def test_kl_from_a_policy_to_itself_is_zero(numbers):
     np.testing.assert_allclose(divergence, np.zeros((MEMBERS, BATCH)), atol=1e-14)
 
 
-def test_samples_are_the_mean_plus_scaled_noise(numbers):
-    noise = np.random.default_rng(1).standard_normal((MEMBERS, BATCH, ACTIONS))
-    expected = numbers["mean"] + np.exp(numbers["log_std"])[:, None, :] * noise
-    np.testing.assert_allclose(gaussian.sample(numbers["mean"], numbers["log_std"], noise), expected)
-
-
 def log_prob_dividing_by_sigma(mean: torch.Tensor, log_std: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
     """A fault that a published release had: (a - mean)^2 / sigma in place of / sigma^2."""
     std = log_std.exp()[..., None, :]

@@ -35,7 +35,7 @@ def batch(population, make_streams, make_recipe) -> Batch:
     arrays = population.architecture.policy_layout.unflatten(population.policy)
     mean = networks.mlp(arrays, population.normalize_obs(streams.obs), "tanh")
     noise = np.random.default_rng(1).standard_normal(mean.shape).astype(np.float32)
-    on_policy = replace(streams, action=gaussian.sample(mean, arrays["log_std"], noise))
+    on_policy = replace(streams, action=mean + np.exp(arrays["log_std"])[:, None] * noise)
     return prepare(population, on_policy, recipe.common, recipe.config)
 
 
