@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 # Added to variances before the root: the floor of a standard deviation is 1e-4. Modern MuJoCo leaves dimensions that
-# vary by rounding noise alone; dividing by (std + 1e-8) would turn them into unit noise (README, departures).
+# vary by rounding noise alone; dividing by (std + 1e-8) would turn them into unit noise (docs/departures.md).
 EPSILON = 1e-8
 
 

@@ -125,12 +125,12 @@ def agents_means(found: Sequence[Gains], statistics: Statistics, seed: int) -> I
 
     for _, group in groupby(sorted(found, key=key), key):
         some = list(group)
-        for quantity in QUANTITIES:
+        for quantity, sample in QUANTITIES.items():
             mean, low, high = interval(some, quantity, statistics, seed)
             yield AgentsGain(
                 **_cell(some[0]),
                 quantity=quantity,
-                agents=len(some),
+                agents=sum(bool(np.isfinite(sample(each).point)) for each in some),
                 updates=sum(len(each.own_gain) for each in some),
                 episodes=some[0].before.shape[1],
                 mean=mean,

@@ -1,4 +1,4 @@
-"""How much of a landscape is relief and how much is noise, from each budget of pairs (paper, fig. 7, 8).
+"""How much of a landscape is relief and how much is noise, from each budget of pairs (paper, fig. 6, 25, 26).
 
 The error of a difference between two points is that of the trajectories' own differences where these are paired by
 common random numbers.

@@ -2,9 +2,9 @@
 
 At snapshot i the iteration's own batch is collected again from the same seeds and its value update is run, which gives
 V = V_phi_{i+1}. V is scored on that batch and on fresh held-out streams against two targets: `gae`, V_phi_i(s) + A_GAE,
-to which it was fitted; and `returns`, the discounted return, in the units in which the net is trained. Streams are
-recorded H pairs longer than they are scored, so that returns are known to within one percent. The rows also have the
-errors as the authors' release defines them (`dpg.probes.release_errors`).
+to which it was fitted unless `common.value_target` says otherwise; and `returns`, the discounted return, in the units
+in which the net is trained. Streams are recorded H pairs longer than they are scored, so that returns are known to
+within one percent. The rows also have the errors as the authors' release defines them (`dpg.probes.release_errors`).
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,7 +19,7 @@ from scipy import stats
 from dpg.agent.population import Population
 from dpg.agent.snapshot import Snapshot, require
 from dpg.envs.make import time_limit
-from dpg.learning.batch import estimate_values, prepare, values
+from dpg.learning.batch import estimate_values, prepare, scale_reward, values
 from dpg.learning.value_fit import update_value
 from dpg.numerics.statistics import explained_variance
 from dpg.probes import release_errors
@@ -103,7 +103,7 @@ def known_returns(snapshot: Snapshot, streams: Streams) -> tuple[Float[np.ndarra
     """Discounted returns of the first T pairs of long streams, in the net's reward units, and which are known."""
     recipe = snapshot.recipe
     common, timesteps = recipe.common, recipe.common.timesteps
-    reward = estimate_values(snapshot.state, streams, common, recipe.config).reward
+    reward = scale_reward(snapshot.state, streams.reward.reshape(1, -1), recipe.config).reshape(streams.reward.shape)
     terminated = streams.done if common.time_limit == "terminal" else streams.terminated
     returns = advantages.discounted_return(reward, streams.done, np.zeros_like(reward), common.gamma)
     known = advantages.return_is_known(terminated, streams.done, advantages.horizon(common.gamma))

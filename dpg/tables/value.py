@@ -16,10 +16,17 @@ class PredictionError(AgentSnapshot):
     """
 
     split: Annotated[str, "-", "`train`: the iteration's own batch; `heldout`: fresh streams"]
-    target: Annotated[str, "-", "`gae`: what the net was fitted to; `returns`: the discounted return"]
+    target: Annotated[
+        str,
+        "-",
+        "`gae`: V_old + A_GAE, what the net is fitted to unless `common.value_target` says otherwise; `returns`: the "
+        "discounted return",
+    ]
     pairs: Annotated[int, "pairs", "whose target is known"]
     trajectories: Annotated[int, "episodes", "complete episodes among the pairs that are scored"]
-    mean_relative_error: Annotated[float, "-", "mean |V - y| / |y| (the paper's)"]
+    mean_relative_error: Annotated[
+        float, "-", "mean |V - y| / |y| (the paper's), without pairs at which y is zero and V is not"
+    ]
     trimmed_relative_error: Annotated[float, "-", "the same without the 5 % at either end"]
     median_relative_error: Annotated[float, "-", "the median"]
     near_zero_share: Annotated[

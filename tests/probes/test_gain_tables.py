@@ -98,9 +98,10 @@ def test_an_update_that_gains_nothing_on_its_own_batch_has_no_share_to_confirm(m
     gains = make([[1, 1]] * 2, [[1, 1]] * 2, own=[0, 0], heldout=[0, 0])
     row = {row.quantity: row for row in gain_tables.snapshot_means(gains, STATISTICS, 0)}["confirmed share"]
     assert np.isnan([row.mean, row.low, row.high]).all()
-    # An agent without one does not silence the others.
+    # An agent without one does not silence the others, nor does it count as one that has it.
     other = make([[1, 1]] * 2, [[1, 1]] * 2, own=[1, 1], heldout=[0.5, 0.5], agent=1)
-    assert means(gain_tables.agents_means([gains, other], STATISTICS, 0))["confirmed share"] == 0.5
+    rows = {row.quantity: row for row in gain_tables.agents_means([gains, other], STATISTICS, 0)}
+    assert (rows["confirmed share"].mean, rows["confirmed share"].agents, rows["reward"].agents) == (0.5, 1, 2)
 
 
 def test_intervals_hold_the_noise_of_agents_updates_and_episodes(make):
