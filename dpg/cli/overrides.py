@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-
 from dpg.runtime import config
 from dpg.runtime.errors import UserError
 from dpg.runtime.schema import Params
@@ -22,10 +20,8 @@ def read(source: Path, overrides: Sequence[str]) -> Params:
         OverrideError: an override is not `key=value`.
         ConfigError: the parameters have mistakes; the message is that of a run.
     """
-    if not overrides or not source.is_file():
-        return config.load(source)
-    raw: Any = YAML(typ="safe", pure=True).load(source)
-    for key, value in map(_parse, overrides):
+    raw = config.read(source)
+    for key, value in map(_parse, overrides if isinstance(raw, dict) else ()):
         *sections, last = key.split(".")
         inner = raw
         for section in sections:
@@ -37,11 +33,19 @@ def read(source: Path, overrides: Sequence[str]) -> Params:
 
 
 def write(path: Path, overrides: Sequence[str]) -> None:
-    """Write overrides into a file, in the bytes that DVC would write."""
+    """Write overrides into a file, in the bytes that DVC would write.
+
+    Raises:
+        OverrideError: DVC refuses one, such as the addition of a key that is there.
+    """
     # DVC's readers of overrides take half a second to import.
+    from dvc.exceptions import InvalidArgumentError
     from dvc.utils.hydra import apply_overrides
 
-    apply_overrides(path, list(overrides))
+    try:
+        apply_overrides(path, list(overrides))
+    except InvalidArgumentError as error:
+        raise OverrideError(f"-S {' '.join(overrides)}: {' '.join(str(error.__cause__).split())}") from error
 
 
 def _parse(text: str) -> tuple[str, Any]:

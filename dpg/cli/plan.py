@@ -71,7 +71,7 @@ def make(project: Path, overrides: Sequence[str]) -> "Plan":
         works = stages.stages(params, tasks, jobs)
         pipeline = answer()
     to_run = [work for work in works if work.name in pipeline.stale]
-    known = records.read(project, to_run, tasks, jobs)
+    known = records.read(project, works, tasks, jobs) if to_run else {}
     new = [work for work in to_run if work.name not in known]
     cells = list(dict.fromkeys(work.cell for work in new if work.cell))
     began = time.monotonic()

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import reduce
 from operator import getitem
 from pathlib import Path
@@ -20,13 +20,16 @@ from dpg.runtime.config import ConfigError
 from dpg.runtime.schema import Params
 
 
-def parameters(project: Path) -> Params | None:
-    """The parameters of the last runs, which DVC keeps in its lock file; None if they are unknown."""
+def parameters(project: Path, names: Collection[str]) -> Params | None:
+    """The parameters of the last runs of some stages, which DVC keeps in its lock file; None if they are unknown.
+
+    The file also has stages that are no longer in the pipeline, with parameters that may not exist any more.
+    """
     yaml = YAML(typ="safe")
     try:
         raw: Any = yaml.load(project / "params.yaml")
         locked: Any = yaml.load(project / "dvc.lock")["stages"]
-        for stage in locked.values():
+        for stage in (locked[name] for name in locked if name in names):
             for name, value in stage.get("params", {}).get("params.yaml", {}).items():
                 *sections, last = name.split(".")
                 reduce(getitem, sections, raw)[last] = value
@@ -40,11 +43,12 @@ def parameters(project: Path) -> Params | None:
 def read(project: Path, works: Sequence[StageWork], tasks: Mapping[str, TaskSpec], jobs: int) -> dict[str, Cost]:
     """What complete executions of the same work, on this machine and as many workers, have cost, by stage.
 
-    One that resumed another says too little.
+    One that resumed another says too little. `works` are those of the whole pipeline.
     """
-    earlier, wanted = parameters(project), {work.name: work for work in works}
+    wanted = {work.name: work for work in works}
+    earlier = parameters(project, wanted)
     envs = tuple(env for env in earlier.envs if env in tasks) if earlier else ()
-    before = stages.stages(earlier.model_copy(update={"envs": envs}), tasks, jobs) if earlier and wanted else []
+    before = stages.stages(earlier.model_copy(update={"envs": envs}), tasks, jobs) if earlier else []
     here = {"hardware.cpu": machine.cpu(), "hardware.cores": str(os.cpu_count())}
     found: dict[str, Cost] = {}
     for work in before:

@@ -32,15 +32,23 @@ def load(path: str | Path = "params.yaml") -> Params:
     Raises:
         ConfigError: one line for each mistake, with the dotted name, the value and what is allowed.
     """
+    return parse(read(path), source=str(path))
+
+
+def read(path: str | Path) -> Any:
+    """What `path` says, unchecked.
+
+    Raises:
+        ConfigError: it cannot be read, or is not YAML.
+    """
     try:
-        raw: object = YAML(typ="safe", pure=True).load(Path(path))
+        return YAML(typ="safe", pure=True).load(Path(path))
     except FileNotFoundError:
         raise ConfigError(f"{path}: there is no such file; run from the project's root") from None
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error}") from None
     except (YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid YAML: {_yaml_problem(error)}") from None
-    return parse(raw, source=str(path))
 
 
 def _yaml_problem(error: YAMLError | UnicodeDecodeError) -> str:

@@ -45,8 +45,14 @@ class Run:
         self.lost = 0  # messages that the store did not accept
 
     def child(self, name: str, tags: Mapping[str, str]) -> "Run":
-        """A run nested under this one, with its parameters and tags plus further tags."""
-        child = Run(self._client, self._experiment_id, name, self._tags | dict(tags) | {"mlflow.parentRunId": self.id})
+        """A run nested under this one, with its parameters and tags plus further tags.
+
+        Raises:
+            TrackingError: the store does not make one.
+        """
+        tags = self._tags | dict(tags) | {"mlflow.parentRunId": self.id}
+        with explained():
+            child = Run(self._client, self._experiment_id, name, tags)
         child.log_params(self._params)
         self._children.append(child)
         return child
@@ -132,7 +138,7 @@ class Run:
     def _tolerating_errors(self) -> Generator[None]:
         try:
             yield
-        except (MlflowException, OSError) as error:
+        except Exception as error:  # of any type: MLflow passes on the errors of its libraries
             self.lost += 1
             print(f"warning: MLflow run {self.id} lost data: {without_login(error)}", file=sys.stderr, flush=True)
 
@@ -189,7 +195,7 @@ def attach(path: Path, run_id: str) -> None:
         with explained():
             client, _ = open_store()
         client.log_artifact(run_id, str(path))
-    except Exception as error:  # of any type: MLflow passes on the errors of its libraries
+    except Exception as error:  # as in `Run`
         message = error if isinstance(error, TrackingError) else without_login(error)
         print(f"warning: {path} is missing from MLflow's run {run_id}: {message}", file=sys.stderr, flush=True)
 

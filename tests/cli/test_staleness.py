@@ -292,6 +292,22 @@ def test_overrides_that_cannot_be_read_are_quoted(text):
         overrides.read(ROOT / "params.yaml", [text])
 
 
+def test_an_override_that_dvc_refuses_is_quoted(tmp_path):
+    shutil.copyfile(ROOT / "params.yaml", tmp_path / "params.yaml")
+    with pytest.raises(overrides.OverrideError, match=r"-S \+seed=2: Could not append to config"):
+        overrides.write(tmp_path / "params.yaml", ["+seed=2"])
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("seed: [0", "is not valid YAML: "), ("", "must be a section of"), ("- seed\n", "must be a section of")],
+)
+def test_overrides_of_a_file_that_has_no_parameters_are_refused(tmp_path, text, words):
+    (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=words):
+        overrides.read(tmp_path / "params.yaml", ["seed=1"])
+
+
 def test_overrides_are_written_as_dvc_writes_them(tmp_path):
     """Types as YAML reads them, and comments kept."""
     target = tmp_path / "params.yaml"

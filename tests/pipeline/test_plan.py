@@ -47,7 +47,7 @@ def test_an_override_marks_its_chain_with_the_costs_of_before(project):
 
 def test_counts_are_those_that_the_stages_recorded(project):
     params = config.load(project / "params.yaml")
-    earlier = records.parameters(project)
+    earlier = records.parameters(project, EVERYTHING)
     assert earlier is not None and earlier.model_dump() == params.model_dump()
     tasks = tasks_of(params)
     workers = json.loads((project / "data/runs/calibrate.json").read_text(encoding="utf-8"))["cost"]["workers"]

@@ -117,6 +117,30 @@ def test_a_store_that_refuses_something_is_said_aloud_and_spares_the_work(projec
 
 
 @pytest.mark.slow
+def test_an_artifact_store_without_its_package_or_its_credentials_spares_the_work(
+    project, monkeypatch, tmp_path, capsys
+):
+    """Neither error is MLflow's own."""
+    name = "artifacts in a bucket"
+    client(project).create_experiment(name, artifact_location="s3://bucket/folder")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", name)
+    (tmp_path / "table.csv").write_text("a\n1\n", encoding="utf-8")
+    with runs.stage_run("value", {}, {}, None) as run:
+        run.log_artifacts(tmp_path, "tables")
+    assert client(project).get_run(run.id).info.status == "FINISHED"
+    assert f"warning: MLflow run {run.id} lost data: " in capsys.readouterr().err
+
+
+def test_a_nested_run_that_the_store_does_not_make_is_refused_with_advice(project):
+    with runs.stage_run("train", {}, {}, None) as run:
+        experiment = client(project).get_run(run.id).info.experiment_id
+        client(project).delete_experiment(experiment)
+        with pytest.raises(TrackingError, match="must be in the 'active' state"):
+            run.child("agent 0", {})
+        client(project).restore_experiment(experiment)
+
+
 def test_four_stages_may_start_at_once_on_a_missing_store(tmp_path, monkeypatch):
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
