@@ -7,6 +7,7 @@ counted, which other work on the machine disturbs little.
 import ctypes
 import gc
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -124,8 +125,9 @@ def update_rates(cell: UntrainedCell, streams: Streams) -> Rates:
     updates = {"policy": update_policy} | ({} if recipe.common.baseline == "none" else {"value": update_value})
     for name, update in updates.items():
         once = lambda pairs, update=update: update(state, batches[pairs], recipe, [Seed(0)])  # noqa: E731
-        few, _ = _timed(once, pairs=FEW)
-        many, held[f"{name}_pair"] = _timed(once)
+        with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # means of minibatches without a pair
+            few, _ = _timed(once, pairs=FEW)
+            many, held[f"{name}_pair"] = _timed(once)
         seconds[f"{name}_pair"] = max(0.0, (MANY * many - FEW * few) / (MANY - FEW))
         seconds[name] = max(0.0, FEW * (few - seconds[f"{name}_pair"]))
     return Rates(seconds, held)

@@ -5,6 +5,7 @@ import hashlib
 import platform
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from importlib.machinery import ModuleSpec, PathFinder
 from importlib.metadata import version
 from importlib.util import find_spec, resolve_name
 from pathlib import Path
@@ -96,12 +97,21 @@ def _belongs(name: str, module: str) -> bool:
 
 def _files(module: str) -> list[Path]:
     with suppress(ImportError, ValueError):  # the import of the module reports that it is missing
-        spec = find_spec(module)
+        spec = _spec(module)
         if spec and spec.submodule_search_locations:
             return [path for folder in spec.submodule_search_locations for path in sorted(Path(folder).rglob("*.py"))]
         if spec and spec.origin and spec.has_location:
             return [Path(spec.origin)]
     return []
+
+
+def _spec(module: str) -> ModuleSpec | None:
+    """Where a module is. Of a dotted name, `find_spec` would import all but the last part, which may never be run."""
+    parent = module.rpartition(".")[0]
+    if not parent:
+        return find_spec(module)
+    folders = package.submodule_search_locations if (package := _spec(parent)) else None
+    return PathFinder.find_spec(module, folders) if folders else None
 
 
 def _imports(path: Path, module: str) -> Iterator[str]:

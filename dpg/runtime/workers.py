@@ -95,6 +95,6 @@ def run_task(function: Callable[[Any], Any], shard: Any, worker: str | None = No
             result = function(shard)
     except UserError as found:
         error = found
-    except Exception:
+    except (Exception, SystemExit):  # the user's own code may raise either
         error = traceback.format_exc()
     return TaskResult(worker or f"process {os.getpid()}", result, error, time.process_time() - started, peak_memory())

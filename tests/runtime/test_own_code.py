@@ -60,6 +60,13 @@ def test_an_algorithms_file_changes_with_its_own_code_alone(params, project):
     assert touched(params, project / "second_module.py") == {"second"}
 
 
+def test_no_module_is_run_to_find_the_code(params, project):
+    """One that is imported in some case only, such as where there is a display, may not work here."""
+    (project / "helping.py").write_text("def show():\n    from window import Window\n", encoding="utf-8")
+    (project / "window.py").write_text("raise RuntimeError('no display')\n", encoding="utf-8")
+    assert touched(params, project / "window.py") == {"first"}
+
+
 def test_all_files_change_with_a_module_of_tasks(params, project):
     assert touched(params, project / "tasks_module.py") == {"first", "second", "ppo", "regimes"}
 

@@ -154,6 +154,10 @@ def fail_on_three(shard: int) -> int:
     return shard
 
 
+def leave(_: int) -> int:
+    sys.exit("no licence")
+
+
 @pytest.fixture
 def width(monkeypatch):
     return lambda jobs: monkeypatch.setenv("DPG_JOBS", str(jobs))
@@ -211,6 +215,14 @@ def test_an_error_in_a_shard_is_raised(width, jobs):
     width(jobs)
     with pytest.raises(UserError, match="shard 3"):
         run(fail_on_three, range(6))
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_shard_that_exits_has_failed(width, jobs):
+    """The stage would end with its exit code and without a word."""
+    width(jobs)
+    with pytest.raises(ShardError, match="SystemExit: no licence"):
+        run(leave, range(2))
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
