@@ -128,8 +128,14 @@ def change(rows: pd.DataFrame, column: str) -> "pd.Series[float]":
 
 
 def improvement(evaluation: pd.DataFrame, statistics: Statistics) -> Part:
-    """The premise that agents improve: their evaluated returns rise from the first studied snapshot to the last."""
+    """The premise that agents improve: their evaluated returns rise from the first studied snapshot to the last.
+
+    Raises:
+        NotMeasuredError: the two are the same.
+    """
     rows = select(evaluation, actions="sampled")
+    if count(rows, "iteration") < 2:
+        raise NotMeasuredError("needs two studied snapshots: scales.<scale>.checkpoint.fractions")
     quantity, episodes = "rise of the return over training", int(rows["episodes"].sum())
     values = change(rows, "mean_return")
     return inequality(quantity, values, "above", 0.0, statistics, {"episodes": episodes}, premise=True)

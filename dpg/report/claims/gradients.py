@@ -50,6 +50,7 @@ HARD, EASIER = "Humanoid", ("Hopper", "Walker2d")
 AT_T = "pairwise cosine at {:,} pairs"
 _ESTIMATES_AT_T = needs.t_among("gradient", "sizes")
 _LATER_AT_T = (needs.agents("train"), needs.later_studied, _ESTIMATES_AT_T)
+_TWO_AT_T = (needs.agents("train"), needs.two_studied, _ESTIMATES_AT_T)
 
 
 @claim(
@@ -62,7 +63,7 @@ _LATER_AT_T = (needs.agents("train"), needs.later_studied, _ESTIMATES_AT_T)
     "is more noise than gradient. The initial policy is left out because the paper speaks of the time after the first "
     "steps.",
     tables=(Similarity, Evaluation),
-    needs=_LATER_AT_T,
+    needs=_TWO_AT_T,
     proviso="the return rises",
     simulation=one_number(SimulatedEffect("below", NOISY, 0.2, 0.15)),
 )
@@ -80,7 +81,7 @@ def poor_agreement(cell: Experiment) -> Finding:
     rule="Pairwise cosine at T pairs at the last studied snapshot minus that at the first, for each agent: below 0.",
     why="The paper claims a direction, not a size.",
     tables=(Similarity,),
-    needs=(needs.agents("train"), needs.two_studied, _ESTIMATES_AT_T),
+    needs=_TWO_AT_T,
     simulation=one_number(SimulatedEffect("below", 0.0, -0.4, 0.25)),
 )
 def falling_agreement(cell: Experiment) -> Finding:
@@ -257,6 +258,8 @@ def nonpositive_part(rows: pd.DataFrame, timesteps: int, statistics: Statistics)
     quantity = f"share of zero or negative pairwise cosines at {timesteps:,} pairs"
     shares = agents_mean(rows, "share_nonpositive")
     part = inequality(quantity, shares, "above", SOMETIMES, statistics, _sizes(rows))
+    if not math.isfinite(part.effect.low):  # one agent, whose estimates say nothing about another's
+        return part
     # Shares near zero are skewed: of few estimates most agents have met none.
     return replace(part, effect=at_least_binomial(part.effect, int(rows["repeats"].sum()), statistics.confidence))
 
@@ -264,11 +267,9 @@ def nonpositive_part(rows: pd.DataFrame, timesteps: int, statistics: Statistics)
 def at_least_binomial(share: Interval, trials: int, confidence: float) -> Interval:
     """The interval of a share, at least as wide as the exact binomial bounds (Clopper and Pearson) of the trials."""
     hits = share.mean * trials
-    if not math.isfinite(hits) or trials == 0:
-        return share
     low = float(special.betaincinv(hits, trials - hits + 1, 1 - confidence)) if hits > 0 else 0.0
     high = float(special.betaincinv(hits + 1, trials - hits, confidence)) if hits < trials else 1.0
-    return Interval(share.mean, float(np.nanmin([share.low, low])), float(np.nanmax([share.high, high])))
+    return Interval(share.mean, min(share.low, low), max(share.high, high))
 
 
 def _at_t(cell: Experiment, against: str) -> pd.DataFrame:

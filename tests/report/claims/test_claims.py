@@ -513,11 +513,20 @@ def test_verdicts_on_an_effect_at_the_edge_are_as_rare_as_they_say(statistics):
     assert sum(part.verdict is not INCONCLUSIVE for part in parts) <= 36
 
 
-def test_a_single_agent_decides_nothing(experiment, statistics):
+@pytest.mark.parametrize("name", ["G2", "G5"])
+def test_a_single_agent_decides_nothing(name, experiment, statistics):
     alone = experiment.replace({Similarity: experiment[Similarity][experiment[Similarity]["agent"] == 0]})
-    (finding,) = decided("G2", alone, statistics)
+    (finding,) = decided(name, alone, statistics)
     assert finding.verdict is INCONCLUSIVE
     assert "without an interval" in finding.reason
+
+
+@pytest.mark.parametrize("name", ["G1", "G2"])
+def test_one_studied_snapshot_shows_no_change(name, experiment, statistics):
+    late = {kind: experiment[kind][lambda rows: rows["iteration"] == 4] for kind in (Similarity, Evaluation)}
+    (finding,) = decided(name, experiment.replace(late), statistics)
+    assert finding.verdict is NOT_MEASURED
+    assert "two studied snapshots" in finding.reason
 
 
 def test_cells_that_differ_leave_a_claim_open(many, statistics):

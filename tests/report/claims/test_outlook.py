@@ -39,7 +39,7 @@ def test_the_workstation_decides_every_claim():
         (["train.agents=1", "train.group_size=1", "landscape.agents=1"], OF_AGENTS),
         (["regimes.agents=1"], "R1 R2 R3"),
         (["checkpoint.fractions=[0.0]"], "G1 G2 G3 G4 G5 V3 V4 L1 L2 L4 L5 L6"),
-        (["checkpoint.fractions=[0.9]"], "G2"),
+        (["checkpoint.fractions=[0.9]"], "G1 G2"),
         (["checkpoint.curve_every=100"], "G6 V1 V2"),
         (["gradient.sizes=[4000, 8000]"], "G1 G2 G3 G4 G5"),
         (["gradient.sizes=[2000, 4000]"], "G4"),
