@@ -23,6 +23,7 @@ from dpg.report.figures import (
     value,
 )
 from dpg.report.figures.catalog import instances
+from dpg.tables.checkpoint import Evaluation
 from dpg.tables.gradient import Similarity
 from dpg.tables.landscape import Alignment, LandscapePoint, Resolution, SubsampledPoint
 from dpg.tables.training import AblationHistory, History, RegimeHistory
@@ -168,6 +169,12 @@ def test_rewards_step_over_iterations_without_episodes(experiment, statistics):
     assert line(axes, "agent=1")[0].tolist() == [T, 2 * T, 3 * T, 5 * T, 7 * T, 8 * T]
 
 
+def test_rewards_of_agents_that_are_not_evaluated_yet_are_drawn_alone(many):
+    figure = rewards.FIGURE.draw(many.replace({Evaluation: many[Evaluation][:0]}))
+    style.render(figure, [], dpi=40)  # solves the layout: one that fails is a warning
+    assert all(axes.get_position().width > 0.3 for axes in panels(figure))
+
+
 def test_rewards_have_a_panel_for_each_task_and_a_line_for_each_algorithm(many, statistics):
     figure = rewards.FIGURE.draw(many)
     assert [axes.get_title() for axes in panels(figure)] == ["Hopper-v4", "Walker2d-v4"]
@@ -268,9 +275,11 @@ def test_regimes_have_as_many_panels_as_sizes(sizes, experiment, statistics):
 def test_a_size_whose_episodes_never_ended_has_an_empty_panel(experiment, statistics):
     table = experiment[RegimeHistory]
     table.loc[table["timesteps"] == T, "mean_return"] = np.nan
-    small, _ = panels(regimes.FIGURE.draw(experiment.replace({RegimeHistory: table})))
+    small, large = panels(regimes.FIGURE.draw(experiment.replace({RegimeHistory: table})))
     assert small.get_title() == "T = 200 pairs an iteration"
     assert "best" not in labels(small)
+    assert small.get_xlim() == large.get_xlim()
+    assert 10 * T < large.get_xlim()[1] < 11 * T  # the range of the curves that there are
     assert "T = 200: no training has a final return" in regimes.FIGURE.caption(
         experiment.replace({RegimeHistory: table})
     )
@@ -546,4 +555,7 @@ def test_captions_state_sample_sizes(experiment, statistics):
     assert "resample agents, then their updates" in text["fig07_update_gain_Hopper-v4"]
     alone = instances(experiment.replace({AgentsGain: experiment[AgentsGain].assign(agents=1)}))
     assert any("resample one agent's updates" in drawing.caption for drawing in alone)
+    trained = experiment[RegimeHistory]
+    alone = regimes.FIGURE.caption(experiment.replace({RegimeHistory: trained[trained["agent"] == 0]}))
+    assert "predicts 1e-4), declines unknown; T = 1,000" in alone
     assert "over the 1 points of the grid" in text["fig07_alignment_Hopper-v4"]

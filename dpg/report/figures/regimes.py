@@ -41,13 +41,13 @@ def plot(experiment: Experiment) -> Figure:
             _curve(axes, select(rows, lr=rate), series[rate], statistics, best=rate == best_rate)
         named = f"\nbest rate: {style.scientific(best_rate)}" if math.isfinite(best_rate) else ""
         axes.set_title(f"T = {sizes[index]:,} pairs an iteration{named}")
-        style.pairs_axis(axes)
         style.quiet_grid(axes)
         if index % columns == 0:
             axes.set_ylabel("episode return (reward units)")
         if index + columns >= len(sizes):
             axes.tick_params(labelbottom=True)
             axes.set_xlabel("state-action pairs, per agent")
+    style.pairs_axis(panels[0, 0])  # once all curves are drawn: its range is that of every panel
     figure.suptitle(f"{distinct(regimes, 'env')[0]}, {experiment.label(distinct(regimes, 'algorithm')[0])}")
     handles = _handles(experiment, series)
     style.legend_below(figure, handles, columns=len(handles) if len(handles) <= 5 else -(-len(handles) // 2))
@@ -111,7 +111,6 @@ def _size(rows: pd.DataFrame, table: pd.DataFrame, best: dict[Any, Any]) -> str:
     """One sample size: iterations and agents, the best rate, the predicted one, and the declines."""
     if not math.isfinite(best["lr"]):
         return f"T = {rows['timesteps'].iloc[0]:,}: no training has a final return"
-    agents = sorted(set(rows.groupby("lr")["agent"].nunique()))
     declines = ", ".join(
         f"{round(row['decline'], 1) + 0.0:,} at {style.scientific(row['lr'])}"
         for row in table.dropna(subset="decline").to_dict("records")
@@ -119,8 +118,8 @@ def _size(rows: pd.DataFrame, table: pd.DataFrame, best: dict[Any, Any]) -> str:
     predicted = style.scientific(best["linear_scaling_lr"]) if math.isfinite(best["linear_scaling_lr"]) else "no"
     return (
         f"T = {rows['timesteps'].iloc[0]:,}: {rows['iteration'].nunique()} iterations, "
-        f"{' to '.join(str(count) for count in agents)} agents per rate, best {style.scientific(best['lr'])} "
-        f"(linear scaling from the smallest T predicts {predicted}), declines {declines}"
+        f"{rows['agent'].nunique()} agents per rate, best {style.scientific(best['lr'])} "
+        f"(linear scaling from the smallest T predicts {predicted}), declines {declines or 'unknown'}"
     )
 
 

@@ -48,6 +48,8 @@ def _evaluation(axes: Axes, cell: Experiment, position: int) -> None:
     history, evaluation = cell[History], cell[Evaluation]
     series = cell.style(cell.key["algorithm"])
     points = over_agents(select(evaluation, actions="sampled"), ["iteration"], "mean_return", cell.statistics)
+    if points.empty:  # the layout would leave room for bars without ends
+        return
     at: pd.Series = points["iteration"].map(history.drop_duplicates("iteration").set_index("iteration")["pairs"])
     # Algorithms are studied at the same iterations: a small shift keeps their markers apart.
     shift = position * 0.012 * float(history["pairs"].max())
