@@ -1,5 +1,7 @@
 """What is drawn is what the tables say, on axes that are named."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -324,6 +326,13 @@ def test_a_true_gradient_that_is_mostly_noise_is_not_corrected_for(experiment, s
     axes = panels(gradient.TRUE.draw(experiment.replace({Similarity: noisy})))[0]
     corrected = [line for line in axes.get_lines() if line.get_label() == "corrected"]
     assert np.isnan(np.concatenate([line.get_ydata() for line in corrected])).all()
+
+
+def test_a_caption_says_what_was_resampled(experiment, statistics):
+    by_cosines = replace(experiment, statistics=statistics.model_copy(update={"resample": "cosines"}))
+    each_other, true = (gradient.caption(against, by_cosines) for against in ("each other", "true"))
+    assert "interval, over the 45 cosines (" in each_other
+    assert "interval, over the 10 estimates (" in true
 
 
 def test_trajectories_are_on_the_companion_axis(experiment, statistics):

@@ -115,12 +115,15 @@ def _handles(experiment: Experiment, algorithms: list[str], against: Against) ->
 def caption(against: Against, experiment: Experiment) -> str:
     table, statistics = select(experiment[Similarity], against=against), experiment.statistics
     repeats = table["repeats"].iloc[0]
+    units = f"{repeats} estimates"
     if against == "each other":
         what = (
             f"Figure 1 of the paper (figure 10 for other tasks). Mean pairwise cosine of {repeats} independent "
             "gradient estimates"
         )
         dashed = ""
+        if statistics.resample == "cosines":
+            units = f"{repeats * (repeats - 1) // 2} cosines"
     else:
         what = (
             f"Figure 2 of the paper (figure 11 for other tasks). Mean cosine of {repeats} gradient estimates with the "
@@ -133,8 +136,8 @@ def caption(against: Against, experiment: Experiment) -> str:
     sizes = trajectories_at_t(table, experiment)
     return (
         f"{what}, all from the same policy, against the pairs in an estimate; one line for each of "
-        f"{table['agent'].nunique()} agents. Shaded: {statistics.confidence:.0%} interval, over the {repeats} "
-        f"estimates ({statistics.resamples} bootstrap resamples, or Student's t where wider).{dashed} The dotted line "
+        f"{table['agent'].nunique()} agents. Shaded: {statistics.confidence:.0%} interval, over the {units} "
+        f"({statistics.resamples} bootstrap resamples, or Student's t where wider).{dashed} The dotted line "
         f"marks T = {experiment.timesteps:,} pairs, one iteration of training. The numbers on top are complete "
         "trajectories in an estimate, mean over agents" + (f"; at T pairs: {sizes}." if sizes else ".")
     )
