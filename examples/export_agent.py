@@ -49,10 +49,8 @@ def export_agent(
     for prefix, layers in (("", policy), ("value_", value or [])):
         for index, (weight, bias) in enumerate(layers):
             arrays |= {f"{prefix}w{index}": weight, f"{prefix}b{index}": bias}
-    if obs_mean is not None:
-        arrays |= {"obs_mean": obs_mean, "obs_std": obs_std}
-    if return_std is not None:
-        arrays["return_std"] = [return_std]
+    statistics = {"obs_mean": obs_mean, "obs_std": obs_std, "return_std": return_std}
+    arrays |= {name: np.ravel(array) for name, array in statistics.items() if array is not None}
     kinds = {name: np.float64 if name.startswith(("obs_", "return_")) else np.float32 for name in arrays}
     unit = None if value is None else "raw" if return_std is None else "scaled"
     description = {"format": 2, "env": env, "activation": activation, "obs_clip": obs_clip, "value_unit": unit, **about}

@@ -19,6 +19,7 @@ from dpg.importing.errors import AgentImportError, first_fault
 from dpg.numerics.vectors import Layout
 
 Arrays = dict[str, np.ndarray]  # w0, b0, w1, ...: weights are (inputs, outputs)
+REWARD_CLIP = 10.0  # of scaled rewards, in Gymnasium's and Stable-Baselines3's wrappers
 UPDATE_PARTS: tuple[Part, ...] = ("policy_adam", "value_adam", "policy_update", "value_update")
 
 
@@ -68,7 +69,8 @@ class Training:
 class ForeignAgent:
     """What a reader found. `rewards_scaled` is what the file says of the value net's unit; None: it says nothing.
 
-    `without_normalizer` says what to do if there is none, but was one in training; empty if there may be none.
+    `reward_clip` bounds scaled rewards where their statistics are lost. `without_normalizer` says what to do if there
+    is no normaliser, but was one in training; empty if there may be none.
     """
 
     source: Source
@@ -85,6 +87,7 @@ class ForeignAgent:
     lacks: tuple[Part, ...] = ()
     action_bounds: tuple[np.ndarray, np.ndarray] | None = None
     without_normalizer: str = ""
+    reward_clip: float | None = REWARD_CLIP
 
     def assuming(self, *lines: str) -> "ForeignAgent":
         """The same agent with more that is taken for granted."""

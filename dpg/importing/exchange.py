@@ -20,7 +20,9 @@ from dpg.importing.agent import UPDATE_PARTS, Arrays, ClippedMoments, ForeignAge
 from dpg.importing.errors import AgentImportError, first_fault
 
 SUFFIX = ".safetensors"
+NETWORK = re.compile(r"(value_)?[wb]\d+")
 Clip = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Text = Annotated[str, Field(max_length=100, pattern=r"^\P{C}*$")]  # which a terminal can print
 
 
 class Description(BaseModel):
@@ -29,7 +31,7 @@ class Description(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     format: Literal[2]
-    env: str
+    env: Text
     activation: Activation
     gamma: float
     gae_lambda: float
@@ -41,9 +43,9 @@ class Description(BaseModel):
     obs_clip: Clip | None = None
     reward_clip: Clip | None = None
     value_unit: Literal["raw", "scaled"] | None = None
-    algorithm: str = ""
-    library: str = ""
-    version: str = ""
+    algorithm: Text = ""
+    library: Text = ""
+    version: Text = ""
     pairs: Annotated[int, Field(ge=0)] = 0
 
 
@@ -61,20 +63,14 @@ def read(path: Path, env_id: str | None) -> ForeignAgent:
     content, text = (archive.read(path.with_suffix(suffix)) for suffix in (SUFFIX, ".json"))
     about = describe(text, path.with_suffix(".json"))
     source = str(path.with_suffix(SUFFIX))
-    try:
-        arrays = {name: np.asarray(array) for name, array in load(content).items()}
-    except (SafetensorError, KeyError, ValueError, TypeError) as error:
-        raise AgentImportError(f"{source}: not a whole safetensors file ({error})") from None
-    for name, array in arrays.items():
-        if array.dtype.kind != "f" or (not np.isfinite(array).all() and not name.startswith("action_")):
-            raise AgentImportError(f"{source}: {name} must hold finite real numbers")
-    policy = network(arrays, "") | {name: arrays[name].astype(np.float32) for name in ("log_std",) if name in arrays}
-    value = network(arrays, "value_") if "value_w0" in arrays else None
+    arrays = _arrays(content, source)
+    policy = _network(arrays, "") | {name: arrays[name] for name in ("log_std",) if name in arrays}
+    value = _network(arrays, "value_") or None
     check_networks(policy, value, source)
-    if "obs_mean" in arrays and len(np.atleast_1d(arrays["obs_mean"])) != len(policy["w0"]):
-        raise AgentImportError(f"{source}: obs_mean must have {len(policy['w0'])} numbers, as many as observations")
+    _check_pairs(arrays, len(policy["w0"]), len(policy["log_std"]), source)
+    if about.obs_clip is not None:  # which an agent without a normaliser may have
+        arrays = {"obs_mean": np.zeros(len(policy["w0"])), "obs_std": np.ones(len(policy["w0"]))} | arrays
     digests = (archive.sha256(content), archive.sha256(text))
-    bounds = arrays.get("action_low"), arrays.get("action_high")
     return ForeignAgent(
         source=Source(
             files={path.with_suffix(SUFFIX).name: digests[0], path.with_suffix(".json").name: digests[1]},
@@ -92,7 +88,8 @@ def read(path: Path, env_id: str | None) -> ForeignAgent:
         rewards_scaled=None if about.value_unit is None else about.value_unit == "scaled",
         training=Training(**about.model_dump(include={field.name for field in fields(Training)} - {"algorithm"})),
         lacks=UPDATE_PARTS,
-        action_bounds=None if bounds[0] is None or bounds[1] is None else (bounds[0], bounds[1]),
+        action_bounds=(arrays["action_low"], arrays["action_high"]) if "action_low" in arrays else None,
+        reward_clip=about.reward_clip,
     )
 
 
@@ -109,10 +106,37 @@ def describe(text: bytes, path: Path) -> Description:
         raise AgentImportError(f"{path}: {first_fault(error)}; docs/importing.md says what is expected") from None
 
 
-def network(arrays: Arrays, prefix: str) -> Arrays:
-    """The network whose arrays begin with a prefix, in float32."""
-    own = {name.removeprefix(prefix): name for name in arrays if re.fullmatch(rf"{prefix}[wb]\d+", name)}
-    return {name: arrays[whole].astype(np.float32) for name, whole in own.items()}
+def _arrays(content: bytes, source: str) -> Arrays:
+    """The arrays of a file: those of networks in float32, all others in float64."""
+    try:
+        found = load(content)
+    except (SafetensorError, KeyError, ValueError, TypeError) as error:
+        raise AgentImportError(f"{source}: not a whole safetensors file ({error})") from None
+    arrays: Arrays = {}
+    for name, array in found.items():
+        is_network = name == "log_std" or NETWORK.fullmatch(name)
+        with np.errstate(over="ignore"):  # what overflows is not finite, and refused
+            arrays[name] = array.astype(np.float32 if is_network else np.float64)
+        bad = np.isnan(arrays[name]) if name.startswith("action_") else ~np.isfinite(arrays[name])
+        if array.dtype.kind != "f" or bad.any():
+            raise AgentImportError(f"{source}: {name} must hold finite real numbers")
+    return arrays
+
+
+def _check_pairs(arrays: Arrays, observations: int, actions: int, source: str) -> None:
+    """Refuse one of two arrays that come together without the other, or of another size."""
+    for first, second, size in (("obs_mean", "obs_std", observations), ("action_low", "action_high", actions)):
+        if (first in arrays) != (second in arrays):
+            found, missing = (first, second) if first in arrays else (second, first)
+            raise AgentImportError(f"{source}: {found} without {missing}; both or neither are expected")
+        for name in (first, second) if first in arrays else ():
+            if arrays[name].shape != (size,):
+                raise AgentImportError(f"{source}: {name} must have {size} numbers, not the shape {arrays[name].shape}")
+
+
+def _network(arrays: Arrays, prefix: str) -> Arrays:
+    """The network whose arrays begin with a prefix."""
+    return {name.removeprefix(prefix): arrays[name] for name in arrays if re.fullmatch(rf"{prefix}[wb]\d+", name)}
 
 
 def _statistics(
@@ -121,4 +145,7 @@ def _statistics(
     """A normaliser that is given by its standard deviations, as they divide."""
     if mean is None or std is None:
         return None
-    return normalizer.statistics(mean, np.square(std.astype(np.float64)), 0.0, 0.0, clip, source)
+    if (std <= 0).any():
+        raise AgentImportError(f"{source}: standard deviations must be positive")
+    with np.errstate(over="ignore"):  # what overflows is not finite, and refused
+        return normalizer.statistics(mean, np.square(std), 0.0, 0.0, clip, source)

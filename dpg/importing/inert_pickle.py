@@ -1,6 +1,7 @@
 """Pickles read as data: no class that a file names is imported, and no function that it names is called.
 
-A pickle is a program. `load` runs it with stand-ins for the few classes that the pickle of a normaliser names: they
+A pickle is a program. `survey` reads it without running it, and refuses one that would take far more memory or time
+than its size tells. `load` runs it with stand-ins for the few classes that the pickle of a normaliser names: they
 record what they are called with and nothing else. Any other name ends the reading. `array` then builds NumPy arrays
 from what was recorded.
 """
@@ -16,7 +17,9 @@ import numpy as np
 
 from dpg.importing.errors import AgentImportError, UnsafeFileError
 
-MAX_BYTES = 1 << 26
+MAX_BYTES = 1 << 24
+MAX_STEPS = 50_000  # each may make an object; the largest pickles of agents have some thousands
+PUTS, GETS = {"PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"}, {"GET", "BINGET", "LONG_BINGET"}  # of the memo
 ARRAY_MODULES = ("numpy.core.multiarray", "numpy._core.multiarray", "numpy.core.numeric", "numpy._core.numeric")
 KNOWN = {
     "stable_baselines3.common.vec_env.vec_normalize.VecNormalize",
@@ -80,12 +83,12 @@ def load(data: bytes, source: str) -> Any:
 
     Raises:
         UnsafeFileError: it names anything that is not known to be harmless.
-        AgentImportError: it is not a whole pickle.
+        AgentImportError: it is not a whole pickle, or too large.
     """
     if len(data) > MAX_BYTES:
         raise AgentImportError(f"{source}: has {len(data):,} bytes; at most {MAX_BYTES:,} are read")
     try:
-        _check_memo(data, source)
+        survey(io.BytesIO(data), source)
         return _Unpickler(data, source).load()
     except AgentImportError:
         raise
@@ -93,12 +96,42 @@ def load(data: bytes, source: str) -> Any:
         raise AgentImportError(f"{source}: not a whole pickle ({type(error).__name__}: {error})") from None
 
 
-def _check_memo(data: bytes, source: str) -> None:
-    """Refuse a pickle that puts an object into a far place of the memo: the reader reserves the memory up to there."""
-    for opcode, argument, _ in pickletools.genops(data):
-        place = int(argument or 0) if opcode.name in {"PUT", "LONG_BINPUT"} else 0
-        if not 0 <= place <= len(data):
-            raise AgentImportError(f"{source}: not a whole pickle (place {place:.6g} of {len(data):,} bytes)")
+def survey(stream: io.BytesIO, source: str) -> set[str]:
+    """What the next pickle of a stream imports, but for names that it puts together; nothing of it is run.
+
+    Refuses what makes a small file large: many objects, a far place in the memo (the reader reserves the memory up to
+    there), and objects that share their parts, as when each of a hundred tuples holds the one before it twice: their
+    hash or their text visits 2**100 parts.
+
+    Raises:
+        AgentImportError: it is not a whole pickle, or one of these.
+    """
+    names: set[str] = set()
+    stack: list[int] = []  # the parts of every object, where those that are shared count each time
+    marks: list[int] = []
+    memo: dict[int, int] = {}
+    for step, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
+        if max(step, *stack[-1:], 0) > MAX_STEPS:
+            raise AgentImportError(f"{source}: a pickle of more than {MAX_STEPS:,} parts; no agent needs as many")
+        if opcode.name in PUTS:
+            place = len(memo) if argument is None else int(argument)
+            if not 0 <= place <= MAX_STEPS:
+                raise AgentImportError(f"{source}: not a whole pickle (place {place:.6g} of {MAX_STEPS:,})")
+            memo[place] = stack[-1]
+        elif opcode.name in GETS:
+            stack.append(memo[int(argument or 0)])
+        elif opcode.name == "MARK":
+            marks.append(len(stack))
+        elif opcode.name == "POP" and marks[-1:] == [len(stack)]:
+            marks.pop()
+        else:
+            before = opcode.stack_before
+            to_mark = pickletools.markobject in before
+            start = marks.pop() - before.index(pickletools.markobject) if to_mark else len(stack) - len(before)
+            stack[start:] = [1 + sum(stack[start:])] * len(opcode.stack_after)
+        if opcode.name in {"GLOBAL", "INST"}:
+            names.add(str(argument).replace(" ", ".", 1))
+    return names
 
 
 def is_a(node: Any, name: str) -> bool:

@@ -16,6 +16,7 @@ from dpg.importing.errors import AgentImportError
 VEC_NORMALIZE = "stable_baselines3.common.vec_env.vec_normalize.VecNormalize"
 RUNNING = "stable_baselines3.common.running_mean_std.RunningMeanStd"
 ZIP_MAGIC = b"PK"
+NPZ_DEFAULTS = {"epsilon": 1e-8, "clip": 10.0, "count": 0.0}
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ def read(path: Path) -> Normalizer:
         UnsafeFileError: it names code.
         AgentImportError: it is no normaliser of observations in one array.
     """
-    data = archive.read(path)
+    data = archive.read(path, inert_pickle.MAX_BYTES)
     return _npz(data, str(path)) if data.startswith(ZIP_MAGIC) else _pickle(data, str(path))
 
 
@@ -83,7 +84,8 @@ def statistics(
     if mean.ndim != 1 or mean.shape != variance.shape:
         shapes = f"{mean.shape} and {variance.shape}"
         raise AgentImportError(f"{source}: mean and variance of one axis are expected, not {shapes}")
-    if not np.isfinite([*mean, *variance, count, epsilon]).all() or (variance + epsilon <= 0).any() or epsilon < 0:
+    finite = np.isfinite(mean).all() and np.isfinite(variance).all() and np.isfinite([count, epsilon]).all()
+    if not finite or (variance + epsilon <= 0).any() or epsilon < 0:
         raise AgentImportError(f"{source}: the statistics must be finite, and the variance plus epsilon positive")
     return ClippedMoments(Moments(np.array([count]), mean[None], variance[None], epsilon), clip)
 
@@ -97,20 +99,23 @@ def _number(state: dict[str, Any], key: str, source: str) -> float:
 
 def _npz(data: bytes, source: str) -> Normalizer:
     """`mean` and `var` of observations; optional: count, epsilon (1e-8), clip (10), ret_var (the returns' variance)."""
-    archive.members(data, source)  # refuses one that unpacks to more than is read
+    archive.members(data, source, inert_pickle.MAX_BYTES)  # refuses one that unpacks to more than is read
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
-            arrays = {key: np.asarray(file[key], np.float64) for key in file.files}
+            arrays = {key: file[key] for key in file.files}
     except Exception as error:  # a broken file raises whatever its decoder does
         raise AgentImportError(f"{source}: not an .npz of plain arrays ({error})") from None
-    if not {"mean", "var"} <= set(arrays):
+    optional = {"ret_var", *NPZ_DEFAULTS}
+    if not {"mean", "var"} <= set(arrays) <= {"mean", "var"} | optional:
         found = ", ".join(sorted(arrays)) or "none"
-        raise AgentImportError(f"{source}: arrays mean and var are expected; found {found}")
-    epsilon, clip, count = (float(arrays.get(key, np.array(default)).ravel()[0]) for key, default in _NPZ_DEFAULTS)
-    obs = statistics(arrays["mean"], arrays["var"], count, epsilon, clip, source)
+        raise AgentImportError(
+            f"{source}: arrays mean and var are expected, and perhaps {', '.join(sorted(optional))}; found {found}"
+        )
+    for key, array in arrays.items():
+        if array.dtype.kind not in "biuf" or (key in optional and array.size != 1):
+            raise AgentImportError(f"{source}: {key} must hold {'one number' if key in optional else 'numbers'}")
+    epsilon, clip, count = (float(arrays[key].item() if key in arrays else NPZ_DEFAULTS[key]) for key in NPZ_DEFAULTS)
+    obs = statistics(arrays["mean"], arrays["var"], count, epsilon, None if clip == math.inf else clip, source)
     variance = arrays.get("ret_var")
-    reward = None if variance is None else statistics(np.zeros_like(variance), variance, count, epsilon, 10.0, source)
+    reward = None if variance is None else statistics(np.zeros(1), variance, count, epsilon, 10.0, source)
     return Normalizer(obs, reward, None, None, archive.sha256(data))
-
-
-_NPZ_DEFAULTS = (("epsilon", 1e-8), ("clip", 10.0), ("count", 0.0))

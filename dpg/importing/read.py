@@ -11,14 +11,13 @@ from dpg.agent.snapshot import Snapshot
 from dpg.envs.make import EnvError, spaces_of
 from dpg.importing import cleanrl, exchange, folder, normalizer, sb3, value_unit
 from dpg.importing.agent import ForeignAgent, snapshot_of
-from dpg.importing.errors import AgentImportError
+from dpg.importing.errors import AgentImportError, one_line
 from dpg.importing.folder import AgentFiles
 from dpg.importing.options import Options
 
 SHORT = reprlib.Repr()  # values that YAML refers to again and again have no end in full
 SHORT.maxstring = SHORT.maxother = 100
 NO_NORMALIZER = "no normaliser of observations"
-REWARD_CLIP = 10.0  # of scaled rewards, in Gymnasium's and Stable-Baselines3's wrappers
 
 
 def import_agent(path: Path, options: Options) -> Snapshot:
@@ -40,7 +39,7 @@ def import_agent(path: Path, options: Options) -> Snapshot:
         agent = agent.assuming(", ".join(f"{name} {value}" for name, value in given.items()) + ": as given")
     _check_task(agent, options.modules)
     snapshot = snapshot_of(agent, options.modules)
-    clip = agent.reward.clip if agent.reward else REWARD_CLIP
+    clip = agent.reward.clip if agent.reward else agent.reward_clip
     with (
         np.errstate(all="ignore"),
         threadpool_limits(1),
@@ -76,6 +75,8 @@ def _with_normalizer(agent: ForeignAgent, source: Path) -> ForeignAgent:
     size, expected = 0 if found.obs is None else found.obs.moments.mean.size, len(agent.policy["w0"])
     if found.obs is not None and size != expected:
         raise AgentImportError(f"{source}: normalises {size} numbers; the policy sees {expected}")
+    if found.reward is not None and (size := found.reward.moments.mean.size) != 1:
+        raise AgentImportError(f"{source}: has the statistics of {size} returns; those of one are expected")
     gamma = agent.training.gamma
     if found.gamma not in {None, gamma}:
         agent = agent.assuming(f"rewards were scaled with gamma {found.gamma:g}, returns discounted by {gamma:g}")
@@ -124,7 +125,7 @@ def _check_task(agent: ForeignAgent, modules: tuple[str, ...]) -> None:
     try:
         obs_space, action_space = spaces_of(agent.env_id, modules)
     except EnvError as error:
-        raise EnvError(f"{model}: {error}; another task is named with --env ID") from error
+        raise EnvError(one_line(f"{model}: {error}; another task is named with --env ID")) from error
     sizes = {
         "observations": (len(agent.policy["w0"]), obs_space),
         "actions": (len(agent.policy["log_std"]), action_space),

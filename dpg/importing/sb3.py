@@ -15,7 +15,7 @@ from dpg.agent.networks import Activation
 from dpg.agent.source import Part, Source
 from dpg.importing import archive, sb3_training
 from dpg.importing.agent import AdamMoments, Arrays, ForeignAgent, Training, check_networks, numbered, torch_network
-from dpg.importing.errors import AgentImportError
+from dpg.importing.errors import AgentImportError, one_line
 
 LIBRARY = "Stable-Baselines3"
 ACTIVATIONS: dict[str, Activation] = {"Tanh": "tanh", "ReLU": "relu", "ELU": "elu"}
@@ -49,7 +49,7 @@ def read(path: Path, env_id: str, config: dict[str, Any]) -> ForeignAgent:
     state = archive.tensors(optimizer, f"{path}: policy.optimizer.pth") if optimizer is not None else {}
     settings = sb3_training.Settings(data, config, state, str(path))
     training, lacks, assumed = sb3_training.training(algorithm, settings)
-    version = members.get("_stable_baselines3_version", b"").decode("ascii", "replace").strip()[:40]
+    version = one_line(members.get("_stable_baselines3_version", b"")[:40].decode("ascii", "replace").strip())
     normalized = str(config.get("normalize") or False).lower() != "false"
     training, lines = _with_time_limit(training, version)
     assumed += lines

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from dpg.agent.source import Part
+from dpg.importing import archive
 from dpg.importing.agent import UPDATE_PARTS, AdamMoments, Arrays, Training
 from dpg.importing.errors import AgentImportError
 
@@ -137,7 +138,7 @@ def _ppo(settings: Settings, batch: int) -> tuple[dict[str, Any], list[str]]:
     if norm := settings.number("max_grad_norm", 0.0):
         assumed.append(f"gradients were clipped to a joint norm of {norm:g}: an update here does not clip them")
     if (target := settings.data.get("target_kl")) is not None:
-        assumed.append(f"updates stopped at a KL of {target}: an update here takes all epochs")
+        assumed.append(f"updates stopped at a KL of {SHORT.repr(target)}: an update here takes all epochs")
     if settings.data.get("normalize_advantage") is False:
         assumed.append("advantages were not normalised: here they are")
     return fit | {
@@ -181,8 +182,8 @@ def adam(optimizer: dict[Any, Any], parameters: Arrays) -> AdamMoments | None:
         return None
     plain = (
         group.get("betas") in ((0.9, 0.999), [0.9, 0.999])
-        and not group.get("weight_decay")
-        and not group.get("amsgrad")
+        and group.get("weight_decay", 0) in (0, None)
+        and group.get("amsgrad") in (False, None)
     )
     if not plain or group.get("params") != list(range(len(parameters))):
         return None
@@ -197,7 +198,9 @@ def adam(optimizer: dict[Any, Any], parameters: Arrays) -> AdamMoments | None:
             moment = own.get(key) if isinstance(own, dict) else None
             if not isinstance(moment, torch.Tensor) or tuple(moment.shape) != array.shape:
                 return None
-            target[name] = moment.to(torch.float32).numpy().copy()
+            if (found := archive.numbers(moment)) is None:
+                return None
+            target[name] = found
         step = own.get("step", 0)
         steps.add(finite(step.item() if isinstance(step, torch.Tensor) and step.numel() == 1 else step))
     taken = steps.pop() if len(steps) == 1 else None

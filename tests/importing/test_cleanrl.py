@@ -80,3 +80,17 @@ def test_other_state_dictionaries_are_refused(tmp_path, tensors, message):
     path = tmp_path / "other.pt"
     path.write_bytes(saved({**Agent().state_dict(), **tensors}))
     assert message in refusal(path, no_normalizer=True)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"ret_var": np.ones(3)}, "ret_var must hold one number"),
+        ({"clip": []}, "clip must hold one number"),
+        ({"mean": np.array(list("1234"))}, "mean must hold numbers"),
+        ({"return_var": 4.0}, "found mean, return_var, var"),
+    ],
+)
+def test_other_arrays_of_a_normaliser_are_refused(agent, tmp_path, arrays, message):
+    np.savez(tmp_path / "normaliser.npz", **({"mean": np.zeros(4), "var": np.ones(4)} | arrays))
+    assert message in refusal(agent, normalizer=tmp_path / "normaliser.npz")

@@ -114,6 +114,9 @@ def test_an_agent_without_a_value_net_lacks_it(write, tmp_path):
         ({"log_std": [0.0, 0.0]}, "log_std is of shape (2,)"),
         ({"obs_mean": [0.0], "obs_std": [1.0]}, "obs_mean must have 4 numbers"),
         ({"obs_std": [1.0, 1.0, 1.0, 0.0]}, "positive"),
+        ({"obs_std": [1.0, 1.0, 1.0, -2.0]}, "positive"),
+        ({"return_std": -3.0}, "positive"),
+        ({"library": "red\x1b[31m"}, "library"),
         ({"obs_std": [1.0, 1.0, 1.0, float("nan")]}, "finite"),
         ({"value": [(np.ones((3, 1)), np.ones(1))]}, "maps 3 numbers to 1; 4 to one is expected"),
         ({"policy": [(np.ones((4, 2)), np.ones(2)), (np.ones((3, 1)), np.ones(1))]}, "layer 1 has weights"),
@@ -153,6 +156,32 @@ def test_arrays_of_other_kinds_are_refused(write, tmp_path):
     assert "w0 must hold finite real numbers" in refusal(tmp_path / "mine.json")
     about = json.loads((tmp_path / "mine.json").read_text(encoding="utf-8"))
     assert about["format"] == 2
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"obs_std": None}, "obs_mean without obs_std"),
+        ({"obs_mean": None}, "obs_std without obs_mean"),
+        ({"action_low": [-1.0]}, "action_low without action_high"),
+        ({"action_low": [-1.0], "action_high": [1.0, 1.0]}, "action_high must have 1 numbers"),
+        ({"value_w0": None}, "the value network: layer 0 lacks"),
+        ({"w0": np.full((4, 8), 1e300)}, "w0 must hold finite"),
+    ],
+)
+def test_arrays_that_miss_their_counterpart_or_do_not_fit_are_refused(write, tmp_path, arrays, message):
+    write(tmp_path / "mine")
+    changed = load_file(tmp_path / "mine.safetensors") | {
+        name: array if array is None else np.asarray(array) for name, array in arrays.items()
+    }
+    save_file({name: array for name, array in changed.items() if array is not None}, tmp_path / "mine.safetensors")
+    assert message in refusal(tmp_path / "mine.json")
+
+
+def test_a_clip_without_statistics_is_kept(write, tmp_path):
+    write(tmp_path / "mine", obs_mean=None, obs_std=None)
+    found = read(tmp_path / "mine.json")
+    np.testing.assert_array_equal(found.state.normalize_obs(OBS[None])[0], np.clip(OBS, -1, 1).astype(np.float32))
 
 
 def test_a_name_with_a_dot_is_kept_whole(write, tmp_path):

@@ -166,24 +166,6 @@ def test_an_array_that_claims_more_than_it_has_is_refused():
         inert_pickle.array(found, "mean")
 
 
-def test_nested_shared_objects_have_a_short_message():
-    """Sixty tuples of twice the one before: written out in full they have no end."""
-    nested = b"(I1\nI1\nt" + b"".join(b"p%d\n0(g%d\ng%d\nt" % (n, n, n) for n in range(60))
-    state = b"(I1\n" + nested + b"cnumpy\ndtype\n(VF8\ntRI00\nVx\nt"
-    text = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\ntR" + state + b"b."
-    with pytest.raises(AgentImportError, match="numbers are expected") as caught:
-        inert_pickle.array(inert_pickle.load(text, "deep.pkl"), "mean")
-    assert len(str(caught.value)) < 300
-
-
-def test_a_zip_that_unpacks_to_more_than_is_read_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(archive, "MAX_BYTES", 10_000)
-    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as file:
-        file.writestr("data", b"0" * 20_000)
-        file.writestr("policy.pth", b"")
-    assert "unpacks to 20,000 bytes" in refusal(tmp_path / "bomb.zip")
-
-
 def test_members_are_never_written_anywhere(train, rewritten, tmp_path):
     """A name that leads out of the folder is a name."""
     path = rewritten(train().zip, members={"../../escaped": b"x", "/escaped": b"x"})
@@ -194,7 +176,7 @@ def test_members_are_never_written_anywhere(train, rewritten, tmp_path):
 def test_a_tensor_that_claims_more_numbers_than_its_storage_is_refused(train, rewritten):
     """A view of one number as a thousand million would fill the memory when it is copied."""
     bad = rewritten(train().zip, tensors={"log_std": torch.zeros(1).expand(1 << 30)})
-    assert "more numbers than the file has" in refusal(bad, no_normalizer=True)
+    assert "log_std: has 4,294,967,296 bytes; at most" in refusal(bad, no_normalizer=True)
 
 
 @pytest.mark.parametrize("wrong", [torch.tensor([float("nan")]), torch.ones(1, dtype=torch.int64), "text"])
