@@ -64,8 +64,9 @@ check-record: setup  ## Check that docs/record, README.md and docs/record.md agr
 	$(BIN)/python -m dpg.record check
 
 lock: setup  ## Write the versions of .venv to requirements.lock
-	@{ sed -n '/^#/p' requirements.lock; $(BIN)/python -m pip freeze --exclude-editable --exclude uv | sed 's/+cpu$$//'; } > requirements.new
-	@mv requirements.new requirements.lock
+	@versions=$$($(BIN)/python -m pip freeze --exclude-editable --exclude uv) && \
+		{ sed -n '/^#/p' requirements.lock; echo "$$versions" | sed 's/+cpu$$//'; } > requirements.new && \
+		mv requirements.new requirements.lock
 
 ui: setup  ## Open MLflow on http://127.0.0.1:5000
 	$(BIN)/python -m dpg.cli ui
