@@ -128,7 +128,7 @@ def _require_declared(names: list[str]) -> None:
 
 def _figure(entry: dict[str, Any], folder: str) -> str:
     """A figure with its caption."""
-    title, caption = entry["title"], entry["caption"]
+    title, caption = (entry[name].replace("*", "\\*") for name in ("title", "caption"))
     return f"![{title}]({folder}/figures/{entry['name']}.png)\n\n*{title}. {caption}*\n\n"
 
 

@@ -330,6 +330,17 @@ def test_pages_take_verdicts_and_figures_from_the_record(record, tmp_path):
     assert (tmp_path / image.partition("](")[2].removesuffix(")")).resolve() == record / "figures" / "fig09_rewards.png"
 
 
+def test_a_star_in_a_caption_does_not_end_its_emphasis(tmp_path):
+    entry = {"name": "fig05_baselines", "title": "Figure 5", "caption": "V*, fitted to returns."}
+    for name, content in {"claims.json": [], "figures/index.json": [entry]}.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(json.dumps(content), encoding="utf-8")
+    page = tmp_path / "page.md"
+    page.write_text("<!-- record: figure fig05_baselines -->\n<!-- end of record -->\n", encoding="utf-8")
+    text, _ = pages.filled(page, tmp_path)
+    assert "\n*Figure 5. V\\*, fitted to returns.*\n" in text
+
+
 @pytest.mark.parametrize("part", ["verdicts Z1", "numbers gradient.nothing", "figure fig99_nothing"])
 def test_a_page_cannot_name_what_no_record_has(record, tmp_path, part):
     page = tmp_path / "page.md"

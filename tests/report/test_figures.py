@@ -412,7 +412,7 @@ def test_surfaces_mark_the_snapshot_and_the_full_step(regime, experiment):
     above = [axes for axes in panels(figure) if "full step" in labels(axes)]
     assert len(above) == 2
     for axes in above:
-        assert line(axes, "origin").ravel().tolist() == [0, 0]
+        assert line(axes, "snapshot").ravel().tolist() == [0, 0]
         assert line(axes, "full step").ravel().tolist() == [1, 0]
         assert (axes.get_xlabel(), axes.get_ylabel()) == ("update step, a", "random direction, b")
 
@@ -426,6 +426,14 @@ def test_a_full_step_between_grid_points_is_interpolated(regime, experiment):
     ]
     _, step = (line.get_data_3d() for line in solid[0].get_lines())
     assert np.ravel(step).tolist() == [1, 0, 1]  # of 0 at a = 0 and 2 at a = 2
+
+
+def test_a_full_step_beyond_the_grid_is_not_marked(regime, experiment):
+    near = regime.assign(step=regime["step"] / 4)
+    for axes in panels(landscape.SURFACES.draw(experiment.replace({LandscapePoint: near}))):
+        assert axes.name == "3d" or "full step" not in labels(axes)
+        if "step" in labels(axes):
+            assert line(axes, "step")[0].tolist() == [0, 0.75]
 
 
 def test_a_landscape_without_a_step_is_drawn(regime, experiment):
@@ -568,3 +576,24 @@ def test_captions_state_sample_sizes(experiment, statistics):
     alone = regimes.FIGURE.caption(experiment.replace({RegimeHistory: trained[trained["agent"] == 0]}))
     assert "predicts 1e-4), declines unknown; T = 1,000" in alone
     assert "over the 1 points of the grid" in text["fig07_alignment_Hopper-v4"]
+
+
+def test_captions_and_intervals_follow_the_confidence(experiment):
+    wide = replace(experiment, statistics=experiment.statistics.model_copy(update={"confidence": 0.5}))
+    texts = {drawing.name: drawing.caption for drawing in instances(wide)}
+    assert not [name for name, text in texts.items() if "95%" in text]
+    resolved = "where the 50% interval of the difference excludes zero (of equal points, 50% would be)"
+    assert resolved in texts["fig06_concentration_Hopper-v4_ppo"]
+    rows = experiment[LandscapePoint]
+    # Student's t with six degrees of freedom.
+    np.testing.assert_allclose(landscape.half_width(rows, 0.5) / rows["reward_se"], 0.7176, rtol=1e-4)
+
+
+def test_captions_count_what_is_drawn(experiment):
+    cosines, gains = experiment[Similarity], experiment[AgentsGain]
+    cosines.loc[cosines["agent"] == 0, "repeats"] = 7
+    gains.loc[gains["quantity"] == "confirmed share", "agents"] = 1
+    changed = experiment.replace({Similarity: cosines, AgentsGain: gains})
+    texts = {drawing.name: drawing.caption for drawing in instances(changed)}
+    assert "7 to 10 independent gradient estimates" in texts["fig01_gradient_variance_Hopper-v4"]
+    assert "from each snapshot of 3 agents" in texts["fig07_update_gain_Hopper-v4"]  # no panel has confirmed shares

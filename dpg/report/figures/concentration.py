@@ -53,7 +53,7 @@ def plot(experiment: Experiment) -> Figure:
 
 def caption(experiment: Experiment) -> str:
     concentration, resolution = _first_regime(experiment)
-    first = concentration.iloc[0]
+    first, confidence = concentration.iloc[0], experiment.statistics.confidence
     kinds = ("own",) if resolution["shared_noise_share"].isna().all() else ("own", "shared")
     shared = (
         " Shared noise: for these points as they were measured, with the same initial states and action noise."
@@ -66,10 +66,10 @@ def caption(experiment: Experiment) -> str:
         f"agent {first['agent']}, {experiment.label(first['algorithm'])} on {first['env']}, on the plane of the "
         f"update from {first['update_pairs']:,} pairs, from the first trajectories alone: one column per budget of "
         "pairs for a point, all from one collection. Heights share one scale in a row. Above each panel: the "
-        "trajectories per point, and the share of pairs of grid points that are resolved, where the 95% interval of "
-        "the difference excludes zero (of equal points, 5% would be). Own noise: for points that share nothing, as the "
-        f"policies that a trainer compares.{shared} Share of the variance between neighbours on the grid that is "
-        f"sampling noise, {' / '.join(kinds)}: {noise}."
+        "trajectories per point, and the share of pairs of grid points that are resolved, where the "
+        f"{confidence:.0%} interval of the difference excludes zero (of equal points, {1 - confidence:.0%} would be). "
+        f"Own noise: for points that share nothing, as the policies that a trainer compares.{shared} Share of the "
+        f"variance between neighbours on the grid that is sampling noise, {' / '.join(kinds)}: {noise}."
     )
 
 

@@ -114,7 +114,8 @@ def _handles(experiment: Experiment, algorithms: list[str], against: Against) ->
 
 def caption(against: Against, experiment: Experiment) -> str:
     table, statistics = select(experiment[Similarity], against=against), experiment.statistics
-    repeats = table["repeats"].iloc[0]
+    counts = table["repeats"]
+    repeats = style.span(counts)
     units = f"{repeats} estimates"
     if against == "each other":
         what = (
@@ -123,7 +124,7 @@ def caption(against: Against, experiment: Experiment) -> str:
         )
         dashed = ""
         if statistics.resample == "cosines":
-            units = f"{repeats * (repeats - 1) // 2} cosines"
+            units = f"{style.span(counts * (counts - 1) // 2)} cosines"
     else:
         what = (
             f"Figure 2 of the paper (figure 11 for other tasks). Mean cosine of {repeats} gradient estimates with the "

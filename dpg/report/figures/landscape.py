@@ -145,9 +145,10 @@ def _contours(figure: Figure, axes: Axes, rows: pd.DataFrame) -> QuadContourSet:
     if np.nanstd(promised) > 0:
         axes.contour(a, b, promised, levels=7, colors="white", linewidths=1.6, alpha=0.55, linestyles="solid")
         axes.contour(a, b, promised, levels=7, colors="black", linewidths=0.5, linestyles="dashed")
-    axes.plot([0, 1], [0, 0], color="black", linewidth=1.2, clip_on=False, zorder=4, label="step")
-    axes.plot([0], [0], linestyle="none", clip_on=False, zorder=5, label="origin", **_ORIGIN)
-    axes.plot([1], [0], linestyle="none", clip_on=False, zorder=5, label="full step", **_STEP)
+    axes.plot(np.clip([0, 1], a[0], a[-1]), [0, 0], color="black", linewidth=1.2, clip_on=False, zorder=4, label="step")
+    for name, (at, _) in marked_points(rows, "reward").items():
+        looks = _ORIGIN if name == "snapshot" else _STEP
+        axes.plot([at], [0], linestyle="none", clip_on=False, zorder=5, label=name, **looks)
     axes.set(xlim=(a[0], a[-1]), ylim=(b[0], b[-1]), xlabel=STEP_LABEL, ylabel=RANDOM_LABEL)
     axes.xaxis.set_major_locator(_ticks(4))
     axes.yaxis.set_major_locator(_ticks(4))
@@ -168,12 +169,12 @@ def plot_cut(experiment: Experiment) -> Figure:
     iterations, regimes = distinct(landscape, "iteration"), distinct(landscape, "update_pairs")
     figure = style.new_figure(style.WIDTH if len(regimes) > 1 else style.NARROW, 0.8 + 1.5 * len(iterations))
     panels = figure.subplots(len(iterations), len(regimes), sharex=True, squeeze=False)
-    color = experiment.style(landscape["algorithm"].iloc[0]).color
+    color, confidence = experiment.style(landscape["algorithm"].iloc[0]).color, experiment.statistics.confidence
     for row, iteration in enumerate(iterations):
         for column, pairs in enumerate(regimes):
             axes = panels[row, column]
             cut = along_step(select(landscape, iteration=iteration, update_pairs=pairs))
-            _cut(axes, cut, color, outer=column == len(regimes) - 1)
+            _cut(axes, cut, color, half_width(cut, confidence), outer=column == len(regimes) - 1)
             axes.set_title(f"iteration {iteration}, update from {pairs:,} pairs")
             if column == 0:
                 axes.set_ylabel("reward units")
@@ -181,7 +182,7 @@ def plot_cut(experiment: Experiment) -> Figure:
                 axes.set_xlabel("update step, a (1 = one full step)")
     figure.suptitle(f"{title(landscape, experiment)}, along the update step")
     handles = [
-        style.line_handle("reward (left axis), 95% interval", color=color, marker="o", linewidth=1.3),
+        style.line_handle(f"reward (left axis), {confidence:.0%} interval", color=color, marker="o", linewidth=1.3),
         style.line_handle("surrogate (right axis)", **_SURROGATE),
         style.line_handle("one full step", color=style.INK, linestyle=":", linewidth=0.9),
     ]
@@ -189,8 +190,8 @@ def plot_cut(experiment: Experiment) -> Figure:
     return figure
 
 
-def _cut(axes: Axes, cut: pd.DataFrame, color: str, *, outer: bool) -> None:
-    """Reward with its interval on the left, surrogate on the right."""
+def _cut(axes: Axes, cut: pd.DataFrame, color: str, margin: pd.Series, *, outer: bool) -> None:
+    """Reward with its interval, of half the width `margin`, on the left, surrogate on the right."""
     twin = axes.twinx()
     twin.plot(cut["step"], cut["surrogate"], label="surrogate", **_SURROGATE)
     twin.spines["right"].set_visible(True)
@@ -199,7 +200,6 @@ def _cut(axes: Axes, cut: pd.DataFrame, color: str, *, outer: bool) -> None:
     twin.yaxis.set_major_locator(_ticks(5))
     if outer:
         twin.set_ylabel("surrogate objective", color=style.GREY)
-    margin = half_width(cut)
     axes.fill_between(
         cut["step"], cut["reward"] - margin, cut["reward"] + margin, color=color, alpha=style.BAND, linewidth=0
     )
@@ -216,9 +216,9 @@ def on_grid(rows: pd.DataFrame, column: str) -> pd.DataFrame:
     return rows.pivot(index="step", columns="random", values=column)  # noqa: PD010 - a double point is an error
 
 
-def half_width(rows: pd.DataFrame) -> pd.Series:
-    """Half of the 95 % interval of a point's reward: Student's t over its trajectories."""
-    return special.stdtrit(rows["trajectories"] - 1, 0.975) * rows["reward_se"]
+def half_width(rows: pd.DataFrame, confidence: float) -> pd.Series:
+    """Half of the interval of a point's reward: Student's t over its trajectories."""
+    return special.stdtrit(rows["trajectories"] - 1, (1 + confidence) / 2) * rows["reward_se"]
 
 
 def _ticks(most: int) -> MaxNLocator:
@@ -248,8 +248,8 @@ def caption_cut(experiment: Experiment) -> str:
     landscape = experiment[LandscapePoint]
     return (
         f"Supplement to figures 7 and 8 of the paper: reward and surrogate {_around(experiment)}, along the "
-        f"algorithm's whole policy update from {_regimes(landscape)} pairs (b = 0). {_OBJECTIVES} Shaded: its 95% "
-        f"interval, Student's t over trajectories. {_measured(landscape)}"
+        f"algorithm's whole policy update from {_regimes(landscape)} pairs (b = 0). {_OBJECTIVES} Shaded: its "
+        f"{experiment.statistics.confidence:.0%} interval, Student's t over trajectories. {_measured(landscape)}"
     )
 
 

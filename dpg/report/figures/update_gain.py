@@ -48,14 +48,15 @@ def plot(experiment: Experiment) -> Figure:
 
 def caption(experiment: Experiment) -> str:
     gains, updates, statistics = experiment[AgentsGain], experiment[UpdateGain], experiment.statistics
+    agents = gains.loc[gains["quantity"].isin(_PANELS), "agents"]
     regimes = sorted(distinct(gains, "update_pairs"))
     per_snapshot = updates.groupby(["update_pairs", "algorithm", "agent", "iteration"])["update"].count()
     counts = dict.fromkeys(style.span(per_snapshot[pairs]) for pairs in regimes)
     more = f"; open: from {' or '.join(f'{pairs:,}' for pairs in regimes[1:])}" if len(regimes) > 1 else ""
-    units = "agents, then their updates" if gains["agents"].max() > 1 else "one agent's updates"
+    units = "agents, then their updates" if agents.max() > 1 else "one agent's updates"
     return (
         "In addition to figures 7 and 8 of the paper, which show one update of one agent: means over "
-        f"{' or '.join(counts)} whole updates from each snapshot of {style.span(gains['agents'])} agents, every "
+        f"{' or '.join(counts)} whole updates from each snapshot of {style.span(agents)} agents, every "
         f"update from fresh pairs of its own (filled: {regimes[0]:,} pairs{more}). Top: what the surrogate gains on "
         "the update's own batch, and on a held-out batch of as many fresh pairs, on one scale; what is missing on the "
         "right was fitted to noise. Bottom: what the reward gains, in percent of the snapshot's return, over "

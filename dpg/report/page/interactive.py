@@ -15,7 +15,7 @@ from dpg.tables.landscape import LandscapePoint
 Height = Literal["surrogate", "reward"]
 TITLES: dict[Height, str] = {
     "surrogate": "Surrogate objective",
-    "reward": "Reward (mean episode return) and its 95% interval",
+    "reward": "Reward (mean episode return) and its interval",
 }
 _UNITS: dict[Height, str] = {"surrogate": "surrogate", "reward": "reward units"}
 _LANDSCAPE = ("env", "algorithm", "agent", "iteration", "update_pairs")  # columns that tell one from another
@@ -45,14 +45,20 @@ def page(experiment: Experiment) -> str:
         both = (f'"{height}": {figure(part, height).to_json(engine="json")}' for height in TITLES)
         figures.append(f"{{{', '.join(both)}}}")
     return templates.load("report/page/landscapes.html.j2").render(
-        agents=agents, titles=TITLES, figures=f"[{', '.join(figures)}]", plotly=get_plotlyjs()
+        agents=agents,
+        titles=TITLES,
+        confidence=experiment.statistics.confidence,
+        figures=f"[{', '.join(figures)}]",
+        plotly=get_plotlyjs(),
     )
 
 
 def figure(experiment: Experiment, height: Height) -> go.Figure:
     """The surrogate or the reward of one landscape, the latter between the ends of its interval."""
     rows = experiment[LandscapePoint]
-    found = go.Figure(_reward(rows) if height == "reward" else [_surface(rows, height)])
+    found = go.Figure(
+        _reward(rows, experiment.statistics.confidence) if height == "reward" else [_surface(rows, height)]
+    )
     found.add_trace(_marks(rows, height))
     found.update_layout(
         template="none",
@@ -64,8 +70,8 @@ def figure(experiment: Experiment, height: Height) -> go.Figure:
     return found
 
 
-def _reward(rows: pd.DataFrame) -> list[go.Surface]:
-    margin = half_width(rows)
+def _reward(rows: pd.DataFrame, confidence: float) -> list[go.Surface]:
+    margin = half_width(rows, confidence)
     notes = [f"± {error:.3g}, {count} trajectories" for error, count in zip(margin, rows["trajectories"], strict=True)]
     rows = rows.assign(low=rows["reward"] - margin, high=rows["reward"] + margin, note=notes)
     hover = "a = %{x:.3g}, b = %{y:.3g}<br>%{z:.5g} %{text}<extra></extra>"
