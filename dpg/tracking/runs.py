@@ -7,7 +7,9 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -25,14 +27,25 @@ from dpg.tracking.store import open_store
 
 NOTE = "mlflow.note.content"  # the tag that the UI shows as the description
 MADE_BY = ("| stage | made by |", "|---|---|")
+PAUSE_FACTOR = 10  # after a failure nothing is sent for so many times as long as it took
 PACKAGES = ("dpg", "torch", "mujoco", "gymnasium", "numpy", "scipy", "mlflow", "dvc")
+
+
+@dataclass
+class Pause:
+    """Until when nothing is sent to a store that has failed, by the monotonic clock."""
+
+    until: float = 0.0
 
 
 class Run:
     """One MLflow run. Metrics are buffered. A store that fails later on causes a warning and does not stop the work."""
 
-    def __init__(self, client: MlflowClient, experiment_id: str, name: str, tags: Mapping[str, str]) -> None:
+    def __init__(
+        self, client: MlflowClient, experiment_id: str, name: str, tags: Mapping[str, str], pause: Pause | None = None
+    ) -> None:
         self._client = client
+        self._pause = pause or Pause()
         self._experiment_id = experiment_id
         self._tags = dict(tags)
         self._metrics: list[Metric] = []
@@ -52,7 +65,7 @@ class Run:
         """
         tags = self._tags | dict(tags) | {"mlflow.parentRunId": self.id}
         with explained():
-            child = Run(self._client, self._experiment_id, name, tags)
+            child = Run(self._client, self._experiment_id, name, tags, self._pause)
         child.log_params(self._params)
         self._children.append(child)
         return child
@@ -66,9 +79,8 @@ class Run:
         """Log parameters, nested ones under dotted names."""
         self._params |= params
         entries = [Param(name, _text(value)) for name, value in flatten(params).items()]
-        with self._tolerating_errors():
-            for chunk in chunk_list(entries, MAX_PARAMS_TAGS_PER_BATCH):
-                self._client.log_batch(self.id, params=chunk)
+        for chunk in chunk_list(entries, MAX_PARAMS_TAGS_PER_BATCH):
+            self._send(partial(self._client.log_batch, self.id, params=chunk))
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
         """Log metrics at a step, in environment steps; values that are not finite are omitted."""
@@ -87,19 +99,16 @@ class Run:
     def flush(self) -> None:
         """Send the buffered metrics."""
         metrics, self._metrics = self._metrics, []
-        with self._tolerating_errors():
-            for chunk in chunk_list(metrics, MAX_METRICS_PER_BATCH):
-                self._client.log_batch(self.id, metrics=chunk)
+        for chunk in chunk_list(metrics, MAX_METRICS_PER_BATCH):
+            self._send(partial(self._client.log_batch, self.id, metrics=chunk))
 
     def log_file(self, path: Path) -> None:
         """Log a file as an artifact."""
-        with self._tolerating_errors():
-            self._client.log_artifact(self.id, str(path))
+        self._send(partial(self._client.log_artifact, self.id, str(path)))
 
     def log_artifacts(self, directory: Path, under: str) -> None:
         """Log the files of a directory as artifacts in the folder `under`."""
-        with self._tolerating_errors():
-            self._client.log_artifacts(self.id, str(directory), under)
+        self._send(partial(self._client.log_artifacts, self.id, str(directory), under))
 
     def link(self, made: Mapping[str, Mapping[str, Any]]) -> list[str]:
         """Link the runs that made this run's inputs, given their records (`run_id`, `tracking_uri`) by stage.
@@ -108,7 +117,8 @@ class Run:
         description. Returns the stages whose runs this store does not know.
         """
         lines, unknown = list[str](), list[str]()
-        with self._tolerating_errors():
+
+        def send() -> None:
             for name, record in made.items():
                 self._client.set_tag(self.id, f"made_by.{name.replace('@', '.')}", record["run_id"])  # no @ is allowed
                 try:
@@ -124,22 +134,37 @@ class Run:
             self._client.log_text(self.id, "\n".join([*MADE_BY, *lines, ""]), "made_by.md")
             whole = f"#/experiments/{self._experiment_id}/runs/{self.id}/artifacts/made_by.md"
             self._client.set_tag(self.id, NOTE, _note(self._tags.get(NOTE, ""), lines, whole))
+
+        self._send(send)
         return unknown
 
     def end(self, status: str) -> None:
         """Close the run and its nested runs as FINISHED, FAILED or KILLED."""
+        self._pause.until = 0.0
+        self._end(status)
+
+    def _end(self, status: str) -> None:
         self.flush()
         for child in self._children:
-            child.end(status)
-        with self._tolerating_errors():
-            self._client.set_terminated(self.id, status)
+            child._end(status)
+        self._send(partial(self._client.set_terminated, self.id, status))
 
-    @contextlib.contextmanager
-    def _tolerating_errors(self) -> Generator[None]:
+    def _send(self, message: Callable[[], object]) -> None:
+        """Send a message, unless the store has just failed.
+
+        A server that is gone fails after a minute: with every run of a training, at each of its snapshots, that would
+        take longer than the training.
+        """
+        began = time.monotonic()
+        if began < self._pause.until:
+            self.lost += 1
+            return
         try:
-            yield
+            message()
         except Exception as error:  # of any type: MLflow passes on the errors of its libraries
             self.lost += 1
+            now = time.monotonic()
+            self._pause.until = now + PAUSE_FACTOR * (now - began)
             print(f"warning: MLflow run {self.id} lost data: {without_login(error)}", file=sys.stderr, flush=True)
 
 

@@ -7,6 +7,7 @@ inspects it in the same way.
 import contextlib
 import os
 import shlex
+from collections.abc import Generator
 from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import quote
@@ -27,6 +28,7 @@ from dpg.tracking.uri import client_uri, database_file, experiment_name, redacte
 
 KIND = {"mlflow.experimentKind": "custom_model_development"}  # the UI shows training runs, not traces
 TIMEOUT_S = 20  # for a database that another program is writing to
+ARTIFACT_ROOT = "_MLFLOW_SERVER_ARTIFACT_ROOT"
 MIGRATIONS = Path(mlflow.store.__file__).parent / "db_migrations"
 
 
@@ -51,14 +53,29 @@ def open_store() -> tuple[MlflowClient, str]:
     # Stages that start together on a missing database would crash in its migration: one at a time.
     with FileLock(project.root() / "mlflow.db.lock") if local else contextlib.nullcontext():
         _inspect_database(uri, make=True)
-        # For the experiment that MLflow itself creates, whose default location is the current folder, pasted into SQL.
-        os.environ.setdefault("_MLFLOW_SERVER_ARTIFACT_ROOT", (project.root() / "mlartifacts").as_uri())
-        client = MlflowClient(tracking_uri=uri)
+        with _artifacts_in_project():
+            client = MlflowClient(tracking_uri=uri)
         known = _experiment(client)
         if known is not None:
             return client, known
         location = (project.root() / "mlartifacts").as_uri() if local else None
         return client, str(client.create_experiment(experiment_name(), artifact_location=location, tags=KIND))
+
+
+@contextlib.contextmanager
+def _artifacts_in_project() -> Generator[None]:
+    """In the block, experiments that a new store itself creates get a location; else the current folder, put into SQL.
+
+    The variable goes again: MLflow takes a process that has it for a server, which may not reach artifacts on others.
+    """
+    if ARTIFACT_ROOT in os.environ:
+        yield
+        return
+    os.environ[ARTIFACT_ROOT] = (project.root() / "mlartifacts").as_uri()
+    try:
+        yield
+    finally:
+        del os.environ[ARTIFACT_ROOT]
 
 
 def inspect_store() -> str:

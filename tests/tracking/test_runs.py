@@ -2,6 +2,9 @@
 
 import subprocess
 import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pandas as pd
 import pytest
@@ -130,6 +133,34 @@ def test_an_artifact_store_without_its_package_or_its_credentials_spares_the_wor
         run.log_artifacts(tmp_path, "tables")
     assert client(project).get_run(run.id).info.status == "FINISHED"
     assert f"warning: MLflow run {run.id} lost data: " in capsys.readouterr().err
+
+
+def test_a_store_that_is_slow_to_fail_is_left_alone_for_a_while(project, monkeypatch, tmp_path):
+    """It would cost a training of nine runs and fifty snapshots hours; the end of the run is tried in any case."""
+    asked: list[str] = []
+
+    class Failing(BaseHTTPRequestHandler):
+        def do_PUT(self) -> None:
+            asked.append(self.path)
+            time.sleep(0.3)
+            self.send_error(400)
+
+    name = "artifacts on a slow server"
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", name)
+    (tmp_path / "table.csv").write_text("a\n1\n", encoding="utf-8")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Failing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        client(project).create_experiment(name, artifact_location=f"http://127.0.0.1:{server.server_port}/artifacts")
+        with runs.stage_run("value", {}, {}, None) as run:
+            child = run.child("agent 0", {})
+            for each in (run, child, run):
+                each.log_file(tmp_path / "table.csv")
+            run.log_metrics({"kl": 0.5}, step=0)
+        server.shutdown()
+    assert (len(asked), run.all_lost) == (1, 3)
+    found = client(project).get_run(run.id)
+    assert (found.info.status, found.data.metrics) == ("FINISHED", {"kl": 0.5})
+    assert client(project).get_run(child.id).info.status == "FINISHED"
 
 
 def test_a_nested_run_that_the_store_does_not_make_is_refused_with_advice(project):
