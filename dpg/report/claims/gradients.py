@@ -265,7 +265,10 @@ def nonpositive_part(rows: pd.DataFrame, timesteps: int, statistics: Statistics)
 
 
 def at_least_binomial(share: Interval, trials: int, confidence: float) -> Interval:
-    """The interval of a share, at least as wide as the exact binomial bounds (Clopper and Pearson) of the trials."""
+    """The interval of a share, no narrower than the exact binomial bounds (Clopper and Pearson) of the trials.
+
+    Either bound is one-sided at the confidence: the two alone would be an interval at 2 confidence - 1.
+    """
     hits = share.mean * trials
     low = float(special.betaincinv(hits, trials - hits + 1, 1 - confidence)) if hits > 0 else 0.0
     high = float(special.betaincinv(hits + 1, trials - hits, confidence)) if hits < trials else 1.0
