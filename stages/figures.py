@@ -42,7 +42,7 @@ def main() -> None:
         for instance, files in zip(instances, drawn, strict=True):
             for kind, data in files.items():
                 (figures / f"{instance.name}.{kind}").write_bytes(data)
-        (figures / "index.json").write_text(catalog.index(instances), encoding="utf-8")
+        (figures / "index.json").write_text(catalog.index(each.entry() for each in instances), encoding="utf-8")
         write_table(alignment_table(experiment[Alignment], params.statistics), figures / "landscape_alignment.csv")
         write_atomic(decisions.to_json(decided), REPORTS / "claims.json")
         write_atomic(metrics.to_json(summary), REPORTS / "metrics.json")

@@ -23,12 +23,14 @@ DPI = 100
 class Contents:
     """What a record is derived from.
 
-    `runs` are the stages by their names in DVC; `calibration` is None if the estimators were not checked.
+    `runs` are the stages by their names in DVC, and `lock` has those with results; `calibration` is None if the
+    estimators were not checked.
     """
 
     params: Params
     experiment: Experiment
     runs: Mapping[str, Record]
+    lock: locks.Lock
     calibration: pd.DataFrame | None
     command: str
 
@@ -42,8 +44,8 @@ def load(record: Path) -> Contents:
     params = config.load(record / "params.yaml")
     figures = params.figures.model_copy(update={"formats": ("png",), "dpi": DPI})
     experiment = read(params, lambda env, algorithm, stage: record / "tables" / stage / env / (algorithm or ""))
-    found = sources.provenance(record)
-    waiting = sources.unfinished(params, locks.read(record / "dvc.lock"))
+    found, lock = sources.provenance(record), locks.read(record / "dvc.lock")
+    waiting = sources.unfinished(params, lock)
     calibration = read_table(record / "tables/calibrate/calibration.csv")
     return Contents(
         params=params.model_copy(update={"figures": figures}),
@@ -52,6 +54,7 @@ def load(record: Path) -> Contents:
             name: _run(name, found["runs"].get(name), waiting.get(name, ""), *where)
             for name, where in sources.stages(params).items()
         },
+        lock=lock.of(params.scale),
         calibration=None if calibration.empty else calibration,
         command=found["command"],
     )

@@ -13,7 +13,7 @@ from dpg.record.contents import DPI, Contents, load
 from dpg.report import metrics
 from dpg.report.claims import decisions
 from dpg.report.figures import catalog
-from dpg.report.figures.spec import FigureInstance, Rendering, render
+from dpg.report.figures.spec import FigureEntry, FigureInstance, Rendering, render
 from dpg.report.page import render as report
 from dpg.runtime.outputs import write_table
 from dpg.runtime.shards import open_context, run_shards
@@ -31,14 +31,15 @@ def derive(record: Path, target: Path) -> None:
     decided = decisions.decide(contents.experiment)
     instances = shown(catalog.instances(contents.experiment))
     summary = metrics.summarize(contents.experiment) | {"claims": decisions.count(decided)}
-    claims, figures = [decisions.summarize(each) for each in decided], target / "figures"
+    claims, entries = [decisions.summarize(each) for each in decided], [each.entry() for each in instances]
+    figures = target / "figures"
     draw(instances, figures, contents.params.modules)
     texts = {
         "claims.json": decisions.to_json(decided),
         "metrics.json": metrics.to_json(summary),
-        "figures/index.json": catalog.index(instances),
-        "index.html": page(contents, claims, instances, figures),
-        "README.md": overview.render(record, contents, claims),
+        "figures/index.json": catalog.index(entries),
+        "index.html": page(contents, claims, entries, figures),
+        "README.md": overview.render(contents, claims),
     }
     for name, text in texts.items():
         (target / name).write_text(text, encoding="utf-8")
@@ -68,13 +69,13 @@ def render_small(rendering: Rendering) -> bytes:
     return file.getvalue()
 
 
-def page(contents: Contents, claims: Any, instances: Sequence[FigureInstance], figures: Path) -> str:
+def page(contents: Contents, claims: Any, entries: Sequence[FigureEntry], figures: Path) -> str:
     """The report's page, with the figures of the record in it."""
     data = report.ReportData(
         params=contents.params,
         experiment=contents.experiment,
         claims=claims,
-        figures=[instance.entry() for instance in instances],
+        figures=entries,
         folder=figures,
         records=contents.runs,
         calibration=contents.calibration,

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dpg.record import lock as locks
 from dpg.record import tables
 from dpg.record.contents import Contents
 from dpg.report.page.records import Record, machines, total
@@ -41,12 +40,12 @@ command in `provenance.json`. Whether a table was really measured, only running 
 """
 
 
-def render(record: Path, contents: Contents, claims: Sequence[Mapping[str, Any]]) -> str:
+def render(contents: Contents, claims: Sequence[Mapping[str, Any]]) -> str:
     """The README."""
     parts = [TITLE, state(contents), FILES, "## Verdicts\n", tables.summary(claims)]
     parts += ["### By cell\n", tables.by_cell(claims), "## Check it\n", CHECK]
     parts += ["## Cost\n", costs(contents), "## Repeat one cell\n", repeat(contents)]
-    parts += ["## Versions and hardware\n", hardware(contents), "## Left out\n", left_out(record, contents)]
+    parts += ["## Versions and hardware\n", hardware(contents), "## Left out\n", left_out(contents)]
     return "\n".join(parts)
 
 
@@ -138,10 +137,10 @@ def hardware(contents: Contents) -> str:
     return "\n".join(lines)
 
 
-def left_out(record: Path, contents: Contents) -> str:
+def left_out(contents: Contents) -> str:
     """What the experiment has and the record has not, with its size and the reason."""
     sizes: dict[str, int] = defaultdict(int)
-    for path, output in locks.read(record / "dvc.lock").of(contents.params.scale).outputs.items():
+    for path, output in contents.lock.outputs.items():
         parts = Path(path).parts
         if parts[0] == "data" and parts[1] not in {"tables", "runs", "calibrate"}:
             sizes["/".join(parts[:2])] += output.get("size", 0)

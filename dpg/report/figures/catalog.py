@@ -6,7 +6,7 @@ from dataclasses import asdict
 from functools import cache
 
 from dpg.report.experiment import Experiment
-from dpg.report.figures.spec import FigureInstance, FigureSpec
+from dpg.report.figures.spec import FigureEntry, FigureInstance, FigureSpec
 from dpg.tables.catalog import declared
 from dpg.tables.table import Section
 
@@ -23,6 +23,6 @@ def instances(experiment: Experiment) -> list[FigureInstance]:
     return [instance for spec in figures() for instance in spec.instances(experiment)]
 
 
-def index(instances: Iterable[FigureInstance]) -> str:
+def index(entries: Iterable[FigureEntry]) -> str:
     """`index.json`, which lies next to the files of figures and describes each."""
-    return json.dumps([asdict(instance.entry()) for instance in instances], indent=2) + "\n"
+    return json.dumps([asdict(entry) for entry in entries], indent=2) + "\n"
