@@ -175,7 +175,6 @@ def load_agent(path: str | Path, env_id: str | None = None, **options: Any) -> S
         UserError: `options` are given for a snapshot.
     """
     file = Path(path)
-    layout.make_importable(layout.around(file))
     if file.suffix != ".safetensors" or file.with_suffix(".json").exists():
         return import_agent(file, env_id, **options)
     found = snapshot.load(file)

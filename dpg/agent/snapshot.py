@@ -166,7 +166,6 @@ def load(path: Path) -> Snapshot:
     Raises:
         SnapshotError: the file is missing, truncated, of another format, or its arrays do not fit its header.
     """
-    project.make_importable(project.around(path))
     try:
         with safe_open(path, framework="numpy") as file:
             metadata: dict[str, str] = file.metadata() or {}
@@ -213,6 +212,8 @@ def _header(path: Path, text: str) -> Header:
         raw = json.loads(text)
         module = raw.get("algorithm_module")
         raw["recipe"]["modules"] = raw["recipe"]["common"].pop("env_modules")
+        if raw["recipe"]["modules"]:  # for an agent of ours alone, no code of the file's folder can be imported
+            project.make_importable(project.around(path))
         return Header.model_validate_json(json.dumps(raw))
     except (AlgorithmError, ModuleError) as error:
         hint = f"; this agent's is in the module {module}: install it, or put it next to params.yaml" if module else ""

@@ -6,6 +6,7 @@ actions. `history.csv` is ours: means over the episodes of an iteration, with sa
 
 import csv
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from dpg.runtime import project
 from dpg.runtime.outputs import read_table
 
 LAST_EPISODES = 100  # of training: the window of Stable-Baselines3's `ep_rew_mean`
+MAX_BYTES = 1 << 26  # of a file, unpacked; larger ones are left out
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ def _evaluations(folder: Path) -> Iterator[RecordedReturns]:
         return
     try:
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+            if sum(member.file_size for member in arrays.zip.infolist()) > MAX_BYTES:
+                return
             results, steps = arrays["results"], arrays["timesteps"]
         last = np.asarray(results[-1], np.float64).ravel()
         yield RecordedReturns(f"evaluations.npz, after {int(steps[-1]):,} pairs", "deterministic", last)
@@ -53,12 +57,13 @@ def _monitors(folder: Path) -> Iterator[RecordedReturns]:
     """The last episodes of training; those of several environments are merged by their time."""
     rows: list[tuple[float, float]] = []
     for file in sorted(folder.glob("*monitor.csv")):
+        if not file.is_file() or file.stat().st_size > MAX_BYTES:
+            continue
         lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
-        for row in csv.DictReader(line for line in lines if not line.startswith("#")):
-            try:
-                rows.append((float(row["t"]), float(row["r"])))
-            except (KeyError, TypeError, ValueError):
-                continue
+        with suppress(csv.Error):  # what is no table ends the file
+            for row in csv.DictReader(line for line in lines if not line.startswith("#")):
+                with suppress(KeyError, TypeError, ValueError):
+                    rows.append((float(row["t"]), float(row["r"])))
     if rows:
         last = [reward for _, reward in sorted(rows)[-LAST_EPISODES:]]
         yield RecordedReturns(f"monitor.csv, the last {len(last)} episodes of training", "sampled", np.array(last))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from dpg.agent.snapshot import Snapshot
+from dpg.diagnose import records
 from dpg.diagnose.records import records_around
 
 
@@ -26,6 +27,16 @@ def test_evaluations_and_monitors_are_read(agent, tmp_path):
     assert evaluated.what == "evaluations.npz, after 30 pairs"
     assert (trained.actions, trained.returns.tolist()) == ("sampled", [1.0, 2.0, 3.0])
     assert records_around(tmp_path, agent)[0].returns.tolist() == evaluated.returns.tolist()
+
+
+def test_a_record_that_is_too_large_or_no_table_is_passed_over(agent, tmp_path, monkeypatch):
+    (tmp_path / "0.monitor.csv").write_text(f"r,l,t\n1.0,5,0.1\n3.0,5,0.3\n{'9' * 200_000},5,0.2\n", encoding="utf-8")
+    os.mkfifo(tmp_path / "1.monitor.csv")
+    [record] = records_around(tmp_path / "agent.zip", agent)
+    assert record.returns.tolist() == [1.0, 3.0]
+    np.savez_compressed(tmp_path / "evaluations.npz", timesteps=[1], results=np.zeros((1, 10_000)))
+    monkeypatch.setattr(records, "MAX_BYTES", 10_000)
+    assert records_around(tmp_path / "agent.zip", agent) == ()
 
 
 class Runs:

@@ -5,7 +5,9 @@ import io
 import json
 import os
 import pickle
+import shutil
 import struct
+import sys
 import zipfile
 from contextlib import suppress
 from pathlib import Path
@@ -17,10 +19,13 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dpg import api
+from dpg.agent import snapshot
+from dpg.agent.snapshot import Snapshot
 from dpg.importing import archive, inert_pickle, normalizer, sb3
 from dpg.importing.agent import snapshot_of
 from dpg.importing.errors import AgentImportError, UnsafeFileError
-from tests.importing.agents import Trained, read, refusal, saved
+from tests.importing.agents import ENV, Trained, read, refusal, saved
 
 
 class Evil:
@@ -223,3 +228,14 @@ def test_settings_of_any_kind_are_read_or_refused_and_nothing_else(train, rewrit
             monkeypatch.setattr(archive, "members", lambda *_, changed=changed: changed)
             with suppress(AgentImportError):
                 snapshot_of(sb3.read(path, "any", {name: value}), ())
+
+
+def test_the_folder_of_an_agent_is_no_place_to_import_from(train, make_population, make_recipe, tmp_path, monkeypatch):
+    """A mujoco.py next to a downloaded agent would be imported in place of the library."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").touch()
+    agent = Path(shutil.copy(train().zip, tmp_path))
+    api.load_agent(agent, ENV, normalizer=train().normalizer)
+    snapshot.load(snapshot.save(Snapshot(0, make_recipe(), make_population(1)), tmp_path))
+    assert str(tmp_path) not in sys.path
