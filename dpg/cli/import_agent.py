@@ -50,7 +50,7 @@ def import_agent(
             "--output",
             "-o",
             metavar="SNAPSHOT",
-            help="Default: named after the model, in this folder.",
+            help="Default: a new file in this folder, named after the model.",
             show_default=False,
         ),
     ] = None,
@@ -79,8 +79,11 @@ def import_agent(
         agent = read(path, options)
     source, env_id = agent.source, agent.recipe.env_id
     assert source is not None
-    target = target or Path(next(iter(source.files))).with_suffix(SUFFIX)
-    _check(target)
+    if target is None:
+        target = Path(next(iter(source.files))).with_suffix(SUFFIX)
+        _check(target)
+        if target.exists():  # perhaps another library's, of the same name
+            raise UserError(f"{target}: already exists; name the snapshot with --output")
     write(agent, target)
     if as_json:
         output.echo_json({"snapshot": str(target), "env": env_id, **source.model_dump(), "lacks": list(agent.lacks)})

@@ -70,6 +70,17 @@ def test_what_cannot_be_is_refused_in_one_line(exchange, tmp_path, monkeypatch, 
     assert not (tmp_path / "mine.safetensors").exists()
 
 
+def test_a_file_that_was_not_named_is_not_written_over(exchange, tmp_path, monkeypatch):
+    """Libraries call their weights model.safetensors, too."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    theirs = tmp_path / "here" / exchange.name
+    theirs.write_text("weights", encoding="utf-8")
+    refused = CliRunner().invoke(app, ["import", str(exchange)])
+    assert "already exists; name the snapshot with --output" in str(refused.exception)
+    assert theirs.read_text(encoding="utf-8") == "weights"
+
+
 def test_show_names_the_algorithm_of_the_file_and_no_settings_that_are_not_known(exchange, tmp_path):
     """The recipe of an agent whose update is not known holds a placeholder, which says ppo."""
     about = exchange.with_suffix(".json")
