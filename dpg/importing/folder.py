@@ -48,7 +48,9 @@ def _model(folder: Path) -> Path:
     files = sorted(each for each in folder.iterdir() if each.is_file())
     models = [each for each in files if each.suffix == ".zip" and archive.is_model(each)]
     models += [each for each in files if each.suffix in cleanrl.SUFFIXES]
-    models += [each for each in files if each.suffix == ".safetensors"]
+    arrays = [each for each in files if each.suffix == ".safetensors"]
+    models += [each for each in arrays if each.with_suffix(".json") in files]
+    models = models or arrays  # snapshots, which are no models to import: alone, they are refused with what to do
     checkpoints = {each: int(found["steps"]) for each in models if (found := CHECKPOINT.fullmatch(each.stem))}
     final = [each for each in models if each not in checkpoints and each.stem != "best_model"]
     if len(final) > 1:

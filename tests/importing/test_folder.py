@@ -50,8 +50,9 @@ def found(path: Path) -> tuple[str, str | None]:
         (("model.zip", "rl_model_9_steps.zip"), "model.zip", None),
         (("ppo.cleanrl_model",), "ppo.cleanrl_model", None),
         (("agent.safetensors", "agent.json"), "agent.safetensors", None),
+        (("Hopper-v3.zip", "Hopper-v3.safetensors"), "Hopper-v3.zip", None),
     ],
-    ids=["zoo", "hub", "best", "checkpoints", "final and checkpoint", "cleanrl", "exchange"],
+    ids=["zoo", "hub", "best", "checkpoints", "final and checkpoint", "cleanrl", "exchange", "with its snapshot"],
 )
 def test_of_a_folder_the_model_that_training_ended_with(tmp_path, names, model, normalizer):
     assert found(lay_out(tmp_path / "a", *names)) == (model, normalizer)
