@@ -180,12 +180,10 @@ def adam(optimizer: dict[Any, Any], parameters: Arrays) -> AdamMoments | None:
     group = groups[0] if isinstance(groups, list) and len(groups) == 1 else None
     if not isinstance(group, dict) or not isinstance(state, dict):
         return None
-    plain = (
-        group.get("betas") in ((0.9, 0.999), [0.9, 0.999])
-        and group.get("weight_decay", 0) in (0, None)
-        and group.get("amsgrad") in (False, None)
-    )
-    if not plain or group.get("params") != list(range(len(parameters))):
+    betas, indices = (_numbers(group.get(key)) for key in ("betas", "params"))
+    extras = [group.get(key) for key in ("weight_decay", "amsgrad")]
+    is_plain = betas == [0.9, 0.999] and all(isinstance(each, float | int | None) and not each for each in extras)
+    if not is_plain or indices != list(range(len(parameters))):
         return None
     first: Arrays = {}
     second: Arrays = {}
@@ -206,3 +204,8 @@ def adam(optimizer: dict[Any, Any], parameters: Arrays) -> AdamMoments | None:
     taken = steps.pop() if len(steps) == 1 else None
     sound = all(np.isfinite(each).all() for each in (*first.values(), *second.values()))
     return AdamMoments(first, second, int(taken)) if taken is not None and sound else None
+
+
+def _numbers(found: object) -> list[float | None]:
+    """The numbers of a list or tuple, with None for anything else in it, such as a tensor, which equals nothing."""
+    return [finite(each) for each in found] if isinstance(found, list | tuple) else [None]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from dpg.importing import archive, inert_pickle, normalizer
+from dpg.importing import archive, inert_pickle, normalizer, sb3_training
 from dpg.importing.errors import AgentImportError, UnsafeFileError
 
 MANY = 1 << 30
@@ -136,3 +136,14 @@ def test_what_a_file_says_reaches_no_terminal_as_it_is():
     with pytest.raises(AgentImportError) as caught:
         archive.weights({name: "text"}, "bad.pth")
     assert len(str(caught.value)) < 700
+
+
+@pytest.mark.parametrize("key", ["betas", "weight_decay", "amsgrad", "params"])
+def test_tensors_in_place_of_settings_are_no_adam(key):
+    """A tensor of several numbers is neither true nor false."""
+    moment = {"exp_avg": torch.zeros(2), "exp_avg_sq": torch.zeros(2), "step": 3}
+    group = {"betas": (0.9, 0.999), "weight_decay": 0, "amsgrad": False, "params": [0]}
+    parameters = {"w": np.zeros(2, np.float32)}
+    assert sb3_training.adam({"param_groups": [group], "state": {0: moment}}, parameters) is not None
+    for wrong in (torch.ones(2), [torch.ones(2)], (torch.ones(2), 0.999)):
+        assert sb3_training.adam({"param_groups": [group | {key: wrong}], "state": {0: moment}}, parameters) is None
