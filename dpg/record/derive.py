@@ -65,7 +65,7 @@ def render_small(rendering: Rendering) -> bytes:
     """A figure as PNG with a palette."""
     file = BytesIO()
     image = Image.fromarray(imread(render(rendering)["png"], mode="RGB"))
-    image.quantize(COLORS, dither=Image.Dither.NONE).save(file, "png", optimize=True)
+    image.quantize(COLORS, dither=Image.Dither.NONE).save(file, "png", optimize=True, dpi=(DPI, DPI))
     return file.getvalue()
 
 

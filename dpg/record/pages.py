@@ -1,10 +1,11 @@
 """Parts of the README and of the docs that come from the published record.
 
 A part is between two comments, of which the first says what it is: `verdicts` or `cells` (the verdicts by cell), of
-some claims or of all; `numbers`, some metrics of every cell; or `figure`, with its caption.
+some claims or of all; `numbers`, some metrics of every cell, each with a heading of its own or without; or `figure`,
+with its caption.
 
     <!-- record: verdicts G1 G2 -->
-    <!-- record: numbers final_return gradient.true_cosine_at_T_last -->
+    <!-- record: numbers final_return ablation.final_return="without a baseline" -->
     <!-- record: figure fig09_rewards -->
     ...
     <!-- end of record -->
@@ -13,6 +14,7 @@ some claims or of all; `numbers`, some metrics of every cell; or `figure`, with 
 import json
 import os
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -90,7 +92,8 @@ def filled(page: Path, record: Path) -> tuple[str, list[str]]:
         return f"\n{tables.by_cell([claims[name] for name in names or claims])}\n"
 
     def numbers(names: list[str], _: str) -> str:
-        return f"\n{tables.numbers(_metrics(record), names)}\n"
+        headings = {name: heading for name, _, heading in (item.partition("=") for item in names)}
+        return f"\n{tables.numbers(_metrics(record), headings)}\n"
 
     def figure(names: list[str], before: str) -> str:
         if lacking := [name for name in names if name not in figures]:
@@ -104,7 +107,7 @@ def filled(page: Path, record: Path) -> tuple[str, list[str]]:
     def fill(match: re.Match[str]) -> str:
         head, kind, names, before, tail = match.groups()
         try:
-            return head + kinds[kind](names.split(), before) + tail
+            return head + kinds[kind](shlex.split(names), before) + tail
         except KeyError as error:
             raise RecordError(f"{page}: {head.strip()}: {record} has no {error.args[0]}") from None
 

@@ -20,17 +20,23 @@ def summary(claims: Sequence[Mapping[str, Any]]) -> str:
 
 
 def effect(claim: Mapping[str, Any]) -> str:
-    """A claim's effect with its cell, interval and threshold; where there is none, the reason."""
+    """A claim's effect with its cell, interval and threshold, and its range in the other cells.
+
+    Without an effect, the reason why there is none.
+    """
     if claim["effect"] is None:
         return claim["reason"]
     headline = {name: claim[name] for name in ("quantity", "effect", "low", "high")}
-    where = next(
-        finding["where"]
-        for finding in claim["findings"]
-        if any(headline.items() <= part.items() for part in finding["parts"])
+    deciding = next(
+        finding for finding in claim["findings"] if any(headline.items() <= part.items() for part in finding["parts"])
     )
     interval = "" if claim["low"] is None else f" [{number(claim['low'])}, {number(claim['high'])}]"
-    return f"{where}: {claim['quantity']} {number(claim['effect'])}{interval}, threshold: {_threshold(claim)}"
+    others = [_effect_in(claim, finding) for finding in claim["findings"] if finding is not deciding]
+    measured = [value for value in others if value is not None]
+    ends = dict.fromkeys(number(end(measured)) for end in (min, max) if measured)
+    elsewhere = f"; elsewhere {' to '.join(ends)}" if ends else ""
+    decided = f"{deciding['where']}: {claim['quantity']} {number(claim['effect'])}{interval}"
+    return f"{decided}, threshold: {_threshold(claim)}{elsewhere}"
 
 
 def by_cell(claims: Iterable[Mapping[str, Any]]) -> str:
@@ -67,27 +73,38 @@ def _in_order(places: Iterable[str]) -> list[str]:
 
 def _outcome(claim: Mapping[str, Any], finding: Mapping[str, Any]) -> str:
     """The verdict of a finding as a symbol, with the claim's effect there."""
-    effects = (part["effect"] for part in finding["parts"] if part["quantity"] == claim["quantity"])
-    value = next((effect for effect in effects if effect is not None), None)
+    value = _effect_in(claim, finding)
     return Verdict(finding["verdict"]).symbol + ("" if value is None else f" {number(value)}")
+
+
+def _effect_in(claim: Mapping[str, Any], finding: Mapping[str, Any]) -> float | None:
+    """The quantity that the claim's headline has, in one finding."""
+    effects = (part["effect"] for part in finding["parts"] if part["quantity"] == claim["quantity"])
+    return next((effect for effect in effects if effect is not None), None)
 
 
 def _threshold(claim: Mapping[str, Any]) -> str:
     return f"{claim['side']} {number(claim['threshold'])}"
 
 
-def numbers(cells: Mapping[str, Mapping[str, float]], names: Sequence[str]) -> str:
+def numbers(cells: Mapping[str, Mapping[str, float]], headings: Mapping[str, str]) -> str:
     """A Markdown table of metrics, with their intervals where there are any: a row for each cell.
+
+    Args:
+        cells: metrics by the name of the cell.
+        headings: the heading of each column by the name of its metric; empty for the name itself.
 
     Raises:
         KeyError: no cell has a metric of this name.
     """
-    for name in names:
+    for name in headings:
         if not any(name in own for own in cells.values()):
             raise KeyError(name)
-    headings = [" ".join(name.split(".")[1:] or [name]).replace("_", " ") for name in names]
-    rows = [f"| cell | {' | '.join(headings)} |", f"|---|{'---:|' * len(names)}"]
-    rows += [f"| {cell} | {' | '.join(_metric(own, name) for name in names)} |" for cell, own in cells.items()]
+    columns = [
+        heading or " ".join(name.split(".")[1:] or [name]).replace("_", " ") for name, heading in headings.items()
+    ]
+    rows = [f"| cell | {' | '.join(columns)} |", f"|---|{'---:|' * len(columns)}"]
+    rows += [f"| {cell} | {' | '.join(_metric(own, name) for name in headings)} |" for cell, own in cells.items()]
     return "\n".join(rows) + "\n"
 
 

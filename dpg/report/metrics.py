@@ -148,15 +148,18 @@ def _landscape(cell: Experiment) -> dict[str, dict[str, Number]]:
     """By the pairs of an update: means over agents at the first and the last studied snapshot.
 
     Rank correlations of surrogate and reward, over the grid and along the step; the gain in reward of a full step; and
-    the share of pairs of points that all trajectories resolve if points do not share their noise.
+    the share of pairs of points that all trajectories, or those of fewer pairs, resolve if points do not share their
+    noise.
     """
     columns = {"rank_correlation": "grid_correlation", "step_rank_correlation": "step_correlation", "step_gain": "gain"}
     found: dict[str, dict[str, Number]] = {}
     resolution = cell[Resolution]
     for pairs, rows in cell[Alignment].groupby("update_pairs"):
-        largest = select(resolution, update_pairs=pairs, budget_pairs=resolution["budget_pairs"].max())
         numbers = _merged(_both(name, rows, column) for name, column in columns.items())
-        found[f"N{pairs}"] = numbers | _both("resolved_share", largest, "own_resolved_share")
+        for budget, points in select(resolution, update_pairs=pairs).groupby("budget_pairs"):
+            few = f"_from_{budget}" if budget < resolution["budget_pairs"].max() else ""
+            numbers |= _both(f"resolved_share{few}", points, "own_resolved_share")
+        found[f"N{pairs}"] = numbers
     return found
 
 

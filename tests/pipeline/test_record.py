@@ -313,7 +313,7 @@ def test_pages_take_verdicts_and_figures_from_the_record(record, tmp_path):
     page = tmp_path / "page.md"
     page.write_text(
         "a\n<!-- record: verdicts G1 R1 -->\nwhat was here\n<!-- end of record -->\n"
-        "<!-- record: numbers final_return gradient.true_cosine_at_T_last -->\n<!-- end of record -->\n"
+        '<!-- record: numbers final_return="at the end" gradient.true_cosine_at_T_last -->\n<!-- end of record -->\n'
         "<!-- record: figure fig09_rewards -->\n<!-- end of record -->\nb\n",
         encoding="utf-8",
     )
@@ -322,6 +322,7 @@ def test_pages_take_verdicts_and_figures_from_the_record(record, tmp_path):
     metrics = json.loads((record / "metrics.json").read_text(encoding="utf-8"))[ENV]
     mean, low, high = (number(metrics["ppo"][f"final_return{end}"]) for end in ("", "_low", "_high"))
     cosine = number(metrics["ppo"]["gradient"]["true_cosine_at_T_last"])
+    assert "| cell | at the end | true cosine at T last |" in text.splitlines()
     assert f"| {ENV}, PPO | {mean} [{low}, {high}] | {cosine} |" in text.splitlines()
     assert re.search(rf"^\| {ENV}, TRPO \| .*\] \| - \|$", text, re.MULTILINE)
     assert "what was here" not in text and "| G1: " in text and "| R1: " in text and "| G2: " not in text

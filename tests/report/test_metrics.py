@@ -58,6 +58,8 @@ def test_numbers_of_a_small_experiment(experiment, statistics):
         "step_rank_correlation_last": -1.0,
         "step_gain_first": 2.0,
         "step_gain_last": -2.0,
+        "resolved_share_from_100_first": 0.1,
+        "resolved_share_from_100_last": 0.1,
         "resolved_share_first": 0.2,
         "resolved_share_last": 0.2,
     }

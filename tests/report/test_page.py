@@ -4,10 +4,13 @@ import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
+from PIL import Image
 
 from dpg.report import style
 from dpg.report.claims import decisions
@@ -301,18 +304,25 @@ def test_an_algorithm_without_a_label_is_drawn_under_its_name():
     assert labels[:2] == ["PPO", "my_ppo"]
 
 
+def png(width: int, **options: Any) -> bytes:
+    file = BytesIO()
+    Image.new("P", (width, 1)).save(file, "png", **options)
+    return file.getvalue()
+
+
 def test_a_large_svg_gives_way_to_png():
     """Only where there is a PNG; the width on the page is that of the SVG all the same."""
+    narrow = png(243, dpi=(72, 72))
     small, large = (b'<svg width="243pt">' + b" " * length for length in (0, images.LARGEST_SVG))
     kinds = {
-        "svg+xml": [{"svg": small}, {"svg": small, "png": b"0"}, {"svg": large}],
-        "png": [{"svg": large, "png": b"0"}],
+        "svg+xml": [{"svg": small}, {"svg": small, "png": narrow}, {"svg": large}],
+        "png": [{"svg": large, "png": narrow}, {"png": narrow}],
     }
     for kind, cases in kinds.items():
         for files in cases:
             image = images.embed(files)
             assert image is not None
             assert image.source.startswith(f"data:image/{kind};base64,")
-            assert image.share == pytest.approx(0.5)
-    assert images.embed({"png": b"0"}) == images.Image("data:image/png;base64,MA==", 1.0)
+            assert image.share == pytest.approx(0.5, abs=1e-3)
+    assert images.share_of_width({"png": png(243)}) == 1.0
     assert images.embed({}) is None

@@ -148,7 +148,7 @@ VARIANCE = FigureSpec(
     "fig01_gradient_variance",
     "gradient estimates against each other",
     Section.GRADIENTS,
-    tables=(Similarity, Noise),
+    tables=(Similarity,),
     plot=partial(plot, "each other"),
     caption=partial(caption, "each other"),
     paper=(PaperFigure(1, ("Humanoid",)), PaperFigure(10, ("Hopper", "Walker2d"))),

@@ -98,7 +98,7 @@ def caption(experiment: Experiment) -> str:
     last = select(history, iteration=history["iteration"].max()).groupby(cell)["num_episodes"].mean()
     sizes = "; ".join(
         f"{env}, {experiment.label(algorithm)}: {agents[env, algorithm]} agents, {episodes.get((env, algorithm), 0)} "
-        f"evaluation episodes per agent, {last[env, algorithm]:.1f} episodes in the last batch"
+        f"evaluation episodes per studied snapshot, {last[env, algorithm]:.1f} episodes in the last batch"
         for env, algorithm in agents.index
     )
     return (

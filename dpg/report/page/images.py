@@ -4,6 +4,9 @@ import base64
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from io import BytesIO
+
+from PIL import Image as Pixels
 
 from dpg.report.style import WIDTH
 
@@ -25,10 +28,15 @@ def embed(files: Mapping[str, bytes]) -> Image | None:
     if kind not in files:
         return None
     data = base64.b64encode(files[kind]).decode()
-    return Image(f"data:image/{'svg+xml' if kind == 'svg' else kind};base64,{data}", share_of_width(vector))
+    return Image(f"data:image/{'svg+xml' if kind == 'svg' else kind};base64,{data}", share_of_width(files))
 
 
-def share_of_width(vector: bytes) -> float:
-    """The width of an SVG over that of a page; 1 if unknown."""
-    found = re.search(rb'<svg[^>]* width="([\d.]+)pt"', vector[:2000])
-    return min(1.0, float(found[1]) / 72 / WIDTH) if found else 1.0
+def share_of_width(files: Mapping[str, bytes]) -> float:
+    """The width of a figure over that of a page, from its SVG or from the resolution of its PNG; 1 if unknown."""
+    if found := re.search(rb'<svg[^>]* width="([\d.]+)pt"', files.get("svg", b"")[:2000]):
+        return min(1.0, float(found[1]) / 72 / WIDTH)
+    if "png" not in files:
+        return 1.0
+    with Pixels.open(BytesIO(files["png"])) as pixels:
+        resolution = pixels.info.get("dpi")
+        return min(1.0, pixels.width / resolution[0] / WIDTH) if resolution else 1.0
