@@ -4,9 +4,8 @@ import base64
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from io import BytesIO
 
-from PIL import Image as Pixels
+from imageio.v3 import immeta, improps
 
 from dpg.report.style import WIDTH
 
@@ -37,6 +36,5 @@ def share_of_width(files: Mapping[str, bytes]) -> float:
         return min(1.0, float(found[1]) / 72 / WIDTH)
     if "png" not in files:
         return 1.0
-    with Pixels.open(BytesIO(files["png"])) as pixels:
-        resolution = pixels.info.get("dpi")
-        return min(1.0, pixels.width / resolution[0] / WIDTH) if resolution else 1.0
+    width, resolution = improps(files["png"]).shape[1], immeta(files["png"]).get("dpi")
+    return min(1.0, width / resolution[0] / WIDTH) if resolution else 1.0
