@@ -107,7 +107,11 @@ def filled(page: Path, record: Path) -> tuple[str, list[str]]:
     def fill(match: re.Match[str]) -> str:
         head, kind, names, before, tail = match.groups()
         try:
-            return head + kinds[kind](shlex.split(names), before) + tail
+            words = shlex.split(names)
+        except ValueError as error:
+            raise RecordError(f"{page}: {head.strip()}: {error}") from None
+        try:
+            return head + kinds[kind](words, before) + tail
         except KeyError as error:
             raise RecordError(f"{page}: {head.strip()}: {record} has no {error.args[0]}") from None
 

@@ -342,7 +342,9 @@ def test_a_star_in_a_caption_does_not_end_its_emphasis(tmp_path):
     assert "\n*Figure 5. V\\*, fitted to returns.*\n" in text
 
 
-@pytest.mark.parametrize("part", ["verdicts Z1", "numbers gradient.nothing", "figure fig99_nothing"])
+@pytest.mark.parametrize(
+    "part", ["verdicts Z1", "numbers gradient.nothing", "figure fig99_nothing", 'numbers final_return="at']
+)
 def test_a_page_cannot_name_what_no_record_has(record, tmp_path, part):
     page = tmp_path / "page.md"
     page.write_text(f"<!-- record: {part} -->\n<!-- end of record -->\n", encoding="utf-8")
