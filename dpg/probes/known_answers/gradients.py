@@ -33,9 +33,9 @@ SETS_POOLED = (2, 8)
 
 
 def estimator_checks(seed: int, streams: int) -> list[Check]:
-    """All checks, from `streams` streams of 10 pairs and some long ones."""
+    """All checks, from `streams` streams of 10 pairs, four times as many for the units, and some long ones."""
     sets = streams // STREAMS_PER_SET
-    many = collect_sets(known_agent("value net", SHORT), 2 * sets, STREAMS_PER_SET, seed)
+    many = collect_sets(known_agent("value net", SHORT), 4 * sets, STREAMS_PER_SET, seed)
     short = many[:sets]
     long = collect_sets(known_agent("value net", LONG), sets // 4, 8, seed)
     return [
