@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
+from scipy import stats
 
-from dpg.numerics.statistics import Interval, all_but_one, mean_interval, wider_interval
+from dpg.numerics.statistics import Interval, all_but_one, bootstrap, mean_interval, on_fishers_scale, wider_interval
 from dpg.runtime.schema import Statistics
 from dpg.runtime.seeding import Seed
 
@@ -15,13 +16,17 @@ from dpg.runtime.seeding import Seed
 RESAMPLES = Seed(0) / "report" / "agents"
 
 LAST_ITERATIONS = 5
+QUARTER = 0.25
 NO_INTERVAL = Interval(float("nan"), float("nan"), float("nan"))
 
 
-def over_agents(table: pd.DataFrame, by: Sequence[str], column: str, statistics: Statistics) -> pd.DataFrame:
+def over_agents(
+    table: pd.DataFrame, by: Sequence[str], column: str, statistics: Statistics, *, correlation: bool = False
+) -> pd.DataFrame:
     """The mean of `column` over agents for each value of `by`, sorted: columns `mean`, `low`, `high` and `agents`.
 
-    The interval resamples agents. Agents whose value is NaN are excluded; `agents` counts the others.
+    The interval resamples agents; that of a `correlation` lies between -1 and 1. Agents whose value is NaN are
+    excluded; `agents` counts the others.
 
     Raises:
         ValueError: an agent has more than one row in a group.
@@ -33,6 +38,8 @@ def over_agents(table: pd.DataFrame, by: Sequence[str], column: str, statistics:
     for values, group in table.groupby(keys):
         finite = group[column].dropna().to_numpy(np.float64)
         interval = interval_over_agents(finite, statistics)
+        if correlation:
+            interval = on_fishers_scale(interval)
         rows.append([*values, *interval, len(finite)])
     return pd.DataFrame(rows, columns=[*keys, "mean", "low", "high", "agents"])
 
@@ -42,6 +49,23 @@ def interval_over_agents(values: "np.ndarray | pd.Series[float]", statistics: St
     if len(values) == 0:
         return NO_INTERVAL
     return mean_interval(np.asarray(values, float), statistics.confidence, statistics.resamples, RESAMPLES.generator())
+
+
+def interquartile_mean(values: Float[np.ndarray, " N"], statistics: Statistics) -> Interval:
+    """The mean of the middle half of one value per agent, and its interval, which resamples agents.
+
+    A quarter of the agents, rounded down, is left out at either end, so that one agent that failed or excelled has
+    little weight (Agarwal et al. 2021, arXiv:2108.13264).
+    """
+    if len(values) == 0:
+        return NO_INTERVAL
+
+    def middle(agents: Int[np.ndarray, "B n"]) -> Float[np.ndarray, " B"]:
+        return np.asarray(stats.trim_mean(values[agents], QUARTER, axis=1))
+
+    (point,) = middle(np.arange(len(values))[None])
+    rng = RESAMPLES.generator()
+    return bootstrap(float(point), middle, len(values), statistics.confidence, statistics.resamples, rng)
 
 
 def two_sample_interval(

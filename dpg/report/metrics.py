@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from dpg.report import regimes, summaries
-from dpg.report.aggregate import final_returns, interval_over_agents, over_agents
+from dpg.report.aggregate import final_returns, interquartile_mean, interval_over_agents, over_agents
 from dpg.report.experiment import Experiment, distinct, select
 from dpg.tables.baselines import AgentsDifference, BaselineCosine
 from dpg.tables.gradient import Noise, Similarity
@@ -43,10 +43,13 @@ def summarize(experiment: Experiment) -> dict[str, dict[str, dict[str, Any]]]:
 
 
 def _final_return(cell: Experiment) -> dict[str, Number]:
-    """Mean over the last five iterations, per agent; their mean over agents and its interval."""
+    """Mean over the last five iterations, per agent; mean and interquartile mean over agents, with their intervals."""
     per_agent = final_returns(cell[History])
-    interval = interval_over_agents(per_agent, cell.statistics)
-    return {**_with_ends("final_return", *interval), "agents": len(per_agent)}
+    return {
+        **_with_ends("final_return", *interval_over_agents(per_agent, cell.statistics)),
+        **_with_ends("final_return_interquartile", *interquartile_mean(per_agent, cell.statistics)),
+        "agents": len(per_agent),
+    }
 
 
 def _ablation(cell: Experiment) -> dict[str, Number]:

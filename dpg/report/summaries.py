@@ -104,7 +104,7 @@ def alignment(rows: pd.DataFrame, column: str, statistics: Statistics) -> pd.Dat
     scale = 100 / rows["snapshot_reward"].abs()
     rows = rows.assign(**{f"relative_gain{end}": scale * rows[f"gain{end}"] for end in ("", "_low", "_high")})
     if len(distinct(rows, "agent")) > 1:
-        return over_agents(rows, _REGIME, column, statistics)
+        return over_agents(rows, _REGIME, column, statistics, correlation=column.endswith("correlation"))
     names = {column: "mean", f"{column}_low": "low", f"{column}_high": "high"}
     table = rows[[*_REGIME, *names]].rename(columns=names).assign(agents=rows[column].notna().astype(int))
     return table.sort_values(_REGIME, ignore_index=True)

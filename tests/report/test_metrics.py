@@ -20,6 +20,8 @@ def test_numbers_of_a_small_experiment(experiment, statistics):
     # Agent k at iteration i returns 10 i + k: over iterations 3 to 7 it is 50 + k, over agents 0 to 2 it is 51.
     assert cell["final_return"] == 51.0
     assert cell["final_return_low"] < 51.0 < cell["final_return_high"]
+    assert cell["final_return_interquartile"] == 51.0  # of three agents, none is left out
+    assert cell["final_return_interquartile_low"] < 51.0 < cell["final_return_interquartile_high"]
     assert cell["agents"] == 3
     # Agent k at T: 200 / 2000 + k / 10 - i / 100, with the true gradient 0.1 more.
     assert cell["gradient"]["pairwise_cosine_at_T_first"] == pytest.approx(0.2)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from dpg.report.aggregate import final_returns, over_agents, two_sample_interval
+from dpg.report.aggregate import final_returns, interquartile_mean, over_agents, two_sample_interval
 from dpg.runtime.outputs import MissingOutputError
 from dpg.tables.catalog import catalog
 from dpg.tables.checkpoint import Evaluation
@@ -162,3 +162,21 @@ def test_final_returns_are_of_the_last_five_iterations_of_each_agent(experiment)
     history.loc[history["agent"] == 2, "mean_return"] = np.nan
     # 10 i + k: agent 0 over iterations 3 to 7, agent 1 at iteration 7 alone, agent 2 nowhere.
     assert final_returns(history).tolist() == [50.0, 71.0]
+
+
+def test_one_agent_far_off_hardly_moves_the_interquartile_mean(statistics):
+    near, far = (interquartile_mean(np.array([0.0, 10.0, 20.0, last]), statistics) for last in (30.0, 1000.0))
+    assert near.mean == far.mean == 15.0
+    assert near.low < 15.0 < near.high
+    assert interquartile_mean(np.array([1.0, 2.0, 6.0]), statistics).mean == 3.0  # of three, none is left out
+    assert np.isnan(interquartile_mean(np.array([]), statistics).mean)
+    assert np.isnan(interquartile_mean(np.array([1.0]), statistics).low)
+
+
+def test_the_interval_of_a_correlation_lies_between_its_bounds(experiment, statistics):
+    rows = pd.DataFrame({"agent": [0, 1, 2], "iteration": 4, "r": [1.0, 0.9, -0.2]})
+    free, bounded = (
+        over_agents(rows, ["iteration"], "r", statistics, correlation=each).iloc[0] for each in (False, True)
+    )
+    assert free["mean"] == bounded["mean"]
+    assert free["high"] > 1 > bounded["high"] > bounded["mean"] > bounded["low"] > -1 > free["low"]

@@ -104,9 +104,9 @@ def _gain(rows: pd.DataFrame, baseline: str, other: str) -> "pd.Series[float]":
 
 
 def _sizes(rows: pd.DataFrame) -> dict[str, int]:
-    """Estimates of all agents and snapshots together, for one pair of baselines."""
-    one = rows.drop_duplicates(["agent", "iteration"])
-    return {"snapshots": count(rows, "iteration"), "estimates": int(one["repeats"].sum())}
+    """Of the rows that enter: estimates of all agents and snapshots together, for one pair of baselines."""
+    one = rows.dropna(subset="difference").drop_duplicates(["agent", "iteration"])
+    return {"snapshots": count(one, "iteration"), "estimates": int(one["repeats"].sum())}
 
 
 def _worth_comparing(fits: pd.DataFrame, statistics: Statistics) -> tuple[Part, ...]:

@@ -68,9 +68,11 @@ _TWO_AT_T = (needs.agents("train"), needs.two_studied, _ESTIMATES_AT_T)
     simulation=one_number(SimulatedEffect("below", NOISY, 0.2, 0.15)),
 )
 def poor_agreement(cell: Experiment) -> Finding:
-    rows = _later_at_t(cell, "each other")
+    rows = _later_at_t(cell, "each other").dropna(subset="cosine")
     quantity = f"mean {AT_T.format(cell.timesteps)}"
-    part = inequality(quantity, agents_mean(rows, "cosine"), "below", NOISY, cell.statistics, _sizes(rows))
+    part = inequality(
+        quantity, agents_mean(rows, "cosine"), "below", NOISY, cell.statistics, _sizes(rows, cell.timesteps)
+    )
     return Finding((part, improvement(cell[Evaluation], cell.statistics)))
 
 
@@ -89,7 +91,10 @@ def falling_agreement(cell: Experiment) -> Finding:
     if count(rows, "iteration") < 2:
         raise NotMeasuredError(f"needs two studied snapshots with estimates of {cell.timesteps:,} pairs")
     quantity = f"change of the {AT_T.format(cell.timesteps)}"
-    part = inequality(quantity, change(rows, "cosine"), "below", 0.0, cell.statistics, _sizes(rows))
+    changes = change(rows, "cosine")
+    ends = rows["iteration"].isin([rows["iteration"].min(), rows["iteration"].max()])
+    sizes = _sizes(rows[ends & rows["agent"].isin(changes.index)], cell.timesteps)
+    part = inequality(quantity, changes, "below", 0.0, cell.statistics, sizes)
     return Finding((part,))
 
 
@@ -181,17 +186,15 @@ def poor_correlation(cell: Experiment) -> Finding:
     noise = later(cell[Noise])
     reliable = noise.loc[noise["reliability"] >= RELIABLE, ["agent", "iteration"]]
     lost = len(noise) - len(reliable)
-    parts = tuple(
-        inequality(
-            f"corrected cosine with the true gradient at {size:,} pairs",
-            agents_mean(at.merge(reliable), "corrected_cosine"),
-            "below",
-            threshold,
-            cell.statistics,
-            _sizes(at),
+
+    def part(at: pd.DataFrame, size: int, threshold: float) -> Part:
+        known = at.merge(reliable).dropna(subset="corrected_cosine")
+        quantity, cosines = f"corrected cosine with the true gradient at {size:,} pairs", "corrected_cosine"
+        return inequality(
+            quantity, agents_mean(known, cosines), "below", threshold, cell.statistics, _sizes(known, size)
         )
-        for size, threshold, at in ((cell.timesteps, NOISY_TRUE, rows), (more, GOOD, select(every, pairs=more)))
-    )
+
+    parts = (part(rows, cell.timesteps, NOISY_TRUE), part(select(every, pairs=more), more, GOOD))
     caveat = (
         f"the true gradients of {lost} of {len(noise)} snapshots have a reliability below {RELIABLE:g}: raise "
         "gradient.true_pairs"
@@ -249,7 +252,7 @@ def signal_for(share: float) -> float:
     ),
 )
 def nonpositive(cell: Experiment) -> Finding:
-    rows = _later_at_t(cell, "each other")
+    rows = _later_at_t(cell, "each other").dropna(subset="share_nonpositive")
     return Finding((nonpositive_part(rows, cell.timesteps, cell.statistics),))
 
 
@@ -257,7 +260,7 @@ def nonpositive_part(rows: pd.DataFrame, timesteps: int, statistics: Statistics)
     """The share of cosines that are zero or negative."""
     quantity = f"share of zero or negative pairwise cosines at {timesteps:,} pairs"
     shares = agents_mean(rows, "share_nonpositive")
-    part = inequality(quantity, shares, "above", SOMETIMES, statistics, _sizes(rows))
+    part = inequality(quantity, shares, "above", SOMETIMES, statistics, _sizes(rows, timesteps))
     if not math.isfinite(part.effect.low):  # one agent, whose estimates say nothing about another's
         return part
     # Shares near zero are skewed: of few estimates most agents have met none.
@@ -285,10 +288,10 @@ def _later_at_t(cell: Experiment, against: str) -> pd.DataFrame:
     return required(later(at_t), NO_LATER)
 
 
-def _sizes(rows: pd.DataFrame) -> dict[str, int]:
-    """Estimates of all agents and snapshots together, and the pairs of each."""
+def _sizes(rows: pd.DataFrame, pairs: int) -> dict[str, int]:
+    """Of the rows that enter: estimates of all agents and snapshots together, and the pairs of each."""
     return {
         "snapshots": count(rows, "iteration"),
         "estimates": int(rows["repeats"].sum()),
-        "pairs per estimate": int(rows["pairs"].iloc[0]),
+        "pairs per estimate": pairs,
     }

@@ -31,7 +31,7 @@ _GAIN, _LOSS = SimulatedEffect("above", 0.0, 5.0, 4.0), SimulatedEffect("below",
     simulation=one_number(SimulatedEffect("below", NOISY, 0.2, 0.15)),
 )
 def varying_updates(cell: Experiment) -> Finding:
-    rows = required(later(cell[UpdateAgreement]), NO_LATER_CURVE)
+    rows = required(later(cell[UpdateAgreement]), NO_LATER_CURVE).dropna(subset="cosine")
     sizes = {"snapshots": count(rows, "iteration"), "updates": int(rows["updates"].sum())}
     quantity, cosines = "mean pairwise cosine of whole updates", agents_mean(rows, "cosine")
     return Finding((inequality(quantity, cosines, "below", NOISY, cell.statistics, sizes),))

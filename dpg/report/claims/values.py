@@ -84,4 +84,5 @@ def _by_release(returns: pd.DataFrame, statistics: Statistics) -> str:
 
 
 def _sizes(rows: pd.DataFrame) -> dict[str, int]:
+    rows = rows.dropna(subset=ERROR)
     return {"snapshots": count(rows, "iteration"), "pairs": int(rows["pairs"].sum())}

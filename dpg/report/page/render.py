@@ -12,9 +12,9 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
-from dpg.report.aggregate import final_returns, interval_over_agents
+from dpg.report.aggregate import final_returns, interquartile_mean, interval_over_agents
 from dpg.report.claims.claim import later
-from dpg.report.claims.verdicts import Verdict, number
+from dpg.report.claims.verdicts import Verdict, number, spread
 from dpg.report.experiment import Experiment, select
 from dpg.report.figures import catalog
 from dpg.report.figures.spec import FigureEntry
@@ -189,12 +189,17 @@ def part(entry: FigureEntry, experiment: Experiment) -> str:
     return ", ".join(filter(None, parts)) or "all tasks"
 
 
-def returns(experiment: Experiment) -> Iterator[tuple[str, str, int, int]]:
-    """For each cell: its name, final return with interval, number of agents, and pairs per agent."""
+def returns(experiment: Experiment) -> Iterator[dict[str, Any]]:
+    """For each cell: its name, number of agents, pairs per agent, and mean and interquartile mean of final returns."""
     for cell in experiment.cells():
         finals = final_returns(cell[History])
-        mean, low, high = (number(value) for value in interval_over_agents(finals, cell.statistics))
-        yield str(cell), f"{mean} [{low}, {high}]", len(finals), int(cell[History]["pairs"].max())
+        yield {
+            "cell": str(cell),
+            "agents": len(finals),
+            "pairs": int(cell[History]["pairs"].max()),
+            "mean": spread(interval_over_agents(finals, cell.statistics)),
+            "middle": spread(interquartile_mean(finals, cell.statistics)),
+        }
 
 
 def by_definition(experiment: Experiment) -> Iterator[dict[str, Any]]:

@@ -106,6 +106,42 @@ def test_a_true_gradient_lost_in_noise_leaves_g4_open(experiment, statistics):
     assert "gradient.true_pairs" in finding.reason
 
 
+@pytest.mark.parametrize(
+    ("name", "table", "column"),
+    [
+        ("G1", Similarity, "cosine"),
+        ("G2", Similarity, "cosine"),
+        ("G4", Similarity, "corrected_cosine"),
+        ("G5", Similarity, "share_nonpositive"),
+        ("G6", UpdateAgreement, "cosine"),
+        ("V1", PredictionError, "trimmed_relative_error"),
+        ("V4", BaselineDifference, "difference"),
+    ],
+)
+def test_samples_that_do_not_enter_are_not_counted(name, table, column, experiment, statistics):
+    counted = "estimates", "updates", "pairs"
+
+    def sizes(one) -> dict[str, int]:
+        (finding,) = decided(name, one, statistics)
+        return {size: number for size, number in finding.parts[0].sizes.items() if size in counted}
+
+    rows = experiment[table]
+    blank = (rows["agent"] == 0) & (rows["iteration"] == rows["iteration"].max())
+    without = experiment.replace({table: rows.assign(**{column: rows[column].mask(blank)})})
+    (found, left) = sizes(experiment), sizes(without)
+    assert left.keys() == found.keys() and left
+    assert all(0 < left[size] < found[size] for size in left), (found, left)
+
+
+def test_g4_counts_the_snapshots_whose_true_gradient_is_reliable(experiment, statistics):
+    noise = experiment[Noise]
+    reliability = np.where((noise["agent"] == 0) & (noise["iteration"] > 0), 0.1, 0.9)
+    (finding,) = decided("G4", experiment.replace({Noise: noise.assign(reliability=reliability)}), statistics)
+    (every,) = decided("G4", experiment.replace({Noise: noise.assign(reliability=0.9)}), statistics)
+    for part, whole in zip(finding.parts, every.parts, strict=True):
+        assert part.sizes["estimates"] == whole.sizes["estimates"] * (AGENTS - 1) / AGENTS
+
+
 def test_no_nonpositive_cosine_among_few_leaves_g5_open(experiment, statistics):
     none = with_column(experiment, Similarity, "share_nonpositive", 0.0, 0.0)
     (finding,) = decided("G5", none, statistics)
