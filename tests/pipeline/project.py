@@ -3,8 +3,11 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -26,6 +29,8 @@ CELL_STAGES = [
     "landscape",
 ]
 TASK_STAGE = f"regimes@{ENV}"
+TIMEOUT_S = 600  # seconds, after which nothing is expected to happen any more
+ATTEMPTS = 5
 
 
 def environment(**variables: str) -> dict[str, str]:
@@ -41,6 +46,43 @@ def shell(*command: str, cwd: Path, expect: int = 0, **variables: str) -> str:
     )
     assert done.returncode == expect, done.stdout + done.stderr
     return done.stdout + done.stderr
+
+
+def stopped_when(
+    come: Callable[[], bool],
+    command: list[str],
+    project: Path,
+    how: signal.Signals,
+    again: Callable[[], None],
+    **variables: str,
+) -> str:
+    """Start a command, and send a signal to it and all below it when the moment has come; what it printed.
+
+    On a busy machine it may have ended before the signal. Then it is started again, after what `again` does.
+    """
+    for _ in range(ATTEMPTS):
+        process = subprocess.Popen(
+            command,
+            cwd=project,
+            env=environment(**variables),
+            start_new_session=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+        )
+        deadline = time.monotonic() + TIMEOUT_S
+        while not come() and process.poll() is None:
+            assert time.monotonic() < deadline, "the moment does not come"
+            time.sleep(0.005)
+        if process.poll() is None:
+            os.killpg(process.pid, how)
+            printed = process.communicate()[0]
+            if process.returncode != 0:
+                return printed
+        else:
+            assert process.returncode == 0, process.communicate()[0]
+        again()
+    raise AssertionError(f"ended before the signal, {ATTEMPTS} times")
 
 
 # What git keeps of a run of the default parameters, and the published record: no clone needs them.

@@ -1,46 +1,30 @@
 """Ctrl-C in a stage, and experiments side by side, with real DVC and MLflow."""
 
-import os
-import signal
-import subprocess
 import time
 from pathlib import Path
+from signal import SIGINT
 
 import psutil
 from mlflow import MlflowClient
 from ruamel.yaml import YAML
 
-from tests.pipeline.project import ENV, clone, digest, environment, shell
-
-TIMEOUT_S = 600  # seconds, after which nothing is expected to happen any more
+from tests.pipeline.project import ENV, TIMEOUT_S, clone, digest, shell, stopped_when
 
 
 def test_ctrl_c_says_what_is_kept_and_the_same_command_goes_on(reference, tmp_path):
     copy = clone(reference, tmp_path / "project", scale="smoke", algorithms=["ppo"])
     stage = "train@Hopper-v4-ppo"
     shell("dvc", "repro", "params", cwd=copy)
-    process = subprocess.Popen(
-        ["dvc", "repro", "-s", stage],
-        cwd=copy,
-        env=environment(),
-        start_new_session=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-    )
-    while not list((copy / ".scratch" / "train").rglob("*.shard")):
-        assert process.poll() is None
-        time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGINT)
-    output = process.communicate()[0]
-    assert process.returncode != 0
+    command = ["dvc", "repro", "-s", "-f", stage]
+    begun = lambda: any((copy / ".scratch" / "train").rglob("*.shard"))  # noqa: E731
+    output = stopped_when(begun, command, copy, SIGINT, again=lambda: None)
     assert "finished shard" in output
     assert "the same command resumes from there" in output
     assert "Traceback" not in output
     assert not (copy / "data" / "train" / ENV / "ppo").exists()
     below = [each for each in psutil.process_iter(["cmdline"]) if str(copy) in " ".join(each.info["cmdline"] or [])]
     assert not below
-    output = shell("dvc", "repro", "-s", stage, cwd=copy)
+    output = shell(*command, cwd=copy)
     assert "resuming: " in output
     assert digest(copy / "data" / "train") == {
         name: data for name, data in digest(reference / "data" / "train").items() if "trpo" not in name

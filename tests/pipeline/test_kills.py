@@ -4,21 +4,16 @@ The project in which nothing was killed gave every stage one worker; here some h
 """
 
 import json
-import os
 import random
 import shutil
-import signal
-import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
+from signal import SIGKILL
 
 import pytest
 
-from tests.pipeline.project import CELL_STAGES, ENV, copy, digest, environment, ran, set_parameter, shell
+from tests.pipeline.project import CELL_STAGES, ENV, copy, digest, ran, set_parameter, shell, stopped_when
 
 SEED = 4
-TIMEOUT_S = 600  # seconds, after which nothing is expected to happen any more
 
 
 def record(stage: str) -> Path:
@@ -43,26 +38,6 @@ def outputs(project: Path, stage: str) -> list[Path]:
     return [folder for folder in found if folder.exists()]
 
 
-def kill_when(command: list[str], project: Path, come: Callable[[], bool], jobs: int) -> None:
-    """Start a command; kill it and all below it when the moment has come."""
-    process = subprocess.Popen(
-        command,
-        cwd=project,
-        env=environment(DPG_JOBS=str(jobs)),
-        start_new_session=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-    )
-    deadline = time.monotonic() + TIMEOUT_S
-    while not come():
-        assert process.poll() is None, process.communicate()[0]
-        assert time.monotonic() < deadline, "the moment does not come"
-        time.sleep(0.005)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
-
-
 @pytest.mark.parametrize("stage", [*CELL_STAGES, "regimes"])
 def test_only_unfinished_shards_are_done_again_and_the_bytes_are_the_same(reference, project, stage):
     rng = random.Random(f"{SEED} {stage}")
@@ -70,11 +45,16 @@ def test_only_unfinished_shards_are_done_again_and_the_bytes_are_the_same(refere
     whole = cost(reference, stage)["shards"]
     folders = outputs(project, stage)
     before = {folder: digest(folder) for folder in folders}
-    for folder in folders:
-        shutil.rmtree(folder)
+
+    def remove() -> None:
+        for folder in folders:
+            shutil.rmtree(folder)
+
+    remove()
     # Early enough for shards to be left to do when the signal comes.
     moment = rng.randint(1, max(1, whole // 2))
-    kill_when(command, project, lambda: kept(project, stage) >= moment, jobs=rng.choice([1, 2]))
+    jobs = str(rng.choice([1, 2]))
+    stopped_when(lambda: kept(project, stage) >= moment, command, project, SIGKILL, remove, DPG_JOBS=jobs)
     assert not [path for folder in folders for path in folder.glob("[!.]*")]  # but what begins with a dot: unfinished
     left = kept(project, stage)
     shell(*command, cwd=project, DPG_JOBS=str(rng.choice([1, 2])))
@@ -92,7 +72,8 @@ def test_a_dvc_that_was_killed_goes_on_and_nothing_below_runs_again(reference, t
     folder = project / "data" / "train" / ENV / "ppo"
     command = ["dvc", "repro", "--single-item", "--force", f"{stage}@{ENV}-ppo"]
     for moment in (1, 2):
-        kill_when(command, project, lambda: kept(project, stage) >= moment, jobs=2)  # noqa: B023
+        come = lambda: kept(project, stage) >= moment  # noqa: B023, E731
+        stopped_when(come, command, project, SIGKILL, lambda: None, DPG_JOBS="2")
     assert not folder.exists()
     assert "resuming: " in shell(*command, cwd=project)
     assert digest(folder) == digest(reference / "data" / "train" / ENV / "ppo")
@@ -102,9 +83,11 @@ def test_a_dvc_that_was_killed_goes_on_and_nothing_below_runs_again(reference, t
 def test_figures_that_were_killed_are_whole(project):
     set_parameter(project, "figures.formats", ["svg"])
     figures = project / "reports" / "figures"
-    shutil.rmtree(figures)
+    remove = lambda: shutil.rmtree(figures)  # noqa: E731
+    remove()
     command = ["python", "-m", "stages.figures"]
-    kill_when(command, project, lambda: len(list(project.glob("reports/.figures.partial/figures/*"))) >= 3, jobs=1)
+    come = lambda: len(list(project.glob("reports/.figures.partial/figures/*"))) >= 3  # noqa: E731
+    stopped_when(come, command, project, SIGKILL, remove, DPG_JOBS="1")
     assert not figures.exists()
     shell(*command, cwd=project)
     index = json.loads((figures / "index.json").read_text(encoding="utf-8"))
