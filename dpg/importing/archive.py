@@ -31,7 +31,6 @@ ORDERED_DICT = "tag:yaml.org,2002:python/object/apply:collections.OrderedDict"
 PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 TENSOR_PART = re.compile(
     r"collections\.OrderedDict|torch\._utils\._rebuild_(tensor(_v2)?|parameter)|torch\.(cuda\.)?\w+Storage"
-    r"|numpy\.dtype|numpy\._?core\.multiarray\.scalar|_codecs\.encode"  # a learning rate may be a NumPy scalar
 )
 TUPLE = "tag:yaml.org,2002:python/tuple"
 
@@ -172,7 +171,7 @@ def tensors(data: bytes, source: str) -> dict[Any, Any]:
     """A dictionary saved by PyTorch, read with its `weights_only` reader: tensors and plain values.
 
     That reader runs no code of the file, but calls the functions that it allows with whatever numbers the file says.
-    So only those that tensors need may be named. NumPy's scalars become plain numbers, without NumPy's own functions.
+    So only those that tensors need may be named.
 
     Raises:
         UnsafeFileError: it names anything else.
@@ -186,8 +185,7 @@ def tensors(data: bytes, source: str) -> dict[Any, Any]:
             )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what the reader cannot read it also refuses
-            with torch.serialization.safe_globals(inert_pickle.scalars(source)):
-                found: object = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+            found: object = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except AgentImportError:
         raise
     except UnpicklingError as error:

@@ -11,7 +11,6 @@ import math
 import pickle
 import pickletools
 import reprlib
-from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
@@ -34,7 +33,6 @@ KNOWN = {
     "gym.utils.seeding.RandomNumberGenerator",
     *(f"{module}.{name}" for module in ARRAY_MODULES for name in ("_reconstruct", "scalar", "_frombuffer")),
 }
-SCALARS = ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar")
 KNOWN_PACKAGES = ("gym.spaces.", "gymnasium.spaces.", "numpy.random.")
 
 
@@ -72,7 +70,7 @@ class _Unpickler(pickle.Unpickler):
             raise UnsafeFileError(
                 f"{self._source}: names {full}, which a normaliser has no use for; refused, and nothing of it was run"
             )
-        return _stand_in(full)
+        return type("Inert", (Inert,), {"name": full})
 
     def persistent_load(self, pid: Any) -> Any:
         raise UnsafeFileError(
@@ -165,23 +163,6 @@ def array(node: Any, what: str) -> np.ndarray:
         return np.frombuffer(data, dtype).reshape(shape, order=order).astype(np.float64)
     except (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise AgentImportError(f"{what}: numbers are expected ({error})") from None
-
-
-def scalars(source: str) -> list[Callable[..., Any] | tuple[Callable[..., Any], str]]:
-    """What another reader of pickles is to call where a file has NumPy's scalars: they become plain numbers.
-
-    `source` names the file in messages.
-    """
-
-    def number(dtype: Any, data: Any) -> float:
-        scalar = _stand_in(SCALARS[0])(dtype, data)
-        return float(array(scalar, f"{source}: a NumPy scalar"))
-
-    return [(_stand_in("numpy.dtype"), "numpy.dtype"), *((number, name) for name in SCALARS)]
-
-
-def _stand_in(name: str) -> type[Inert]:
-    return type("Inert", (Inert,), {"name": name})
 
 
 def _parts(node: Any) -> tuple[tuple[int, ...], np.dtype, bytes, Any]:

@@ -1,7 +1,5 @@
 """An agent of Stable-Baselines3 acts, values and learns here as it does there."""
 
-import io
-import zipfile
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +19,7 @@ from dpg.probes import gradient, update_step, value
 from dpg.probes.collection import batch_seeds, fresh_streams
 from dpg.runtime.budgets import GradientBudget
 from dpg.runtime.seeding import Seed
-from tests.importing.agents import ENV, GAMMA, Trained, read, read_folder, saved
+from tests.importing.agents import ENV, GAMMA, Trained, read, read_folder
 
 KINDS = [("PPO", "Tanh"), ("PPO", "ReLU"), ("PPO", "ELU"), ("TRPO", "Tanh"), ("A2C", "ReLU")]
 PAIRS = 200
@@ -158,18 +156,6 @@ def test_a_step_is_the_one_that_the_librarys_optimizer_takes(train, algorithm, n
     theirs = flat(found, net, dict(model.policy.state_dict()))
     assert np.abs(theirs - before).max() > 1e-5
     np.testing.assert_allclose(ours - before, theirs - before, atol=0.02 * np.abs(theirs - before).max())
-
-
-@pytest.mark.parametrize("number", [np.float64(2e-4), np.float32(2e-4)])
-def test_an_optimizer_may_hold_numpys_scalars(train, rewritten, number):
-    """As after a learning rate that a schedule computed with NumPy."""
-    trained: Trained = train("PPO")
-    with zipfile.ZipFile(trained.zip) as file:
-        state = torch.load(io.BytesIO(file.read("policy.optimizer.pth")), weights_only=True)
-    state["param_groups"][0] |= {"lr": number, "eps": number}
-    found = read(rewritten(trained.zip, members={"policy.optimizer.pth": saved(state)}), no_normalizer=True)
-    assert found.recipe.config.adam_eps == pytest.approx(2e-4)
-    assert found.state.policy_adam is not None
 
 
 def test_probes_run_on_an_imported_agent(train):

@@ -116,18 +116,6 @@ def test_yaml_that_names_code_is_refused_by_name(train, trace, tmp_path):
     assert "os.system" in refusal(folder, UnsafeFileError)
 
 
-@pytest.mark.parametrize(
-    "wrong", [np.dtype("O"), np.dtype([("lr", "f8")]), "f8"], ids=["objects", "fields", "no dtype"]
-)
-def test_a_scalar_of_numpy_that_holds_no_number_is_refused(train, rewritten, wrong):
-    class Scalar:
-        def __reduce__(self):
-            return np.float64(0.0).__reduce__()[0], (wrong, b"8 bytes.")
-
-    bad = rewritten(train().zip, members={"policy.optimizer.pth": saved({"param_groups": [{"lr": Scalar()}]})})
-    assert "a NumPy scalar: numbers are expected" in refusal(bad, no_normalizer=True)
-
-
 def test_a_state_dictionary_that_names_code_is_refused_by_name(trace, tmp_path):
     path = tmp_path / "agent.cleanrl_model"
     path.write_bytes(saved({"actor_logstd": Evil(trace)}))
