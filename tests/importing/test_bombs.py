@@ -52,7 +52,9 @@ def test_a_mark_that_is_popped_hides_nothing():
         inert_pickle.load(b"\x80\x02}K\x01\x85q\x00" + steps + b"K\x01s.", "bomb.pkl")
 
 
-@pytest.mark.parametrize("name", ["builtins bytearray", "torch Tensor", "torch._utils _rebuild_qtensor", "torch load"])
+@pytest.mark.parametrize(
+    "name", ["builtins bytearray", "torch Tensor", "torch._utils _rebuild_qtensor", "torch load", "_codecs encode"]
+)
 def test_functions_that_would_reserve_memory_are_never_called(name):
     """PyTorch's safe reader allows most of them, with any number."""
     program = b"\x80\x02c" + name.replace(" ", "\n").encode() + b"\n(J" + struct.pack("<i", MANY) + b"tR."
