@@ -239,12 +239,13 @@ def test_an_ablation_without_a_ratio_says_so(experiment, statistics):
 
 def test_regimes_draw_every_rate_at_every_size_and_mark_the_best(experiment, statistics):
     small, large = panels(regimes.FIGURE.draw(experiment))
-    i = np.arange(10)
-    np.testing.assert_allclose(line(small, "lr=0.0001"), [T * (i + 1), 10 * i + 1])
-    np.testing.assert_allclose(line(small, "lr=0.0004"), [T * (i + 1), 40 * np.minimum(i, 10 - i)])
-    np.testing.assert_allclose(line(large, "lr=0.0001"), [[5 * T, 10 * T], [1, 11]])
-    np.testing.assert_allclose(line(large, "lr=0.0004"), [[5 * T, 10 * T], [0, 40]])
-    np.testing.assert_allclose(line(small, "best"), [[10 * T], [91]])
+    ends = [5 * T, 10 * T]  # at both sizes, a point is the mean over an iteration of the larger
+    low, high = 10 * np.arange(10) + 1, 40 * np.minimum(np.arange(10), 10 - np.arange(10))
+    np.testing.assert_allclose(line(small, "lr=0.0001"), [ends, low.reshape(2, 5).mean(axis=1)])
+    np.testing.assert_allclose(line(small, "lr=0.0004"), [ends, high.reshape(2, 5).mean(axis=1)])
+    np.testing.assert_allclose(line(large, "lr=0.0001"), [ends, [1, 11]])
+    np.testing.assert_allclose(line(large, "lr=0.0004"), [ends, [0, 40]])
+    np.testing.assert_allclose(line(small, "best"), [[10 * T], [71]])
     np.testing.assert_allclose(line(large, "best"), [[10 * T], [40]])
     assert [axes.get_title() for axes in (small, large)] == [
         "T = 200 pairs an iteration\nbest rate: 1e-4",
@@ -252,8 +253,20 @@ def test_regimes_draw_every_rate_at_every_size_and_mark_the_best(experiment, sta
     ]
     assert small.get_ylim() == large.get_ylim()
     band = small.collections[0].get_paths()[0].get_extents()
-    # Of 0, 1 and 2, and of 90, 91 and 92: Student's t with two degrees of freedom, 4.3027 / sqrt(3).
-    assert (band.y0, band.y1) == pytest.approx((1 - 2.4841, 91 + 2.4841), abs=1e-3)
+    # Of 20, 21 and 22, and of 70, 71 and 72: Student's t with two degrees of freedom, 4.3027 / sqrt(3).
+    assert (band.y0, band.y1) == pytest.approx((21 - 2.4841, 71 + 2.4841), abs=1e-3)
+
+
+def test_points_of_regimes_are_means_over_the_iterations_in_which_an_episode_ended():
+    history = pd.DataFrame(
+        [(1e-4, agent, T * (i + 1), 10.0 * i + agent) for agent in range(2) for i in range(5)],
+        columns=["lr", "agent", "pairs", "mean_return"],
+    )
+    history.loc[history["pairs"] == 2 * T, "mean_return"] = np.nan
+    points = regimes.block_means(history, 2 * T)  # the last pairs are no full block
+    assert points["pairs"].tolist() == [2 * T, 4 * T, 5 * T] * 2
+    np.testing.assert_allclose(points["mean_return"], [0, 25, 40, 1, 26, 41])
+    np.testing.assert_allclose(regimes.block_means(history, T)["mean_return"], history["mean_return"])
 
 
 def test_a_rate_looks_the_same_at_every_size(experiment, statistics):
@@ -552,6 +565,7 @@ def test_captions_state_sample_sizes(experiment, statistics):
     assert "PPO: 3 agents" in text["fig09_rewards"]
     assert "3 agents with and 3 without" in text["sec22_no_baseline"]
     assert "2,000 pairs per agent" in text["fig03_regimes_Hopper-v4"]
+    assert "A point is the mean over 1,000 pairs, an iteration of the largest T." in text["fig03_regimes_Hopper-v4"]
     assert (
         "T = 200: 10 iterations, 3 agents per rate, best 1e-4 (linear scaling from the smallest T predicts 1e-4), "
         "declines 0.0 at 1e-4, -120.0 at 4e-4"

@@ -18,7 +18,7 @@ from dpg.runtime.schema import Statistics
 from dpg.tables.table import Section
 from dpg.tables.training import RegimeHistory
 
-FEW = 10  # iterations in a curve that are marked one by one
+FEW = 10  # points of a curve that are marked one by one
 _STAR: dict[str, Any] = {"marker": "*", "markersize": 9, "markeredgecolor": style.INK, "markeredgewidth": 0.6}
 
 
@@ -38,7 +38,8 @@ def plot(experiment: Experiment) -> Figure:
             continue
         rows, best_rate = select(regimes, timesteps=sizes[index]), float(best[sizes[index]])
         for rate in rates:
-            _curve(axes, select(rows, lr=rate), series[rate], statistics, best=rate == best_rate)
+            curve = block_means(select(rows, lr=rate), sizes[-1])
+            _curve(axes, curve, series[rate], statistics, best=rate == best_rate)
         named = f"\nbest rate: {style.scientific(best_rate)}" if math.isfinite(best_rate) else ""
         axes.set_title(f"T = {sizes[index]:,} pairs an iteration{named}")
         style.quiet_grid(axes)
@@ -52,6 +53,17 @@ def plot(experiment: Experiment) -> Figure:
     handles = _handles(experiment, series)
     style.legend_below(figure, handles, columns=len(handles) if len(handles) <= 5 else -(-len(handles) // 2))
     return figure
+
+
+def block_means(history: pd.DataFrame, pairs: int) -> pd.DataFrame:
+    """Each agent's mean return over the iterations that end within each `pairs` pairs, at the last of them.
+
+    The largest T makes equally many points at every T, so that no panel shows more noise than another. Iterations in
+    which no episode ended do not count.
+    """
+    block = -(-history["pairs"] // pairs)
+    means = history.groupby(["lr", "agent", block.rename("block")], as_index=False)
+    return means.agg({"pairs": "max", "mean_return": "mean"})
 
 
 def _curve(axes: Axes, rows: pd.DataFrame, series: SeriesStyle, statistics: Statistics, *, best: bool) -> None:
@@ -98,13 +110,19 @@ def caption(experiment: Experiment) -> str:
     return (
         f"Figure 3 of the paper. {algorithm} on {distinct(regimes, 'env')[0]}, trained with T pairs an iteration (a "
         f"panel each) and several learning rates, all on {regimes['pairs'].max():,} pairs per agent: mean return of "
-        "the episodes that ended in each iteration's batch, mean over agents. "
+        f"the episodes that ended in each iteration's batch, mean over agents. {_points(regimes)}"
         f"{shaded(experiment.statistics)} An iteration in which no episode of an agent ended is left out for that "
-        "agent; markers show single iterations where they are few. The star marks the best of these rates at its T, by "
+        "agent; markers show single points where they are few. The star marks the best of these rates at its T, by "
         "the mean return over the last fifth of the iterations; where it is the lowest or the highest of them, a rate "
         "beyond may be better. Declines are that final return minus the return, smoothed over as many iterations, "
         f"where the other agents of the same rate peaked, mean over agents. {sizes}."
     )
+
+
+def _points(regimes: pd.DataFrame) -> str:
+    """What a point of a curve is, where it is not one iteration."""
+    sizes = distinct(regimes, "timesteps")
+    return f"A point is the mean over {max(sizes):,} pairs, an iteration of the largest T. " if len(sizes) > 1 else ""
 
 
 def _size(rows: pd.DataFrame, table: pd.DataFrame, best: dict[Any, Any]) -> str:
