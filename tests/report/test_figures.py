@@ -579,7 +579,7 @@ def test_captions_state_sample_sizes(experiment, statistics):
     assert "own / shared: iteration 0: " in text["fig06_concentration_Hopper-v4_ppo"]
     assert "45% / 25% (1,000 pairs)" in text["fig06_concentration_Hopper-v4_ppo"]
     assert "From above" not in text["fig07_cut_Hopper-v4_ppo"]
-    assert "trajectories per point" in text["fig07_alignment_Hopper-v4"]
+    assert "(1 trajectory per point" in text["fig07_alignment_Hopper-v4"]
     assert "over 2 whole updates from each snapshot of 3 agents" in text["fig07_update_gain_Hopper-v4"]
     assert "filled: 200 pairs; open: from 1,000" in text["fig07_update_gain_Hopper-v4"]
     assert "over 5 episodes per update" in text["fig07_update_gain_Hopper-v4"]
@@ -589,7 +589,7 @@ def test_captions_state_sample_sizes(experiment, statistics):
     trained = experiment[RegimeHistory]
     alone = regimes.FIGURE.caption(experiment.replace({RegimeHistory: trained[trained["agent"] == 0]}))
     assert "predicts 1e-4), declines unknown; T = 1,000" in alone
-    assert "over the 1 points of the grid" in text["fig07_alignment_Hopper-v4"]
+    assert "over the 1 point of the grid" in text["fig07_alignment_Hopper-v4"]
 
 
 def test_captions_and_intervals_follow_the_confidence(experiment):

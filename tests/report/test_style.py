@@ -155,18 +155,6 @@ def test_a_sequence_of_one_is_dark_and_solid():
     assert style.sequence(1) == style.sequence(2)[1:]
 
 
-@pytest.mark.parametrize(("number", "text"), [(3e-4, "3e-4"), (1.25e-4, "1.25e-4"), (0.01, "1e-2"), (2.0, "2e0")])
-def test_scientific_numbers(number, text):
-    assert style.scientific(number) == text
-
-
-@pytest.mark.parametrize(
-    ("count", "text"), [(0.04, "0.0"), (9.94, "9.9"), (12.4, "12"), (999.4, "999"), (3448.0, "3.4k"), (50_000.0, "50k")]
-)
-def test_compact_counts(count, text):
-    assert style.compact(count) == text
-
-
 def test_the_wing_loads_no_simulator_no_torch_and_no_pyplot():
     heavy = {"torch", "gymnasium", "mujoco", "matplotlib.pyplot", "mlflow"}
     imports = "import sys, dpg.report.metrics, dpg.report.figures.catalog as catalog; catalog.figures()"

@@ -19,10 +19,11 @@ from dpg.report.claims.claim import (
     later,
     required,
 )
-from dpg.report.claims.simulation import THRESHOLD, SimulatedEffect, Simulation, agents, one_number
+from dpg.report.claims.simulation import THRESHOLD, SimulatedEffect, Simulation, one_number
 from dpg.report.claims.verdicts import Finding, Part, Verdict, inequality
 from dpg.report.experiment import Experiment, select
 from dpg.report.summaries import ratio_of_means, without_baseline
+from dpg.report.wording import counted
 from dpg.runtime.budgets import Budget
 from dpg.runtime.schema import Statistics
 from dpg.tables.baselines import BaselineDifference
@@ -155,7 +156,7 @@ def _draw_returns(budget: Budget, rng: np.random.Generator, where: str, statisti
     tables=(History, AblationHistory),
     needs=(_TRAINED, needs.trained_without_baseline),
     proviso="the return rises with the value net",
-    simulation=Simulation(lambda budget: f"{agents(budget.train.agents)} per side", _draw_returns),
+    simulation=Simulation(lambda budget: f"{counted(budget.train.agents, 'agent')} per side", _draw_returns),
 )
 def needs_a_baseline(cell: Experiment) -> Finding:
     history, without = cell[History], cell[AblationHistory]

@@ -25,9 +25,10 @@ from dpg.report.claims.claim import (
     later,
     required,
 )
-from dpg.report.claims.simulation import THRESHOLD, SimulatedEffect, Simulation, agents, one_number
+from dpg.report.claims.simulation import THRESHOLD, SimulatedEffect, Simulation, one_number
 from dpg.report.claims.verdicts import Finding, Part, inequality
 from dpg.report.experiment import Experiment, distinct, select
+from dpg.report.wording import counted
 from dpg.runtime.budgets import Budget
 from dpg.runtime.ids import family
 from dpg.runtime.schema import Statistics
@@ -133,7 +134,7 @@ def _draw_tasks(budget: Budget, rng: np.random.Generator, where: str, statistics
     tables=(Similarity,),
     parts=_algorithms,
     needs=(needs.tasks(*EASIER, HARD), *_LATER_AT_T),
-    simulation=Simulation(lambda budget: f"{agents(budget.train.agents)} per task", _draw_tasks),
+    simulation=Simulation(lambda budget: f"{counted(budget.train.agents, 'agent')} per task", _draw_tasks),
 )
 def harder_tasks(part: Experiment) -> Finding:
     envs = _families(part)
@@ -248,7 +249,7 @@ def signal_for(share: float) -> float:
     tables=(Similarity,),
     needs=_LATER_AT_T,
     simulation=Simulation(
-        lambda budget: f"{agents(budget.train.agents)}, {budget.gradient.repeats} estimates", _draw_cosines
+        lambda budget: f"{counted(budget.train.agents, 'agent')}, {budget.gradient.repeats} estimates", _draw_cosines
     ),
 )
 def nonpositive(cell: Experiment) -> Finding:

@@ -12,11 +12,11 @@ import pandas as pd
 from dpg.numerics.statistics import Interval
 from dpg.report.claims import needs
 from dpg.report.claims.claim import NO_EPISODE, NotMeasuredError, claim, count
-from dpg.report.claims.simulation import THRESHOLD, Simulation, agents
+from dpg.report.claims.simulation import THRESHOLD, Simulation
 from dpg.report.claims.verdicts import Finding, Part, Verdict, inequality
 from dpg.report.experiment import Experiment, distinct, select
 from dpg.report.regimes import best_rate_ratio, best_rates, decline, late_rise, returns_of_agents
-from dpg.report.style import scientific
+from dpg.report.wording import counted, scientific
 from dpg.runtime.budgets import Budget
 from dpg.runtime.schema import Statistics
 from dpg.tables.table import Section
@@ -40,7 +40,7 @@ Compare = Callable[[tuple[int, int], Interval, dict[str, int]], Part]  # sample 
 
 
 def _sizes(budget: Budget) -> str:
-    return f"{agents(budget.regimes.agents)} per rate, {len(budget.regimes.rates)} rates"
+    return f"{counted(budget.regimes.agents, 'agent')} per rate, {len(budget.regimes.rates)} rates"
 
 
 def _draw_rates(

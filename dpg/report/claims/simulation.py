@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from dpg.report.claims.verdicts import Finding, Part, Side, inequality
+from dpg.report.wording import counted
 from dpg.runtime.budgets import Budget
 from dpg.runtime.schema import Statistics
 
@@ -38,11 +39,6 @@ class SimulatedEffect:
     spread: float
 
 
-def agents(count: int) -> str:
-    """A number of agents in words."""
-    return f"{count} agent{'s' if count > 1 else ''}"
-
-
 def one_number(
     *effects: SimulatedEffect, of: Callable[[Budget], int] = lambda budget: budget.train.agents
 ) -> Simulation:
@@ -56,4 +52,4 @@ def one_number(
 
         return Finding(tuple(map(part, effects)))
 
-    return Simulation(lambda budget: agents(of(budget)), draw)
+    return Simulation(lambda budget: counted(of(budget), "agent"), draw)

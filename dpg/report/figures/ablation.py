@@ -10,7 +10,7 @@ from dpg.numerics.statistics import Interval
 from dpg.report import style
 from dpg.report.aggregate import LAST_ITERATIONS, over_agents
 from dpg.report.experiment import Experiment, distinct
-from dpg.report.figures.parts import band, common, shaded
+from dpg.report.figures.parts import agents_in, band, common, shaded
 from dpg.report.figures.spec import FigureSpec
 from dpg.report.style import SeriesStyle
 from dpg.report.summaries import without_baseline
@@ -79,7 +79,7 @@ def caption(experiment: Experiment) -> str:
             continue
         found = without_baseline(cell)
         cells.append(
-            f"{cell}: {cell[History]['agent'].nunique()} agents with and {cell[AblationHistory]['agent'].nunique()} "
+            f"{cell}: {agents_in(cell[History])} with and {cell[AblationHistory]['agent'].nunique()} "
             f"without, {_text(found.without, '.4g')} against {_text(found.with_value, '.4g')}, ratio "
             f"{_text(found.ratio, '.2f')}"
         )

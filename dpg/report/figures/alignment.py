@@ -8,6 +8,7 @@ from matplotlib.ticker import MaxNLocator
 from dpg.report import style, summaries
 from dpg.report.experiment import Experiment, distinct, select
 from dpg.report.figures.spec import FigureSpec
+from dpg.report.wording import counted
 from dpg.tables.landscape import Alignment
 from dpg.tables.table import Section
 
@@ -78,10 +79,11 @@ def caption(experiment: Experiment) -> str:
     unit = f"over {agents} agents, by resampling agents" if agents > 1 else "of one agent, by resampling trajectories"
     return (
         "The numbers behind figures 7, 8 and 16 to 24 of the paper. Left: Spearman's rank correlation of surrogate and "
-        f"reward over the {first['points']} points of the grid; middle: over the {first['step_points']} points along "
+        f"reward over the {counted(first['points'], 'point')} of the grid; middle: over the "
+        f"{counted(first['step_points'], 'point')} along "
         "the update step; right: what one full step adds to the reward, in percent of the snapshot's. Filled: updates "
         f"from {regimes[0]:,} pairs; open: from {' or '.join(f'{pairs:,}' for pairs in regimes[1:]) or 'more'}. Bars: "
-        f"{statistics.confidence:.0%} intervals {unit} ({style.span(alignment['trajectories'])} trajectories per "
+        f"{statistics.confidence:.0%} intervals {unit} ({counted(alignment['trajectories'], 'trajectory')} per "
         f"point; {statistics.resamples} bootstrap resamples, or Student's t where wider, of which the frame cuts what "
         "is beyond -1 and 1). Noise in the reward draws "
         "correlations towards zero."

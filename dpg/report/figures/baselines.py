@@ -9,9 +9,10 @@ from matplotlib.figure import Figure
 from dpg.report import style
 from dpg.report.aggregate import over_agents
 from dpg.report.experiment import Experiment, distinct, select
-from dpg.report.figures.parts import band, shaded, trajectories_at_t
+from dpg.report.figures.parts import agents_in, band, shaded, trajectories_at_t
 from dpg.report.figures.spec import FigureSpec, PaperFigure
 from dpg.report.style import SeriesStyle
+from dpg.report.wording import counted
 from dpg.tables.baselines import AgentsDifference, BaselineCosine
 from dpg.tables.table import Section
 
@@ -106,7 +107,7 @@ def caption_cosines(experiment: Experiment) -> str:
         "estimate, with three baselines on the same streams: V*, fitted to the returns of this policy; the agent's own "
         "value net; zero. Inside GAE: the baseline takes the value net's place (zero: the discounted recorded "
         "return). Returns minus b(s): the discounted return minus the baseline. Lines: mean over "
-        f"{cosines['agent'].nunique()} agents. "
+        f"{agents_in(cosines)}. "
         f"{shaded(experiment.statistics, 'that mean')} An agent's own interval, over its estimates, is in the table. "
         f"Dotted: T = {experiment.timesteps:,} pairs"
         + (f", in which there are complete trajectories, mean: {sizes}." if sizes else ".")
@@ -118,7 +119,8 @@ def caption_differences(experiment: Experiment) -> str:
     return (
         "Supplement to figure 5 of the paper: differences of the mean pairwise cosines, by baseline, on the same "
         "streams. Above zero, the better baseline makes gradient estimates agree more. Lines: mean over "
-        f"{gains['agents'].max()} agents, from {gains['repeats'].max()} estimates in all. Shaded: "
+        f"{counted(gains['agents'].max(), 'agent')}, from {counted(gains['repeats'].max(), 'estimate')} in all. "
+        "Shaded: "
         f"{statistics.confidence:.0%} interval, by resampling agents and within each its estimates, for both baselines "
         f"at once ({statistics.resamples} bootstrap resamples, or Student's t where wider)."
     )

@@ -7,6 +7,7 @@ from dpg.report import style
 from dpg.report.experiment import Experiment, distinct, select
 from dpg.report.figures import landscape
 from dpg.report.figures.spec import FigureSpec, PaperFigure
+from dpg.report.wording import counted
 from dpg.tables.landscape import Resolution, SubsampledPoint
 from dpg.tables.table import Section
 
@@ -39,7 +40,7 @@ def plot(experiment: Experiment) -> Figure:
             if limits[0] < limits[1]:
                 axes.set_zlim(*limits)
             axes.set_title(
-                f"{budget:,} pairs, {style.span(some['trajectories'])} trajectories\nresolved: {_resolved(found)}",
+                f"{budget:,} pairs, {counted(some['trajectories'], 'trajectory')}\nresolved: {_resolved(found)}",
                 y=0.97,
                 pad=0,
                 fontsize=6.5,

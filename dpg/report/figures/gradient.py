@@ -13,8 +13,9 @@ from matplotlib.ticker import FixedLocator, LogLocator, NullLocator
 from dpg.report import style
 from dpg.report.claims.gradients import RELIABLE
 from dpg.report.experiment import Experiment, distinct, select
-from dpg.report.figures.parts import band, common, trajectories_at_t
+from dpg.report.figures.parts import agents_in, band, common, trajectories_at_t
 from dpg.report.figures.spec import FigureSpec, PaperFigure
+from dpg.report.wording import compact, span
 from dpg.tables.gradient import Noise, Similarity
 from dpg.tables.table import Section
 
@@ -86,7 +87,7 @@ def _trajectories(axes: Axes, rows: pd.DataFrame, timesteps: int) -> None:
     ticks = spaced([size for size in (timesteps, sizes[0], sizes[-1]) if size in sizes])
     top = axes.secondary_xaxis("top")
     top.xaxis.set_minor_locator(NullLocator())
-    top.set_xticks(ticks, [style.compact(mean[size]) for size in ticks])
+    top.set_xticks(ticks, [compact(mean[size]) for size in ticks])
     top.tick_params(length=2, pad=1, labelsize=6, labelcolor=style.GREY)
     top.spines["top"].set_visible(False)
 
@@ -115,7 +116,7 @@ def _handles(experiment: Experiment, algorithms: list[str], against: Against) ->
 def caption(against: Against, experiment: Experiment) -> str:
     table, statistics = select(experiment[Similarity], against=against), experiment.statistics
     counts = table["repeats"]
-    repeats = style.span(counts)
+    repeats = span(counts)
     units = f"{repeats} estimates"
     if against == "each other":
         what = (
@@ -124,7 +125,7 @@ def caption(against: Against, experiment: Experiment) -> str:
         )
         dashed = ""
         if statistics.resample == "cosines":
-            units = f"{style.span(counts * (counts - 1) // 2)} cosines"
+            units = f"{span(counts * (counts - 1) // 2)} cosines"
     else:
         what = (
             f"Figure 2 of the paper (figure 11 for other tasks). Mean cosine of {repeats} gradient estimates with the "
@@ -137,7 +138,7 @@ def caption(against: Against, experiment: Experiment) -> str:
     sizes = trajectories_at_t(table, experiment)
     return (
         f"{what}, all from the same policy, against the pairs in an estimate; one line for each of "
-        f"{table['agent'].nunique()} agents. Shaded: {statistics.confidence:.0%} interval, over the {units} "
+        f"{agents_in(table)}. Shaded: {statistics.confidence:.0%} interval, over the {units} "
         f"({statistics.resamples} bootstrap resamples, or Student's t where wider).{dashed} The dotted line "
         f"marks T = {experiment.timesteps:,} pairs, one iteration of training. The numbers on top are complete "
         "trajectories in an estimate, mean over agents" + (f"; at T pairs: {sizes}." if sizes else ".")

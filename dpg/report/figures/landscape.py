@@ -19,6 +19,7 @@ from dpg.report import style
 from dpg.report.aggregate import along_step
 from dpg.report.experiment import Experiment, distinct, select
 from dpg.report.figures.spec import ALGORITHMS, TASKS, FigureSpec, PaperFigure
+from dpg.report.wording import counted, span
 from dpg.tables.landscape import LandscapePoint
 from dpg.tables.table import Section
 
@@ -281,8 +282,8 @@ def _sizes(rows: pd.DataFrame) -> str:
     first = rows.iloc[0]
     return (
         f"Iteration {first['iteration']}, update from {first['update_pairs']:,} pairs: "
-        f"{style.span(rows['trajectories'])} trajectories per point "
-        f"({style.span(rows['pairs'])} pairs), median standard error {rows['reward_se'].median():.3g}, "
+        f"{counted(rows['trajectories'], 'trajectory')} per point "
+        f"({span(rows['pairs'])} pairs), median standard error {rows['reward_se'].median():.3g}, "
         f"step norm {first['step_norm']:.3g}."
     )
 

@@ -9,6 +9,7 @@ from matplotlib.patches import Patch
 from dpg.report import style
 from dpg.report.aggregate import over_agents
 from dpg.report.experiment import Experiment, select
+from dpg.report.wording import counted
 from dpg.runtime.schema import Statistics
 
 MARKERS = 12  # at most, per line: one on every point would hide the dashes
@@ -62,3 +63,8 @@ def trajectories_at_t(rows: pd.DataFrame, experiment: Experiment) -> str:
     """Mean number of complete trajectories in estimates of T pairs, by algorithm and iteration."""
     at_t = select(rows, pairs=experiment.timesteps).groupby(["algorithm", "iteration"])["trajectories"].mean()
     return "; ".join(f"{experiment.label(name)}, iteration {i}: {at_t[name, i]:.1f}" for name, i in at_t.index)
+
+
+def agents_in(rows: pd.DataFrame) -> str:
+    """How many agents the rows are of, for captions: 6 agents."""
+    return counted(rows["agent"].nunique(), "agent")

@@ -10,10 +10,11 @@ from matplotlib.figure import Figure
 from dpg.report import style
 from dpg.report.aggregate import over_agents
 from dpg.report.experiment import Experiment, distinct, select
-from dpg.report.figures.parts import band, shaded
+from dpg.report.figures.parts import agents_in, band, shaded
 from dpg.report.figures.spec import FigureSpec, PaperFigure
 from dpg.report.regimes import best_rates, summarize
 from dpg.report.style import SeriesStyle
+from dpg.report.wording import counted, scientific
 from dpg.runtime.schema import Statistics
 from dpg.tables.table import Section
 from dpg.tables.training import RegimeHistory
@@ -40,7 +41,7 @@ def plot(experiment: Experiment) -> Figure:
         for rate in rates:
             curve = block_means(select(rows, lr=rate), sizes[-1])
             _curve(axes, curve, series[rate], statistics, best=rate == best_rate)
-        named = f"\nbest rate: {style.scientific(best_rate)}" if math.isfinite(best_rate) else ""
+        named = f"\nbest rate: {scientific(best_rate)}" if math.isfinite(best_rate) else ""
         axes.set_title(f"T = {sizes[index]:,} pairs an iteration{named}")
         style.quiet_grid(axes)
         if index % columns == 0:
@@ -90,7 +91,7 @@ def _curve(axes: Axes, rows: pd.DataFrame, series: SeriesStyle, statistics: Stat
 def _handles(experiment: Experiment, series: dict[float, SeriesStyle]) -> list:
     return [
         *(
-            style.line_handle(f"rate {style.scientific(rate)}", **one.line(marker="", linewidth=1.3))
+            style.line_handle(f"rate {scientific(rate)}", **one.line(marker="", linewidth=1.3))
             for rate, one in series.items()
         ),
         style.line_handle("best rate at this T", color=style.FAINT, linestyle="none", **_STAR),
@@ -130,13 +131,13 @@ def _size(rows: pd.DataFrame, table: pd.DataFrame, best: dict[Any, Any]) -> str:
     if not math.isfinite(best["lr"]):
         return f"T = {rows['timesteps'].iloc[0]:,}: no training has a final return"
     declines = ", ".join(
-        f"{round(row['decline'], 1) + 0.0:,} at {style.scientific(row['lr'])}"
+        f"{round(row['decline'], 1) + 0.0:,} at {scientific(row['lr'])}"
         for row in table.dropna(subset="decline").to_dict("records")
     )
-    predicted = style.scientific(best["linear_scaling_lr"]) if math.isfinite(best["linear_scaling_lr"]) else "no"
+    predicted = scientific(best["linear_scaling_lr"]) if math.isfinite(best["linear_scaling_lr"]) else "no"
     return (
-        f"T = {rows['timesteps'].iloc[0]:,}: {rows['iteration'].nunique()} iterations, "
-        f"{rows['agent'].nunique()} agents per rate, best {style.scientific(best['lr'])} "
+        f"T = {rows['timesteps'].iloc[0]:,}: {counted(rows['iteration'].nunique(), 'iteration')}, "
+        f"{agents_in(rows)} per rate, best {scientific(best['lr'])} "
         f"(linear scaling from the smallest T predicts {predicted}), declines {declines or 'unknown'}"
     )
 

@@ -16,6 +16,7 @@ from dpg.report.aggregate import over_agents
 from dpg.report.experiment import Experiment, distinct, select
 from dpg.report.figures.parts import agents_and_mean, band, common, shaded
 from dpg.report.figures.spec import FigureSpec, PaperFigure
+from dpg.report.wording import counted
 from dpg.tables.checkpoint import Evaluation
 from dpg.tables.table import Section
 from dpg.tables.training import History
@@ -97,8 +98,9 @@ def caption(experiment: Experiment) -> str:
     episodes = select(evaluation, actions="sampled").groupby(cell)["episodes"].first()
     last = select(history, iteration=history["iteration"].max()).groupby(cell)["num_episodes"].mean()
     sizes = "; ".join(
-        f"{env}, {experiment.label(algorithm)}: {agents[env, algorithm]} agents, {episodes.get((env, algorithm), 0)} "
-        f"evaluation episodes per studied snapshot, {last[env, algorithm]:.1f} episodes in the last batch"
+        f"{env}, {experiment.label(algorithm)}: {counted(agents[env, algorithm], 'agent')}, "
+        f"{counted(episodes.get((env, algorithm), 0), 'evaluation episode')} per studied snapshot, "
+        f"{last[env, algorithm]:.1f} episodes in the last batch"
         for env, algorithm in agents.index
     )
     return (

@@ -13,9 +13,10 @@ from dpg.report import style
 from dpg.report.aggregate import over_agents
 from dpg.report.experiment import Experiment, distinct, select
 from dpg.report.figures.baselines import BASELINES
-from dpg.report.figures.parts import band, shaded
+from dpg.report.figures.parts import agents_in, band, shaded
 from dpg.report.figures.spec import FigureSpec
 from dpg.report.summaries import state_errors
+from dpg.report.wording import counted, span
 from dpg.runtime.schema import Statistics
 from dpg.tables.table import Section
 from dpg.tables.true_value import FitEpoch, FitQuality, StateErrors, StateValue
@@ -142,8 +143,8 @@ def caption_fit(experiment: Experiment) -> str:
     fits, errors = experiment[FitQuality], experiment[StateErrors]
     rollouts = errors["rollouts"].max()
     states = (
-        f"{errors['states'].max()} states per snapshot, {rollouts} rollouts from each; their own noise is subtracted, "
-        "and a point is missing where nothing is left"
+        f"{counted(errors['states'].max(), 'state')} per snapshot, {counted(rollouts, 'rollout')} from each; "
+        "their own noise is subtracted, and a point is missing where nothing is left"
         if rollouts
         else "this task cannot be put into a state"
     )
@@ -152,10 +153,10 @@ def caption_fit(experiment: Experiment) -> str:
         "variances of the fitted returns, by epoch, for every agent; the dot marks the epoch that is kept. Middle: "
         "share of the variance of returns on held-out streams that V* and the agent's value net explain (no net "
         "explains what chance adds to a return after its state). Right: error of both nets against the mean of fresh "
-        f"rollouts from states that are set in the simulator ({states}). V* is fitted to {style.span(fits['pairs'])} "
-        f"pairs, stopped by {style.span(fits['stopping_pairs'])} and scored on {style.span(fits['heldout_pairs'])} "
-        f"({style.span(fits['heldout_trajectories'])} complete trajectories). "
-        f"Lines: mean over {fits['agent'].nunique()} agents (right: of the mean squares, the root taken last). "
+        f"rollouts from states that are set in the simulator ({states}). V* is fitted to {span(fits['pairs'])} "
+        f"pairs, stopped by {span(fits['stopping_pairs'])} and scored on {span(fits['heldout_pairs'])} "
+        f"({counted(fits['heldout_trajectories'], 'complete trajectory')}). "
+        f"Lines: mean over {agents_in(fits)} (right: of the mean squares, the root taken last). "
         f"{shaded(experiment.statistics, 'that mean')}"
     )
 
@@ -172,7 +173,8 @@ def caption_states(experiment: Experiment) -> str:
     return (
         "Supplement to figure 5 of the paper: a Monte Carlo check without a fit. A point is a state of a stream, set "
         "in the simulator: its value by V* and by the agent's value net, against the mean discounted return of "
-        f"{rollouts} fresh rollouts from it, {per_snapshot} states for each of {states['agent'].nunique()} agents. "
+        f"{counted(rollouts, 'fresh rollout')} from it, {counted(per_snapshot, 'state')} for each of "
+        f"{agents_in(states)}. "
         f"Bars: {experiment.statistics.confidence:.0%} interval of that mean (Student's t over rollouts). "
         f"{states['cut'].sum():,} of {states['rollouts'].sum():,} rollouts reached the horizon, which leaves out less "
         "than 1% of a return."

@@ -7,6 +7,7 @@ from dpg.report import style
 from dpg.report.experiment import Experiment, distinct, select
 from dpg.report.figures.alignment import regime_legend, side_by_side
 from dpg.report.figures.spec import FigureSpec
+from dpg.report.wording import counted, span
 from dpg.tables.table import Section
 from dpg.tables.update_gain import AgentsGain, UpdateGain
 
@@ -51,16 +52,16 @@ def caption(experiment: Experiment) -> str:
     agents = gains.loc[gains["quantity"].isin(_PANELS), "agents"]
     regimes = sorted(distinct(gains, "update_pairs"))
     per_snapshot = updates.groupby(["update_pairs", "algorithm", "agent", "iteration"])["update"].count()
-    counts = dict.fromkeys(style.span(per_snapshot[pairs]) for pairs in regimes)
+    counts = dict.fromkeys(span(per_snapshot[pairs]) for pairs in regimes)
     more = f"; open: from {' or '.join(f'{pairs:,}' for pairs in regimes[1:])}" if len(regimes) > 1 else ""
     units = "agents, then their updates" if agents.max() > 1 else "one agent's updates"
     return (
         "In addition to figures 7 and 8 of the paper, which show one update of one agent: means over "
-        f"{' or '.join(counts)} whole updates from each snapshot of {style.span(agents)} agents, every "
+        f"{' or '.join(counts)} whole updates from each snapshot of {counted(agents, 'agent')}, every "
         f"update from fresh pairs of its own (filled: {regimes[0]:,} pairs{more}). Top: what the surrogate gains on "
         "the update's own batch, and on a held-out batch of as many fresh pairs, on one scale; what is missing on the "
         "right was fitted to noise. Bottom: what the reward gains, in percent of the snapshot's return, over "
-        f"{style.span(updates['episodes'])} episodes per update that policies before and after run from the same "
+        f"{counted(updates['episodes'], 'episode')} per update that policies before and after run from the same "
         "seeds; and the share of updates whose episodes return less after than before, which noise draws towards a "
         f"half (line). Bars: {statistics.confidence:.0%} intervals that resample {units} "
         f"({statistics.resamples} bootstrap resamples), or Student's t where that is wider."

@@ -5,7 +5,7 @@ from matplotlib.ticker import MaxNLocator
 
 from dpg.report import style
 from dpg.report.experiment import Experiment, distinct, select
-from dpg.report.figures.parts import agents_and_mean, band, common, marked, shaded, widen
+from dpg.report.figures.parts import agents_and_mean, agents_in, band, common, marked, shaded, widen
 from dpg.report.figures.spec import FigureSpec, PaperFigure
 from dpg.tables.table import Section
 from dpg.tables.update_step import UpdateAgreement
@@ -53,7 +53,7 @@ def caption(experiment: Experiment) -> str:
         f"Figure 12 of the paper. From each snapshot {count} whole updates, each from {pairs:,} fresh pairs of its own "
         f"({updates['trajectories'].min():.1f} to {updates['trajectories'].max():.1f} complete trajectories, mean over "
         "updates). Left: mean pairwise cosine of the steps. Right: mean pairwise KL between the updated policies, over "
-        f"states that the snapshot's policy visits. Thin: each of {updates['agent'].nunique()} agents; thick: their "
+        f"states that the snapshot's policy visits. Thin: each of {agents_in(updates)}; thick: their "
         f"mean. {shaded(experiment.statistics, 'that mean')} An agent's own interval, over its updates, is in the "
         f"table.{still}"
     )

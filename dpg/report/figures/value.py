@@ -11,8 +11,9 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from dpg.report import style
 from dpg.report.aggregate import over_agents
 from dpg.report.experiment import Experiment, distinct, select
-from dpg.report.figures.parts import agents_and_mean, band, common, marked, shaded, widen
+from dpg.report.figures.parts import agents_and_mean, agents_in, band, common, marked, shaded, widen
 from dpg.report.figures.spec import FigureSpec, PaperFigure
+from dpg.report.wording import counted, span
 from dpg.tables.table import Section
 from dpg.tables.value import PredictionError
 
@@ -105,10 +106,10 @@ def caption(split: Split, experiment: Experiment) -> str:
     return (
         f"{figure}. Relative error |V - y| / |y| of the value net after its update, on {pairs}, over training: left "
         "against its own target, middle against the discounted return where it is known. Solid: the mean over pairs, "
-        f"thin for each of {table['agent'].nunique()} agents, thick their mean. "
+        f"thin for each of {agents_in(table)}, thick their mean. "
         f"{shaded(experiment.statistics, 'that mean')} Dashed: the median over pairs, mean over agents. A point scores "
-        f"{own['pairs'].min():,} pairs per agent on the left and {style.span(returns['pairs'])} in the middle, with "
-        f"{style.span(table['trajectories'])} complete trajectories. Targets near zero, which make the mean explode, "
+        f"{own['pairs'].min():,} pairs per agent on the left and {span(returns['pairs'])} in the middle, with "
+        f"{counted(table['trajectories'], 'complete trajectory')}. Targets near zero, which make the mean explode, "
         f"are at most {table['near_zero_share'].max():.2%} of the pairs. Right: the same nets by the formulas of the "
         "authors' release, where a return stops at every end of an episode and of the batch. Solid: against that "
         "return. Dotted: hindsight, which predicts the discounted return itself; what it loses is an effect of the "

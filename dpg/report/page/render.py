@@ -21,6 +21,7 @@ from dpg.report.figures.spec import FigureEntry
 from dpg.report.page import paper, templates
 from dpg.report.page.images import Image, embed
 from dpg.report.page.records import Record, machines, total
+from dpg.report.wording import counted
 from dpg.runtime.schema import Params
 from dpg.runtime.units import duration, size
 from dpg.tables.catalog import catalog as tables
@@ -82,7 +83,14 @@ class SectionView:
 
 def render(data: ReportData) -> str:
     """The page."""
-    filters = {"number": number, "percent": percent, "duration": duration, "bytes": size, "slug": slug}
+    filters = {
+        "number": number,
+        "percent": percent,
+        "duration": duration,
+        "bytes": size,
+        "slug": slug,
+        "counted": counted,
+    }
     records, experiment = list(data.records.values()), data.experiment
     undrawn = dict(unmeasured_figures(experiment))
     return templates.load("report/page/page.html.j2", **filters).render(
