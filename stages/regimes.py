@@ -11,7 +11,7 @@ from stages.common.training import diverged, log_means, train, training, write_h
 
 
 def main(env: str) -> None:
-    """Train one task's regimes: the rates of one sample size are members of one population."""
+    """Train one task's regimes."""
     params = config.load()
     budget = params.budget.regimes
     groups = campaign.regimes(params, env)
@@ -22,10 +22,9 @@ def main(env: str) -> None:
         rows = []
         try:
             for result in [] if reason else train(stage, groups):
-                rates = result.group.rates or ()
-                for index, record in enumerate(result.records):
-                    timesteps, lr = result.group.recipe.common.timesteps, rates[index % len(rates)]
-                    rows.append(({**task.tags, "timesteps": timesteps, "lr": lr}, record))
+                for lr in result.group.rates or ():  # one rate: a result is one agent's
+                    key = {**task.tags, "timesteps": result.group.recipe.common.timesteps, "lr": lr}
+                    rows += [(key, record) for record in result.records]
         except DivergenceError as error:  # the agents that everything else is measured on are others
             rows, reason = [], diverged(error)
         table = write_history(RegimeHistory, rows, stage.tables)

@@ -203,7 +203,7 @@ def draw(tables: "dict[type, pd.DataFrame]", recipe: "Recipe", folder: Path) -> 
 
 def summary(tables: "dict[type, pd.DataFrame]") -> Table:
     """One row for each regime: the agreement of surrogate and reward, and the gain of one full step."""
-    from dpg.report.style import span
+    from dpg.report.wording import counted
     from dpg.tables.landscape import Alignment, LandscapePoint
 
     names = (">update from", ">step norm", ">rank correlation, grid", ">along the step", ">gain of the full step")
@@ -214,8 +214,8 @@ def summary(tables: "dict[type, pd.DataFrame]") -> Table:
             f"{row['step_norm']:.3g}",
             *(_interval(row, column) for column in ("grid_correlation", "step_correlation", "gain")),
         )
-    trajectories = span(tables[LandscapePoint]["trajectories"])
-    table.caption = f"95% intervals, by resampling {trajectories} trajectories per point"
+    trajectories = counted(tables[LandscapePoint]["trajectories"], "trajectory")
+    table.caption = f"95% intervals, by resampling {trajectories} per point"
     return table
 
 

@@ -9,7 +9,8 @@ import typer
 from dpg.record import PUBLISHED, compare, pages, sources
 from dpg.record.derive import derive
 from dpg.runtime.console import run
-from dpg.runtime.outputs import replacing
+from dpg.runtime.errors import UserError
+from dpg.runtime.outputs import replacing, write_atomic
 from dpg.runtime.units import size
 
 LARGEST_PAGE = 15e6  # bytes that a browser and a repository take without complaint
@@ -21,7 +22,9 @@ app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=F
 def write(
     source: Annotated[Path, typer.Argument(help="An experiment's folder, finished or not, or a record.")] = PUBLISHED,
     record: Annotated[Path, typer.Argument(help="Where the record goes; a record there is replaced.")] = PUBLISHED,
-    command: Annotated[str, typer.Option(help="The command that ran the experiment.")] = "",
+    command: Annotated[
+        str, typer.Option(help="What ran the experiment; without it, as the replaced record has it.")
+    ] = "",
 ) -> None:
     """Write the record of an experiment, or renew one from its own tables.
 
@@ -35,16 +38,20 @@ def write(
     target = record.resolve()
     if target.exists() and not (target / "provenance.json").exists():
         raise sources.RecordError(f"{record} exists and is no record: name another folder, or remove it first")
+    published = (source / "provenance.json").exists()
+    ran = command or command_in(source if published else target)
     with replacing(target) as draft:
         draft.mkdir()
-        if (source / "provenance.json").exists():
-            sources.copy(source, draft, command)
-        else:
-            sources.collect(source, draft, command or "dvc repro")
-        derive(draft, draft)
-    if is_published(record):
-        for line in pages.fill_all(record):
-            typer.echo(line)
+        try:
+            (sources.copy if published else sources.collect)(source, draft, ran)
+            derive(draft, draft)
+            filled, lacking = pages.fill(draft, record) if is_published(record) else ({}, [])
+        except UserError as error:  # the draft is gone when its reader looks for it
+            raise sources.RecordError(str(error).replace(f"{draft}/", f"{source}: ")) from None
+    for page, text in filled.items():
+        write_atomic(text, page)
+    for line in lacking:
+        typer.echo(line)
     files = [path for path in record.rglob("*") if path.is_file()]
     typer.echo(f"{record}: {len(files)} files, {size(sum(path.stat().st_size for path in files))}")
     if (page := (record / "index.html").stat().st_size) > LARGEST_PAGE:
@@ -61,13 +68,24 @@ def check(record: Annotated[Path, typer.Argument(help="A record.")] = PUBLISHED)
     found = False
     lines = compare.disagreements(record)
     if is_published(record):
-        lines = chain(lines, compare.until_error(pages.disagreements(record), record))
+        lines = chain(lines, pages.disagreements(record))
     for line in lines:
         found = True
         typer.echo(line)
     if found:
         raise typer.Exit(1)
     typer.echo(f"{record} agrees with its tables")
+
+
+def command_in(record: Path) -> str:
+    """The command that ran a record's experiment.
+
+    Raises:
+        RecordError: there is no record yet.
+    """
+    if not (record / "provenance.json").exists():
+        raise sources.RecordError("--command is needed: what ran the experiment, such as 'dvc repro'")
+    return sources.provenance(record)["command"]
 
 
 def is_published(record: Path) -> bool:
@@ -82,7 +100,7 @@ def require(folder: Path) -> None:
         RecordError: it is not.
     """
     if not folder.is_dir():
-        hint = ": `make record FROM=folder` makes it" if is_published(folder) else ""
+        hint = ": `make record FROM=folder COMMAND=command` makes it" if is_published(folder) else ""
         raise sources.RecordError(f"{folder} {'is no folder' if folder.exists() else 'does not exist'}{hint}")
     if not (folder / "params.yaml").is_file():
         raise sources.RecordError(f"{folder} is neither an experiment nor a record: it has no params.yaml")

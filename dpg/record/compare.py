@@ -43,14 +43,14 @@ def _disagreements(record: Path) -> Iterator[str]:
         yield from compare(record, again)
 
 
-def until_error(lines: Iterator[str], record: Path) -> Iterator[str]:
+def until_error(lines: Iterator[str], checked: Path) -> Iterator[str]:
     """The lines, and in place of an error that ends them a last line that says what it was."""
     try:
         yield from lines
     except UserError as error:
         yield from str(error).splitlines()
     except Exception as error:  # anything may have been altered
-        yield f"{record}: cannot be checked any further ({type(error).__name__}: {error})"
+        yield f"{checked}: cannot be checked any further ({type(error).__name__}: {error})"
 
 
 def compare(record: Path, again: Path) -> Iterator[str]:
@@ -59,7 +59,8 @@ def compare(record: Path, again: Path) -> Iterator[str]:
     for name in sorted(there - here):
         yield f"{record / name}: is missing"
     for name in sorted(here - there):
-        yield f"{record / name}: does not follow from the tables; `python -m dpg.record write` removes it"
+        remedy = f"`python -m dpg.record write {record} {record}` removes it"
+        yield f"{record / name}: does not follow from the tables; {remedy}"
     for name in sorted(here & there):
         try:
             for line in KINDS[Path(name).suffix](record / name, again / name):
@@ -75,10 +76,11 @@ def files(folder: Path) -> set[str]:
 
 
 def _json(path: Path, again: Path) -> Iterator[str]:
-    yield from _values(_read(path), _read(again), "")
+    yield from _values(read_json(path), read_json(again), "")
 
 
-def _read(path: Path) -> Any:
+def read_json(path: Path) -> Any:
+    """The contents of a JSON file."""
     return json.loads(path.read_text(encoding="utf-8"))
 
 
@@ -144,7 +146,7 @@ def _around(text: str, other: str) -> str:
 def _page(path: Path, again: Path) -> Iterator[str]:
     """Differences of a page, and images in it that are not those that the folder next to it has by their titles."""
     yield from _text(path, again)
-    names = {entry["title"]: entry["name"] for entry in _read(again.parent / "figures/index.json")}
+    names = {entry["title"]: entry["name"] for entry in read_json(again.parent / "figures/index.json")}
     for data, title in _IMAGE.findall(path.read_text(encoding="utf-8")):
         figure = path.parent / "figures" / f"{names.get(unescape(title))}.png"
         if figure.exists() and data != b64encode(figure.read_bytes()).decode():

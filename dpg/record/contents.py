@@ -43,7 +43,9 @@ def load(record: Path) -> Contents:
     """
     params = config.load(record / "params.yaml")
     figures = params.figures.model_copy(update={"formats": ("png",), "dpi": DPI})
-    experiment = read(params, lambda env, algorithm, stage: record / "tables" / stage / env / (algorithm or ""))
+    experiment = read(
+        params, lambda env, algorithm, stage: record / sources.tables_of(stage, Scope(env, algorithm or ""))
+    )
     found, lock = sources.provenance(record), locks.read(record / "dvc.lock")
     waiting = sources.unfinished(params, lock)
     calibration = read_table(record / "tables/calibrate/calibration.csv")

@@ -79,6 +79,6 @@ def page(contents: Contents, claims: Any, entries: Sequence[FigureEntry], figure
         folder=figures,
         records=contents.runs,
         calibration=contents.calibration,
-        interactive=False,
+        published=True,
     )
     return report.render(data)

@@ -8,6 +8,7 @@ from typing import Any
 
 from dpg.record import tables
 from dpg.record.contents import Contents
+from dpg.record.lock import Lock
 from dpg.report.page.records import Record, machines, total
 from dpg.runtime.units import duration, size
 
@@ -57,9 +58,9 @@ def state(contents: Contents) -> str:
         if run.algorithm:
             of_cell[cell_of(run, contents)].append(run)
     finished = [cell for cell, runs in of_cell.items() if not any(run.missing for run in runs)]
-    whole = {cell for cell, runs in of_cell.items() if all(run.missing for run in runs)}
+    whole = [cell for cell, runs in of_cell.items() if all(run.missing for run in runs)]
     stages = [run for run in contents.runs.values() if run.missing and cell_of(run, contents) not in whole]
-    pending = [*sorted(whole), *(f"`{run.name}`" for run in stages)]
+    pending = [*whole, *(f"`{run.name}`" for run in stages)]
     tasks, algorithms = ", ".join(params.envs), ", ".join(label(name) for name in params.algorithms)
     lines = [f"{tasks}; {algorithms}; scale `{params.scale}`, seed {params.seed}, command {code(contents.command)}."]
     lines.append(
@@ -103,9 +104,10 @@ def costs(contents: Contents) -> str:
 
 def repeat(contents: Contents) -> str:
     """How to run one cell again, and compare it."""
-    first = next(run for run in contents.runs.values() if run.stage == "train" and not run.missing)
+    finished = [run for run in contents.runs.values() if not run.missing]
+    first = next(run for run in finished if run.stage == "train")
     cell = first.name.partition("@")[2]
-    stages = [run.stage for run in contents.runs.values() if run.algorithm and run.name.endswith(f"@{cell}")]
+    stages = [run.stage for run in finished if run.algorithm and run.name.endswith(f"@{cell}")]
     folder = f"{first.env}/{first.algorithm}"
     commit = first.provenance.get("git.commit", "")[:12] or "COMMIT"
     return f"""\
@@ -140,7 +142,8 @@ def hardware(contents: Contents) -> str:
 def left_out(contents: Contents) -> str:
     """What the experiment has and the record has not, with its size and the reason."""
     sizes: dict[str, int] = defaultdict(int)
-    for path, output in contents.lock.outputs.items():
+    own = Lock({name: entry for name, entry in contents.lock.stages.items() if name in contents.runs})
+    for path, output in own.outputs.items():
         parts = Path(path).parts
         if parts[0] == "data" and parts[1] not in {"tables", "runs", "calibrate"}:
             sizes["/".join(parts[:2])] += output.get("size", 0)

@@ -11,7 +11,6 @@ with its caption.
     <!-- end of record -->
 """
 
-import json
 import os
 import re
 import shlex
@@ -20,13 +19,14 @@ from pathlib import Path
 from typing import Any
 
 from dpg.record import tables
+from dpg.record.compare import read_json, until_error
 from dpg.record.sources import RecordError
 from dpg.report.experiment import styles_of
 from dpg.report.figures import catalog
 from dpg.report.metrics import flat
 from dpg.runtime import config
-from dpg.runtime.outputs import write_atomic
 
+NOT_YET = "not measured yet."
 PAGES = (Path("README.md"), Path("docs/record.md"))
 _PART = re.compile(r"(<!-- record: (\w+) ?([^>]*?) -->\n)(.*?)(<!-- end of record -->)", re.DOTALL)
 
@@ -57,70 +57,87 @@ def _parts(page: Path) -> str:
     return text
 
 
-def fill_all(record: Path) -> Iterator[str]:
-    """Renew the parts of all pages; a line for each part that stays as it is, since the record lacks its figure."""
+def fill(record: Path, at: Path) -> tuple[dict[Path, str], list[str]]:
+    """All pages with their parts from a record that will be `at` a place; what these show and it does not have yet.
+
+    Raises:
+        RecordError: a part is not whole, or names a claim or a figure that there is not.
+    """
+    filled, lacking = {}, list[str]()
     for page in PAGES:
-        text, missing = filled(page, record)
-        write_atomic(text, page)
-        for name in missing:
-            yield f"{page}: {record} has no {name} yet; this part of the page stays as it is"
+        filled[page], names = fill_page(page, record, at)
+        lacking += [f"{page}: {at} has no {name} yet" for name in names]
+    return filled, lacking
 
 
 def disagreements(record: Path) -> Iterator[str]:
-    """The pages with parts that are not the record's."""
+    """The parts of pages that are not the record's, a line each."""
     for page in PAGES:
-        if page.read_text(encoding="utf-8") != filled(page, record)[0]:
-            yield f"{page}: is not what {record} says; `python -m dpg.record write` renews it"
+        yield from until_error(_differing(page, record), page)
 
 
-def filled(page: Path, record: Path) -> tuple[str, list[str]]:
-    """The text of a page with its parts from the record, and the figures that the record does not have yet.
+def _differing(page: Path, record: Path) -> Iterator[str]:
+    text = _parts(page)
+    filled, _ = fill_page(page, record, record)
+    for part, renewed in zip(_PART.finditer(text), _PART.finditer(filled), strict=True):
+        if part.group() != renewed.group():
+            line = text.count("\n", 0, part.start()) + 1
+            remedy = "`python -m dpg.record write` renews it"
+            yield f"{page}, line {line}: {part[1].strip()} is not what {record} says; {remedy}"
+
+
+def fill_page(page: Path, record: Path, at: Path) -> tuple[str, list[str]]:
+    """The text of a page with its parts from a record that will be `at` a place.
+
+    Figures and metrics that the record does not have yet are named, and the page says so in their places.
 
     Raises:
-        RecordError: a part is not whole, or names a claim, a metric or a figure that there is not.
+        RecordError: a part is not whole, or names a claim or a figure that there is not.
     """
-    claims = {claim["id"]: claim for claim in _read(record / "claims.json")}
-    figures = {entry["name"]: entry for entry in _read(record / "figures/index.json")}
-    folder = Path(os.path.relpath(record, page.parent)).as_posix()
+    claims = {claim["id"]: claim for claim in read_json(record / "claims.json")}
+    figures = {entry["name"]: entry for entry in read_json(record / "figures/index.json")}
+    folder = Path(os.path.relpath(at, page.parent)).as_posix()
     source = f"From [the published record]({folder}/README.md), which says what has run.\n"
-    missing: list[str] = []
+    lacking: list[str] = []
 
-    def verdicts(names: list[str], _: str) -> str:
+    def verdicts(names: list[str]) -> str:
         return f"\n{tables.summary([claims[name] for name in names or claims])}\n{source}\n"
 
-    def cells(names: list[str], _: str) -> str:
+    def cells(names: list[str]) -> str:
         return f"\n{tables.by_cell([claims[name] for name in names or claims])}\n"
 
-    def numbers(names: list[str], _: str) -> str:
+    def numbers(names: list[str]) -> str:
         headings = {name: heading for name, _, heading in (item.partition("=") for item in names)}
-        return f"\n{tables.numbers(_metrics(record), headings)}\n"
+        metrics = _metrics(record)
+        lacking.extend(name for name in headings if not any(name in own for own in metrics.values()))
+        return f"\n{tables.numbers(metrics, headings)}\n"
 
-    def figure(names: list[str], before: str) -> str:
-        if lacking := [name for name in names if name not in figures]:
-            missing.extend(lacking)
-            _require_declared(lacking)
-            return before
-        return "".join(["\n", *(_figure(figures[name], folder) for name in names), source, "\n"])
+    def figure(names: list[str]) -> str:
+        absent = [name for name in names if name not in figures]
+        _require_declared(absent)
+        lacking.extend(absent)
+        shown = (_figure(figures[name], folder) if name in figures else f"`{name}`: {NOT_YET}\n\n" for name in names)
+        return "".join(["\n", *shown, source, "\n"])
 
     kinds = {"verdicts": verdicts, "cells": cells, "numbers": numbers, "figure": figure}
 
-    def fill(match: re.Match[str]) -> str:
-        head, kind, names, before, tail = match.groups()
+    def renew(match: re.Match[str]) -> str:
+        head, kind, names, _, tail = match.groups()
         try:
-            words = shlex.split(names)
-        except ValueError as error:
-            raise RecordError(f"{page}: {head.strip()}: {error}") from None
-        try:
-            return head + kinds[kind](words, before) + tail
+            if kind not in kinds:
+                raise RecordError(f"{kind!r} is none of {', '.join(kinds)}")
+            return head + kinds[kind](shlex.split(names)) + tail
         except KeyError as error:
-            raise RecordError(f"{page}: {head.strip()}: {record} has no {error.args[0]}") from None
+            raise RecordError(f"{page}: {head.strip()}: {at} has no {error.args[0]}") from None
+        except (RecordError, ValueError) as error:
+            raise RecordError(f"{page}: {head.strip()}: {error}") from None
 
-    return _PART.sub(fill, _parts(page)), missing
+    return _PART.sub(renew, _parts(page)), lacking
 
 
 def _metrics(record: Path) -> dict[str, dict[str, float]]:
     """The metrics of each cell that has any, by its name."""
-    params, found = config.load(record / "params.yaml"), _read(record / "metrics.json")
+    params, found = config.load(record / "params.yaml"), read_json(record / "metrics.json")
     styles = styles_of(params.algorithms, params.modules)
     cells = ((env, name) for env in params.envs for name in params.algorithms if name in found.get(env, {}))
     return {f"{env}, {styles[name].label}": flat(found[env][name]) for env, name in cells}
@@ -137,7 +154,3 @@ def _figure(entry: dict[str, Any], folder: str) -> str:
     """A figure with its caption."""
     title, caption = (entry[name].replace("*", "\\*") for name in ("title", "caption"))
     return f"![{title}]({folder}/figures/{entry['name']}.png)\n\n*{title}. {caption}*\n\n"
-
-
-def _read(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))

@@ -60,9 +60,9 @@ def collect(experiment: Path, record: Path, command: str) -> None:
     runs: dict[str, dict[str, Any]] = {}
     for name, (stage, scope) in stages(params).items():
         if name not in waiting:
-            tables = present(experiment / output_of(stage, scope), name)
+            tables = require_output(experiment / output_of(stage, scope), name)
             shutil.copytree(tables, record / tables_of(stage, scope))
-            runs[name] = run_of(present(experiment / run_record(stage, scope), name), name)
+            runs[name] = run_of(require_output(experiment / run_record(stage, scope), name), name)
     leave_empty(params, waiting, record)
     if not any(name.startswith("train@") for name in runs):
         raise RecordError(f"{experiment}: no cell of params.yaml has trained agents yet")
@@ -71,7 +71,7 @@ def collect(experiment: Path, record: Path, command: str) -> None:
         raise RecordError("\n  ".join([f"{experiment} is not one experiment:", *found]))
 
 
-def present(path: Path, stage: str) -> Path:
+def require_output(path: Path, stage: str) -> Path:
     """An output of a stage that has run.
 
     Raises:
@@ -107,8 +107,8 @@ def _whole(run: Mapping[str, Any]) -> bool:
     )
 
 
-def copy(record: Path, target: Path, command: str = "") -> None:
-    """Copy the sources of a record into an empty one, with another command if one is given."""
+def copy(record: Path, target: Path, command: str) -> None:
+    """Copy the sources of a record into an empty one, with the command that ran its experiment."""
     params, lock = config.load(record / "params.yaml"), locks.read(record / "dvc.lock")
     waiting = unfinished(params, lock)
     for name in ("params.yaml", "dvc.lock"):
@@ -117,8 +117,7 @@ def copy(record: Path, target: Path, command: str = "") -> None:
         if name not in waiting and (tables := record / tables_of(stage, scope)).is_dir():
             shutil.copytree(tables, target / tables_of(stage, scope))
     leave_empty(params, waiting, target)
-    found = provenance(record)
-    write_provenance(target, command or found["command"], found["runs"])
+    write_provenance(target, command, provenance(record)["runs"])
 
 
 def tables_of(stage: str, scope: Scope) -> Path:

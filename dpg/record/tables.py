@@ -46,6 +46,8 @@ def by_cell(claims: Iterable[Mapping[str, Any]]) -> str:
     """
     measured = [claim for claim in claims if claim["effect"] is not None]
     cells = _in_order(finding["where"] for claim in measured for finding in claim["findings"])
+    if not cells:
+        return "No cell has been measured yet.\n"
     rows = [f"| claim | {' | '.join(cells)} |", f"|---|{'---|' * len(cells)}"]
     others: list[str] = []
     for claim in measured:
@@ -65,7 +67,7 @@ def by_cell(claims: Iterable[Mapping[str, Any]]) -> str:
 
 def _in_order(places: Iterable[str]) -> list[str]:
     """Cells by task and then by algorithm, both in the order of their appearance."""
-    cells = {where: tuple(where.split(", ")) for where in places if ", " in where}
+    cells = {where: tuple(where.split(", ", 1)) for where in places if ", " in where}
     orders = [list(dict.fromkeys(names)) for names in zip(*cells.values(), strict=True)]
     ranks = {where: [order.index(name) for order, name in zip(orders, cells[where], strict=True)] for where in cells}
     return sorted(cells, key=ranks.__getitem__)
@@ -93,13 +95,7 @@ def numbers(cells: Mapping[str, Mapping[str, float]], headings: Mapping[str, str
     Args:
         cells: metrics by the name of the cell.
         headings: the heading of each column by the name of its metric; empty for the name itself.
-
-    Raises:
-        KeyError: no cell has a metric of this name.
     """
-    for name in headings:
-        if not any(name in own for own in cells.values()):
-            raise KeyError(name)
     columns = [
         heading or " ".join(name.split(".")[1:] or [name]).replace("_", " ") for name, heading in headings.items()
     ]

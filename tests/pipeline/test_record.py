@@ -40,12 +40,12 @@ def unfinished(reference, tmp_path_factory):
 @pytest.fixture(scope="module")
 def record(unfinished, tmp_path_factory):
     target = tmp_path_factory.mktemp("record") / "record"
-    write(unfinished, target)
+    write(unfinished, target, "--command", "dvc repro")
     return target
 
 
-def write(source, target, expect=0):
-    return shell("python", "-m", "dpg.record", "write", str(source), str(target), cwd=ROOT, expect=expect)
+def write(source, target, *options, expect=0):
+    return shell("python", "-m", "dpg.record", "write", str(source), str(target), *options, cwd=ROOT, expect=expect)
 
 
 def check(record, expect=0):
@@ -142,7 +142,7 @@ def test_a_record_without_a_table_is_not_whole(record, tmp_path):
 def test_runs_that_are_not_one_experiment_make_no_record(unfinished, tmp_path):
     project = shutil.copytree(unfinished, tmp_path / "project", symlinks=True)
     set_parameter(project, "common.gamma", 0.9)
-    output = write(project, tmp_path / "record", expect=1)
+    output = write(project, tmp_path / "record", "--command", "dvc repro", expect=1)
     assert f"train@{ENV}-ppo ran with another common" in output and "Traceback" not in output
     assert not (tmp_path / "record").exists()
 
@@ -216,7 +216,7 @@ def test_a_stage_that_has_not_run_has_no_rows_and_no_other_stage_has_tables(reco
         assert any(line.startswith(words) for line in found), words
     assert "provenance.json: other: dvc.lock says that it has not run" in found
     (tmp_path / "again").mkdir()
-    sources.copy(altered, tmp_path / "again")
+    sources.copy(altered, tmp_path / "again", "dvc repro")
     assert digest(tmp_path / "again" / "tables") == digest(record / "tables")
 
 
@@ -317,8 +317,8 @@ def test_pages_take_verdicts_and_figures_from_the_record(record, tmp_path):
         "<!-- record: figure fig09_rewards -->\n<!-- end of record -->\nb\n",
         encoding="utf-8",
     )
-    text, missing = pages.filled(page, record)
-    assert not missing
+    text, lacking = pages.fill_page(page, record, record)
+    assert not lacking
     metrics = json.loads((record / "metrics.json").read_text(encoding="utf-8"))[ENV]
     mean, low, high = (number(metrics["ppo"][f"final_return{end}"]) for end in ("", "_low", "_high"))
     cosine = number(metrics["ppo"]["gradient"]["true_cosine_at_T_last"])
@@ -338,45 +338,83 @@ def test_a_star_in_a_caption_does_not_end_its_emphasis(tmp_path):
         (tmp_path / name).write_text(json.dumps(content), encoding="utf-8")
     page = tmp_path / "page.md"
     page.write_text("<!-- record: figure fig05_baselines -->\n<!-- end of record -->\n", encoding="utf-8")
-    text, _ = pages.filled(page, tmp_path)
+    text, _ = pages.fill_page(page, tmp_path, tmp_path)
     assert "\n*Figure 5. V\\*, fitted to returns.*\n" in text
 
 
 @pytest.mark.parametrize(
-    "part", ["verdicts Z1", "numbers gradient.nothing", "figure fig99_nothing", 'numbers final_return="at']
+    "part", ["verdicts Z1", "figure fig99_nothing", 'numbers final_return="at', "verdict G1 (the kind is verdicts)"]
 )
 def test_a_page_cannot_name_what_no_record_has(record, tmp_path, part):
     page = tmp_path / "page.md"
     page.write_text(f"<!-- record: {part} -->\n<!-- end of record -->\n", encoding="utf-8")
-    with pytest.raises(pages.RecordError, match=part.split()[1]):
-        pages.filled(page, record)
+    with pytest.raises(pages.RecordError, match=re.escape(part.split()[1])):
+        pages.fill_page(page, record, record)
 
 
-def test_a_figure_that_has_not_been_measured_yet_leaves_its_page_as_it_is(record, tmp_path, monkeypatch):
+def test_pages_say_what_has_not_been_measured_yet(record, tmp_path, monkeypatch):
     """The record is published with what there is, and passes its check; the command is the one that is given."""
-    unmeasured = "<!-- record: figure fig01_gradient_variance_Humanoid-v4 -->\nas it was\n<!-- end of record -->\n"
-    (tmp_path / "docs").mkdir()
-    (tmp_path / "README.md").write_text(unmeasured, encoding="utf-8")
+    head = "<!-- record: figure fig01_gradient_variance_Humanoid-v4 -->"
+    numbers = "<!-- record: numbers final_return landscape.N7.resolved_share_last -->"
     verdicts = "<!-- record: verdicts -->\n<!-- end of record -->\n"
-    (tmp_path / "docs" / "record.md").write_text(verdicts, encoding="utf-8")
+    (tmp_path / "docs").mkdir()
+    readme, reading = tmp_path / "README.md", tmp_path / "docs" / "record.md"
+    readme.write_text(f"{head}\nof another record\n<!-- end of record -->\n{verdicts}", encoding="utf-8")
+    reading.write_text(f"{verdicts}{numbers}\n<!-- end of record -->\n", encoding="utf-8")
     module = ("python", "-m", "dpg.record")
     output = shell(*module, "write", str(record), "--command", "dvc repro train@x", cwd=tmp_path)
     assert "README.md: docs/record has no fig01_gradient_variance_Humanoid-v4 yet" in output
-    assert (tmp_path / "README.md").read_text(encoding="utf-8") == unmeasured
-    assert "| G1: " in (tmp_path / "docs" / "record.md").read_text(encoding="utf-8")
+    assert "docs/record.md: docs/record has no landscape.N7.resolved_share_last yet" in output
+    assert f"{head}\n\n`fig01_gradient_variance_Humanoid-v4`: not measured yet.\n" in readme.read_text(encoding="utf-8")
+    assert re.search(rf"^\| {ENV}, PPO \| .* \| - \|$", reading.read_text(encoding="utf-8"), re.MULTILINE)
+    shell(*module, "write", cwd=tmp_path)  # keeps the command
     assert "`dvc repro train@x`" in (tmp_path / PUBLISHED / "README.md").read_text(encoding="utf-8")
     assert "agrees with its tables" in shell(*module, "check", cwd=tmp_path)
-    (tmp_path / "docs" / "record.md").write_text(verdicts, encoding="utf-8")
+    readme.write_text(f"{head}\nanother\n<!-- end of record -->\n{verdicts}", encoding="utf-8")
+    unknown = "<!-- record: figure x -->\n<!-- end of record -->\n"
+    reading.write_text(f"{numbers}\n<!-- end of record -->\n{unknown}", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
+    remedy = "is not what docs/record says; `python -m dpg.record write` renews it"
     assert list(pages.disagreements(PUBLISHED)) == [
-        "docs/record.md: is not what docs/record says; `python -m dpg.record write` renews it"
+        f"README.md, line 1: {head} {remedy}",
+        f"README.md, line 4: <!-- record: verdicts --> {remedy}",
+        "docs/record.md: <!-- record: figure x -->: docs/record has no x",
     ]
+
+
+def test_a_page_that_cannot_be_filled_leaves_the_record_and_all_pages_as_they_are(record, tmp_path):
+    (tmp_path / "docs").mkdir()
+    verdicts = "<!-- record: verdicts -->\n<!-- end of record -->\n"
+    (tmp_path / "README.md").write_text(verdicts, encoding="utf-8")
+    (tmp_path / "docs" / "record.md").write_text(verdicts.replace("verdicts", "verdicts Z1"), encoding="utf-8")
+    before = digest(tmp_path)
+    output = shell("python", "-m", "dpg.record", "write", str(record), cwd=tmp_path, expect=1)
+    assert "docs/record.md: <!-- record: verdicts Z1 -->: docs/record has no Z1" in output
+    assert digest(tmp_path) == before
+
+
+def test_the_command_of_a_new_record_must_be_given(unfinished, tmp_path):
+    output = write(unfinished, tmp_path / "record", expect=1)
+    assert output == "error: --command is needed: what ran the experiment, such as 'dvc repro'\n"
+
+
+def test_an_error_names_files_that_the_user_has(record, tmp_path):
+    altered = shutil.copytree(record, tmp_path / "record")
+    (altered / "tables" / "gradient" / ENV / "ppo" / "noise.csv").unlink()
+    output = write(altered, tmp_path / "again", expect=1)
+    assert f"{altered}: tables/gradient/{ENV}/ppo/noise.csv is missing" in output
+
+
+def test_one_cell_is_repeated_as_far_as_it_has_run(record):
+    readme = (record / "README.md").read_text(encoding="utf-8")
+    (stages,) = re.findall(r"^dvc repro (.*)$", readme, re.MULTILINE)
+    assert set(stages.split()) == {f"{stage}@{ENV}-ppo" for stage in RUN}
 
 
 @pytest.mark.parametrize("command", ["write", "check"])
 def test_without_a_record_one_line_says_what_makes_it(tmp_path, command):
     output = shell("python", "-m", "dpg.record", command, cwd=tmp_path, expect=1)
-    assert output == "error: docs/record does not exist: `make record FROM=folder` makes it\n"
+    assert output == "error: docs/record does not exist: `make record FROM=folder COMMAND=command` makes it\n"
     assert not list(tmp_path.iterdir())
 
 

@@ -48,3 +48,12 @@ def test_a_claims_effect_stands_with_its_range_in_the_other_cells(findings, endi
 
 def test_a_claim_without_an_effect_has_its_reason():
     assert tables.effect(claim(UNKNOWN, effect=None)) == "nothing has run"
+
+
+def test_verdicts_by_cell_wait_for_a_cell():
+    assert tables.by_cell([claim(UNKNOWN, effect=None)]) == "No cell has been measured yet.\n"
+
+
+def test_a_label_with_a_comma_is_one_algorithm():
+    clipped = finding("Hopper, PPO, clipped", "supported", 0.1)
+    assert "| claim | Hopper, PPO | Hopper, PPO, clipped |" in tables.by_cell([claim(HOPPER, clipped, effect=0.431)])

@@ -565,7 +565,10 @@ def test_captions_state_sample_sizes(experiment, statistics):
     assert "PPO: 3 agents" in text["fig09_rewards"]
     assert "3 agents with and 3 without" in text["sec22_no_baseline"]
     assert "2,000 pairs per agent" in text["fig03_regimes_Hopper-v4"]
-    assert "A point is the mean over 1,000 pairs, an iteration of the largest T." in text["fig03_regimes_Hopper-v4"]
+    assert (
+        "A point is the mean over the iterations that end within 1,000 pairs, the largest T."
+        in text["fig03_regimes_Hopper-v4"]
+    )
     assert (
         "T = 200: 10 iterations, 3 agents per rate, best 1e-4 (linear scaling from the smallest T predicts 1e-4), "
         "declines 0.0 at 1e-4, -120.0 at 4e-4"

@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from dpg.report.claims import catalog
@@ -45,11 +46,13 @@ def to_json(decisions: Sequence[Decision]) -> str:
 def summarize(decision: Decision) -> dict[str, Any]:
     """One claim as JSON: its headline effect, the reasons that it is not supported, and every finding.
 
-    The effect is the first that has the claim's own verdict, in the first cell that has one.
+    The effect is the first that has the claim's own verdict, in the first cell that has one, or else the first known.
     """
     claim, findings = decision.claim, decision.findings
     parts = [part for finding in findings if not finding.missing for part in finding.parts if not part.premise]
-    decisive = next((part for part in parts if part.verdict is decision.verdict), parts[0] if parts else None)
+    deciding = (part for part in parts if part.verdict is decision.verdict)
+    known = (part for part in parts if math.isfinite(part.effect.mean))
+    decisive = next(chain(deciding, known, parts), None)
     headline = {} if decisive is None else _part(decisive)
     reasons = [finding.reason for finding in findings if finding.verdict is not Verdict.SUPPORTED]
     return {

@@ -59,8 +59,8 @@ def plot(experiment: Experiment) -> Figure:
 def block_means(history: pd.DataFrame, pairs: int) -> pd.DataFrame:
     """Each agent's mean return over the iterations that end within each `pairs` pairs, at the last of them.
 
-    The largest T makes equally many points at every T, so that no panel shows more noise than another. Iterations in
-    which no episode ended do not count.
+    With the largest T as `pairs`, curves of every T have equally many points. Iterations in which no episode ended do
+    not count.
     """
     block = -(-history["pairs"] // pairs)
     means = history.groupby(["lr", "agent", block.rename("block")], as_index=False)
@@ -109,8 +109,9 @@ def caption(experiment: Experiment) -> str:
     )
     algorithm = experiment.label(distinct(regimes, "algorithm")[0])
     return (
-        f"Figure 3 of the paper. {algorithm} on {distinct(regimes, 'env')[0]}, trained with T pairs an iteration (a "
-        f"panel each) and several learning rates, all on {regimes['pairs'].max():,} pairs per agent: mean return of "
+        f"Figure 3 of the paper, there of PPO on Humanoid. {algorithm} on {distinct(regimes, 'env')[0]}, trained with "
+        "T pairs an iteration (a panel each) and several learning rates, all on "
+        f"{regimes['pairs'].max():,} pairs per agent: mean return of "
         f"the episodes that ended in each iteration's batch, mean over agents. {_points(regimes)}"
         f"{shaded(experiment.statistics)} An iteration in which no episode of an agent ended is left out for that "
         "agent; markers show single points where they are few. The star marks the best of these rates at its T, by "
@@ -123,7 +124,8 @@ def caption(experiment: Experiment) -> str:
 def _points(regimes: pd.DataFrame) -> str:
     """What a point of a curve is, where it is not one iteration."""
     sizes = distinct(regimes, "timesteps")
-    return f"A point is the mean over {max(sizes):,} pairs, an iteration of the largest T. " if len(sizes) > 1 else ""
+    most = f"{max(sizes):,} pairs, the largest T"
+    return f"A point is the mean over the iterations that end within {most}. " if len(sizes) > 1 else ""
 
 
 def _size(rows: pd.DataFrame, table: pd.DataFrame, best: dict[Any, Any]) -> str:
@@ -134,7 +136,7 @@ def _size(rows: pd.DataFrame, table: pd.DataFrame, best: dict[Any, Any]) -> str:
         f"{round(row['decline'], 1) + 0.0:,} at {scientific(row['lr'])}"
         for row in table.dropna(subset="decline").to_dict("records")
     )
-    predicted = scientific(best["linear_scaling_lr"]) if math.isfinite(best["linear_scaling_lr"]) else "no"
+    predicted = scientific(best["linear_scaling_lr"]) if math.isfinite(best["linear_scaling_lr"]) else "none"
     return (
         f"T = {rows['timesteps'].iloc[0]:,}: {counted(rows['iteration'].nunique(), 'iteration')}, "
         f"{agents_in(rows)} per rate, best {scientific(best['lr'])} "

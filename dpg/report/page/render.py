@@ -38,7 +38,8 @@ DIGITS = 4
 class ReportData:
     """All contents of a report. `calibration` is None if the estimators were not checked.
 
-    `records` have the names of DVC's stages. `interactive`: `landscapes.html` lies next to the page.
+    `records` have the names of DVC's stages. A `published` page lies in a record: beside its tables, and without the
+    interactive landscapes and MLflow.
     """
 
     params: Params
@@ -48,7 +49,12 @@ class ReportData:
     folder: Path
     records: Mapping[str, Record]
     calibration: pd.DataFrame | None
-    interactive: bool = True
+    published: bool = False
+
+    @property
+    def tables(self) -> str:
+        """The folder of all tables, as the page names it."""
+        return "tables" if self.published else "data/tables"
 
 
 @dataclass(frozen=True)
@@ -100,7 +106,7 @@ def render(data: ReportData) -> str:
         counts={verdict.value: sum(claim["verdict"] == verdict for claim in data.claims) for verdict in Verdict},
         symbols={verdict.value: verdict.symbol for verdict in Verdict},
         sections=list(sections(data)),
-        interactive=data.interactive,
+        published=data.published,
         section=Section,
         returns=list(returns(experiment)),
         definitions=list(by_definition(experiment)),
@@ -161,7 +167,7 @@ def view(data: ReportData, entry: FigureEntry) -> FigureView:
     return FigureView(
         entry=entry,
         image=embed({kind: path.read_bytes() for kind, path in files.items() if path.exists()}),
-        tables=[source(data.experiment.where(**key), row) for row in behind],
+        tables=[source(data.experiment.where(**key), row, data.tables) for row in behind],
         records=[
             record
             for record in data.records.values()
@@ -172,15 +178,15 @@ def view(data: ReportData, entry: FigureEntry) -> FigureView:
     )
 
 
-def source(experiment: Experiment, row: type) -> SourceTable:
-    """The rows of a table that a figure shows."""
+def source(experiment: Experiment, row: type, root: str) -> SourceTable:
+    """The rows of a table that a figure shows; `root` has the folders of all tables."""
     rows, table = experiment[row], table_of(row)
     columns = ["env", "algorithm"] if table.scope is TableScope.CELL else ["env"]
     folders = ["/".join(map(str, cell)) for cell in rows[columns].drop_duplicates().itertuples(index=False)]
     html = rows.head(MOST_ROWS).to_html(index=False, border=0, na_rep="", float_format=f"{{:.{DIGITS}g}}".format)
     return SourceTable(
         name=table.name,
-        files=", ".join(f"data/tables/{table.stage}/{folder}/{table.file}" for folder in folders),
+        files=", ".join(f"{root}/{table.stage}/{folder}/{table.file}" for folder in folders),
         rows=len(rows),
         html=Markup(html),
     )

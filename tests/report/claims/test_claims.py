@@ -307,6 +307,15 @@ def test_the_releases_formula_and_hindsight_stand_beside_the_verdict_on_the_retu
     assert summary["note"] == f"{finding.where}: {finding.note}"
 
 
+def test_a_claim_over_cells_that_disagree_has_an_effect_that_is_known():
+    def cell(*effect: float) -> Finding:
+        return Finding((Part("ratio", Interval(*effect), "below", 0.5),), where="Hopper")
+
+    unknown, low, high = cell(math.nan, math.nan, math.nan), cell(0.1, 0.0, 0.2), cell(0.9, 0.8, 1.0)
+    summary = decisions.summarize(Decision(claims()["V2"], (unknown, low, high)))
+    assert (summary["verdict"], summary["effect"]) == ("inconclusive", 0.1)
+
+
 def with_gains(experiment, true_over_net: float, net_over_zero: float, width: float = 0.01):
     changed = with_column(
         experiment, BaselineDifference, "difference", true_over_net, width, baseline="true value", other="value net"
