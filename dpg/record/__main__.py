@@ -1,4 +1,4 @@
-"""`python -m dpg.record`: write the record of an experiment, and check one."""
+"""`python -m dpg.record`: write the record of an experiment, check one, and go on from one."""
 
 from itertools import chain
 from pathlib import Path
@@ -7,7 +7,9 @@ from typing import Annotated
 import typer
 
 from dpg.record import PUBLISHED, compare, pages, sources
+from dpg.record import lock as locks
 from dpg.record.derive import derive
+from dpg.runtime import config
 from dpg.runtime.console import run
 from dpg.runtime.errors import UserError
 from dpg.runtime.outputs import replacing, write_atomic
@@ -75,6 +77,21 @@ def check(record: Annotated[Path, typer.Argument(help="A record.")] = PUBLISHED)
     if found:
         raise typer.Exit(1)
     typer.echo(f"{record} agrees with its tables")
+
+
+@app.command()
+def restore(
+    clone: Annotated[Path, typer.Argument(help="A fresh clone of the project.")],
+    record: Annotated[Path, typer.Argument(help="A record.")] = PUBLISHED,
+) -> None:
+    """Give a clone the parameters, dvc.lock and tables of a record, to run there what the record lacks.
+
+    `dvc repro --single-item STAGE` runs a stage; `write` then publishes all of it as one record.
+    """
+    require(record)
+    sources.restore(record, clone)
+    waiting = sources.unfinished(config.load(clone / "params.yaml"), locks.read(clone / "dvc.lock"))
+    typer.echo(f"{clone} has the results of {record}; not run yet: {', '.join(waiting) or 'nothing'}")
 
 
 def command_in(record: Path) -> str:

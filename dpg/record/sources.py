@@ -120,6 +120,28 @@ def copy(record: Path, target: Path, command: str) -> None:
     write_provenance(target, command, provenance(record)["runs"])
 
 
+def restore(record: Path, clone: Path) -> None:
+    """Give a fresh clone the sources of a record, so that it can run what the record lacks; `collect` takes them back.
+
+    It has then the tables of the stages and the records of their runs, but no snapshots and no arrays.
+
+    Raises:
+        RecordError: the folder is no fresh clone, or the record's sources do not belong together.
+    """
+    if not (clone / "dvc.yaml").is_file():
+        raise RecordError(f"{clone} is no clone of this project: it has no dvc.yaml")
+    if (clone / "data").exists():
+        raise RecordError(f"{clone / 'data'} exists, and would be mixed with the record's results: use a fresh clone")
+    if found := list(problems(record)):
+        raise RecordError("\n  ".join([f"{record} does not agree with itself:", *found]))
+    runs, every = provenance(record)["runs"], stages(config.load(record / "params.yaml"))
+    for name, run in runs.items():
+        shutil.copytree(record / tables_of(*every[name]), clone / output_of(*every[name]))
+        write_atomic(json.dumps(run, indent=2) + "\n", clone / run_record(*every[name]))
+    for name in ("params.yaml", "dvc.lock"):
+        shutil.copyfile(record / name, clone / name)
+
+
 def tables_of(stage: str, scope: Scope) -> Path:
     """Where a record has the tables of a stage."""
     return Path("tables") / stage / scope.subdir

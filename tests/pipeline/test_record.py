@@ -10,7 +10,7 @@ import pytest
 from imageio.v3 import imread, imwrite
 from ruamel.yaml import YAML
 
-from dpg.record import PUBLISHED, compare, lock, overview, pages, sources
+from dpg.record import PUBLISHED, SOURCES, compare, lock, overview, pages, sources
 from dpg.record.__main__ import check as check_record
 from dpg.record.__main__ import write as write_record
 from dpg.report.claims.verdicts import Verdict, number
@@ -474,6 +474,39 @@ def test_a_command_is_one_piece_of_code_in_the_readme(command, code):
 def test_a_command_that_is_no_text_is_refused(tmp_path):
     with pytest.raises(UserError, match="must be text in UTF-8"):
         write_record(ROOT, tmp_path / "record", "dvc repro \udcff")
+
+
+@pytest.fixture
+def clone(tmp_path):
+    clone = tmp_path / "clone"
+    clone.mkdir()
+    shutil.copy(ROOT / "dvc.yaml", clone)
+    return clone
+
+
+def test_a_clone_goes_on_from_a_record(record, clone, draft):
+    """What it then publishes has the record's sources, to the byte."""
+    restored = shell("python", "-m", "dpg.record", "restore", str(clone), str(record), cwd=ROOT)
+    assert f"{clone} has the results of {record}; not run yet: " in restored
+    assert f"gradient@{ENV}-trpo" in restored
+    assert f"gradient@{ENV}-ppo," not in restored
+    sources.collect(clone, draft, "dvc repro")
+    sources_of_record = {path: text for path, text in digest(record).items() if path.split("/")[0] in SOURCES}
+    assert digest(draft) == sources_of_record
+
+
+def test_only_a_fresh_clone_goes_on_from_a_record_that_is_whole(record, clone, tmp_path):
+    (clone / "data").mkdir()
+    with pytest.raises(UserError, match=r"data exists, .*: use a fresh clone$"):
+        sources.restore(record, clone)
+    (clone / "data").rmdir()
+    with pytest.raises(UserError, match=r"is no clone of this project: it has no dvc\.yaml$"):
+        sources.restore(record, tmp_path)
+    altered = shutil.copytree(record, tmp_path / "altered")
+    next(altered.glob(f"tables/gradient/{ENV}/ppo/*.csv")).write_text("pairs\n1\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"does not agree with itself:\n .*dvc\.lock has another hash"):
+        sources.restore(altered, clone)
+    assert [path.name for path in clone.iterdir()] == ["dvc.yaml"]
 
 
 @pytest.mark.slow
