@@ -83,12 +83,18 @@ def cell_of(run: Record, contents: Contents) -> str:
     return f"{run.env}, {contents.experiment.label(run.algorithm)}" if run.algorithm else ""
 
 
-def costs(contents: Contents) -> str:
-    """A Markdown table of pairs and times by cell, with the stages of a task and of the pipeline by themselves."""
+def by_cell(contents: Contents) -> dict[str, list[Record]]:
+    """The stages that have run, by the name of their cell; those of a task or of the pipeline by their own."""
     groups: dict[str, list[Record]] = defaultdict(list)
     for run in contents.runs.values():
         if not run.missing:
             groups[cell_of(run, contents) or f"`{run.name}`"].append(run)
+    return groups
+
+
+def costs(contents: Contents) -> str:
+    """A Markdown table of pairs and times by cell, with the stages of a task and of the pipeline by themselves."""
+    groups = by_cell(contents)
     every = [run for runs in groups.values() for run in runs]
     rows = ["| cell or stage | stages | pairs | core time | time |", "|---|---:|---:|---:|---:|"]
     for name, runs in (*groups.items(), ("all", every)):
@@ -134,9 +140,16 @@ def hardware(contents: Contents) -> str:
     lines: list[str] = []
     found = list(machines(list(contents.runs.values())))
     for names, provenance in found:
-        which = f"`{'`, `'.join(names)}`: " if len(found) > 1 else ""
+        which = f"{'; '.join(_together(names, contents))}: " if len(found) > 1 else ""
         lines.append(which + ", ".join(f"{name} {value}" for name, value in provenance.items()) + ".\n")
     return "\n".join(lines)
+
+
+def _together(names: Sequence[str], contents: Contents) -> Iterator[str]:
+    """Names of stages, or that of their cell where they are all of its stages."""
+    for place, runs in by_cell(contents).items():
+        own = [run.name for run in runs if run.name in names]
+        yield from [place] if len(own) == len(runs) else (f"`{name}`" for name in own)
 
 
 def left_out(contents: Contents) -> str:

@@ -458,6 +458,24 @@ def test_a_part_of_a_page_that_is_not_whole_is_named_before_anything_is_written(
         pages.require_whole()
 
 
+def test_versions_are_those_of_a_cell_or_of_some_of_its_stages(record, tmp_path):
+    copied, odd = shutil.copytree(record, tmp_path / "record"), f"gradient@{ENV}-ppo"
+
+    def elsewhere(provenance):
+        for name, run in provenance["runs"].items():
+            if name == odd or name.endswith("trpo"):
+                run["provenance"]["hardware.cpu"] = "another"
+
+    edit(copied / "provenance.json", elsewhere)
+    write(copied, again := tmp_path / "again")
+    lines = (again / "README.md").read_text(encoding="utf-8").splitlines()
+    here, there = (
+        next(line for line in lines if line.startswith(f"`{name}`; ")) for name in (f"checkpoint@{ENV}-ppo", odd)
+    )
+    assert here.startswith(f"`checkpoint@{ENV}-ppo`; `train@{ENV}-ppo`: ")
+    assert there.startswith(f"`{odd}`; {ENV}, TRPO: ")
+
+
 @pytest.mark.parametrize(
     ("command", "code"),
     [
