@@ -83,7 +83,7 @@ def cell_of(run: Record, contents: Contents) -> str:
     return f"{run.env}, {contents.experiment.label(run.algorithm)}" if run.algorithm else ""
 
 
-def by_cell(contents: Contents) -> dict[str, list[Record]]:
+def runs_by_cell(contents: Contents) -> dict[str, list[Record]]:
     """The stages that have run, by the name of their cell; those of a task or of the pipeline by their own."""
     groups: dict[str, list[Record]] = defaultdict(list)
     for run in contents.runs.values():
@@ -94,7 +94,7 @@ def by_cell(contents: Contents) -> dict[str, list[Record]]:
 
 def costs(contents: Contents) -> str:
     """A Markdown table of pairs and times by cell, with the stages of a task and of the pipeline by themselves."""
-    groups = by_cell(contents)
+    groups = runs_by_cell(contents)
     every = [run for runs in groups.values() for run in runs]
     rows = ["| cell or stage | stages | pairs | core time | time |", "|---|---:|---:|---:|---:|"]
     for name, runs in (*groups.items(), ("all", every)):
@@ -147,7 +147,7 @@ def hardware(contents: Contents) -> str:
 
 def _together(names: Sequence[str], contents: Contents) -> Iterator[str]:
     """Names of stages, or that of their cell where they are all of its stages."""
-    for place, runs in by_cell(contents).items():
+    for place, runs in runs_by_cell(contents).items():
         own = [run.name for run in runs if run.name in names]
         yield from [place] if len(own) == len(runs) else (f"`{name}`" for name in own)
 
