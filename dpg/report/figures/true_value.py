@@ -99,7 +99,7 @@ def plot_states(experiment: Experiment) -> Figure:
     for row, algorithm in zip(panels, algorithms, strict=True):
         for axes, iteration in zip(row, iterations, strict=True):
             _states(axes, select(states, algorithm=algorithm, iteration=iteration), statistics)
-        row[0].set_ylabel(f"{experiment.label(algorithm)}\nV(s) (scaled reward)")
+        row[0].set_ylabel(f"{experiment.label(algorithm)}\nV(s) (training reward)")
     for axes, iteration in zip(panels[0], iterations, strict=True):
         axes.set_title(f"iteration {iteration}")
     for axes in panels[-1]:

@@ -114,7 +114,7 @@ def caption(split: Split, experiment: Experiment) -> str:
         "authors' release, where a return stops at every end of an episode and of the batch. Solid: against that "
         "return. Dotted: hindsight, which predicts the discounted return itself; what it loses is an effect of the "
         f"formula, not a fault of the net{rest}. "
-        "Dash-dotted: against the net's own target, (V - y)^2 / |y|, in units of scaled reward."
+        "Dash-dotted: against the net's own target, (V - y)^2 / |y|, in units of the reward that it trains on."
     )
 
 
