@@ -3,6 +3,7 @@
 import os
 import queue
 import signal
+import sys
 from collections.abc import Callable, Collection, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from contextlib import contextmanager, suppress
@@ -11,6 +12,7 @@ from typing import Any
 
 import loky
 import psutil
+from loky import process_executor
 from loky.backend import resource_tracker as loky_tracker
 
 from dpg.runtime import parent_process
@@ -89,6 +91,9 @@ def _sigint_blocked() -> Generator[None]:
 
 
 def _start_worker(parent: int) -> None:
+    # loky takes 300 MB more than after the first shard for a leak, and replaces the process with a warning. But a shard
+    # may well need more than one before it; and where warnings are errors, loky then waits forever.
+    process_executor._MAX_MEMORY_LEAK_SIZE = sys.maxsize  # pyright: ignore[reportPrivateUsage]
     # Ctrl-C reaches every process of the terminal; the stage alone decides what follows.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # A worker that outlived its stage would hold a core for a result that nobody collects.

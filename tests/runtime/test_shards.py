@@ -43,6 +43,17 @@ def multiply(shard: int) -> np.ndarray:
     return matrix
 
 
+def grow(shard: int) -> int:
+    """Holds 400 MB from the second shard on; a second passes, in which loky does not look at the memory."""
+    if shard:
+        held.append(np.ones(50_000_000 if not held else 1))
+        time.sleep(1.2)
+    return os.getpid()
+
+
+held: list[np.ndarray] = []
+
+
 @dataclass(frozen=True)
 class Job:
     """A shard that leaves a trace of every try in a folder."""
@@ -246,6 +257,11 @@ def test_a_shard_that_always_fails_is_named_with_its_inputs_and_last_error(width
     assert text.endswith("ValueError: no good on try 3\n")
     assert "no good on try 2" not in text
     assert shards[4].tries() == MAX_ATTEMPTS == 3
+
+
+def test_a_process_that_needs_more_memory_than_at_first_is_kept(width):
+    width(2)
+    assert len(set(run(grow, range(8)))) == 2
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
