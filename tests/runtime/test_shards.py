@@ -455,10 +455,10 @@ def next_link(link: Link) -> Link | None:
 
 
 def test_no_chain_waits_for_another_and_results_come_link_by_link(width, tmp_path, monkeypatch):
-    """The first of b ends after the third of a; and an interrupted run goes on where it was."""
+    """The first of b ends after the fourth of a has begun, so that the third is in the cache of an interrupted run."""
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     width(2)
-    first = [Link(str(tmp_path), "b", 0, waits_for="a2"), Link(str(tmp_path), "a", 0)]
+    first = [Link(str(tmp_path), "b", 0, waits_for="a3"), Link(str(tmp_path), "a", 0)]
 
     def results(cache):
         with open_context(cache) as context, Progress("test", 6, "shards") as progress:
