@@ -16,6 +16,8 @@ from dpg.tables.store import stages
 from dpg.tables.table import TableScope, table_of
 from stages.common.scope import Scope, record
 
+UNNAMED_STORE = "a store that the record they were restored from does not name"
+
 
 def scopes(envs: Sequence[str], algorithms: Sequence[str]) -> dict[str, tuple[str, Scope]]:
     """The stages that write tables, each with the cell or task of its paths, by the stage's name in DVC."""
@@ -28,9 +30,16 @@ def scopes(envs: Sequence[str], algorithms: Sequence[str]) -> dict[str, tuple[st
 
 
 def read_records(envs: Sequence[str], algorithms: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """The existing records of all stages, by the stage's name in DVC."""
+    """The existing records of all stages, by the stage's name in DVC.
+
+    A published record keeps to itself which store its runs are in.
+    """
     paths = {name: record(*found) for name, found in scopes(envs, algorithms).items()}
-    return {name: json.loads(path.read_text(encoding="utf-8")) for name, path in paths.items() if path.exists()}
+    return {
+        name: {"tracking_uri": UNNAMED_STORE} | json.loads(path.read_text(encoding="utf-8"))
+        for name, path in paths.items()
+        if path.exists()
+    }
 
 
 def warn_of_changed_code(params: Params) -> None:

@@ -16,6 +16,8 @@ from dpg.record.__main__ import write as write_record
 from dpg.report.claims.verdicts import Verdict, number
 from dpg.report.page.records import COSTS
 from dpg.runtime.errors import UserError
+from stages.common.lineage import UNNAMED_STORE, read_records
+from stages.figures import report_tracking
 from tests.pipeline.project import ENV, ROOT, digest, set_parameter, shell
 
 RUN = ("train", "checkpoint", "gradient")
@@ -502,8 +504,8 @@ def clone(tmp_path):
     return clone
 
 
-def test_a_clone_goes_on_from_a_record(record, clone, draft):
-    """What it then publishes has the record's sources, to the byte."""
+def test_a_clone_goes_on_from_a_record(record, clone, draft, monkeypatch, capsys):
+    """What it then publishes has the record's sources, to the byte; its figures say that their runs are elsewhere."""
     restored = shell("python", "-m", "dpg.record", "restore", str(clone), str(record), cwd=ROOT)
     assert f"{clone} has the results of {record}; not run yet: " in restored
     assert f"gradient@{ENV}-trpo" in restored
@@ -511,6 +513,11 @@ def test_a_clone_goes_on_from_a_record(record, clone, draft):
     sources.collect(clone, draft, "dvc repro")
     sources_of_record = {path: text for path, text in digest(record).items() if path.split("/")[0] in SOURCES}
     assert digest(draft) == sources_of_record
+    monkeypatch.chdir(clone)
+    made = read_records([ENV], ["ppo"])
+    report_tracking(made, [f"gradient@{ENV}-ppo"])
+    (elsewhere,) = capsys.readouterr().err.splitlines()
+    assert elsewhere == f"gradient@{ENV}-ppo: its run {made[f'gradient@{ENV}-ppo']['run_id']} is in {UNNAMED_STORE}"
 
 
 def test_only_a_fresh_clone_goes_on_from_a_record_that_is_whole(record, clone, tmp_path):

@@ -36,7 +36,6 @@ CHECKS = pd.DataFrame(
 )
 RECORD = {
     "run_id": "0123abcd",
-    "tracking_uri": "sqlite:///mlflow.db",
     "cost": dict.fromkeys(records.COSTS, 90.0),
     "provenance": {"version.torch": "2.13.0", "hardware.cpu": "a processor"},
 }

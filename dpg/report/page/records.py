@@ -21,7 +21,6 @@ class Record:
     env: str | None = None
     algorithm: str | None = None
     run_id: str = ""
-    store: str = ""
     cost: Mapping[str, float] = field(default_factory=dict[str, float])
     provenance: Mapping[str, str] = field(default_factory=dict[str, str])
     missing: str = ""
@@ -37,8 +36,7 @@ def read(path: Path, name: str, stage: str, env: str | None = None, algorithm: s
     try:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         cost = {key: float(found["cost"][key]) for key in COSTS}
-        run_id, store = str(found["run_id"]), str(found["tracking_uri"])
-        return Record(name, stage, env, algorithm, run_id, store, cost, found.get("provenance", {}))
+        return Record(name, stage, env, algorithm, str(found["run_id"]), cost, found.get("provenance", {}))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return Record(
             name,
