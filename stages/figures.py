@@ -25,6 +25,7 @@ from stages.common.scope import Scope, tables_of
 
 REPORTS = Path("reports")
 FIGURES = REPORTS / "figures"
+NAMED_ELSEWHERE = 3
 
 
 def main() -> None:
@@ -68,11 +69,16 @@ def in_use(params: Params) -> dict[str, Any]:
 
 def report_tracking(made: Mapping[str, Mapping[str, Any]], unknown: Sequence[str]) -> None:
     """Say what of the pipeline's tracking is elsewhere, or was lost."""
+    elsewhere = dict[str, list[str]]()
     for name, each in made.items():
         if name in unknown:
-            print(f"{name}: its run {each['run_id']} is in {each['tracking_uri']}", file=sys.stderr)
+            elsewhere.setdefault(each["tracking_uri"], []).append(name)
         if each.get("lost_messages"):
             print(f"warning: {runs.summary_of_loss(name, each['run_id'], each['lost_messages'])}", file=sys.stderr)
+    for store, names in elsewhere.items():
+        more = len(names) - NAMED_ELSEWHERE
+        which = ", ".join(names[:NAMED_ELSEWHERE]) + (f" and {more} more" if more > 0 else "")
+        print(f"{which}: made by runs in {store} (made_by.md in this run has their ids)", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from dpg.tables.store import stages
 from dpg.tables.table import TableScope, table_of
 from stages.common.scope import Scope, record
 
-UNNAMED_STORE = "a store that the record they were restored from does not name"
+UNNAMED_STORE = "a store that the published record does not name"
 
 
 def scopes(envs: Sequence[str], algorithms: Sequence[str]) -> dict[str, tuple[str, Scope]]:

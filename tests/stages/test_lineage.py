@@ -42,7 +42,9 @@ def test_what_is_elsewhere_and_what_was_lost_is_said_at_the_end(capsys):
         "value@A-v0-ppo": {"run_id": "b", "tracking_uri": "https://elsewhere", "lost_messages": 0},
         "gradient@A-v0-ppo": {"run_id": "c", "tracking_uri": "sqlite:///x.db"},
     }
-    report_tracking(made, ["value@A-v0-ppo"])
+    others = {f"{stage}@A-v0-trpo": made["value@A-v0-ppo"] for stage in ("train", "gradient", "value")}
+    report_tracking(made | others, ["value@A-v0-ppo", *others])
     lost, elsewhere = capsys.readouterr().err.splitlines()
     assert lost.startswith("warning: MLflow lost 2 messages of train@A-v0-ppo: its run a is incomplete")
-    assert elsewhere == "value@A-v0-ppo: its run b is in https://elsewhere"
+    names = "value@A-v0-ppo, train@A-v0-trpo, gradient@A-v0-trpo and 1 more"
+    assert elsewhere == f"{names}: made by runs in https://elsewhere (made_by.md in this run has their ids)"
