@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import fields
@@ -14,6 +15,9 @@ import torch
 from hypothesis import settings
 from jaxtyping import install_import_hook
 from xdist.scheduler import LoadScopeScheduling
+
+# A shell's background jobs are deaf to interrupts, and so would be all that the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Before the first import of `dpg`: its annotations become assertions. beartype cannot resolve `Self` on a method that
 # it sees without its class, so that one hint is left unchecked.

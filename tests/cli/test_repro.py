@@ -18,8 +18,6 @@ from dpg.cli.stage_processes import StageProcesses
 from tests.waiting import wait_for
 
 EVERYTHING = {"base", "left", "right", "join", "cell-x", "cell-y"}
-# A shell in the background may have had SIGINT ignored, and a child inherits that.
-HEEDING_SIGINT = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); import dpg.cli.__main__"
 
 
 def log(project: Path) -> dict[str, tuple[float, float, str]]:
@@ -41,7 +39,7 @@ def start(environment):
 
     def begin(project: Path) -> subprocess.Popen:
         process = subprocess.Popen(
-            [sys.executable, "-c", HEEDING_SIGINT, "repro", "-j", "2"],
+            [sys.executable, "-m", "dpg.cli", "repro", "-j", "2"],
             cwd=project, env=environment(), encoding="utf-8", start_new_session=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip

@@ -14,12 +14,10 @@ import pytest
 from tests.waiting import TIMEOUT_S, wait_for
 
 SCRIPT = """
-import os, signal, sys, time
+import os, sys, time
 from pathlib import Path
 from dpg.runtime.progress import Progress
 from dpg.runtime.shards import map_shards, open_context
-
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are deaf to it
 
 def nap(index):
     Path(f"began-{os.getpid()}").touch()

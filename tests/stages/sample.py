@@ -16,7 +16,7 @@ from tests.waiting import TIMEOUT_S, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 STAGE = """
-import os, signal, time
+import os, time
 from dataclasses import dataclass
 from pathlib import Path
 import pandas as pd
@@ -75,7 +75,6 @@ def main(env: str, algorithm: str, size: int = 1000) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are deaf to it
     entrypoint.run(main)
 """
 COMMAND = (sys.executable, "stage.py", "A-v0", "ppo")

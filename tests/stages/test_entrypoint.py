@@ -38,7 +38,7 @@ def test_a_defect_keeps_its_traceback(monkeypatch):
 
 ROOT = Path(__file__).resolve().parents[2]
 NAP = """
-import ctypes, os, signal, sys, time
+import ctypes, os, sys, time
 from pathlib import Path
 from stages.common import entrypoint
 
@@ -59,7 +59,6 @@ def main() -> None:
         Path("cleaned").touch()
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are deaf to it
     entrypoint.run(main)
 """
 FULL = """
